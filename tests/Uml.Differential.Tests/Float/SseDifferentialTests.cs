@@ -24,29 +24,17 @@ public sealed class SseDifferentialTests
     [TestCaseSource(typeof(SseForms), nameof(SseForms.All))]
     public void Model_equals_the_processor(object parameter)
     {
-        var form = (SseForm)parameter;
-        Random random = DifferentialSettings.CreateRandom(form.Name);
-        bool usesMmx = form.Operands is SseOperands.MmxSingle or SseOperands.MmxInteger or SseOperands.MmxDouble;
-        using var thunk = new SseThunk(form.Emit, usesMmx);
-        bool comparesFlags = form.Name.Contains("comi", StringComparison.Ordinal);
-        int failures = 0;
-        for (int i = 0; i < DifferentialSettings.Count && failures < 5; i++)
-        {
-            SseFrame input = CreateInput(form.Operands, random);
-            SseFrame native = input;
-            thunk.Run(ref native);
-            SseFrame model = input;
-            model.Faulted = form.Model(ref model) ? 0u : 1u;
-            if (native.Faulted != model.Faulted || native.Mxcsr != model.Mxcsr || native.Destination != model.Destination
-                || native.Gpr != model.Gpr || native.Mmx != model.Mmx
-                || (comparesFlags && native.Faulted == 0 && (native.Flags & ComparedFlags) != model.Flags))
-            {
-                failures++;
-                TestContext.Out.WriteLine($"case {i}\n input {Show(input)}\n cpu   {Show(native)}\n model {Show(model)}");
-            }
-        }
-
+        int failures = CountDifferences((SseForm)parameter, report: true, out _);
         Assert.That(failures, Is.Zero, "cases where the model and the processor differ; see the output");
+    }
+
+    [Test]
+    public void A_wrong_model_is_noticed_and_unmasked_exceptions_are_met()
+    {
+        SseForm add = SseForms.All().First(f => f.Name == "addps");
+        SseForm sub = SseForms.All().First(f => f.Name == "subps");
+        Assert.That(CountDifferences(add with { Model = sub.Model }, report: false, out int faults), Is.Not.Zero);
+        Assert.That(faults, Is.Not.Zero);
     }
 
     [Test]
@@ -65,6 +53,37 @@ public sealed class SseDifferentialTests
             rsqrt.Run(ref native);
             AssertClose(native.Destination.AsSingle(), SseFloat.RsqrtPs(frame.Source.AsSingle()), frame.Source.AsSingle());
         }
+    }
+
+    private static int CountDifferences(SseForm form, bool report, out int faults)
+    {
+        Random random = DifferentialSettings.CreateRandom(form.Name);
+        bool usesMmx = form.Operands is SseOperands.MmxSingle or SseOperands.MmxInteger or SseOperands.MmxDouble;
+        using var thunk = new SseThunk(form.Emit, usesMmx);
+        bool comparesFlags = form.Name.Contains("comi", StringComparison.Ordinal);
+        int failures = 0;
+        faults = 0;
+        for (int i = 0; i < DifferentialSettings.Count && (failures < 5 || !report); i++)
+        {
+            SseFrame input = CreateInput(form.Operands, random);
+            SseFrame native = input;
+            thunk.Run(ref native);
+            SseFrame model = input;
+            model.Faulted = form.Model(ref model) ? 0u : 1u;
+            faults += (int)native.Faulted;
+            if (native.Faulted != model.Faulted || native.Mxcsr != model.Mxcsr || native.Destination != model.Destination
+                || native.Gpr != model.Gpr || native.Mmx != model.Mmx
+                || (comparesFlags && native.Faulted == 0 && (native.Flags & ComparedFlags) != model.Flags))
+            {
+                failures++;
+                if (report)
+                {
+                    TestContext.Out.WriteLine($"case {i}\n input {Show(input)}\n cpu   {Show(native)}\n model {Show(model)}");
+                }
+            }
+        }
+
+        return failures;
     }
 
     private static void AssertClose(Vector128<float> native, Vector128<float> model, Vector128<float> source)

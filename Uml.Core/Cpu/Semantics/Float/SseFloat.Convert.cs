@@ -39,6 +39,14 @@ internal static partial class SseFloat
     /// <summary>CVTPS2PD of the two low elements.</summary>
     public static bool CvtPs2Pd(ulong source, ref uint mxcsr, out Vector128<double> result)
     {
+        float a = BitConverter.UInt32BitsToSingle((uint)source);
+        float b = BitConverter.UInt32BitsToSingle((uint)(source >> 32));
+        if (IsPlain(a) && IsPlain(b))
+        {
+            result = Vector128.Create((double)a, b);
+            return true;
+        }
+
         FloatContext context = FloatContext.FromMxcsr(mxcsr);
         ulong low = SoftFloat.Convert<Format32, uint, Format64, ulong>((uint)source, ref context);
         ulong high = SoftFloat.Convert<Format32, uint, Format64, ulong>((uint)(source >> 32), ref context);
@@ -49,6 +57,17 @@ internal static partial class SseFloat
     /// <summary>CVTPD2PS; the high half of the result is zero.</summary>
     public static bool CvtPd2Ps(Vector128<double> source, ref uint mxcsr, out Vector128<float> result)
     {
+        if (IsFastMode(mxcsr))
+        {
+            float a = (float)source.GetElement(0);
+            float b = (float)source.GetElement(1);
+            if (IsSafe(a) && IsSafe(b))
+            {
+                result = Vector128.Create(a, b, 0, 0);
+                return true;
+            }
+        }
+
         FloatContext context = FloatContext.FromMxcsr(mxcsr);
         Vector128<ulong> bits = source.AsUInt64();
         uint low = SoftFloat.Convert<Format64, ulong, Format32, uint>(bits.GetElement(0), ref context);
@@ -60,6 +79,13 @@ internal static partial class SseFloat
     /// <summary>CVTSI2SS from a 32-bit (sign-extended) or 64-bit integer.</summary>
     public static bool CvtSi2Ss(long source, ref uint mxcsr, out uint result)
     {
+        const long exact = 1L << 24;
+        if (source is >= -exact and <= exact)
+        {
+            result = BitConverter.SingleToUInt32Bits(source);
+            return true;
+        }
+
         FloatContext context = FloatContext.FromMxcsr(mxcsr);
         result = SoftFloat.FromInteger<Format32, uint>(source, ref context);
         return Commit(ref mxcsr, context.Flags);
@@ -137,6 +163,12 @@ internal static partial class SseFloat
     /// <summary>CVTDQ2PS.</summary>
     public static bool CvtDq2Ps(Vector128<int> source, ref uint mxcsr, out Vector128<float> result)
     {
+        if (IsFastMode(mxcsr))
+        {
+            result = Vector128.ConvertToSingle(source);
+            return true;
+        }
+
         FloatContext context = FloatContext.FromMxcsr(mxcsr);
         result = Vector128.Create(
             SoftFloat.FromInteger<Format32, uint>(source.GetElement(0), ref context),
@@ -162,6 +194,16 @@ internal static partial class SseFloat
     /// <summary>CVTPS2DQ, or CVTTPS2DQ when <paramref name="truncate"/>.</summary>
     public static bool CvtPs2Dq(Vector128<float> source, bool truncate, ref uint mxcsr, out Vector128<int> result)
     {
+        if (truncate
+            && TruncateFast(source.GetElement(0), int.MaxValue, mxcsr, out long a)
+            && TruncateFast(source.GetElement(1), int.MaxValue, mxcsr, out long b)
+            && TruncateFast(source.GetElement(2), int.MaxValue, mxcsr, out long c)
+            && TruncateFast(source.GetElement(3), int.MaxValue, mxcsr, out long d))
+        {
+            result = Vector128.Create((int)a, (int)b, (int)c, (int)d);
+            return true;
+        }
+
         FloatContext context = FloatContext.FromMxcsr(mxcsr);
         FloatRounding rounding = truncate ? FloatRounding.Zero : context.Rounding;
         Vector128<uint> bits = source.AsUInt32();
@@ -176,6 +218,14 @@ internal static partial class SseFloat
     /// <summary>CVTPD2DQ and CVTPD2PI (CVTTPD2.. when <paramref name="truncate"/>): two 32-bit integers packed into 64 bits.</summary>
     public static bool CvtPd2Dq(Vector128<double> source, bool truncate, ref uint mxcsr, out ulong result)
     {
+        if (truncate
+            && TruncateFast(source.GetElement(0), int.MaxValue, mxcsr, out long a)
+            && TruncateFast(source.GetElement(1), int.MaxValue, mxcsr, out long b))
+        {
+            result = (uint)a | ((ulong)(uint)b << 32);
+            return true;
+        }
+
         FloatContext context = FloatContext.FromMxcsr(mxcsr);
         FloatRounding rounding = truncate ? FloatRounding.Zero : context.Rounding;
         Vector128<ulong> bits = source.AsUInt64();
@@ -194,28 +244,6 @@ internal static partial class SseFloat
         uint high = (uint)SoftFloat.ToInteger<Format32, uint>((uint)(source >> 32), 32, rounding, ref context);
         result = low | ((ulong)high << 32);
         return Commit(ref mxcsr, context.Flags);
-    }
-
-    public static bool RoundSs(uint source, byte immediate, ref uint mxcsr, out uint result) =>
-        ScalarSlow<RoundOperation, Format32, uint>(source, source, immediate, ref mxcsr, out result);
-
-    public static bool RoundSd(ulong source, byte immediate, ref uint mxcsr, out ulong result) =>
-        ScalarSlow<RoundOperation, Format64, ulong>(source, source, immediate, ref mxcsr, out result);
-
-    public static bool RoundPs(Vector128<float> source, byte immediate, ref uint mxcsr, out Vector128<float> result)
-    {
-        bool ok = PackedSlow<RoundOperation, Format32, uint>(
-            source.AsUInt32(), source.AsUInt32(), immediate, ref mxcsr, out Vector128<uint> bits);
-        result = bits.AsSingle();
-        return ok;
-    }
-
-    public static bool RoundPd(Vector128<double> source, byte immediate, ref uint mxcsr, out Vector128<double> result)
-    {
-        bool ok = PackedSlow<RoundOperation, Format64, ulong>(
-            source.AsUInt64(), source.AsUInt64(), immediate, ref mxcsr, out Vector128<ulong> bits);
-        result = bits.AsDouble();
-        return ok;
     }
 
     /// <summary>Truncates with the host; no flag can change when the value is integral or PE is already set and masked.</summary>
