@@ -140,11 +140,19 @@ internal static partial class SoftFloat
             context.Flags |= FloatFlags.Underflow | (inexact ? FloatFlags.Precision : 0);
             context.RoundedUp = inexact && up;
             int adjusted = rounded + BiasAdjust;
+            if (TFormat.Precision == 64 && adjusted >= TFormat.MinExponent)
+            {
+                return TFormat.Pack(sign, adjusted + TFormat.MaxExponent, kept);
+            }
 
-            // FSCALE can underflow beyond what the correction reaches (SDM vol. 1, 8.5.5).
-            return TFormat.Precision != 64 || adjusted < TFormat.MinExponent
-                ? PackZero<TFormat, TBits>(sign)
-                : TFormat.Pack(sign, adjusted + TFormat.MaxExponent, kept);
+            // FSCALE can underflow beyond what the correction reaches (SDM vol. 1, 8.5.5). In the other formats nothing is stored.
+            if (TFormat.Precision == 64)
+            {
+                context.Flags |= FloatFlags.Precision;
+                context.RoundedUp = false;
+            }
+
+            return PackZero<TFormat, TBits>(sign);
         }
 
         if (context.FlushToZero)
@@ -177,9 +185,18 @@ internal static partial class SoftFloat
             context.Flags |= inexact ? FloatFlags.Precision : 0;
             context.RoundedUp = inexact && up;
             int adjusted = rounded - BiasAdjust;
-            return TFormat.Precision != 64 || adjusted > TFormat.MaxExponent
-                ? PackInfinity<TFormat, TBits>(sign)
-                : TFormat.Pack(sign, adjusted + TFormat.MaxExponent, kept);
+            if (TFormat.Precision == 64 && adjusted <= TFormat.MaxExponent)
+            {
+                return TFormat.Pack(sign, adjusted + TFormat.MaxExponent, kept);
+            }
+
+            if (TFormat.Precision == 64)
+            {
+                context.Flags |= FloatFlags.Precision;
+                context.RoundedUp = true;
+            }
+
+            return PackInfinity<TFormat, TBits>(sign);
         }
 
         context.Flags |= FloatFlags.Precision;
