@@ -7,6 +7,8 @@ namespace Uml.Core;
 internal sealed class MachineContext(
     IMachineBus bus, IGuestMemory memory, MachineClock clock, IReadOnlyList<IProcessor> processors, MachineLoop loop) : IMachineContext
 {
+    public event Action? Quiescing;
+
     public IMachineBus Bus => bus;
 
     public IGuestMemory Memory => memory;
@@ -26,4 +28,7 @@ internal sealed class MachineContext(
         ArgumentNullException.ThrowIfNull(action);
         loop.Post(action);
     }
+
+    /// <summary>Lets devices hand over what they hold back.</summary>
+    public void Quiesce() => Quiescing?.Invoke();
 }

@@ -1,4 +1,3 @@
-using Uml.Core.Bus;
 using Uml.Core.Cpu;
 
 namespace Uml.Core;
@@ -23,6 +22,13 @@ internal sealed class MachineLoop
 
     /// <summary>Whether the loop has to look at the requests; read without the lock before each slice.</summary>
     private volatile bool _pending;
+
+    /// <summary>Whether the guest must not run another instruction: an exit or a pause is requested.</summary>
+    private volatile bool _urgent;
+
+    /// <summary>Whether the machine's thread is in the guest; meaningful on that thread only.</summary>
+    private bool _inGuest;
+    private Thread? _thread;
     private ulong _instructionsRetired;
 
     public MachineLoop(ICpuRunner cpu, MachineClock clock, IMachineLoopObserver observer)
@@ -36,7 +42,11 @@ internal sealed class MachineLoop
     public ulong InstructionsRetired => Volatile.Read(ref _instructionsRetired);
 
     /// <summary>Starts the thread. It is a background thread: a forgotten machine does not keep the process alive.</summary>
-    public void Start(string name) => new Thread(Run) { Name = name, IsBackground = true }.Start();
+    public void Start(string name)
+    {
+        _thread = new Thread(Run) { Name = name, IsBackground = true };
+        _thread.Start();
+    }
 
     /// <summary>Asks the loop to end; the first reason wins.</summary>
     public void RequestExit(MachineExit exit)
@@ -49,6 +59,7 @@ internal sealed class MachineLoop
             }
 
             _exit = exit;
+            _urgent = true;
             Wake();
         }
     }
@@ -80,6 +91,7 @@ internal sealed class MachineLoop
             }
 
             _pauseRequested = true;
+            _urgent = true;
             _paused ??= new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
             Wake();
             return _paused.Task;
@@ -92,6 +104,7 @@ internal sealed class MachineLoop
         lock (_sync)
         {
             _pauseRequested = false;
+            _urgent = _exit is not null;
             _paused?.TrySetResult();
             _paused = null;
             Monitor.PulseAll(_sync);
@@ -115,7 +128,14 @@ internal sealed class MachineLoop
     private void Wake()
     {
         _pending = true;
-        _cpu.RequestAttention();
+
+        // The machine's own thread looks at its requests before it enters the guest; asking for attention then would make
+        // the guest leave again before its first instruction, forever if a device posts from each action.
+        if (_inGuest || Thread.CurrentThread != _thread)
+        {
+            _cpu.RequestAttention();
+        }
+
         Monitor.PulseAll(_sync);
     }
 
@@ -125,6 +145,7 @@ internal sealed class MachineLoop
         {
             _clock.Resume();
             RunSlices();
+            _observer.OnQuiescing();
             _clock.Pause();
         }
 #pragma warning disable CA1031 // Whatever goes wrong on this thread ends this machine, and never the process.
@@ -159,13 +180,12 @@ internal sealed class MachineLoop
         while (!_pending || Serve())
         {
             _clock.RunDueTimers();
-            if (_pending)
+            if (_urgent)
             {
                 continue;
             }
 
-            RunResult result = _cpu.Run(_clock.BeginSlice());
-            _clock.EndSlice();
+            RunResult result = RunSlice();
             Volatile.Write(ref _instructionsRetired, _cpu.InstructionsRetired);
             _observer.OnSlice(_instructionsRetired);
             if (result == RunResult.Halted)
@@ -180,6 +200,16 @@ internal sealed class MachineLoop
                     $"The guest triple-faulted at RIP 0x{_cpu.Registers.ReadRip():x}: it could not deliver a double fault and shut its processor down."));
             }
         }
+    }
+
+    private RunResult RunSlice()
+    {
+        long budget = _clock.BeginSlice();
+        _inGuest = true;
+        RunResult result = _cpu.Run(budget);
+        _inGuest = false;
+        _clock.EndSlice();
+        return result;
     }
 
     /// <summary>Does what was requested.</summary>
@@ -221,10 +251,17 @@ internal sealed class MachineLoop
         }
 
         _clock.Pause();
-        _observer.OnPaused();
-        _paused?.TrySetResult();
+        _observer.OnQuiescing();
         while (_pauseRequested && _exit is null)
         {
+            // Each request is answered, also one that comes before this thread has seen that the guest may go on.
+            if (_paused is { } paused)
+            {
+                _paused = null;
+                _observer.OnPaused();
+                paused.TrySetResult();
+            }
+
             Monitor.Wait(_sync);
         }
 
@@ -241,6 +278,7 @@ internal sealed class MachineLoop
             return;
         }
 
+        _observer.OnQuiescing();
         ulong? deadline = _clock.NextDeadline;
         if (deadline is { } skipped && !_clock.SleepsWhenIdle)
         {
@@ -302,6 +340,9 @@ internal interface IMachineLoopObserver
 {
     /// <summary>A slice ended.</summary>
     void OnSlice(ulong instructionsRetired);
+
+    /// <summary>The guest is about to wait, to pause or to stop.</summary>
+    void OnQuiescing();
 
     /// <summary>The guest stands still.</summary>
     void OnPaused();
