@@ -17,7 +17,7 @@ internal static unsafe partial class Binder
     public static Handler Bind(in Instruction instruction, Op* op, CpuMode mode)
     {
         Handler handler = BindInteger(instruction, op, mode);
-        return handler;
+        return handler != null ? handler : BindSimd(in instruction, op, mode);
     }
 
     /// <summary>Whether nothing can follow the instruction in its block though it is no jump.</summary>
