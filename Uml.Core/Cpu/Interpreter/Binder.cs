@@ -20,5 +20,6 @@ internal static unsafe partial class Binder
         return handler != null ? handler : BindSimd(in instruction, op, mode);
     }
 
-    private static Handler BindInteger(in Instruction instruction, Op* op, CpuMode mode) => null;
+    /// <summary>Whether nothing can follow the instruction in its block though it is no jump.</summary>
+    public static bool EndsBlock(in Instruction instruction) => false;
 }
