@@ -21,15 +21,15 @@ public sealed unsafe class X87Stack
     {
         get
         {
-            X87Register* register = Locate(index, out _);
+            Float80* register = Locate(index, out _);
             return ToDouble(register->Significand, register->SignExponent);
         }
 
         set
         {
-            X87Register* register = Locate(index, out int physical);
+            Float80* register = Locate(index, out int physical);
             (register->Significand, register->SignExponent) = FromDouble(value);
-            _registers.State->X87.Valid |= (byte)(1 << physical);
+            _registers.State->X87.ValidTags |= (byte)(1 << physical);
         }
     }
 
@@ -37,7 +37,7 @@ public sealed unsafe class X87Stack
     public bool IsValid(int index)
     {
         Locate(index, out int physical);
-        return (_registers.State->X87.Valid & (1 << physical)) != 0;
+        return (_registers.State->X87.ValidTags & (1 << physical)) != 0;
     }
 
     /// <summary>Copies the 10 bytes of ST(<paramref name="index"/>), little-endian as FSTP m80fp stores them.</summary>
@@ -45,7 +45,7 @@ public sealed unsafe class X87Stack
     public void CopyTo(int index, Span<byte> destination)
     {
         ArgumentOutOfRangeException.ThrowIfLessThan(destination.Length, RegisterBytes);
-        X87Register* register = Locate(index, out _);
+        Float80* register = Locate(index, out _);
         BinaryPrimitives.WriteUInt64LittleEndian(destination, register->Significand);
         BinaryPrimitives.WriteUInt16LittleEndian(destination[8..], register->SignExponent);
     }
@@ -55,10 +55,10 @@ public sealed unsafe class X87Stack
     public void CopyFrom(int index, ReadOnlySpan<byte> source)
     {
         ArgumentOutOfRangeException.ThrowIfLessThan(source.Length, RegisterBytes);
-        X87Register* register = Locate(index, out int physical);
+        Float80* register = Locate(index, out int physical);
         register->Significand = BinaryPrimitives.ReadUInt64LittleEndian(source);
         register->SignExponent = BinaryPrimitives.ReadUInt16LittleEndian(source[8..]);
-        _registers.State->X87.Valid |= (byte)(1 << physical);
+        _registers.State->X87.ValidTags |= (byte)(1 << physical);
     }
 
     /// <summary>The nearest double, ties to even.</summary>
@@ -132,7 +132,7 @@ public sealed unsafe class X87Stack
         return (fraction << shift, (ushort)(sign | (ExponentBias - 1022 + 11 - shift)));
     }
 
-    private X87Register* Locate(int index, out int physical)
+    private Float80* Locate(int index, out int physical)
     {
         ArgumentOutOfRangeException.ThrowIfNegative(index);
         ArgumentOutOfRangeException.ThrowIfGreaterThan(index, 7);
@@ -140,6 +140,6 @@ public sealed unsafe class X87Stack
         physical = (((state->X87.StatusWord >> 11) & 7) + index) & 7;
 
         // SAFETY: eight registers start the x87 state, which is unmanaged memory; physical is 0 to 7.
-        return (X87Register*)&state->X87 + physical;
+        return (Float80*)&state->X87 + physical;
     }
 }

@@ -52,20 +52,3 @@ public enum ClockMode
     /// </summary>
     Virtual,
 }
-
-/// <summary>The virtual CPU of a machine.</summary>
-public sealed class CpuOptions
-{
-    /// <summary>What executes guest instructions.</summary>
-    public CpuEngine Engine { get; set; }
-
-    /// <summary>The seed that <see cref="MachineOptions.RandomSeed"/> and the clock mode come to; null is the host's randomness.</summary>
-    internal ulong? RandomSeed { get; set; }
-}
-
-/// <summary>What executes guest instructions.</summary>
-public enum CpuEngine
-{
-    /// <summary>Decodes blocks of instructions once and interprets them; runs on every host.</summary>
-    Interpreter,
-}

@@ -13,7 +13,7 @@ internal static unsafe class Mmx
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static void Enter(CpuState* s)
     {
-        s->X87.Valid = 0xFF;
+        s->X87.ValidTags = 0xFF;
         s->X87.StatusWord &= unchecked((ushort)~StackTop);
     }
 
@@ -24,7 +24,7 @@ internal static unsafe class Mmx
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static void Write(CpuState* s, ushort offset, ulong value)
     {
-        ref X87Register register = ref CpuState.At<X87Register>(s, offset);
+        ref Float80 register = ref CpuState.At<Float80>(s, offset);
         register.Significand = value;
         register.SignExponent = 0xFFFF;
         Enter(s);

@@ -156,7 +156,7 @@ internal static unsafe class MmxMoves
         }
 
         Mmx.Enter(s);
-        s->X87.Valid = 0;
+        s->X87.ValidTags = 0;
         return op + 1;
     }
 
