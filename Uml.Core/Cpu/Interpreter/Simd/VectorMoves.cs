@@ -203,11 +203,11 @@ internal static unsafe class VectorMoves
             return true;
         }
 
-        // The byte in the last page first: nothing is written when that page faults. A fault in the first page comes before any
-        // write to it.
-        int last = 31 - BitOperations.LeadingZeroCount(bits);
+        // Nothing is written unless every page with a byte to write can be. The address of a page fault is where the operand enters the page.
+        int split = (int)Math.Min((uint)size, 4096 - ((uint)linear & 4095));
         byte probe;
-        if (!Mmu.ReadForUpdateSlow(s, linear + (uint)last, &probe, 1, op->Segment))
+        if (((bits & ((1u << split) - 1)) != 0 && !Mmu.ReadForUpdateSlow(s, linear, &probe, 1, op->Segment))
+            || ((bits >> split) != 0 && !Mmu.ReadForUpdateSlow(s, linear + (uint)split, &probe, 1, op->Segment)))
         {
             return false;
         }
