@@ -82,6 +82,15 @@ internal unsafe struct CpuState
     /// <summary>Halted by HLT until an interrupt arrives.</summary>
     public bool Halted;
 
+    /// <summary>Non-maskable interrupts are held off from the delivery of one until the next IRET (Intel SDM vol. 3, 6.7.1).</summary>
+    public bool NmiBlocked;
+
+    /// <summary>The instruction that runs began with TF set: #DB follows it, unless it is one that takes this back (see DebugTraps).</summary>
+    public bool StepTrap;
+
+    /// <summary>DR6 bits of data and I/O breakpoints the running instruction hit: #DB follows it.</summary>
+    public uint PendingDebug;
+
     // ---- segments and descriptor tables ----
 
     public SegmentRegisters Segments;
@@ -102,6 +111,8 @@ internal unsafe struct CpuState
     public ulong TscAux;
     public ulong TscAdjust;
     public ulong Pat;
+    public ulong MiscEnable, DebugControl, MachineCheckStatus;
+    public MemoryTypeRanges MemoryTypes;
 
     // ---- vector and floating-point state ----
 
