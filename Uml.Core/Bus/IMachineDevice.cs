@@ -38,4 +38,10 @@ public interface IMachineContext
     /// actions run in order. After the machine has stopped they are dropped.
     /// </summary>
     void Post(Action action);
+
+    /// <summary>
+    /// Raised on the machine's thread when it is about to wait for work, to pause or to stop: the moment for devices to hand over
+    /// what they hold back to batch it, such as console output. Subscribed before the machine starts; handlers do not throw.
+    /// </summary>
+    event Action? Quiescing;
 }

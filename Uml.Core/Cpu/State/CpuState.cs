@@ -4,6 +4,7 @@ using System.Runtime.Intrinsics;
 using Uml.Core.Cpu.Interpreter;
 using Uml.Core.Cpu.Paging;
 using Uml.Core.Cpu.Semantics;
+using Uml.Core.Memory;
 
 namespace Uml.Core.Cpu;
 
@@ -48,10 +49,25 @@ internal unsafe struct CpuState
 
     public Block* CurrentBlock;
 
+    /// <summary>The operation that runs: slow paths find RIP and the exact count of retired instructions through it.</summary>
+    public Op* CurrentOp;
+
     /// <summary>The translation buffer of the current address space and privilege.</summary>
     public TlbEntry* Tlb;
 
     public JumpCacheEntry* JumpCache;
+
+    /// <summary>Guest RAM: host address of its first byte, and the guest-physical ends of its two ranges (see <see cref="GuestRam"/>).</summary>
+    public byte* RamBase;
+    public ulong RamLowEnd;
+    public ulong RamHighEnd;
+    public PageInfo* Pages;
+
+    /// <summary>The level of the INTR pin; written by any thread.</summary>
+    public int InterruptLine;
+
+    /// <summary>Non-zero while a non-maskable interrupt waits; written by any thread.</summary>
+    public int NmiLine;
 
     /// <summary>Handle to the owning <see cref="VirtualCpu"/>, for slow paths.</summary>
     public nint OwnerHandle;

@@ -72,6 +72,9 @@ internal static unsafe class DescriptorTable
     /// <summary>The bits of a selector an error code keeps: index and TI.</summary>
     public const ushort ErrorMask = 0xFFFC;
 
+    /// <summary>An error code that names a selector (Intel SDM vol. 3, 6.13).</summary>
+    public static uint Error(ushort selector, uint ext = 0) => (uint)(selector & ErrorMask) | ext;
+
     public static bool IsNull(ushort selector) => (selector & ErrorMask) == 0;
 
     /// <summary>The selector's entry, so many bytes of it, lies within its table.</summary>
@@ -93,7 +96,7 @@ internal static unsafe class DescriptorTable
         descriptor = default;
         if (!Contains(s, selector))
         {
-            return Fault.Fail(s, vector, (selector & ErrorMask) | ext);
+            return Fault.Fail(s, vector, Error(selector, ext));
         }
 
         bool ok = Mmu.ReadSystem(s, Address(s, selector), out ulong low);
@@ -107,7 +110,7 @@ internal static unsafe class DescriptorTable
         high = 0;
         if (!Contains(s, selector, 16))
         {
-            return Fault.Fail(s, vector, (selector & ErrorMask) | ext);
+            return Fault.Fail(s, vector, Error(selector, ext));
         }
 
         return Mmu.ReadSystem(s, Wrap(s, Address(s, selector) + 8), out high);

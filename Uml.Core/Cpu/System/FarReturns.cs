@@ -11,7 +11,7 @@ internal static unsafe class FarReturns
     {
         int size = sizeof(T);
         ulong release = (ushort)op->Imm;
-        if (!Stack.Peek(s, 0, size, out ulong rip) || !Stack.Peek(s, (ulong)size, size, out ulong cs))
+        if (!StackFrame.Peek(s, 0, size, out ulong rip) || !StackFrame.Peek(s, (ulong)size, size, out ulong cs))
         {
             return null;
         }
@@ -24,11 +24,11 @@ internal static unsafe class FarReturns
                 return Fault.GP(s);
             }
 
-            Stack.Release(s, (ulong)(2 * size) + release);
+            Stack.Drop(s, (ulong)(2 * size) + release);
             SegmentLoader.LoadReal(s, SegmentIndex.Cs, selector);
             s->Rip = rip;
             Mmu.UpdateMode(s);
-            return Flow.Leave(s);
+            return BlockExit.Leave(s);
         }
 
         if (!ReadCode(s, selector, out Descriptor code))
@@ -39,7 +39,7 @@ internal static unsafe class FarReturns
         bool done = (selector & 3) > s->Cpl
             ? ReturnOuter(s, selector, code, rip, size, release)
             : ReturnSame(s, selector, code, rip, (ulong)(2 * size) + release);
-        return done ? Flow.Leave(s) : null;
+        return done ? BlockExit.Leave(s) : null;
     }
 
     private static bool ReturnSame(CpuState* s, ushort selector, Descriptor code, ulong rip, ulong release)
@@ -49,7 +49,7 @@ internal static unsafe class FarReturns
             return false;
         }
 
-        Stack.Release(s, release);
+        Stack.Drop(s, release);
         SegmentLoader.CommitCode(s, selector, code, s->Cpl, rip);
         Mmu.UpdateMode(s);
         return true;
@@ -58,8 +58,8 @@ internal static unsafe class FarReturns
     private static bool ReturnOuter(CpuState* s, ushort selector, Descriptor code, ulong rip, int size, ulong release)
     {
         ulong frame = (ulong)(2 * size) + release;
-        if (!Stack.Peek(s, frame, size, out ulong rsp)
-            || !Stack.Peek(s, frame + (ulong)size, size, out ulong ss)
+        if (!StackFrame.Peek(s, frame, size, out ulong rsp)
+            || !StackFrame.Peek(s, frame + (ulong)size, size, out ulong ss)
             || !ReadStack(s, (ushort)ss, selector, code, out SegmentRegister stack)
             || !SegmentLoader.CheckTarget(s, selector, ref code, rip))
         {
@@ -80,7 +80,7 @@ internal static unsafe class FarReturns
 
         int rpl = selector & 3;
         bool allowed = rpl >= s->Cpl && (code.IsConformingCode ? code.Dpl <= rpl : code.Dpl == rpl);
-        return allowed || Fault.FailGP(s, (uint)(selector & DescriptorTable.ErrorMask));
+        return allowed || Fault.FailGP(s, DescriptorTable.Error(selector));
     }
 
     /// <summary>Reads and checks the stack segment a return loads. It may be null when 64-bit code below CPL 3 is returned to.</summary>
@@ -99,7 +99,7 @@ internal static unsafe class FarReturns
             return false;
         }
 
-        uint error = (uint)(selector & DescriptorTable.ErrorMask);
+        uint error = DescriptorTable.Error(selector);
         if ((selector & 3) != rpl || descriptor.Dpl != rpl || !descriptor.IsWritableData)
         {
             return Fault.FailGP(s, error);
@@ -132,7 +132,7 @@ internal static unsafe class FarReturns
         }
         else
         {
-            s->Gpr[4] = Stack.Merge(s->Gpr[4], rsp + release, Stack.MaskOf(stack));
+            s->Gpr[4] = StackFrame.Merge(s->Gpr[4], rsp + release, StackFrame.MaskOf(stack));
         }
 
         if (outer)

@@ -6,22 +6,22 @@ namespace Uml.Core.Cpu;
 /// <summary>Far JMP and CALL (Intel SDM vol. 2, JMP and CALL; vol. 3, 5.8). Operand sizes are in bytes.</summary>
 internal static unsafe class FarTransfers
 {
-    /// <summary>JMP ptr16:16/32: the immediate holds the offset in bits 31..0 and the selector in bits 47..32.</summary>
+    /// <summary>JMP ptr16:16/32: the offset is the immediate, the selector in R0.</summary>
     public static Op* JumpDirect(CpuState* s, Op* op) =>
-        Jump(s, (ushort)((ulong)op->Imm >> 32), (uint)op->Imm) ? Flow.Leave(s) : null;
+        Jump(s, op->R0, (uint)op->Imm) ? BlockExit.Leave(s) : null;
 
     /// <summary>JMP m16:16/32/64.</summary>
     public static Op* JumpIndirect<T>(CpuState* s, Op* op) where T : unmanaged =>
-        LoadPointer<T>(s, op, out ushort selector, out ulong offset) && Jump(s, selector, offset) ? Flow.Leave(s) : null;
+        LoadPointer<T>(s, op, out ushort selector, out ulong offset) && Jump(s, selector, offset) ? BlockExit.Leave(s) : null;
 
-    /// <summary>CALL ptr16:16/32; immediate as in <see cref="JumpDirect"/>, R2 is the operand size.</summary>
+    /// <summary>CALL ptr16:16/32: operands as for <see cref="JumpDirect"/>, R2 is the operand size.</summary>
     public static Op* CallDirect(CpuState* s, Op* op) =>
-        Call(s, (ushort)((ulong)op->Imm >> 32), (uint)op->Imm, op->R2, Flow.NextRip(s, op)) ? Flow.Leave(s) : null;
+        Call(s, op->R0, (uint)op->Imm, op->R2, Flow.Next(s, op)) ? BlockExit.Leave(s) : null;
 
     /// <summary>CALL m16:16/32/64.</summary>
     public static Op* CallIndirect<T>(CpuState* s, Op* op) where T : unmanaged =>
-        LoadPointer<T>(s, op, out ushort selector, out ulong offset) && Call(s, selector, offset, sizeof(T), Flow.NextRip(s, op))
-            ? Flow.Leave(s)
+        LoadPointer<T>(s, op, out ushort selector, out ulong offset) && Call(s, selector, offset, sizeof(T), Flow.Next(s, op))
+            ? BlockExit.Leave(s)
             : null;
 
     private static bool LoadPointer<T>(CpuState* s, Op* op, out ushort selector, out ulong offset) where T : unmanaged
@@ -63,7 +63,7 @@ internal static unsafe class FarTransfers
         bool allowed = code.IsConformingCode ? code.Dpl <= s->Cpl : code.Dpl == s->Cpl;
         return allowed && gate.Accepts(code)
             ? Enter(s, gate.Selector, code, s->Cpl, gate.Offset)
-            : Fault.FailGP(s, (uint)(gate.Selector & DescriptorTable.ErrorMask));
+            : Fault.FailGP(s, DescriptorTable.Error(gate.Selector));
     }
 
     private static bool JumpReal(CpuState* s, ushort selector, ulong offset)
@@ -89,7 +89,7 @@ internal static unsafe class FarTransfers
                 return false;
             }
 
-            s->Gpr[4] = Stack.Merge(s->Gpr[4], frame.Pointer, frame.Mask);
+            s->Gpr[4] = StackFrame.Merge(s->Gpr[4], frame.Pointer, frame.Mask);
             return true;
         }
 
@@ -115,7 +115,7 @@ internal static unsafe class FarTransfers
 
         if (code.Dpl > s->Cpl || !gate.Accepts(code))
         {
-            return Fault.FailGP(s, (uint)(gate.Selector & DescriptorTable.ErrorMask));
+            return Fault.FailGP(s, DescriptorTable.Error(gate.Selector));
         }
 
         if (code.IsConformingCode || code.Dpl == s->Cpl)
@@ -135,7 +135,7 @@ internal static unsafe class FarTransfers
             return false;
         }
 
-        s->Gpr[4] = Stack.Merge(s->Gpr[4], frame.Pointer, frame.Mask);
+        s->Gpr[4] = StackFrame.Merge(s->Gpr[4], frame.Pointer, frame.Mask);
         SegmentLoader.CommitCode(s, selector, code, s->Cpl, offset);
         Mmu.UpdateMode(s);
         return true;
@@ -173,7 +173,7 @@ internal static unsafe class FarTransfers
             return false;
         }
 
-        var frame = new StackFrame(stack, esp, cpl, (uint)(stack.Selector & DescriptorTable.ErrorMask));
+        var frame = new StackFrame(stack, esp, cpl, DescriptorTable.Error(stack.Selector));
         if (!frame.Push(s, s->Segments[(int)SegmentIndex.Ss].Selector, gate.Size)
             || !frame.Push(s, s->Gpr[4], gate.Size)
             || !CopyParameters(s, gate, ref frame)
@@ -183,7 +183,7 @@ internal static unsafe class FarTransfers
         }
 
         s->Segments[(int)SegmentIndex.Ss] = stack;
-        s->Gpr[4] = Stack.Merge(esp, frame.Pointer, frame.Mask);
+        s->Gpr[4] = StackFrame.Merge(esp, frame.Pointer, frame.Mask);
         SegmentLoader.CommitCode(s, gate.Selector, code, cpl, gate.Offset);
         Mmu.UpdateMode(s);
         return true;
@@ -193,7 +193,7 @@ internal static unsafe class FarTransfers
     {
         for (int i = gate.Parameters - 1; i >= 0; i--)
         {
-            if (!Stack.Peek(s, (ulong)(i * gate.Size), gate.Size, out ulong value) || !frame.Push(s, value, gate.Size))
+            if (!StackFrame.Peek(s, (ulong)(i * gate.Size), gate.Size, out ulong value) || !frame.Push(s, value, gate.Size))
             {
                 return false;
             }
@@ -223,14 +223,14 @@ internal static unsafe class FarTransfers
         }
 
         bool both = SegmentLoader.IsLongCode(s, descriptor) && descriptor.IsDefault32;
-        return descriptor.IsSystem || (descriptor.IsCode && !both) || Fault.FailGP(s, (uint)(selector & DescriptorTable.ErrorMask));
+        return descriptor.IsSystem || (descriptor.IsCode && !both) || Fault.FailGP(s, DescriptorTable.Error(selector));
     }
 
     /// <summary>A far transfer straight to a code segment stays at its privilege level.</summary>
     private static bool CheckDirect(CpuState* s, ushort selector, Descriptor code)
     {
         bool allowed = code.IsConformingCode ? code.Dpl <= s->Cpl : (selector & 3) <= s->Cpl && code.Dpl == s->Cpl;
-        return allowed || Fault.FailGP(s, (uint)(selector & DescriptorTable.ErrorMask));
+        return allowed || Fault.FailGP(s, DescriptorTable.Error(selector));
     }
 
     private static bool Enter(CpuState* s, ushort selector, Descriptor code, int cpl, ulong rip)
@@ -260,12 +260,12 @@ internal readonly record struct Gate(ushort Selector, ulong Offset, int Size, in
     public static unsafe bool Read(CpuState* s, ushort selector, Descriptor descriptor, out Gate gate)
     {
         gate = default;
-        uint error = (uint)(selector & DescriptorTable.ErrorMask);
+        uint error = DescriptorTable.Error(selector);
         bool isLong = (s->Mode & CpuMode.LongActive) != 0;
         bool isGate = descriptor.Type == SystemType.CallGate || (!isLong && descriptor.Type == SystemType.CallGate16);
         if (!isGate && !isLong && descriptor.Type is SystemType.TaskGate or SystemType.Tss or SystemType.Tss16)
         {
-            SystemBridge.Of(s).ReportOnce(SystemReport.TaskSwitch, selector);
+            VirtualCpu.From(s).Report(SystemReport.TaskSwitch, selector);
         }
 
         if (!isGate || descriptor.Dpl < s->Cpl || descriptor.Dpl < (selector & 3))

@@ -34,7 +34,7 @@ internal static unsafe class FlagLoads
             return Fault.GP(s);
         }
 
-        if (!Stack.Peek(s, 0, sizeof(T), out ulong value))
+        if (!StackFrame.Peek(s, 0, sizeof(T), out ulong value))
         {
             return null;
         }
@@ -55,7 +55,7 @@ internal static unsafe class FlagLoads
             mask |= Flags.IOPL;
         }
 
-        Stack.Release(s, (ulong)sizeof(T));
+        Stack.Drop(s, (ulong)sizeof(T));
         ulong before = s->SystemFlags;
         Apply(s, value, mask);
         if (sizeof(T) != 2)
@@ -77,11 +77,11 @@ internal static unsafe class FlagLoads
         if ((changed & Flags.TF) != 0)
         {
             DebugTraps.RefreshStepping(s);
-            return Flow.EndBlock(s, op);
+            return BlockExit.Behind(s, op);
         }
 
-        bool interruptDue = (changed & s->SystemFlags & Flags.IF) != 0 && Volatile.Read(ref s->Poll) != 0;
-        return interruptDue ? Flow.EndBlock(s, op) : Flow.NextOrEndBlock(s, op, mode);
+        bool interruptDue = (changed & s->SystemFlags & Flags.IF) != 0 && BlockExit.WantsAttention(s);
+        return interruptDue ? BlockExit.Behind(s, op) : BlockExit.NextOrBehind(s, op, mode);
     }
 
     /// <summary>CLI.</summary>
@@ -110,7 +110,7 @@ internal static unsafe class FlagLoads
         }
 
         s->SystemFlags |= Flags.IF;
-        return Flow.NextInShadow(s, op);
+        return BlockExit.NextInShadow(s, op);
     }
 
     /// <summary>CLAC; not recognised in virtual-8086 mode or above CPL 0.</summary>

@@ -54,15 +54,15 @@ internal static unsafe class InterruptHandlers
         }
 
         s->Halted = true;
-        s->Rip = Flow.NextRip(s, op);
+        s->Rip = Flow.Next(s, op);
         s->Exit = ExitCode.Halt;
         return null;
     }
 
     private static Op* Deliver(CpuState* s, Op* op, byte vector, InterruptKind kind)
     {
-        s->Rip = Flow.CurrentRip(s, op);
-        Interrupts.Deliver(s, vector, hasError: false, 0, kind, Flow.NextRip(s, op));
+        s->Rip = Flow.Current(s, op);
+        Interrupts.Deliver(s, vector, hasError: false, 0, kind, Flow.Next(s, op));
         return null;
     }
 }

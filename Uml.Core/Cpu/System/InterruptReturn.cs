@@ -6,6 +6,9 @@ namespace Uml.Core.Cpu;
 /// <summary>IRET, IRETD, IRETQ (Intel SDM vol. 2, IRET).</summary>
 internal static unsafe class InterruptReturn
 {
+    /// <summary>Flags above bit 15 that any privilege may load.</summary>
+    private const ulong Extended = Flags.AC | Flags.ID | Flags.RF;
+
     /// <summary>IRET with operand size <typeparamref name="T"/>.</summary>
     public static Op* Return<T>(CpuState* s, Op* op) where T : unmanaged
     {
@@ -31,7 +34,7 @@ internal static unsafe class InterruptReturn
 
         s->NmiBlocked = false;
         DebugTraps.RefreshStepping(s);
-        return Flow.Leave(s);
+        return BlockExit.Leave(s);
     }
 
     private static bool ReturnReal(CpuState* s, int size)
@@ -53,11 +56,11 @@ internal static unsafe class InterruptReturn
         }
 
         bool virtual8086 = (s->Mode & CpuMode.Virtual8086) != 0;
-        Stack.Release(s, (ulong)(3 * size));
+        Stack.Drop(s, (ulong)(3 * size));
         SegmentLoader.LoadReal(s, SegmentIndex.Cs, (ushort)cs);
         s->Rip = rip;
         ulong mask = FlagLoads.Plain | Flags.NT | Flags.IF | (virtual8086 ? 0UL : Flags.IOPL);
-        FlagLoads.Apply(s, flags, size == 2 ? mask : mask | Extended(s));
+        FlagLoads.Apply(s, flags, size == 2 ? mask : mask | Extended);
         Mmu.UpdateMode(s);
         return true;
     }
@@ -67,7 +70,7 @@ internal static unsafe class InterruptReturn
     {
         if ((s->Mode & CpuMode.LongActive) == 0)
         {
-            SystemBridge.Of(s).ReportOnce(SystemReport.TaskSwitch, s->Segments[(int)SegmentIndex.Tr].Selector);
+            VirtualCpu.From(s).Report(SystemReport.TaskSwitch, s->Segments[(int)SegmentIndex.Tr].Selector);
         }
 
         return Fault.FailGP(s);
@@ -109,7 +112,7 @@ internal static unsafe class InterruptReturn
                 return false;
             }
 
-            Stack.Release(s, (ulong)(3 * size));
+            Stack.Drop(s, (ulong)(3 * size));
             SegmentLoader.CommitCode(s, selector, code, s->Cpl, rip);
         }
 
@@ -120,8 +123,8 @@ internal static unsafe class InterruptReturn
 
     private static bool ReturnWithStack(CpuState* s, ushort selector, Descriptor code, ulong rip, int size)
     {
-        if (!Stack.Peek(s, (ulong)(3 * size), size, out ulong rsp)
-            || !Stack.Peek(s, (ulong)(4 * size), size, out ulong ss)
+        if (!StackFrame.Peek(s, (ulong)(3 * size), size, out ulong rsp)
+            || !StackFrame.Peek(s, (ulong)(4 * size), size, out ulong ss)
             || !FarReturns.ReadStack(s, (ushort)ss, selector, code, out SegmentRegister stack)
             || !SegmentLoader.CheckTarget(s, selector, ref code, rip))
         {
@@ -137,7 +140,7 @@ internal static unsafe class InterruptReturn
         var values = stackalloc ulong[6];
         for (int i = 0; i < 6; i++)
         {
-            if (!Stack.Peek(s, (ulong)(12 + (i * 4)), 4, out values[i]))
+            if (!StackFrame.Peek(s, (ulong)(12 + (i * 4)), 4, out values[i]))
             {
                 return false;
             }
@@ -173,7 +176,7 @@ internal static unsafe class InterruptReturn
     {
         cs = 0;
         flags = 0;
-        return Stack.Peek(s, 0, size, out rip) && Stack.Peek(s, (ulong)size, size, out cs) && Stack.Peek(s, (ulong)(2 * size), size, out flags);
+        return StackFrame.Peek(s, 0, size, out rip) && StackFrame.Peek(s, (ulong)size, size, out cs) && StackFrame.Peek(s, (ulong)(2 * size), size, out flags);
     }
 
     /// <summary>What of RFLAGS the image replaces, by the privilege before the return.</summary>
@@ -182,7 +185,7 @@ internal static unsafe class InterruptReturn
         ulong mask = FlagLoads.Plain | Flags.NT;
         if (size != 2)
         {
-            mask |= Extended(s);
+            mask |= Extended;
         }
 
         if (s->Cpl <= FlagLoads.Iopl(s))
@@ -197,10 +200,4 @@ internal static unsafe class InterruptReturn
 
         return mask;
     }
-
-    /// <summary>
-    /// Flags above bit 15. RF holds off instruction breakpoints for one instruction; with none armed nobody would clear it again, nor see it.
-    /// </summary>
-    private static ulong Extended(CpuState* s) =>
-        (s->Dr7 & DebugTraps.Enables) != 0 ? Flags.AC | Flags.ID | Flags.RF : Flags.AC | Flags.ID;
 }

@@ -15,7 +15,7 @@ internal static unsafe partial class Interrupts
 
         if (!code.IsLong || code.IsDefault32)
         {
-            return Fault.FailGP(s, (uint)(gate.GateSelector & DescriptorTable.ErrorMask) | e.Ext);
+            return Fault.FailGP(s, DescriptorTable.Error(gate.GateSelector, e.Ext));
         }
 
         if (!LongStack(s, e, gate.GateStack, cpl, out ulong rsp)
@@ -95,7 +95,7 @@ internal static unsafe partial class Interrupts
             return false;
         }
 
-        uint error = (uint)(selector & DescriptorTable.ErrorMask) | e.Ext;
+        uint error = DescriptorTable.Error(selector, e.Ext);
         if (code.Dpl > s->Cpl)
         {
             return Fault.FailGP(s, error);

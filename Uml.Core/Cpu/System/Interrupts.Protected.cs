@@ -22,7 +22,7 @@ internal static unsafe partial class Interrupts
 
         if (fromVirtual8086 && cpl != 0)
         {
-            return Fault.FailGP(s, (uint)(gate.GateSelector & DescriptorTable.ErrorMask) | e.Ext);
+            return Fault.FailGP(s, DescriptorTable.Error(gate.GateSelector, e.Ext));
         }
 
         int size = gate.Type >= SystemType.InterruptGate ? 4 : 2;
@@ -35,7 +35,7 @@ internal static unsafe partial class Interrupts
             return false;
         }
 
-        uint stackError = inner ? (uint)(stack.Selector & DescriptorTable.ErrorMask) | e.Ext : e.Ext;
+        uint stackError = inner ? DescriptorTable.Error(stack.Selector, e.Ext) : e.Ext;
         var frame = new StackFrame(stack, esp, cpl, stackError);
         if (!PushLegacyFrame(s, e, ref frame, size, inner, fromVirtual8086))
         {
@@ -48,7 +48,7 @@ internal static unsafe partial class Interrupts
         }
 
         s->Segments[(int)SegmentIndex.Ss] = stack;
-        s->Gpr[4] = Stack.Merge(esp, frame.Pointer, frame.Mask);
+        s->Gpr[4] = StackFrame.Merge(esp, frame.Pointer, frame.Mask);
         EnterFlags(s, gate.Type is SystemType.InterruptGate or SystemType.InterruptGate16);
         SegmentLoader.CommitCode(s, gate.GateSelector, code, cpl, target);
         Mmu.UpdateMode(s);
@@ -97,7 +97,7 @@ internal static unsafe partial class Interrupts
             && gate.Type is SystemType.InterruptGate or SystemType.TrapGate or SystemType.InterruptGate16 or SystemType.TrapGate16;
         if (gate.IsSystem && gate.Type == SystemType.TaskGate)
         {
-            SystemBridge.Of(s).ReportOnce(SystemReport.TaskSwitch, e.Vector);
+            VirtualCpu.From(s).Report(SystemReport.TaskSwitch, e.Vector);
         }
 
         return CheckGate(s, e, gate, isGate);
@@ -123,7 +123,7 @@ internal static unsafe partial class Interrupts
             return false;
         }
 
-        uint error = (uint)(selector & DescriptorTable.ErrorMask) | ext;
+        uint error = DescriptorTable.Error(selector, ext);
         if ((selector & 3) != cpl || descriptor.Dpl != cpl || !descriptor.IsWritableData)
         {
             return Fault.Fail(s, Vector.TS, error);

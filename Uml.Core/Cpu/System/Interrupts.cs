@@ -93,9 +93,16 @@ internal static unsafe partial class Interrupts
         return true;
     }
 
-    /// <summary>Delivers the exception recorded in the state, a fault or trap that returns to <see cref="CpuState.Rip"/>.</summary>
-    public static bool DeliverRecorded(CpuState* s) =>
+    /// <summary>Delivers the exception recorded in the state: a fault, or a trap whose return address is in RIP already.</summary>
+    public static void DeliverException(CpuState* s) =>
         Deliver(s, s->ExceptionVector, s->ExceptionHasError, s->ExceptionError, InterruptKind.Exception, s->Rip);
+
+    /// <summary>Delivers a non-maskable interrupt.</summary>
+    public static void DeliverNmi(CpuState* s) => Deliver(s, Vector.NMI, hasError: false, 0, InterruptKind.Nmi, s->Rip);
+
+    /// <summary>Delivers a maskable interrupt.</summary>
+    public static void DeliverInterrupt(CpuState* s, byte vector) =>
+        Deliver(s, vector, hasError: false, 0, InterruptKind.Hardware, s->Rip);
 
     /// <summary>Makes of an event and the exception its delivery raised what is to be delivered next; false: shutdown.</summary>
     private static bool Combine(CpuState* s, ref Event current)
@@ -170,7 +177,7 @@ internal static unsafe partial class Interrupts
             return false;
         }
 
-        s->Gpr[4] = Stack.Merge(s->Gpr[4], frame.Pointer, frame.Mask);
+        s->Gpr[4] = StackFrame.Merge(s->Gpr[4], frame.Pointer, frame.Mask);
         EnterFlags(s, interruptGate: true);
         s->SystemFlags &= ~(ulong)Flags.AC;
         SegmentLoader.LoadReal(s, SegmentIndex.Cs, (ushort)(target >> 16));

@@ -1,4 +1,3 @@
-using System.Numerics;
 using Uml.Core.Cpu.Interpreter;
 using Uml.Core.Cpu.Paging;
 
@@ -20,9 +19,9 @@ internal static unsafe class SegmentHandlers
     }
 
     /// <summary>MOV r, Sreg: zero-extended to the register's size.</summary>
-    public static Op* StoreToRegister<T>(CpuState* s, Op* op) where T : unmanaged, IBinaryInteger<T>
+    public static Op* StoreToRegister<T>(CpuState* s, Op* op) where T : unmanaged
     {
-        Access.SetReg(s, op->R0, T.CreateTruncating(s->Segments[op->R1].Selector));
+        Access.SetReg(s, op->R0, Access.Narrow<T>(s->Segments[op->R1].Selector));
         return op + 1;
     }
 
@@ -30,15 +29,15 @@ internal static unsafe class SegmentHandlers
     public static Op* StoreToMemory(CpuState* s, Op* op) => Access.Store(s, op, s->Segments[op->R1].Selector) ? op + 1 : null;
 
     /// <summary>PUSH Sreg: so many bytes, the selector zero-extended.</summary>
-    public static Op* Push<T>(CpuState* s, Op* op) where T : unmanaged, IBinaryInteger<T> =>
-        Stack.Push(s, T.CreateTruncating(s->Segments[op->R0].Selector)) ? op + 1 : null;
+    public static Op* Push<T>(CpuState* s, Op* op) where T : unmanaged =>
+        Stack.Push(s, Access.Narrow<T>(s->Segments[op->R0].Selector)) ? op + 1 : null;
 
     /// <summary>POP Sreg.</summary>
     public static Op* Pop<T>(CpuState* s, Op* op) where T : unmanaged
     {
         var index = (SegmentIndex)op->R0;
         CpuMode before = s->Mode;
-        if (!Stack.Peek(s, 0, sizeof(T), out ulong selector))
+        if (!StackFrame.Peek(s, 0, sizeof(T), out ulong selector))
         {
             return null;
         }
@@ -49,7 +48,7 @@ internal static unsafe class SegmentHandlers
         }
 
         // Under the old stack segment's size: the mode is updated behind this.
-        Stack.Release(s, (ulong)sizeof(T));
+        Stack.Drop(s, (ulong)sizeof(T));
         return AfterLoad(s, op, index, inhibit: true, before);
     }
 
@@ -86,28 +85,28 @@ internal static unsafe class SegmentHandlers
 
         if (index != SegmentIndex.Ss || !inhibit)
         {
-            return Flow.NextOrEndBlock(s, op, before);
+            return BlockExit.NextOrBehind(s, op, before);
         }
 
         // MOV SS and POP SS hold off interrupts and debug traps, so that the stack pointer can follow (vol. 3, 6.8.3).
         s->StepTrap = false;
-        return Flow.NextInShadow(s, op, endBlock: s->Mode != before);
+        return BlockExit.NextInShadow(s, op, endBlock: s->Mode != before);
     }
 
     /// <summary>RDFSBASE, RDGSBASE; the immediate is the segment's number.</summary>
-    public static Op* ReadBase<T>(CpuState* s, Op* op) where T : unmanaged, IBinaryInteger<T>
+    public static Op* ReadBase<T>(CpuState* s, Op* op) where T : unmanaged
     {
         if (!IsBaseAccessible(s))
         {
             return Fault.UD(s);
         }
 
-        Access.SetReg(s, op->R0, T.CreateTruncating(s->Segments[(int)op->Imm].Base));
+        Access.SetReg(s, op->R0, Access.Narrow<T>(s->Segments[(int)op->Imm].Base));
         return op + 1;
     }
 
     /// <summary>WRFSBASE, WRGSBASE; the immediate is the segment's number.</summary>
-    public static Op* WriteBase<T>(CpuState* s, Op* op) where T : unmanaged, IBinaryInteger<T>
+    public static Op* WriteBase<T>(CpuState* s, Op* op) where T : unmanaged
     {
         if (!IsBaseAccessible(s))
         {

@@ -25,7 +25,7 @@ internal static unsafe class SegmentLoader
             return false;
         }
 
-        uint error = (uint)(selector & DescriptorTable.ErrorMask);
+        uint error = DescriptorTable.Error(selector);
         int rpl = selector & 3;
         if (index == SegmentIndex.Ss)
         {
@@ -111,7 +111,7 @@ internal static unsafe class SegmentLoader
             return false;
         }
 
-        return (descriptor.IsCode && !IsBothLongAnd32(s, descriptor)) || Fault.FailGP(s, (uint)(selector & DescriptorTable.ErrorMask) | ext);
+        return (descriptor.IsCode && !IsBothLongAnd32(s, descriptor)) || Fault.FailGP(s, DescriptorTable.Error(selector, ext));
     }
 
     /// <summary>The last checks before a code segment is loaded: present, the target within it or canonical; sets its accessed bit.</summary>
@@ -119,7 +119,7 @@ internal static unsafe class SegmentLoader
     {
         if (!descriptor.IsPresent)
         {
-            return Fault.Fail(s, Vector.NP, (uint)(selector & DescriptorTable.ErrorMask) | ext);
+            return Fault.Fail(s, Vector.NP, DescriptorTable.Error(selector, ext));
         }
 
         bool inside = IsLongCode(s, descriptor) ? Canonical.Is(rip) : rip <= descriptor.Limit;

@@ -1,4 +1,3 @@
-using System.Numerics;
 using Uml.Core.Cpu.Interpreter;
 
 namespace Uml.Core.Cpu;
@@ -13,14 +12,14 @@ internal static unsafe class SelectorHandlers
     private const int LslLong = 1 << 2 | 1 << 9 | 1 << 11;
 
     /// <summary>LAR r, r.</summary>
-    public static Op* AccessRightsRegister<T>(CpuState* s, Op* op) where T : unmanaged, IBinaryInteger<T> =>
+    public static Op* AccessRightsRegister<T>(CpuState* s, Op* op) where T : unmanaged =>
         AccessRights<T>(s, op, Access.Reg<ushort>(s, op->R1));
 
     /// <summary>LAR r, m16.</summary>
-    public static Op* AccessRightsMemory<T>(CpuState* s, Op* op) where T : unmanaged, IBinaryInteger<T> =>
+    public static Op* AccessRightsMemory<T>(CpuState* s, Op* op) where T : unmanaged =>
         LoadSelector(s, op, out ushort selector) ? AccessRights<T>(s, op, selector) : null;
 
-    private static Op* AccessRights<T>(CpuState* s, Op* op, ushort selector) where T : unmanaged, IBinaryInteger<T>
+    private static Op* AccessRights<T>(CpuState* s, Op* op, ushort selector) where T : unmanaged
     {
         if (!TryRead(s, selector, IsLong(s) ? LarLong : LarLegacy, out Descriptor descriptor, out bool visible))
         {
@@ -29,21 +28,21 @@ internal static unsafe class SelectorHandlers
 
         if (visible)
         {
-            Access.SetReg(s, op->R0, T.CreateTruncating((descriptor.Low >> 32) & 0x00F0FF00));
+            Access.SetReg(s, op->R0, Access.Narrow<T>((descriptor.Low >> 32) & 0x00F0FF00));
         }
 
         return Answer(s, op, visible);
     }
 
     /// <summary>LSL r, r.</summary>
-    public static Op* LimitRegister<T>(CpuState* s, Op* op) where T : unmanaged, IBinaryInteger<T> =>
+    public static Op* LimitRegister<T>(CpuState* s, Op* op) where T : unmanaged =>
         Limit<T>(s, op, Access.Reg<ushort>(s, op->R1));
 
     /// <summary>LSL r, m16.</summary>
-    public static Op* LimitMemory<T>(CpuState* s, Op* op) where T : unmanaged, IBinaryInteger<T> =>
+    public static Op* LimitMemory<T>(CpuState* s, Op* op) where T : unmanaged =>
         LoadSelector(s, op, out ushort selector) ? Limit<T>(s, op, selector) : null;
 
-    private static Op* Limit<T>(CpuState* s, Op* op, ushort selector) where T : unmanaged, IBinaryInteger<T>
+    private static Op* Limit<T>(CpuState* s, Op* op, ushort selector) where T : unmanaged
     {
         if (!TryRead(s, selector, IsLong(s) ? LslLong : LslLegacy, out Descriptor descriptor, out bool visible))
         {
@@ -52,7 +51,7 @@ internal static unsafe class SelectorHandlers
 
         if (visible)
         {
-            Access.SetReg(s, op->R0, T.CreateTruncating(descriptor.Limit));
+            Access.SetReg(s, op->R0, Access.Narrow<T>(descriptor.Limit));
         }
 
         return Answer(s, op, visible);

@@ -19,7 +19,7 @@ internal static unsafe class SyscallHandlers
             return Fault.UD(s);
         }
 
-        s->Gpr[Rcx] = Flow.NextRip(s, op);
+        s->Gpr[Rcx] = Flow.Next(s, op);
         ulong flags = Flags.Get(s);
         s->Gpr[R11] = flags & ~(ulong)Flags.RF;
         Flags.Set(s, flags & ~(s->SfMask | Flags.RF));
@@ -166,6 +166,6 @@ internal static unsafe class SyscallHandlers
     {
         Mmu.UpdateMode(s);
         DebugTraps.RefreshStepping(s);
-        return Flow.Leave(s);
+        return BlockExit.Leave(s);
     }
 }

@@ -169,7 +169,7 @@ internal static unsafe class TableHandlers
     {
         descriptor = default;
         high = 0;
-        uint error = (uint)(selector & DescriptorTable.ErrorMask);
+        uint error = DescriptorTable.Error(selector);
         if ((selector & 4) != 0)
         {
             return Fault.FailGP(s, error);

@@ -4,27 +4,18 @@ using Uml.Core.Cpu.Interpreter;
 namespace Uml.Core.Cpu;
 
 /// <summary>How system instructions leave their block.</summary>
-internal static unsafe class Flow
+internal static unsafe class BlockExit
 {
     // SAFETY: here and in every handler of this folder, s and op are the engine's: valid and unmoving while the handler runs.
 
-    /// <summary>RIP of the instruction itself.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static ulong CurrentRip(CpuState* s, Op* op) => (s->BlockRip + op->Offset) & s->IpMask;
-
-    /// <summary>RIP of the instruction behind it.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static ulong NextRip(CpuState* s, Op* op) => (s->BlockRip + op->Offset + op->Length) & s->IpMask;
-
-    /// <summary>Ends the block behind the instruction.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Op* EndBlock(CpuState* s, Op* op)
+    /// <summary>Ends the block behind the instruction, wherever in it that is.</summary>
+    public static Op* Behind(CpuState* s, Op* op)
     {
-        s->Rip = NextRip(s, op);
-        return Leave(s);
+        Flow.Unretire(s, op + 1);
+        return Flow.EndBlock(s, Flow.Next(s, op));
     }
 
-    /// <summary>Ends the block; RIP is set already.</summary>
+    /// <summary>Ends the block after a transfer that has set RIP. Transfers are always the last operation of their block.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Op* Leave(CpuState* s)
     {
@@ -33,7 +24,10 @@ internal static unsafe class Flow
     }
 
     /// <summary>Goes on behind an instruction that may have changed what blocks are keyed by.</summary>
-    public static Op* NextOrEndBlock(CpuState* s, Op* op, CpuMode before) => s->Mode == before ? op + 1 : EndBlock(s, op);
+    public static Op* NextOrBehind(CpuState* s, Op* op, CpuMode before) => s->Mode == before ? op + 1 : Behind(s, op);
+
+    /// <summary>An interrupt or something else may be deliverable now that IF is set.</summary>
+    public static bool WantsAttention(CpuState* s) => (Volatile.Read(ref s->InterruptLine) | Volatile.Read(ref s->Poll)) != 0;
 
     /// <summary>
     /// Goes on behind an instruction that holds interrupts off for one more. Interrupts are looked at between blocks only, so the
@@ -42,26 +36,14 @@ internal static unsafe class Flow
     public static Op* NextInShadow(CpuState* s, Op* op, bool endBlock = false)
     {
         bool last = op->Offset + op->Length >= s->CurrentBlock->ByteLength;
-        if (!endBlock && !last && Volatile.Read(ref s->Poll) == 0)
+        if (!endBlock && !last && !WantsAttention(s))
         {
             return op + 1;
         }
 
         s->InterruptShadow = true;
         DebugTraps.RefreshStepping(s);
-        return EndBlock(s, op);
-    }
-
-    /// <summary>A repeated instruction has to pause between two iterations: the engine is wanted for something it would act on now.</summary>
-    public static bool ShouldPause(CpuState* s)
-    {
-        var poll = (Attention)Volatile.Read(ref s->Poll);
-        if (poll == Attention.None)
-        {
-            return false;
-        }
-
-        return (poll & ~Attention.Interrupt) != 0 || (s->SystemFlags & Flags.IF) != 0;
+        return Behind(s, op);
     }
 }
 
