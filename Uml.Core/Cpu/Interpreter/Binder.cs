@@ -17,6 +17,16 @@ internal static unsafe partial class Binder
     public static Handler Bind(in Instruction instruction, Op* op, CpuMode mode)
     {
         Handler handler = BindInteger(instruction, op, mode);
+        if (handler == null)
+        {
+            handler = BindX87(in instruction, op, mode);
+        }
+
+        if (handler == null)
+        {
+            handler = BindState(in instruction, op, mode);
+        }
+
         return handler != null ? handler : BindSimd(in instruction, op, mode);
     }
 
