@@ -44,7 +44,7 @@ internal sealed class Differ(IExecutor reference, IExecutor subject)
             tolerance.XmmRelative = Math.Max(tolerance.XmmRelative, own.XmmRelative);
             tolerance.X87UnitsInLastPlace = Math.Max(tolerance.X87UnitsInLastPlace, own.X87UnitsInLastPlace);
             tolerance.UndefinedStatusWord |= (ushort)(own.UndefinedStatusWord | Undefined.StatusWord(instruction));
-            if (test.Instructions.Count == 1 && _expected.State.Vector < 0)
+            if (test.Form is not null && _expected.State.Vector < 0)
             {
                 tolerance.UndefinedFlags = Undefined.Flags(instruction, ref test.State);
             }

@@ -205,9 +205,8 @@ internal static unsafe class VectorMoves
 
         // Nothing is written unless every page with a byte to write can be. The address of a page fault is where the operand enters the page.
         int split = (int)Math.Min((uint)size, 4096 - ((uint)linear & 4095));
-        byte probe;
-        if (((bits & ((1u << split) - 1)) != 0 && !Mmu.ReadForUpdateSlow(s, linear, &probe, 1, op->Segment))
-            || ((bits >> split) != 0 && !Mmu.ReadForUpdateSlow(s, linear + (uint)split, &probe, 1, op->Segment)))
+        if (((bits & ((1u << split) - 1)) != 0 && !Mmu.ProbeWrite(s, linear, 1, op->Segment))
+            || ((bits >> split) != 0 && !Mmu.ProbeWrite(s, linear + (uint)split, 1, op->Segment)))
         {
             return false;
         }
