@@ -41,6 +41,7 @@ internal sealed class Differ(IExecutor reference, IExecutor subject)
         foreach (Instruction instruction in Disassembly.Decode(test.Bitness, code))
         {
             Tolerance own = Tolerance.For(instruction);
+            tolerance.AnyFaultAddress |= own.AnyFaultAddress;
             tolerance.XmmRelative = Math.Max(tolerance.XmmRelative, own.XmmRelative);
             tolerance.X87UnitsInLastPlace = Math.Max(tolerance.X87UnitsInLastPlace, own.X87UnitsInLastPlace);
             tolerance.UndefinedStatusWord |= (ushort)(own.UndefinedStatusWord | Undefined.StatusWord(instruction));
@@ -49,9 +50,9 @@ internal sealed class Differ(IExecutor reference, IExecutor subject)
                 tolerance.UndefinedFlags = Undefined.Flags(instruction, ref test.State);
             }
 
-            if (own.IgnoredStore.To != 0)
+            foreach ((int from, int to) in own.IgnoredStore ?? [])
             {
-                Blank(test, instruction, own.IgnoredStore.From, own.IgnoredStore.To);
+                Blank(test, instruction, from, to);
             }
         }
 

@@ -200,7 +200,7 @@ internal static unsafe class VectorMoves
         uint bits = mask.ExtractMostSignificantBits();
         if (bits == 0)
         {
-            return true;
+            return Mmu.ProbeWrite(s, linear, size, op->Segment); // faults all the same, as on Zen 3; Intel leaves it open
         }
 
         // Nothing is written unless every page with a byte to write can be. The address of a page fault is where the operand enters the page.
