@@ -39,7 +39,7 @@ internal static class Program
         }
 
         int bitness = int.Parse(options.GetValueOrDefault("--bits", "64"), CultureInfo.InvariantCulture);
-        FormCatalog catalog = bitness == 64 ? FormCatalog.Mode64 : FormCatalog.Mode32;
+        FormCatalog catalog = FormCatalog.For(bitness);
         return options.ContainsKey("--list") ? List(catalog) : Run(catalog, options);
     }
 
@@ -69,7 +69,7 @@ internal static class Program
         ulong seed = options.TryGetValue("--seed", out string? text) ? Settings.ParseSeed(text) : (ulong)Random.Shared.NextInt64();
         long cases = long.Parse(options.GetValueOrDefault("--cases", "1000000"), CultureInfo.InvariantCulture);
         string[] names = options.GetValueOrDefault("--code", "").Split(',');
-        List<OpCodeInfo> forms = [.. catalog.Covered.Where(form => names.Any(form.Code.ToString().StartsWith))];
+        List<OpCodeInfo> forms = [.. catalog.Covered.Where(form => names.Any(form.Code.ToString().StartsWith)).Where(form => FormStatus.IsImplemented(form, catalog.Bitness))];
         using var limit = new CancellationTokenSource();
         if (options.TryGetValue("--seconds", out string? seconds))
         {

@@ -149,7 +149,8 @@ internal static unsafe class Operands
             return flags | (fsGs ? AddressFlags.SegmentBase : 0);
         }
 
-        return fsGs || (mode & CpuMode.Segmented) != 0
+        // Code segments are not writable, flat or not: a CS prefix needs the check.
+        return fsGs || segment == SegmentIndex.Cs || (mode & CpuMode.Segmented) != 0
             ? flags | AddressFlags.SegmentBase | AddressFlags.SegmentCheck
             : flags;
     }
