@@ -17,9 +17,24 @@ internal static unsafe partial class Binder
     public static Handler Bind(in Instruction instruction, Op* op, CpuMode mode)
     {
         Handler handler = BindInteger(instruction, op, mode);
-        return handler != null ? handler : BindSimd(in instruction, op, mode);
+        if (handler == null)
+        {
+            handler = BindSimd(in instruction, op, mode);
+        }
+
+        if (handler == null)
+        {
+            handler = BindX87(in instruction, op, mode);
+        }
+
+        if (handler == null)
+        {
+            handler = BindState(in instruction, op, mode);
+        }
+
+        return handler != null ? handler : BindSystem(in instruction, op, mode);
     }
 
     /// <summary>Whether nothing can follow the instruction in its block though it is no jump.</summary>
-    public static bool EndsBlock(in Instruction instruction) => false;
+    public static bool EndsBlock(in Instruction instruction) => EndsSystemBlock(instruction);
 }

@@ -143,11 +143,11 @@ internal sealed unsafe class InterpreterExecutor : IExecutor
         s->Mxcsr = state.Mxcsr;
         s->X87.ControlWord = state.ControlWord;
         s->X87.StatusWord = state.StatusWord;
-        s->X87.Valid = state.Tags;
+        s->X87.ValidTags = state.Tags;
         int top = (state.StatusWord >> 11) & 7;
         for (int i = 0; i < 8; i++)
         {
-            ref X87Register register = ref s->X87.Registers[(top + i) & 7];
+            ref Float80 register = ref s->X87.Physical((top + i) & 7);
             register.Significand = BinaryPrimitives.ReadUInt64LittleEndian(state.St(i));
             register.SignExponent = BinaryPrimitives.ReadUInt16LittleEndian(state.St(i)[8..]);
         }
@@ -172,11 +172,11 @@ internal sealed unsafe class InterpreterExecutor : IExecutor
         state.Mxcsr = s->Mxcsr;
         state.ControlWord = s->X87.ControlWord;
         state.StatusWord = s->X87.StatusWord;
-        state.Tags = s->X87.Valid;
+        state.Tags = s->X87.ValidTags;
         int top = (s->X87.StatusWord >> 11) & 7;
         for (int i = 0; i < 8; i++)
         {
-            ref X87Register register = ref s->X87.Registers[(top + i) & 7];
+            ref Float80 register = ref s->X87.Physical((top + i) & 7);
             BinaryPrimitives.WriteUInt64LittleEndian(state.St(i), register.Significand);
             BinaryPrimitives.WriteUInt16LittleEndian(state.St(i)[8..], register.SignExponent);
         }
