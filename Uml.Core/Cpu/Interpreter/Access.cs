@@ -1,4 +1,3 @@
-using System.Numerics;
 using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
 using Uml.Core.Cpu.Paging;
@@ -21,7 +20,7 @@ internal static unsafe class Access
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static void SetReg<T>(CpuState* s, ushort offset, T value) where T : unmanaged
     {
-        if (typeof(T) == typeof(uint))
+        if (sizeof(T) == 4)
         {
             *(ulong*)((byte*)s + offset) = Unsafe.BitCast<T, uint>(value);
         }
@@ -170,7 +169,41 @@ internal static unsafe class Access
         }
     }
 
-    /// <summary>Sign-extends or zero-extends an integer to 64 bits as its type says.</summary>
+    /// <summary>Zero-extends an integer to 64 bits.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static ulong Widen<T>(T value) where T : unmanaged, IBinaryInteger<T> => ulong.CreateTruncating(value);
+    public static ulong Widen<T>(T value) where T : unmanaged => sizeof(T) switch
+    {
+        1 => Unsafe.BitCast<T, byte>(value),
+        2 => Unsafe.BitCast<T, ushort>(value),
+        4 => Unsafe.BitCast<T, uint>(value),
+        _ => Unsafe.BitCast<T, ulong>(value),
+    };
+
+    /// <summary>The low bits of a 64-bit value.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static T Narrow<T>(ulong value) where T : unmanaged => sizeof(T) switch
+    {
+        1 => Unsafe.BitCast<byte, T>((byte)value),
+        2 => Unsafe.BitCast<ushort, T>((ushort)value),
+        4 => Unsafe.BitCast<uint, T>((uint)value),
+        _ => Unsafe.BitCast<ulong, T>(value),
+    };
+
+    /// <summary>A general register, zero-extended to 64 bits.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static ulong Get<T>(CpuState* s, ushort offset) where T : unmanaged => Widen(Reg<T>(s, offset));
+
+    /// <summary>Writes the low bits of a value to a general register; a 32-bit write clears the upper half.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void Set<T>(CpuState* s, ushort offset, ulong value) where T : unmanaged
+    {
+        if (sizeof(T) == 4)
+        {
+            *(ulong*)((byte*)s + offset) = (uint)value;
+        }
+        else
+        {
+            *(T*)((byte*)s + offset) = Narrow<T>(value);
+        }
+    }
 }

@@ -17,8 +17,14 @@ internal static unsafe partial class Binder
     public static Handler Bind(in Instruction instruction, Op* op, CpuMode mode)
     {
         Handler handler = BindInteger(instruction, op, mode);
-        return handler;
+        if (handler == null)
+        {
+            handler = BindSimd(in instruction, op, mode);
+        }
+
+        return handler != null ? handler : BindSystem(instruction, op, mode);
     }
 
-    private static Handler BindInteger(in Instruction instruction, Op* op, CpuMode mode) => null;
+    /// <summary>Whether nothing can follow the instruction in its block though it is no jump.</summary>
+    public static bool EndsBlock(in Instruction instruction) => EndsSystemBlock(instruction);
 }

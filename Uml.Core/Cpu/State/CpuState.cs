@@ -4,6 +4,7 @@ using System.Runtime.Intrinsics;
 using Uml.Core.Cpu.Interpreter;
 using Uml.Core.Cpu.Paging;
 using Uml.Core.Cpu.Semantics;
+using Uml.Core.Memory;
 
 namespace Uml.Core.Cpu;
 
@@ -48,10 +49,25 @@ internal unsafe struct CpuState
 
     public Block* CurrentBlock;
 
+    /// <summary>The operation that runs: slow paths find RIP and the exact count of retired instructions through it.</summary>
+    public Op* CurrentOp;
+
     /// <summary>The translation buffer of the current address space and privilege.</summary>
     public TlbEntry* Tlb;
 
     public JumpCacheEntry* JumpCache;
+
+    /// <summary>Guest RAM: host address of its first byte, and the guest-physical ends of its two ranges (see <see cref="GuestRam"/>).</summary>
+    public byte* RamBase;
+    public ulong RamLowEnd;
+    public ulong RamHighEnd;
+    public PageInfo* Pages;
+
+    /// <summary>The level of the INTR pin; written by any thread.</summary>
+    public int InterruptLine;
+
+    /// <summary>Non-zero while a non-maskable interrupt waits; written by any thread.</summary>
+    public int NmiLine;
 
     /// <summary>Handle to the owning <see cref="VirtualCpu"/>, for slow paths.</summary>
     public nint OwnerHandle;
@@ -82,6 +98,15 @@ internal unsafe struct CpuState
     /// <summary>Halted by HLT until an interrupt arrives.</summary>
     public bool Halted;
 
+    /// <summary>Non-maskable interrupts are held off from the delivery of one until the next IRET (Intel SDM vol. 3, 6.7.1).</summary>
+    public bool NmiBlocked;
+
+    /// <summary>The instruction that runs began with TF set: #DB follows it, unless it is one that takes this back (see DebugTraps).</summary>
+    public bool StepTrap;
+
+    /// <summary>DR6 bits of data and I/O breakpoints the running instruction hit: #DB follows it.</summary>
+    public uint PendingDebug;
+
     // ---- segments and descriptor tables ----
 
     public SegmentRegisters Segments;
@@ -102,6 +127,8 @@ internal unsafe struct CpuState
     public ulong TscAux;
     public ulong TscAdjust;
     public ulong Pat;
+    public ulong MiscEnable, DebugControl, MachineCheckStatus;
+    public MemoryTypeRanges MemoryTypes;
 
     // ---- vector and floating-point state ----
 
@@ -191,6 +218,12 @@ internal enum CpuMode : uint
 
     /// <summary>Virtual-8086 mode.</summary>
     Virtual8086 = 128,
+
+    /// <summary>SSE instructions raise #UD or #NM (CR0.EM, CR0.TS, CR4.OSFXSR).</summary>
+    VectorDisabled = 256,
+
+    /// <summary>x87 and MMX instructions raise #NM or #UD (CR0.EM, CR0.TS).</summary>
+    X87Disabled = 512,
 }
 
 /// <summary>Bits of <see cref="CpuState.Poll"/>.</summary>

@@ -24,7 +24,6 @@ internal static unsafe class Flags
     public const uint Status = CF | PF | AF | ZF | SF | OF;
 
     private const ulong CarryBit = 1UL << 63, CarryInBit = 1UL << 62;
-    private const ulong AuxMask = CarryBit | CarryInBit | 8;
 
     /// <summary>Flags after an addition of <typeparamref name="T"/>-wide values; carry-in is implied by the operands and result.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
@@ -57,17 +56,6 @@ internal static unsafe class Flags
         s->FlagResult = SignExtend<T>(result);
         ulong c = carry ? CarryBit | CarryInBit : 0;
         s->FlagAux = (overflow ? c ^ CarryInBit : c) | (adjust ? 8UL : 0);
-    }
-
-    /// <summary>As <see cref="SetAdd{T}"/> or <see cref="SetSub{T}"/> with CF kept (INC, DEC).</summary>
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static void KeepCarry(CpuState* s, bool carry)
-    {
-        // OF is bit 63 xor bit 62: moving both keeps it.
-        if ((s->FlagAux >> 63 != 0) != carry)
-        {
-            s->FlagAux ^= CarryBit | CarryInBit;
-        }
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
@@ -105,7 +93,23 @@ internal static unsafe class Flags
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static bool Adjust(CpuState* s) => (s->FlagAux & 8) != 0;
 
-    public static void SetCarry(CpuState* s, bool carry) => KeepCarry(s, carry);
+    /// <summary>Sets CF; the other flags stay.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void SetCarry(CpuState* s, bool carry)
+    {
+        // OF is bit 63 xor bit 62: moving both keeps it.
+        if (Carry(s) != carry)
+        {
+            s->FlagAux ^= CarryBit | CarryInBit;
+        }
+    }
+
+    /// <summary>Sets CF and OF; the other flags stay (rotates).</summary>
+    public static void SetCarryAndOverflow(CpuState* s, bool carry, bool overflow)
+    {
+        ulong bits = carry ? CarryBit | CarryInBit : 0;
+        s->FlagAux = (s->FlagAux & ~(CarryBit | CarryInBit)) | (overflow ? bits ^ CarryInBit : bits);
+    }
 
     /// <summary>The arithmetic flags as bits.</summary>
     public static uint GetStatus(CpuState* s) =>
