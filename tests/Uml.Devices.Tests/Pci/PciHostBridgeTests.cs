@@ -102,11 +102,11 @@ internal sealed class PciHostBridgeTests
         Assert.That(Config(0x10), Is.EqualTo(0xC000_0000));
         Assert.That(Config(0x14), Is.EqualTo(0xC000_1000));
         Assert.That(Config(0x20), Is.EqualTo(0x0000_000C));
-        Assert.That(Config(0x24), Is.EqualTo(0x80));
+        Assert.That(Config(0x24), Is.EqualTo(0x100));
         Assert.That(_machine.Read32(0xC000_1000), Is.EqualTo(uint.MaxValue));
         Config(4, MemoryEnable);
         Assert.That(_machine.Read32(0xC000_1004), Is.EqualTo(4));
-        Assert.That(_machine.Read32(0x80_0000_0008), Is.EqualTo(8));
+        Assert.That(_machine.Read32(0x100_0000_0008), Is.EqualTo(8));
         Config(4, 0);
         Assert.That(_machine.Read32(0xC000_1004), Is.EqualTo(uint.MaxValue));
     }
@@ -120,8 +120,8 @@ internal sealed class PciHostBridgeTests
         Config(0x14, 0);
         Config(0x10, 0xC123_4000);
         Assert.That(_machine.Read32(0xC123_4004), Is.EqualTo(4));
-        Assert.That(_machine.Read32(0x80_0000_0004), Is.EqualTo(uint.MaxValue));
-        foreach (ulong elsewhere in (ulong[])[0, 0x10_0000, 0xBFFF_F000, 0xE000_0000, 0xFEE0_0000, 0xFFFF_FFFF_FFFF_F000, 0xC0_0000_0000])
+        Assert.That(_machine.Read32(0x100_0000_0004), Is.EqualTo(uint.MaxValue));
+        foreach (ulong elsewhere in (ulong[])[0, 0x10_0000, 0xBFFF_F000, 0xE000_0000, 0xFEE0_0000, 0xFFFF_FFFF_FFFF_F000, 0x140_0000_0000])
         {
             Config(0x10, (uint)elsewhere);
             Config(0x14, (uint)(elsewhere >> 32));
