@@ -22,7 +22,17 @@ internal static unsafe partial class Binder
             handler = BindSimd(in instruction, op, mode);
         }
 
-        return handler != null ? handler : BindSystem(instruction, op, mode);
+        if (handler == null)
+        {
+            handler = BindX87(in instruction, op, mode);
+        }
+
+        if (handler == null)
+        {
+            handler = BindState(in instruction, op, mode);
+        }
+
+        return handler != null ? handler : BindSystem(in instruction, op, mode);
     }
 
     /// <summary>Whether nothing can follow the instruction in its block though it is no jump.</summary>
