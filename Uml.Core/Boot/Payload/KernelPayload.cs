@@ -125,8 +125,8 @@ internal static class KernelPayload
         }
     }
 
-    // The libraries report bad input by several exception types of their own, and by the runtime's when they
-    // read past what they have. None of these can come from our own code in this place.
+    // Our own decoders throw InvalidDataException. The libraries report bad input by exception types of their own, and by
+    // the runtime's when they run into it.
     private static bool IsDecoderComplaint(Exception e) =>
         e is InvalidDataException or IOException or SharpCompress.Common.SharpCompressException or ZstdException
             or IndexOutOfRangeException or ArgumentException or InvalidOperationException or NotSupportedException
