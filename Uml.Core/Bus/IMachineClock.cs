@@ -1,0 +1,35 @@
+namespace Uml.Core.Bus;
+
+/// <summary>
+/// Guest time. In real-time mode it follows the host's <see cref="TimeProvider"/> and stands still while the machine is paused;
+/// in virtual-time mode it advances by retired instructions, and idle time is skipped.
+/// </summary>
+public interface IMachineClock
+{
+    /// <summary>Nanoseconds since the machine started.</summary>
+    ulong Nanoseconds { get; }
+
+    /// <summary>Ticks of the time-stamp counter per second. The counter is invariant and starts at zero with <see cref="Nanoseconds"/>.</summary>
+    ulong TscFrequency { get; }
+
+    /// <summary>The time-stamp counter for the current <see cref="Nanoseconds"/>, before the guest's own IA32_TSC_ADJUST.</summary>
+    ulong ReadTsc();
+
+    /// <summary>Calendar time of guest time zero: what the real-time clock showed when the machine started.</summary>
+    DateTimeOffset StartTime { get; }
+
+    /// <summary>Makes a one-shot timer, initially not armed.</summary>
+    /// <param name="callback">Runs on the machine's thread between two instructions, at or after the deadline.</param>
+    IMachineTimer CreateTimer(Action callback);
+}
+
+/// <summary>A one-shot timer in guest time. Members are called on the machine's thread.</summary>
+public interface IMachineTimer
+{
+    /// <summary>Arms the timer, replacing an earlier deadline. A deadline in the past fires as soon as possible.</summary>
+    /// <param name="deadline">In <see cref="IMachineClock.Nanoseconds"/>.</param>
+    void Schedule(ulong deadline);
+
+    /// <summary>Disarms the timer; its callback does not run until it is scheduled again.</summary>
+    void Cancel();
+}

@@ -1,0 +1,24 @@
+namespace Uml.Core;
+
+/// <summary>How guest code is executed.</summary>
+public enum CpuEngine
+{
+    /// <summary>Decoded once, then interpreted: runs on every host.</summary>
+    Interpreter,
+}
+
+/// <summary>What the virtual CPUs are.</summary>
+public sealed class CpuOptions
+{
+    /// <summary>The engine. Default: <see cref="CpuEngine.Interpreter"/>.</summary>
+    public CpuEngine Engine { get; set; } = CpuEngine.Interpreter;
+
+    /// <summary>
+    /// Host memory for decoded guest code, in bytes a virtual CPU; at least 1 MiB. When it is full it is emptied and filled anew. Only
+    /// what is used is taken from the host. Default: 64 MiB.
+    /// </summary>
+    public ulong CodeCacheSize { get; set; } = 64 << 20;
+
+    /// <summary>The seed that <see cref="MachineOptions.RandomSeed"/> and the clock mode come to; null is the host's randomness.</summary>
+    internal ulong? RandomSeed { get; set; }
+}

@@ -1,0 +1,134 @@
+using Iced.Intel;
+using Uml.Core.Cpu.Interpreter;
+using Uml.Core.Cpu.Paging;
+
+namespace Uml.Core.Cpu.Decode;
+
+/// <summary>Turns guest bytes into operations: from one address to the first jump, the end of the page, or a length limit.</summary>
+internal sealed unsafe class BlockDecoder
+{
+    /// <summary>Longest block, in instructions: bounds how late an interrupt is seen.</summary>
+    public const int MaxInstructions = 64;
+
+    private const int PageSize = 4096, MaxInstructionLength = 15;
+
+    private readonly GuestCodeReader _reader = new();
+    private readonly Decoder[] _decoders;
+    private readonly byte[] _crossing = new byte[MaxInstructionLength];
+
+    public BlockDecoder()
+    {
+        // Indexed by bitness / 32: 16, 32, 64.
+        _decoders = [Decoder.Create(16, _reader), Decoder.Create(32, _reader), Decoder.Create(64, _reader)];
+    }
+
+    /// <summary>Decodes a block into memory at <paramref name="block"/>, which has room for the longest one.</summary>
+    /// <param name="linear">Linear address of the first byte, for the second page of a crossing instruction.</param>
+    /// <param name="physical">Guest-physical address of the first byte; RAM.</param>
+    /// <returns>False when the first instruction runs over into a page that cannot be fetched: the fault is recorded.</returns>
+    public bool Decode(CpuState* s, Block* block, ulong linear, ulong physical)
+    {
+        byte* code = PageWalk.Host(s, physical);
+        int available = PageSize - (int)(physical & (PageSize - 1));
+        *block = new Block
+        {
+            Physical = physical,
+            HostPage = code - (physical & (PageSize - 1)),
+            Mode = s->Mode,
+            SecondPage = Block.NoPage,
+        };
+
+        Decoder decoder = _decoders[(s->Mode & CpuMode.Long64) != 0 ? 2 : (s->Mode & CpuMode.Code32) != 0 ? 1 : 0];
+        Op* ops = Block.Ops(block);
+        int count = 0;
+        int offset = 0;
+        bool open = true;
+        while (open && count < MaxInstructions && offset < available)
+        {
+            _reader.Reset(code + offset, code + available);
+            decoder.IP = linear + (ulong)offset;
+            decoder.Decode(out Instruction instruction);
+            if (instruction.IsInvalid && decoder.LastError == DecoderError.NoMoreBytes && available - offset < MaxInstructionLength)
+            {
+                if (count > 0)
+                {
+                    break;
+                }
+
+                return DecodeCrossing(s, block, decoder, linear, code, available);
+            }
+
+            open = Append(s, block, ref instruction, ops + count, offset);
+            count++;
+            offset += Math.Max(1, instruction.Length);
+        }
+
+        Close(block, count, offset, open);
+        return true;
+    }
+
+    /// <summary>A block of the one instruction that starts in this page and ends in the next.</summary>
+    private bool DecodeCrossing(CpuState* s, Block* block, Decoder decoder, ulong linear, byte* code, int available)
+    {
+        ulong next = (linear & ~(PageSize - 1UL)) + PageSize;
+        if ((s->Mode & CpuMode.Long64) == 0)
+        {
+            next = (uint)next;
+        }
+
+        if (!Mmu.TranslateFetch(s, next, out ulong second))
+        {
+            return false;
+        }
+
+        byte* secondHost = PageWalk.Host(s, second);
+        fixed (byte* buffer = _crossing)
+        {
+            new Span<byte>(code, available).CopyTo(_crossing);
+            Span<byte> rest = _crossing.AsSpan(available);
+            if (secondHost == null)
+            {
+                rest.Fill(0xFF);
+            }
+            else
+            {
+                new Span<byte>(secondHost, rest.Length).CopyTo(rest);
+            }
+
+            _reader.Reset(buffer, buffer + MaxInstructionLength);
+            decoder.IP = linear;
+            decoder.Decode(out Instruction instruction);
+            block->SecondPage = second;
+            bool open = Append(s, block, ref instruction, Block.Ops(block), 0);
+            Close(block, 1, Math.Max(1, instruction.Length), open);
+        }
+
+        return true;
+    }
+
+    private static bool Append(CpuState* s, Block* block, ref Instruction instruction, Op* op, int offset)
+    {
+        *op = new Op { Offset = (ushort)offset, Length = (byte)instruction.Length, Code = (ushort)instruction.Code };
+        if (instruction.IsInvalid)
+        {
+            op->Handler = &MiscHandlers.Invalid;
+            return false;
+        }
+
+        Operands.Fill(in instruction, op, block->Mode);
+        Handler handler = Binder.Bind(in instruction, op, block->Mode);
+        op->Handler = handler != null ? handler : &MiscHandlers.NotImplemented;
+        return instruction.FlowControl == FlowControl.Next && handler != null && !Binder.EndsBlock(in instruction);
+    }
+
+    private static void Close(Block* block, int count, int length, bool open)
+    {
+        block->Count = (ushort)count;
+        block->ByteLength = (ushort)length;
+
+        // Behind the last instruction stands where to go on: for a conditional jump not taken, or a block cut short.
+        Op* tail = Block.Ops(block) + count;
+        *tail = new Op { Handler = &Flow.FallThrough, Offset = (ushort)length, Disp = length };
+        _ = open;
+    }
+}

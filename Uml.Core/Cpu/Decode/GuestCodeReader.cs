@@ -1,0 +1,20 @@
+using Iced.Intel;
+
+namespace Uml.Core.Cpu.Decode;
+
+/// <summary>Feeds Iced's decoder from host memory, without copies or allocation.</summary>
+internal sealed unsafe class GuestCodeReader : CodeReader
+{
+    private byte* _next;
+    private byte* _end;
+
+    /// <summary>Reads on from here. The memory has to stay valid while decoding.</summary>
+    public void Reset(byte* start, byte* end)
+    {
+        _next = start;
+        _end = end;
+    }
+
+    /// <inheritdoc/>
+    public override int ReadByte() => _next < _end ? *_next++ : -1;
+}

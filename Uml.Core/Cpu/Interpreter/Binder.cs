@@ -1,0 +1,40 @@
+using Iced.Intel;
+
+namespace Uml.Core.Cpu.Interpreter;
+
+/// <summary>
+/// Finds the handler of a decoded instruction: one partial file for each instruction family, next to the family's handlers. A family's
+/// method returns null for what it does not implement; the instruction then raises #UD in the guest.
+/// </summary>
+internal static unsafe partial class Binder
+{
+    /// <summary>
+    /// The instruction's register operands are in <see cref="Op.R0"/>..<see cref="Op.R2"/> by operand number (a register in operand n is
+    /// in Rn; XMM, MMX and general registers alike as byte offsets; ST(i), segment, control and debug registers as plain numbers), its
+    /// memory operand and its immediate (sign- or zero-extended as Iced's GetImmediate says; the first one if there are two) are filled
+    /// in before this is called.
+    /// </summary>
+    public static Handler Bind(in Instruction instruction, Op* op, CpuMode mode)
+    {
+        Handler handler = BindInteger(instruction, op, mode);
+        if (handler == null)
+        {
+            handler = BindSimd(in instruction, op, mode);
+        }
+
+        if (handler == null)
+        {
+            handler = BindX87(in instruction, op, mode);
+        }
+
+        if (handler == null)
+        {
+            handler = BindState(in instruction, op, mode);
+        }
+
+        return handler != null ? handler : BindSystem(in instruction, op, mode);
+    }
+
+    /// <summary>Whether nothing can follow the instruction in its block though it is no jump.</summary>
+    public static bool EndsBlock(in Instruction instruction) => EndsSystemBlock(instruction);
+}

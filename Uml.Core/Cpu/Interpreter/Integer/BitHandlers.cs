@@ -1,0 +1,153 @@
+using System.Numerics;
+
+namespace Uml.Core.Cpu.Interpreter;
+
+/// <summary>What BT, BTS, BTR or BTC does to the bit after copying it to CF.</summary>
+internal interface IBitOperation
+{
+    static abstract bool Writes { get; }
+
+    static abstract ulong Apply(ulong value, ulong bit);
+}
+
+internal readonly struct BitTest : IBitOperation
+{
+    public static bool Writes => false;
+
+    public static ulong Apply(ulong value, ulong bit) => value;
+}
+
+internal readonly struct BitSet : IBitOperation
+{
+    public static bool Writes => true;
+
+    public static ulong Apply(ulong value, ulong bit) => value | bit;
+}
+
+internal readonly struct BitReset : IBitOperation
+{
+    public static bool Writes => true;
+
+    public static ulong Apply(ulong value, ulong bit) => value & ~bit;
+}
+
+internal readonly struct BitComplement : IBitOperation
+{
+    public static bool Writes => true;
+
+    public static ulong Apply(ulong value, ulong bit) => value ^ bit;
+}
+
+/// <summary>BT, BTS, BTR, BTC: CF is the bit; other flags stay (ZF) or are undefined and stay.</summary>
+internal static unsafe class BitTestHandlers<TOperation, T>
+    where TOperation : struct, IBitOperation
+    where T : unmanaged
+{
+    private static int Mask => (sizeof(T) * 8) - 1;
+
+    public static Op* RegReg(CpuState* s, Op* op) => Reg(s, op, (int)Access.Get<T>(s, op->R1) & Mask);
+
+    public static Op* RegImm(CpuState* s, Op* op) => Reg(s, op, (int)op->Imm & Mask);
+
+    public static Op* MemImm(CpuState* s, Op* op) => Mem(s, op, op, (int)op->Imm & Mask);
+
+    /// <summary>A register bit offset is signed and reaches beyond the operand (Intel SDM vol. 2, 3.1.1.9).</summary>
+    public static Op* MemReg(CpuState* s, Op* op)
+    {
+        long offset = (long)Flags.SignExtend<T>(Access.Get<T>(s, op->R1));
+        Op shifted = *op;
+        shifted.Disp += (offset >> BitOperations.Log2((uint)sizeof(T) * 8)) * sizeof(T);
+        return Mem(s, op, &shifted, (int)offset & Mask);
+    }
+
+    private static Op* Reg(CpuState* s, Op* op, int bit)
+    {
+        ulong value = Access.Get<T>(s, op->R0);
+        if (TOperation.Writes)
+        {
+            Access.Set<T>(s, op->R0, TOperation.Apply(value, 1UL << bit));
+        }
+
+        Flags.SetCarry(s, ((value >> bit) & 1) != 0);
+        return op + 1;
+    }
+
+    private static Op* Mem(CpuState* s, Op* op, Op* operand, int bit)
+    {
+        T value;
+        if (TOperation.Writes)
+        {
+            if (!Access.BeginUpdate(s, operand, out value, out T* host, out ulong linear))
+            {
+                return null;
+            }
+
+            Access.EndUpdate(s, host, linear, Access.Narrow<T>(TOperation.Apply(Access.Widen(value), 1UL << bit)));
+        }
+        else if (!Access.Load(s, operand, out value))
+        {
+            return null;
+        }
+
+        Flags.SetCarry(s, ((Access.Widen(value) >> bit) & 1) != 0);
+        return op + 1;
+    }
+}
+
+/// <summary>BSF, BSR, POPCNT, BSWAP.</summary>
+internal static unsafe class BitScanHandlers<T>
+    where T : unmanaged
+{
+    public static Op* ForwardReg(CpuState* s, Op* op) => Scan(s, op, Access.Get<T>(s, op->R1), forward: true);
+
+    public static Op* ForwardMem(CpuState* s, Op* op) => Access.Load(s, op, out T v) ? Scan(s, op, Access.Widen(v), forward: true) : null;
+
+    public static Op* ReverseReg(CpuState* s, Op* op) => Scan(s, op, Access.Get<T>(s, op->R1), forward: false);
+
+    public static Op* ReverseMem(CpuState* s, Op* op) => Access.Load(s, op, out T v) ? Scan(s, op, Access.Widen(v), forward: false) : null;
+
+    public static Op* PopcntReg(CpuState* s, Op* op) => Count(s, op, Access.Get<T>(s, op->R1));
+
+    public static Op* PopcntMem(CpuState* s, Op* op) => Access.Load(s, op, out T v) ? Count(s, op, Access.Widen(v)) : null;
+
+    public static Op* Bswap(CpuState* s, Op* op)
+    {
+        ulong value = Access.Get<T>(s, op->R0);
+        ulong r = sizeof(T) switch
+        {
+            8 => System.Buffers.Binary.BinaryPrimitives.ReverseEndianness(value),
+            4 => System.Buffers.Binary.BinaryPrimitives.ReverseEndianness((uint)value),
+
+            // Undefined for 16 bits; processors store zero.
+            _ => 0,
+        };
+        Access.Set<T>(s, op->R0, r);
+        return op + 1;
+    }
+
+    /// <summary>ZF tells a zero source, whose destination stays as it was, upper half included (documented by AMD, relied on by Linux).</summary>
+    private static Op* Scan(CpuState* s, Op* op, ulong value, bool forward)
+    {
+        if (value == 0)
+        {
+            Flags.SetStatus(s, (Flags.GetStatus(s) & ~Flags.Status) | Flags.ZF | Flags.PF);
+        }
+        else
+        {
+            int bit = forward ? BitOperations.TrailingZeroCount(value) : BitOperations.Log2(value);
+            Access.Set<T>(s, op->R0, (ulong)bit);
+
+            // Only ZF is defined.
+            Flags.SetStatus(s, (Flags.GetStatus(s) & ~Flags.Status) | ((BitOperations.PopCount((uint)bit) & 1) == 0 ? Flags.PF : 0));
+        }
+
+        return op + 1;
+    }
+
+    private static Op* Count(CpuState* s, Op* op, ulong value)
+    {
+        Access.Set<T>(s, op->R0, (ulong)BitOperations.PopCount(value));
+        Flags.SetStatus(s, value == 0 ? Flags.ZF : 0);
+        return op + 1;
+    }
+}

@@ -1,0 +1,29 @@
+namespace Uml.Core.Cpu.Interpreter;
+
+/// <summary>Direct jumps, and LOOP, JRCXZ by address size.</summary>
+internal static unsafe class JumpHandlers
+{
+    public static Op* Direct(CpuState* s, Op* op) => Flow.Follow(s, op);
+}
+
+/// <summary>LOOP, LOOPE, LOOPNE, JCXZ with a counter of one width.</summary>
+internal static unsafe class LoopHandlers<T>
+    where T : unmanaged
+{
+    private const ushort Rcx = 8;
+
+    public static Op* Loop(CpuState* s, Op* op) => Flow.Follow(s, CountDown(s) ? op : op + 1);
+
+    public static Op* LoopE(CpuState* s, Op* op) => Flow.Follow(s, CountDown(s) & Flags.Zero(s) ? op : op + 1);
+
+    public static Op* LoopNe(CpuState* s, Op* op) => Flow.Follow(s, CountDown(s) & !Flags.Zero(s) ? op : op + 1);
+
+    public static Op* JumpIfZero(CpuState* s, Op* op) => Flow.Follow(s, Access.Get<T>(s, Rcx) == 0 ? op : op + 1);
+
+    private static bool CountDown(CpuState* s)
+    {
+        ulong count = Access.Widen(Access.Narrow<T>(Access.Get<T>(s, Rcx) - 1));
+        Access.Set<T>(s, Rcx, count);
+        return count != 0;
+    }
+}

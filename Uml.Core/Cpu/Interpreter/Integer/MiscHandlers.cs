@@ -1,0 +1,173 @@
+namespace Uml.Core.Cpu.Interpreter;
+
+/// <summary>Flag instructions, width conversions, BCD, XLAT and what is not there.</summary>
+internal static unsafe class MiscHandlers
+{
+    private const ushort Rax = 0, Rdx = 16;
+
+    /// <summary>Bytes that are no instruction.</summary>
+    public static Op* Invalid(CpuState* s, Op* op)
+    {
+        _ = op;
+        return Fault.UD(s);
+    }
+
+    /// <summary>An instruction this CPU does not have: #UD in the guest, logged once.</summary>
+    public static Op* NotImplemented(CpuState* s, Op* op)
+    {
+        VirtualCpu.From(s).ReportNotImplemented(op->Code, Flow.Current(s, op));
+        return Fault.UD(s);
+    }
+
+    public static Op* Nop(CpuState* s, Op* op)
+    {
+        _ = s;
+        return op + 1;
+    }
+
+    public static Op* Clc(CpuState* s, Op* op)
+    {
+        Flags.SetCarry(s, false);
+        return op + 1;
+    }
+
+    public static Op* Stc(CpuState* s, Op* op)
+    {
+        Flags.SetCarry(s, true);
+        return op + 1;
+    }
+
+    public static Op* Cmc(CpuState* s, Op* op)
+    {
+        Flags.SetCarry(s, !Flags.Carry(s));
+        return op + 1;
+    }
+
+    public static Op* Cld(CpuState* s, Op* op)
+    {
+        s->SystemFlags &= ~(ulong)Flags.DF;
+        return op + 1;
+    }
+
+    public static Op* Std(CpuState* s, Op* op)
+    {
+        s->SystemFlags |= Flags.DF;
+        return op + 1;
+    }
+
+    public static Op* Lahf(CpuState* s, Op* op)
+    {
+        Access.SetReg(s, 1, (byte)((Flags.GetStatus(s) & ~Flags.OF) | Flags.Fixed1));
+        return op + 1;
+    }
+
+    public static Op* Sahf(CpuState* s, Op* op)
+    {
+        uint kept = Flags.GetStatus(s) & Flags.OF;
+        Flags.SetStatus(s, kept | (Access.Reg<byte>(s, 1) & ~Flags.OF & Flags.Status));
+        return op + 1;
+    }
+
+    public static Op* Cbw(CpuState* s, Op* op)
+    {
+        Access.SetReg(s, Rax, (ushort)(sbyte)s->Gpr[0]);
+        return op + 1;
+    }
+
+    public static Op* Cwde(CpuState* s, Op* op)
+    {
+        Access.SetReg(s, Rax, (uint)(short)s->Gpr[0]);
+        return op + 1;
+    }
+
+    public static Op* Cdqe(CpuState* s, Op* op)
+    {
+        Access.SetReg(s, Rax, (ulong)(int)s->Gpr[0]);
+        return op + 1;
+    }
+
+    public static Op* Cwd(CpuState* s, Op* op)
+    {
+        Access.SetReg(s, Rdx, (ushort)((short)s->Gpr[0] >> 15));
+        return op + 1;
+    }
+
+    public static Op* Cdq(CpuState* s, Op* op)
+    {
+        Access.SetReg(s, Rdx, (uint)((int)s->Gpr[0] >> 31));
+        return op + 1;
+    }
+
+    public static Op* Cqo(CpuState* s, Op* op)
+    {
+        Access.SetReg(s, Rdx, (ulong)((long)s->Gpr[0] >> 63));
+        return op + 1;
+    }
+
+    /// <summary>XLAT: the memory operand is [rBX + AL].</summary>
+    public static Op* Xlat(CpuState* s, Op* op)
+    {
+        Op indexed = *op;
+        indexed.Index = (ushort)CpuState.ZeroOffset;
+        indexed.Disp = (byte)s->Gpr[0];
+        if (!Access.Load(s, &indexed, out byte value))
+        {
+            return null;
+        }
+
+        Access.SetReg(s, Rax, value);
+        return op + 1;
+    }
+
+    public static Op* Cmpxchg8b(CpuState* s, Op* op)
+    {
+        if (!Access.BeginUpdate(s, op, out ulong value, out ulong* host, out ulong linear))
+        {
+            return null;
+        }
+
+        ulong expected = (s->Gpr[2] << 32) | (uint)s->Gpr[0];
+        bool equal = value == expected;
+        Access.EndUpdate(s, host, linear, equal ? (s->Gpr[1] << 32) | (uint)s->Gpr[3] : value);
+        if (!equal)
+        {
+            s->Gpr[0] = (uint)value;
+            s->Gpr[2] = value >> 32;
+        }
+
+        SetZeroOnly(s, equal);
+        return op + 1;
+    }
+
+    public static Op* Cmpxchg16b(CpuState* s, Op* op)
+    {
+        if (!Access.Linear(s, op, 16, write: true, out ulong linear))
+        {
+            return null;
+        }
+
+        if ((linear & 15) != 0)
+        {
+            return Fault.GP(s);
+        }
+
+        if (!Access.BeginUpdate(s, op, out UInt128 value, out UInt128* host, out linear))
+        {
+            return null;
+        }
+
+        bool equal = value == new UInt128(s->Gpr[2], s->Gpr[0]);
+        Access.EndUpdate(s, host, linear, equal ? new UInt128(s->Gpr[1], s->Gpr[3]) : value);
+        if (!equal)
+        {
+            s->Gpr[0] = (ulong)value;
+            s->Gpr[2] = (ulong)(value >> 64);
+        }
+
+        SetZeroOnly(s, equal);
+        return op + 1;
+    }
+
+    private static void SetZeroOnly(CpuState* s, bool zero) =>
+        Flags.SetStatus(s, (Flags.GetStatus(s) & ~Flags.ZF) | (zero ? Flags.ZF : 0));
+}

@@ -1,0 +1,228 @@
+using System.Runtime.CompilerServices;
+
+namespace Uml.Core.Cpu.Interpreter;
+
+/// <summary>Implicit stack accesses. RSP changes only after the access succeeded.</summary>
+internal static unsafe class Stack
+{
+    private const int Rsp = 4;
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static bool Push<T>(CpuState* s, T value) where T : unmanaged
+    {
+        ulong sp = (s->Gpr[Rsp] - (ulong)sizeof(T)) & s->StackMask;
+        if (!Linear(s, sp, sizeof(T), write: true, out ulong linear) || !Access.StoreAt(s, linear, SegmentIndex.Ss, value))
+        {
+            return false;
+        }
+
+        SetPointer(s, sp);
+        return true;
+    }
+
+    /// <summary>Reads the value <paramref name="offset"/> bytes above the top of the stack.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static bool Peek<T>(CpuState* s, ulong offset, out T value) where T : unmanaged
+    {
+        if (!Linear(s, (s->Gpr[Rsp] + offset) & s->StackMask, sizeof(T), write: false, out ulong linear))
+        {
+            value = default;
+            return false;
+        }
+
+        return Access.LoadAt(s, linear, SegmentIndex.Ss, out value);
+    }
+
+    /// <summary>Drops bytes from the top of the stack.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void Drop(CpuState* s, ulong bytes) => SetPointer(s, (s->Gpr[Rsp] + bytes) & s->StackMask);
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void SetPointer(CpuState* s, ulong sp)
+    {
+        // A 16-bit stack pointer leaves the upper half of ESP alone; 32 bits are zero-extended where it matters (compatibility mode).
+        s->Gpr[Rsp] = s->StackMask == ushort.MaxValue ? (s->Gpr[Rsp] & ~0xFFFFUL) | sp : sp;
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static bool Linear(CpuState* s, ulong sp, int size, bool write, out ulong linear)
+    {
+        linear = sp;
+        return (s->Mode & CpuMode.Segmented) == 0 || Segmentation.Linear(s, SegmentIndex.Ss, sp, size, write, out linear);
+    }
+}
+
+/// <summary>PUSH, POP, CALL, RET, ENTER, LEAVE at one operand width.</summary>
+internal static unsafe class StackHandlers<T>
+    where T : unmanaged
+{
+    private const int Rsp = 4, Rbp = 5;
+
+    public static Op* PushReg(CpuState* s, Op* op) => Stack.Push(s, Access.Reg<T>(s, op->R0)) ? op + 1 : null;
+
+    public static Op* PushImm(CpuState* s, Op* op) => Stack.Push(s, Access.Narrow<T>((ulong)op->Imm)) ? op + 1 : null;
+
+    public static Op* PushMem(CpuState* s, Op* op) => Access.Load(s, op, out T value) && Stack.Push(s, value) ? op + 1 : null;
+
+    public static Op* PopReg(CpuState* s, Op* op)
+    {
+        if (!Stack.Peek(s, 0, out T value))
+        {
+            return null;
+        }
+
+        Stack.Drop(s, (ulong)sizeof(T));
+        Access.SetReg(s, op->R0, value);
+        return op + 1;
+    }
+
+    /// <summary>A destination addressed through RSP uses RSP after the pop (Intel SDM vol. 2, POP).</summary>
+    public static Op* PopMem(CpuState* s, Op* op)
+    {
+        if (!Stack.Peek(s, 0, out T value))
+        {
+            return null;
+        }
+
+        ulong before = s->Gpr[Rsp];
+        Stack.Drop(s, (ulong)sizeof(T));
+        if (Access.Store(s, op, value))
+        {
+            return op + 1;
+        }
+
+        s->Gpr[Rsp] = before;
+        return null;
+    }
+
+    public static Op* CallDirect(CpuState* s, Op* op) =>
+        Stack.Push(s, Access.Narrow<T>(Flow.Next(s, op))) ? Flow.Follow(s, op) : null;
+
+    public static Op* CallReg(CpuState* s, Op* op) => Call(s, op, Access.Get<T>(s, op->R0));
+
+    public static Op* CallMem(CpuState* s, Op* op) => Access.Load(s, op, out T target) ? Call(s, op, Access.Widen(target)) : null;
+
+    public static Op* JumpReg(CpuState* s, Op* op) => Jump(s, Access.Get<T>(s, op->R0));
+
+    public static Op* JumpMem(CpuState* s, Op* op) => Access.Load(s, op, out T target) ? Jump(s, Access.Widen(target)) : null;
+
+    /// <summary>Near RET; <see cref="Op.Imm"/> bytes of arguments are dropped.</summary>
+    public static Op* Return(CpuState* s, Op* op)
+    {
+        if (!Stack.Peek(s, 0, out T target) || !IsTarget(s, Access.Widen(target)))
+        {
+            return null;
+        }
+
+        Stack.Drop(s, (ulong)sizeof(T) + (ulong)op->Imm);
+        return Flow.Jump(s, Access.Widen(target));
+    }
+
+    public static Op* Leave(CpuState* s, Op* op)
+    {
+        ulong before = s->Gpr[Rsp];
+        Stack.SetPointer(s, s->Gpr[Rbp] & s->StackMask);
+        if (!Stack.Peek(s, 0, out T value))
+        {
+            s->Gpr[Rsp] = before;
+            return null;
+        }
+
+        Stack.Drop(s, (ulong)sizeof(T));
+        Access.SetReg(s, (ushort)CpuState.GprOffset(Rbp), value);
+        return op + 1;
+    }
+
+    /// <summary>ENTER: <see cref="Op.Imm"/> is the frame size, <see cref="Op.R0"/> the nesting level modulo 32.</summary>
+    public static Op* EnterFrame(CpuState* s, Op* op)
+    {
+        ulong rsp = s->Gpr[Rsp];
+        ulong rbp = s->Gpr[Rbp];
+        int level = op->R0;
+        if (!Stack.Push(s, Access.Narrow<T>(rbp)))
+        {
+            return null;
+        }
+
+        ulong frame = s->Gpr[Rsp];
+        bool ok = true;
+        for (int i = 1; i < level && ok; i++)
+        {
+            ok = Stack.Linear(s, (rbp - (ulong)(i * sizeof(T))) & s->StackMask, sizeof(T), write: false, out ulong linear) &&
+                Access.LoadAt(s, linear, SegmentIndex.Ss, out T display) &&
+                Stack.Push(s, display);
+        }
+
+        ok = ok && (level == 0 || Stack.Push(s, Access.Narrow<T>(frame)));
+        ulong top = (s->Gpr[Rsp] - (ulong)op->Imm) & s->StackMask;
+
+        // The new top of the stack has to be writable (Intel SDM vol. 2, ENTER).
+        ok = ok && Stack.Linear(s, top, sizeof(T), write: true, out ulong probe) &&
+            Paging.Mmu.ProbeWrite(s, probe, sizeof(T), SegmentIndex.Ss);
+        if (!ok)
+        {
+            s->Gpr[Rsp] = rsp;
+            return null;
+        }
+
+        Access.Set<T>(s, (ushort)CpuState.GprOffset(Rbp), frame);
+        Stack.SetPointer(s, top);
+        return op + 1;
+    }
+
+    /// <summary>PUSHA/PUSHAD.</summary>
+    public static Op* PushAll(CpuState* s, Op* op)
+    {
+        ulong rsp = s->Gpr[Rsp];
+        for (int i = 0; i < 8; i++)
+        {
+            ulong value = i == Rsp ? rsp : s->Gpr[i];
+            if (!Stack.Push(s, Access.Narrow<T>(value)))
+            {
+                s->Gpr[Rsp] = rsp;
+                return null;
+            }
+        }
+
+        return op + 1;
+    }
+
+    /// <summary>POPA/POPAD: the saved stack pointer is skipped.</summary>
+    public static Op* PopAll(CpuState* s, Op* op)
+    {
+        T* values = stackalloc T[8];
+        for (int i = 0; i < 8; i++)
+        {
+            if (!Stack.Peek(s, (ulong)(i * sizeof(T)), out values[7 - i]))
+            {
+                return null;
+            }
+        }
+
+        for (int i = 0; i < 8; i++)
+        {
+            if (i != Rsp)
+            {
+                Access.SetReg(s, (ushort)CpuState.GprOffset(i), values[i]);
+            }
+        }
+
+        Stack.Drop(s, (ulong)(8 * sizeof(T)));
+        return op + 1;
+    }
+
+    private static Op* Call(CpuState* s, Op* op, ulong target) =>
+        IsTarget(s, target) && Stack.Push(s, Access.Narrow<T>(Flow.Next(s, op))) ? Flow.Jump(s, target) : null;
+
+    private static Op* Jump(CpuState* s, ulong target) => IsTarget(s, target) ? Flow.Jump(s, target) : null;
+
+    /// <summary>A target outside the code segment, or not canonical, faults at the jump itself.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static bool IsTarget(CpuState* s, ulong target)
+    {
+        bool inside = sizeof(T) == 8
+            ? (ulong)((long)(target << 16) >> 16) == target
+            : target <= s->Segments[(int)SegmentIndex.Cs].Limit || (s->Mode & CpuMode.Long64) != 0;
+        return inside || Fault.FailGP(s);
+    }
+}

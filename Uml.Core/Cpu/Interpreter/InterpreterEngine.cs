@@ -1,0 +1,72 @@
+namespace Uml.Core.Cpu.Interpreter;
+
+/// <summary>Runs decoded blocks by calling their handlers: the portable engine and the reference for every other.</summary>
+internal static unsafe class InterpreterEngine
+{
+    /// <summary>Runs from <see cref="CpuState.Rip"/> until something ends it; RIP and the count of retired instructions are exact then.</summary>
+    public static ExitCode Execute(CpuState* s, BlockCache blocks)
+    {
+        Block* block = blocks.Find(s, s->Rip);
+        if (block == null)
+        {
+            return s->Exit;
+        }
+
+        if (block->Count > s->Remaining)
+        {
+            return Walk(s, block, s->Remaining);
+        }
+
+        // SAFETY: blocks stay in place until the cache is emptied, which happens only in Find, when the next block is entered.
+        Op* op = Flow.Enter(s, block, s->Rip);
+        while (op != null)
+        {
+            s->CurrentOp = op;
+            op = op->Handler(s, op);
+        }
+
+        return Finish(s);
+    }
+
+    /// <summary>Runs one instruction, or one repetition of a REP instruction.</summary>
+    public static ExitCode Step(CpuState* s, BlockCache blocks)
+    {
+        Block* block = blocks.Find(s, s->Rip);
+        return block == null ? s->Exit : Walk(s, block, 1);
+    }
+
+    /// <summary>Runs the first instructions of a block, one by one.</summary>
+    private static ExitCode Walk(CpuState* s, Block* block, long count)
+    {
+        s->BlockRip = s->Rip;
+        s->CurrentBlock = block;
+        s->Remaining -= block->Count;
+        Op* op = Block.Ops(block);
+        for (; count > 0; count--)
+        {
+            s->CurrentOp = op;
+            op = op->Handler(s, op);
+            if (op == null)
+            {
+                return Finish(s);
+            }
+        }
+
+        // In front of an operation of this block, or of the first one of the block a jump entered.
+        Flow.Unretire(s, op);
+        s->Rip = Flow.Current(s, op);
+        return ExitCode.BlockEnd;
+    }
+
+    private static ExitCode Finish(CpuState* s)
+    {
+        if (s->Exit == ExitCode.Exception)
+        {
+            Flow.Unretire(s, s->CurrentOp);
+            s->Rip = Flow.Current(s, s->CurrentOp);
+            return ExitCode.ExceptionAtRip;
+        }
+
+        return s->Exit;
+    }
+}

@@ -1,0 +1,272 @@
+using System.Runtime.CompilerServices;
+using Uml.Core.Cpu.Interpreter;
+using Uml.Core.Memory;
+
+namespace Uml.Core.Cpu.Paging;
+
+/// <summary>The slow paths behind <see cref="Access"/>: page walks, page crossings, devices, code pages, watchpoints.</summary>
+internal static unsafe partial class Mmu
+{
+    private const ulong PageOffset = 0xFFF;
+
+    public static bool ReadSlow(CpuState* s, ulong linear, byte* buffer, int size, SegmentIndex segment)
+    {
+        if (!Locate(s, linear, size, AccessKind.Read, segment, out ulong first, out ulong second, out int firstSize))
+        {
+            return false;
+        }
+
+        ReadParts(s, first, second, firstSize, buffer, size);
+        return true;
+    }
+
+    public static bool WriteSlow(CpuState* s, ulong linear, byte* buffer, int size, SegmentIndex segment)
+    {
+        if (!Locate(s, linear, size, AccessKind.Write, segment, out ulong first, out ulong second, out int firstSize))
+        {
+            return false;
+        }
+
+        WritePhysical(s, first, buffer, firstSize);
+        if (firstSize < size)
+        {
+            WritePhysical(s, second, buffer + firstSize, size - firstSize);
+        }
+
+        return true;
+    }
+
+    /// <summary>Reads an operand that will be written: faults as the write would.</summary>
+    public static bool ReadForUpdateSlow(CpuState* s, ulong linear, byte* buffer, int size, SegmentIndex segment)
+    {
+        if (!Locate(s, linear, size, AccessKind.Write, segment, out ulong first, out ulong second, out int firstSize))
+        {
+            return false;
+        }
+
+        ReadParts(s, first, second, firstSize, buffer, size);
+        return true;
+    }
+
+    /// <summary>Writes what <see cref="ReadForUpdateSlow"/> read; its checks hold still, so this cannot fault.</summary>
+    public static void FinishUpdateSlow(CpuState* s, ulong linear, byte* buffer, int size) =>
+        WriteSlow(s, linear, buffer, size, SegmentIndex.Ds);
+
+    /// <summary>Checks that an operand may be written without writing it; makes a later store at the same place succeed.</summary>
+    public static bool ProbeWrite(CpuState* s, ulong linear, int size, SegmentIndex segment) =>
+        Locate(s, linear, size, AccessKind.Write, segment, out _, out _, out _);
+
+    /// <summary>Reads at supervisor privilege whatever the CPL: descriptor tables, TSS, interrupt stacks (an implicit supervisor access).</summary>
+    public static bool ReadSystem<T>(CpuState* s, ulong linear, out T value) where T : unmanaged
+    {
+        T result = default;
+        bool ok = LocateSystem(s, linear, sizeof(T), AccessKind.Read, out ulong first, out ulong second, out int firstSize);
+        if (ok)
+        {
+            ReadParts(s, first, second, firstSize, (byte*)&result, sizeof(T));
+        }
+
+        value = result;
+        return ok;
+    }
+
+    /// <summary>Writes at supervisor privilege whatever the CPL.</summary>
+    public static bool WriteSystem<T>(CpuState* s, ulong linear, T value) where T : unmanaged
+    {
+        if (!LocateSystem(s, linear, sizeof(T), AccessKind.Write, out ulong first, out ulong second, out int firstSize))
+        {
+            return false;
+        }
+
+        byte* buffer = (byte*)&value;
+        WritePhysical(s, first, buffer, firstSize);
+        if (firstSize < sizeof(T))
+        {
+            WritePhysical(s, second, buffer + firstSize, sizeof(T) - firstSize);
+        }
+
+        return true;
+    }
+
+    /// <summary>Checks that a write by <see cref="WriteSystem{T}"/> to the range would succeed.</summary>
+    public static bool ProbeSystemWrite(CpuState* s, ulong linear, int size) =>
+        LocateSystem(s, linear, size, AccessKind.Write, out _, out _, out _);
+
+    /// <summary>Translates an instruction fetch; on failure the fault is recorded with RIP left to the caller.</summary>
+    public static bool TranslateFetch(CpuState* s, ulong linear, out ulong physical)
+    {
+        TlbEntry* entry = Tlb.Entry(s->Tlb, linear);
+        if (entry->ExecuteTag == (linear & ~PageOffset))
+        {
+            ulong offset = (ulong)((byte*)entry->Addend + linear - s->RamBase);
+            physical = offset < GuestRam.LowLimit ? offset : offset - GuestRam.LowLimit + GuestRam.HighStart;
+            return true;
+        }
+
+        return Map(s, linear, AccessKind.Execute, s->Cpl == 3, allowUserPages: false, View(s), out physical);
+    }
+
+    private static bool LocateSystem(CpuState* s, ulong linear, int size, AccessKind kind, out ulong first, out ulong second, out int firstSize)
+    {
+        first = second = 0;
+        firstSize = FirstPart(linear, size);
+        if (!IsCanonical(s, linear) || !IsCanonical(s, linear + (ulong)size - 1))
+        {
+            return Fault.FailGP(s);
+        }
+
+        return Map(s, linear, kind, user: false, allowUserPages: false, TlbView.Supervisor, out first) &&
+            (firstSize == size ||
+             Map(s, WrapSystem(s, linear + (ulong)firstSize), kind, user: false, allowUserPages: false, TlbView.Supervisor, out second));
+    }
+
+    /// <summary>Translates every page of an operand before anything is touched.</summary>
+    private static bool Locate(
+        CpuState* s, ulong linear, int size, AccessKind kind, SegmentIndex segment, out ulong first, out ulong second, out int firstSize)
+    {
+        first = second = 0;
+        firstSize = FirstPart(linear, size);
+        if (!IsCanonical(s, linear) || !IsCanonical(s, linear + (ulong)size - 1))
+        {
+            return Fault.Fail(s, segment == SegmentIndex.Ss ? Vector.SS : Vector.GP, 0);
+        }
+
+        bool user = s->Cpl == 3;
+        if (user && size <= 8 && (linear & (ulong)(size - 1)) != 0 && AlignmentChecked(s))
+        {
+            return Fault.Fail(s, Vector.AC, 0);
+        }
+
+        bool allowUserPages = (s->SystemFlags & Flags.AC) != 0;
+        TlbView view = View(s);
+        if (!Map(s, linear, kind, user, allowUserPages, view, out first) ||
+            (firstSize < size && !Map(s, Wrap(s, linear + (ulong)firstSize), kind, user, allowUserPages, view, out second)))
+        {
+            return false;
+        }
+
+        if ((s->Dr7 & 0xFF) != 0)
+        {
+            DebugTraps.NoteAccess(s, linear, size, kind == AccessKind.Write);
+        }
+
+        return true;
+    }
+
+    private static int FirstPart(ulong linear, int size) => (int)Math.Min((ulong)size, 4096 - (linear & PageOffset));
+
+    private static ulong WrapSystem(CpuState* s, ulong linear) => (s->Mode & CpuMode.LongActive) != 0 ? linear : (uint)linear;
+
+    private static ulong Wrap(CpuState* s, ulong linear) => (s->Mode & CpuMode.Long64) != 0 ? linear : (uint)linear;
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static bool IsCanonical(CpuState* s, ulong linear) =>
+        (ulong)((long)(linear << 16) >> 16) == linear || (s->Mode & CpuMode.Long64) == 0;
+
+    /// <summary>Translates one page for one access and remembers it.</summary>
+    private static bool Map(CpuState* s, ulong linear, AccessKind kind, bool user, bool allowUserPages, TlbView view, out ulong physical)
+    {
+        if (!PageWalk.Translate(s, linear, kind, user, allowUserPages, out Translation t, out uint error))
+        {
+            physical = 0;
+            s->Cr2 = linear;
+            return Fault.Fail(s, Vector.PF, error);
+        }
+
+        physical = t.Physical;
+        byte* host = PageWalk.Host(s, physical);
+        if (host != null)
+        {
+            Fill(s, linear, in t, host - (linear & PageOffset), view);
+        }
+
+        return true;
+    }
+
+    private static void Fill(CpuState* s, ulong linear, in Translation t, byte* hostPage, TlbView view)
+    {
+        AddressSpaces spaces = VirtualCpu.From(s).AddressSpaces;
+        TlbEntry* entry = Tlb.Entry(spaces.CurrentForFill(view), linear);
+        ulong page = linear & ~PageOffset;
+        bool user = view == TlbView.User;
+        bool dataAllowed = user ? t.User : !t.User || view == TlbView.SupervisorAc || (s->Cr4 & Cr4Smap) == 0;
+        bool writable = t.Writable || (!user && (s->Cr0 & Cr0WP) == 0);
+        bool executable = !t.NoExecute && (user ? t.User : !t.User || (s->Cr4 & Cr4Smep) == 0);
+
+        PageInfo* info = Info(s, hostPage);
+        bool write = dataAllowed && writable && t.Dirty && info->CodeMask == 0;
+        info->MayBeWriteMapped |= write;
+        entry->ReadTag = dataAllowed ? page : TlbEntry.Invalid;
+        entry->WriteTag = write ? page : TlbEntry.Invalid;
+        entry->ExecuteTag = executable ? page : TlbEntry.Invalid;
+        entry->Addend = (nint)(hostPage - page);
+        if (t.PageShift > 12)
+        {
+            spaces.NoteLargePage(linear, t.PageShift);
+        }
+    }
+
+    private static PageInfo* Info(CpuState* s, byte* host) => s->Pages + ((ulong)(host - s->RamBase) >> 12);
+
+    private static void ReadParts(CpuState* s, ulong first, ulong second, int firstSize, byte* buffer, int size)
+    {
+        ReadPhysical(s, first, buffer, firstSize);
+        if (firstSize < size)
+        {
+            ReadPhysical(s, second, buffer + firstSize, size - firstSize);
+        }
+    }
+
+    private static void ReadPhysical(CpuState* s, ulong physical, byte* buffer, int size)
+    {
+        byte* host = PageWalk.Host(s, physical);
+        if (host != null)
+        {
+            // SAFETY: the range lies within one guest page, which is RAM.
+            Unsafe.CopyBlockUnaligned(buffer, host, (uint)size);
+            return;
+        }
+
+        VirtualCpu cpu = VirtualCpu.From(s);
+        while (size > 0)
+        {
+            int part = DevicePart(size);
+            ulong value = cpu.Bus.ReadMemory(physical, part);
+            Unsafe.CopyBlockUnaligned(buffer, &value, (uint)part);
+            physical += (ulong)part;
+            buffer += part;
+            size -= part;
+        }
+    }
+
+    private static void WritePhysical(CpuState* s, ulong physical, byte* buffer, int size)
+    {
+        byte* host = PageWalk.Host(s, physical);
+        if (host != null)
+        {
+            if (Info(s, host)->CodeMask != 0)
+            {
+                VirtualCpu.From(s).CodeOverwritten((ulong)(host - s->RamBase), size);
+            }
+
+            // SAFETY: the range lies within one guest page, which is RAM.
+            Unsafe.CopyBlockUnaligned(host, buffer, (uint)size);
+            return;
+        }
+
+        VirtualCpu cpu = VirtualCpu.From(s);
+        while (size > 0)
+        {
+            int part = DevicePart(size);
+            ulong value = 0;
+            Unsafe.CopyBlockUnaligned(&value, buffer, (uint)part);
+            cpu.Bus.WriteMemory(physical, part, value);
+            physical += (ulong)part;
+            buffer += part;
+            size -= part;
+        }
+    }
+
+    /// <summary>Device registers are accessed in powers of two, at most 8 bytes.</summary>
+    private static int DevicePart(int size) => size >= 8 ? 8 : size >= 4 ? 4 : size >= 2 ? 2 : 1;
+}

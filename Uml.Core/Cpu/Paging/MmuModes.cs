@@ -1,0 +1,107 @@
+using Uml.Core.Cpu.Interpreter;
+
+namespace Uml.Core.Cpu.Paging;
+
+/// <summary>Everything that changes what translations are valid and which are looked at.</summary>
+internal static unsafe partial class Mmu
+{
+    private const ulong Cr0PE = 1, Cr0WP = 1 << 16, Cr0AM = 1 << 18, Cr0PG = 1UL << 31;
+    private const ulong Cr4Pcide = 1 << 17, Cr4Smep = 1 << 20, Cr4Smap = 1 << 21;
+    private const ulong EferLma = 1 << 10;
+
+    /// <summary>
+    /// Recomputes everything derived from CPL, CR0, CR4, EFER, RFLAGS, DR7 and the segment registers: <see cref="CpuState.Mode"/>,
+    /// <see cref="CpuState.IpMask"/>, <see cref="CpuState.StackMask"/>, <see cref="CpuState.Tlb"/>. Call after changing any of them.
+    /// </summary>
+    public static void UpdateMode(CpuState* s)
+    {
+        ref SegmentRegister cs = ref s->Segments[(int)SegmentIndex.Cs];
+        ref SegmentRegister ss = ref s->Segments[(int)SegmentIndex.Ss];
+        CpuMode mode = CpuMode.None;
+        mode |= (s->Cr0 & Cr0PE) != 0 ? CpuMode.Protected : 0;
+        mode |= s->Cpl == 3 ? CpuMode.User : 0;
+        mode |= (s->SystemFlags & Flags.VM) != 0 && (mode & CpuMode.Protected) != 0 ? CpuMode.Virtual8086 : 0;
+        if ((s->Efer & EferLma) != 0)
+        {
+            mode |= CpuMode.LongActive;
+            mode |= (cs.Attributes & SegmentRegister.L) != 0 ? CpuMode.Long64 : 0;
+        }
+
+        if ((mode & CpuMode.Long64) != 0)
+        {
+            s->IpMask = ulong.MaxValue;
+            s->StackMask = ulong.MaxValue;
+        }
+        else
+        {
+            mode |= (cs.Attributes & SegmentRegister.Db) != 0 ? CpuMode.Code32 : 0;
+            mode |= (ss.Attributes & SegmentRegister.Db) != 0 ? CpuMode.Stack32 : 0;
+            mode |= IsFlat(s) ? 0 : CpuMode.Segmented;
+            s->IpMask = (mode & CpuMode.Code32) != 0 ? uint.MaxValue : ushort.MaxValue;
+            s->StackMask = (mode & CpuMode.Stack32) != 0 ? uint.MaxValue : ushort.MaxValue;
+        }
+
+        s->Mode = mode | Enablement.VectorModeBits(s);
+        AddressSpaces spaces = VirtualCpu.From(s).AddressSpaces;
+        s->Tlb = AlignmentChecked(s) || (s->Dr7 & DebugTraps.Enables) != 0 ? spaces.AlwaysMiss : spaces.Current(View(s));
+    }
+
+    /// <summary>Selects the address space of CR3 and CR4.PCIDE; <paramref name="keep"/> keeps its cached translations (CR3 bit 63).</summary>
+    public static void SwitchAddressSpace(CpuState* s, bool keep)
+    {
+        uint pcid = (s->Cr4 & Cr4Pcide) != 0 ? (uint)s->Cr3 & 0xFFF : 0;
+        VirtualCpu.From(s).AddressSpaces.Select(pcid, keep);
+        UpdateMode(s);
+    }
+
+    /// <summary>INVLPG.</summary>
+    public static void InvalidatePage(CpuState* s, ulong linear) => VirtualCpu.From(s).AddressSpaces.InvalidatePage(linear);
+
+    /// <summary>Drops all translations of one PCID (INVPCID type 1).</summary>
+    public static void InvalidatePcid(CpuState* s, uint pcid) => VirtualCpu.From(s).AddressSpaces.InvalidateSpace(pcid);
+
+    /// <summary>Drops one page of one PCID (INVPCID type 0).</summary>
+    public static void InvalidatePcidPage(CpuState* s, uint pcid, ulong linear) =>
+        VirtualCpu.From(s).AddressSpaces.InvalidatePage(pcid, linear);
+
+    /// <summary>Drops every translation, global ones too.</summary>
+    public static void FlushAll(CpuState* s) => VirtualCpu.From(s).AddressSpaces.FlushAll();
+
+    private static TlbView View(CpuState* s)
+    {
+        if (s->Cpl == 3)
+        {
+            return TlbView.User;
+        }
+
+        return (s->SystemFlags & Flags.AC) != 0 && (s->Cr4 & Cr4Smap) != 0 ? TlbView.SupervisorAc : TlbView.Supervisor;
+    }
+
+    private static bool AlignmentChecked(CpuState* s) =>
+        s->Cpl == 3 && (s->Cr0 & Cr0AM) != 0 && (s->SystemFlags & Flags.AC) != 0;
+
+    /// <summary>Code, data and stack are all one 4 GiB segment at 0: addresses need neither bases nor checks.</summary>
+    private static bool IsFlat(CpuState* s)
+    {
+        const ushort need = SegmentRegister.Present | SegmentRegister.S | SegmentRegister.Db;
+        ref SegmentRegister cs = ref s->Segments[(int)SegmentIndex.Cs];
+        if (cs.Base != 0 || cs.Limit != uint.MaxValue)
+        {
+            return false;
+        }
+
+        for (SegmentIndex i = SegmentIndex.Es; i <= SegmentIndex.Ds; i++)
+        {
+            ref SegmentRegister segment = ref s->Segments[(int)i];
+
+            // Writable, expand-up data: type bit 1 set, bits 2 and 3 clear.
+            if (i != SegmentIndex.Cs &&
+                (segment.Base != 0 || segment.Limit != uint.MaxValue || (segment.Attributes & need) != need || (segment.Attributes & 0xE) != 2))
+            {
+                return false;
+            }
+        }
+
+        return true;
+    }
+}

@@ -1,0 +1,70 @@
+using Uml.Core.Bus;
+using Uml.Core.Memory;
+
+namespace Uml.Core;
+
+/// <summary>Where a machine is in its life.</summary>
+public enum MachineState
+{
+    /// <summary>Built, nothing has run; registers and memory may be set up.</summary>
+    Created,
+
+    /// <summary>The guest runs.</summary>
+    Running,
+
+    /// <summary>The guest stands still between two instructions; registers and memory may be read and written.</summary>
+    Paused,
+
+    /// <summary>Ended, for the reason that <see cref="IVirtualMachine.WaitForExitAsync"/> tells. Final.</summary>
+    Stopped,
+}
+
+/// <summary>A Linux machine as an object. Made by <c>VirtualMachineBuilder</c>.</summary>
+/// <remarks>
+/// Any number of machines live in one process and share nothing. Whatever its guest does, a machine never ends the process.
+/// Members may be called from any thread; life-cycle calls are serialised.
+/// </remarks>
+public interface IVirtualMachine : IAsyncDisposable
+{
+    /// <summary>The name given by <see cref="MachineOptions.Name"/>.</summary>
+    string Name { get; }
+
+    /// <summary>Where the machine is in its life.</summary>
+    MachineState State { get; }
+
+    /// <summary>The machine's own services: its devices, channels and options.</summary>
+    IServiceProvider Services { get; }
+
+    /// <summary>Guest RAM. To be used while the machine is not <see cref="MachineState.Running"/>.</summary>
+    IGuestMemory Memory { get; }
+
+    /// <summary>The registers of each virtual CPU. To be used while the machine is not <see cref="MachineState.Running"/>.</summary>
+    IReadOnlyList<ProcessorRegisters> Processors { get; }
+
+    /// <summary>Guest time.</summary>
+    IMachineClock Clock { get; }
+
+    /// <summary>Guest instructions retired so far; while the machine runs, the count of a moment ago.</summary>
+    ulong InstructionsRetired { get; }
+
+    /// <summary>Loads what the machine boots and lets it run.</summary>
+    /// <exception cref="ArgumentException">The kernel, its initrd, command line or memory do not fit together; the message says what to do.</exception>
+    /// <exception cref="InvalidOperationException">The machine was started before.</exception>
+    Task StartAsync(CancellationToken cancellationToken = default);
+
+    /// <summary>Stops the guest between two instructions. Does nothing when it is paused already.</summary>
+    /// <exception cref="InvalidOperationException">The machine is not running.</exception>
+    Task PauseAsync(CancellationToken cancellationToken = default);
+
+    /// <summary>Lets a paused guest go on.</summary>
+    /// <exception cref="InvalidOperationException">The machine is not paused.</exception>
+    Task ResumeAsync(CancellationToken cancellationToken = default);
+
+    /// <summary>
+    /// Ends the machine with <see cref="MachineExitReason.HostStop"/>, at once and whatever the guest does. Does nothing when it has stopped already.
+    /// </summary>
+    Task StopAsync(CancellationToken cancellationToken = default);
+
+    /// <summary>Waits until the machine has stopped.</summary>
+    Task<MachineExit> WaitForExitAsync(CancellationToken cancellationToken = default);
+}
