@@ -93,6 +93,16 @@ public sealed class GuestAssetCacheTests
     }
 
     [Test]
+    public async Task A_host_of_another_architecture_gets_the_guests_program_by_private_lists()
+    {
+        FakeApt.AddBusyBox(_apt.Host);
+        FakeApt.AddBusyBox(_apt.Private);
+        _apt.Host["busybox-static"] = ("Package: busybox-static\nVersion: 1\nArchitecture: arm64\n", []);
+
+        Assert.That(File.ReadAllText(await NewCache().GetBusyBoxAsync()), Is.EqualTo("program"));
+    }
+
+    [Test]
     public async Task Outdated_host_lists_lead_to_private_ones()
     {
         FakeApt.AddBusyBox(_apt.Host);
