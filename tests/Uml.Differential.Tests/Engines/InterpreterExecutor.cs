@@ -55,10 +55,17 @@ internal sealed unsafe class InterpreterExecutor : IExecutor
         code.CopyTo(Ram(CodePhysical + (ulong)offset, code.Length));
         memory.CopyTo(Ram(DataPhysical, Layout.MemorySize));
         LoadState(ref state);
-        Run(ref state, end);
+        try
+        {
+            Run(ref state, end);
+        }
+        finally
+        {
+            Ram(CodePhysical + (ulong)offset, code.Length).Fill(Hlt);
+        }
+
         StoreState(ref state);
         Ram(DataPhysical, Layout.MemorySize).CopyTo(memory);
-        Ram(CodePhysical + (ulong)offset, code.Length).Fill(Hlt);
     }
 
     public void Dispose()
@@ -143,11 +150,10 @@ internal sealed unsafe class InterpreterExecutor : IExecutor
         s->Mxcsr = state.Mxcsr;
         s->X87.ControlWord = state.ControlWord;
         s->X87.StatusWord = state.StatusWord;
-        s->X87.Valid = state.Tags;
-        int top = (state.StatusWord >> 11) & 7;
+        s->X87.ValidTags = state.Tags;
         for (int i = 0; i < 8; i++)
         {
-            ref X87Register register = ref s->X87.Registers[(top + i) & 7];
+            ref Float80 register = ref s->X87.St(i);
             register.Significand = BinaryPrimitives.ReadUInt64LittleEndian(state.St(i));
             register.SignExponent = BinaryPrimitives.ReadUInt16LittleEndian(state.St(i)[8..]);
         }
@@ -172,11 +178,10 @@ internal sealed unsafe class InterpreterExecutor : IExecutor
         state.Mxcsr = s->Mxcsr;
         state.ControlWord = s->X87.ControlWord;
         state.StatusWord = s->X87.StatusWord;
-        state.Tags = s->X87.Valid;
-        int top = (s->X87.StatusWord >> 11) & 7;
+        state.Tags = s->X87.ValidTags;
         for (int i = 0; i < 8; i++)
         {
-            ref X87Register register = ref s->X87.Registers[(top + i) & 7];
+            ref Float80 register = ref s->X87.St(i);
             BinaryPrimitives.WriteUInt64LittleEndian(state.St(i), register.Significand);
             BinaryPrimitives.WriteUInt16LittleEndian(state.St(i)[8..], register.SignExponent);
         }

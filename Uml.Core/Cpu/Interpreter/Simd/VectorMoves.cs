@@ -203,9 +203,10 @@ internal static unsafe class VectorMoves
             return true;
         }
 
-        // The last byte first: nothing is written when its page faults. A fault in the first page comes before any write to it.
-        int last = 31 - BitOperations.LeadingZeroCount(bits);
-        if (!Mmu.ProbeWrite(s, linear + (uint)last, 1, op->Segment))
+        // Nothing is written unless every page with a byte to write can be. The address of a page fault is where the operand enters the page.
+        int split = (int)Math.Min((uint)size, 4096 - ((uint)linear & 4095));
+        if (((bits & ((1u << split) - 1)) != 0 && !Mmu.ProbeWrite(s, linear, 1, op->Segment))
+            || ((bits >> split) != 0 && !Mmu.ProbeWrite(s, linear + (uint)split, 1, op->Segment)))
         {
             return false;
         }
