@@ -30,5 +30,5 @@ internal sealed unsafe partial class VirtualCpu : IProcessor
 
     public void ConnectLocalApic(ILocalApic localApic) => _localApic = localApic;
 
-    public void SetCpuid(uint leaf, CpuidValues values) => throw new NotImplementedException();
+    public void SetCpuid(uint leaf, CpuidValues values) => Cpuid.Set(leaf, values);
 }

@@ -40,6 +40,9 @@ internal sealed unsafe partial class VirtualCpu : ICodeObserver, ICpuRunner
         _state->JumpCache = Blocks.JumpCache;
         Registers = new ProcessorRegisters(_state);
         ram.CodeObserver = this;
+        _systemLog = new SystemLog(logger);
+        Cpuid = new CpuidTable(index, processorCount: 1, clock.TscFrequency);
+        CpuReset.PowerOn(_state);
     }
 
     public int Index { get; }

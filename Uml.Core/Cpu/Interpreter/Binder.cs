@@ -19,6 +19,11 @@ internal static unsafe partial class Binder
         Handler handler = BindInteger(instruction, op, mode);
         if (handler == null)
         {
+            handler = BindSimd(in instruction, op, mode);
+        }
+
+        if (handler == null)
+        {
             handler = BindX87(in instruction, op, mode);
         }
 
@@ -27,9 +32,9 @@ internal static unsafe partial class Binder
             handler = BindState(in instruction, op, mode);
         }
 
-        return handler != null ? handler : BindSimd(in instruction, op, mode);
+        return handler != null ? handler : BindSystem(in instruction, op, mode);
     }
 
     /// <summary>Whether nothing can follow the instruction in its block though it is no jump.</summary>
-    public static bool EndsBlock(in Instruction instruction) => false;
+    public static bool EndsBlock(in Instruction instruction) => EndsSystemBlock(instruction);
 }

@@ -127,6 +127,8 @@ internal unsafe struct CpuState
     public ulong TscAux;
     public ulong TscAdjust;
     public ulong Pat;
+    public ulong MiscEnable, DebugControl, MachineCheckStatus;
+    public MemoryTypeRanges MemoryTypes;
 
     // ---- vector and floating-point state ----
 

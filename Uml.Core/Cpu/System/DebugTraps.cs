@@ -95,7 +95,7 @@ internal static unsafe class DebugTraps
     /// <summary>Notes I/O breakpoints (CR4.DE, R/W = 10b) that a port access hits.</summary>
     public static void NotePort(CpuState* s, ushort port, int size)
     {
-        if ((s->Dr7 & Enables) != 0 && (s->Cr4 & (1 << 3)) != 0)
+        if ((s->Dr7 & Enables) != 0 && (s->Cr4 & ControlRegisters.DE) != 0)
         {
             s->PendingDebug |= Match(s, port, size, InputOutput);
         }

@@ -55,17 +55,10 @@ internal sealed unsafe class InterpreterExecutor : IExecutor
         code.CopyTo(Ram(CodePhysical + (ulong)offset, code.Length));
         memory.CopyTo(Ram(DataPhysical, Layout.MemorySize));
         LoadState(ref state);
-        try
-        {
-            Run(ref state, end);
-        }
-        finally
-        {
-            Ram(CodePhysical + (ulong)offset, code.Length).Fill(Hlt);
-        }
-
+        Run(ref state, end);
         StoreState(ref state);
         Ram(DataPhysical, Layout.MemorySize).CopyTo(memory);
+        Ram(CodePhysical + (ulong)offset, code.Length).Fill(Hlt);
     }
 
     public void Dispose()
@@ -151,9 +144,10 @@ internal sealed unsafe class InterpreterExecutor : IExecutor
         s->X87.ControlWord = state.ControlWord;
         s->X87.StatusWord = state.StatusWord;
         s->X87.ValidTags = state.Tags;
+        int top = (state.StatusWord >> 11) & 7;
         for (int i = 0; i < 8; i++)
         {
-            ref Float80 register = ref s->X87.St(i);
+            ref Float80 register = ref s->X87.Physical((top + i) & 7);
             register.Significand = BinaryPrimitives.ReadUInt64LittleEndian(state.St(i));
             register.SignExponent = BinaryPrimitives.ReadUInt16LittleEndian(state.St(i)[8..]);
         }
@@ -179,9 +173,10 @@ internal sealed unsafe class InterpreterExecutor : IExecutor
         state.ControlWord = s->X87.ControlWord;
         state.StatusWord = s->X87.StatusWord;
         state.Tags = s->X87.ValidTags;
+        int top = (s->X87.StatusWord >> 11) & 7;
         for (int i = 0; i < 8; i++)
         {
-            ref Float80 register = ref s->X87.St(i);
+            ref Float80 register = ref s->X87.Physical((top + i) & 7);
             BinaryPrimitives.WriteUInt64LittleEndian(state.St(i), register.Significand);
             BinaryPrimitives.WriteUInt16LittleEndian(state.St(i)[8..], register.SignExponent);
         }

@@ -1,0 +1,68 @@
+using Uml.Core.Cpu.Interpreter;
+
+namespace Uml.Core.Cpu;
+
+/// <summary>INT n, INT3, INTO, INT1, BOUND, UD and HLT.</summary>
+internal static unsafe class InterruptHandlers
+{
+    /// <summary>INT n; the immediate is the vector.</summary>
+    public static Op* Int(CpuState* s, Op* op) => Deliver(s, op, (byte)op->Imm, InterruptKind.Software);
+
+    /// <summary>INT3.</summary>
+    public static Op* Int3(CpuState* s, Op* op) => Deliver(s, op, Vector.BP, InterruptKind.SoftwareException);
+
+    /// <summary>INT1.</summary>
+    public static Op* Int1(CpuState* s, Op* op) => Deliver(s, op, Vector.DB, InterruptKind.PrivilegedSoftware);
+
+    /// <summary>INTO.</summary>
+    public static Op* Into(CpuState* s, Op* op) =>
+        Flags.Overflow(s) ? Deliver(s, op, Vector.OF, InterruptKind.SoftwareException) : op + 1;
+
+    /// <summary>UD0, UD1, UD2.</summary>
+    public static Op* Undefined(CpuState* s, Op* op) => Fault.UD(s);
+
+    /// <summary>BOUND r16, m16&amp;16.</summary>
+    public static Op* Bound16(CpuState* s, Op* op)
+    {
+        if (!Access.Load(s, op, out uint bounds))
+        {
+            return null;
+        }
+
+        short index = Access.Reg<short>(s, op->R0);
+        return index < (short)bounds || index > (short)(bounds >> 16) ? Fault.Raise(s, Vector.BR) : op + 1;
+    }
+
+    /// <summary>BOUND r32, m32&amp;32.</summary>
+    public static Op* Bound32(CpuState* s, Op* op)
+    {
+        if (!Access.Load(s, op, out ulong bounds))
+        {
+            return null;
+        }
+
+        int index = Access.Reg<int>(s, op->R0);
+        return index < (int)bounds || index > (int)(bounds >> 32) ? Fault.Raise(s, Vector.BR) : op + 1;
+    }
+
+    /// <summary>HLT.</summary>
+    public static Op* Halt(CpuState* s, Op* op)
+    {
+        if (s->Cpl != 0)
+        {
+            return Fault.GP(s);
+        }
+
+        s->Halted = true;
+        s->Rip = Flow.Next(s, op);
+        s->Exit = ExitCode.Halt;
+        return null;
+    }
+
+    private static Op* Deliver(CpuState* s, Op* op, byte vector, InterruptKind kind)
+    {
+        s->Rip = Flow.Current(s, op);
+        Interrupts.Deliver(s, vector, hasError: false, 0, kind, Flow.Next(s, op));
+        return null;
+    }
+}

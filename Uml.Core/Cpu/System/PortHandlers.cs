@@ -1,0 +1,143 @@
+using Uml.Core.Cpu.Interpreter;
+
+namespace Uml.Core.Cpu;
+
+/// <summary>IN, OUT, INS, OUTS at one operand width. What writes a port ends its block: the device may want the machine to stop.</summary>
+internal static unsafe class PortHandlers<T>
+    where T : unmanaged
+{
+    private const int Rcx = 1, Rsi = 6, Rdi = 7;
+    private const ushort Rax = 0, Rdx = 16;
+
+    /// <summary>IN rAX, imm8.</summary>
+    public static Op* InImmediate(CpuState* s, Op* op) => In(s, op, (byte)op->Imm);
+
+    /// <summary>IN rAX, DX.</summary>
+    public static Op* InDx(CpuState* s, Op* op) => In(s, op, Access.Reg<ushort>(s, Rdx));
+
+    /// <summary>OUT imm8, rAX.</summary>
+    public static Op* OutImmediate(CpuState* s, Op* op) => Out(s, op, (byte)op->Imm);
+
+    /// <summary>OUT DX, rAX.</summary>
+    public static Op* OutDx(CpuState* s, Op* op) => Out(s, op, Access.Reg<ushort>(s, Rdx));
+
+    private static Op* In(CpuState* s, Op* op, ushort port)
+    {
+        if (!TaskState.AllowsPorts(s, port, sizeof(T)))
+        {
+            return null;
+        }
+
+        DebugTraps.NotePort(s, port, sizeof(T));
+        Access.Set<T>(s, Rax, Read(s, port));
+        return op + 1;
+    }
+
+    private static Op* Out(CpuState* s, Op* op, ushort port)
+    {
+        if (!TaskState.AllowsPorts(s, port, sizeof(T)))
+        {
+            return null;
+        }
+
+        DebugTraps.NotePort(s, port, sizeof(T));
+        VirtualCpu.From(s).Bus.WritePort(port, sizeof(T), Access.Get<T>(s, Rax));
+        return BlockExit.Behind(s, op);
+    }
+
+    /// <summary>INS, R2 non-zero: repeated. Address-size bits in Address.</summary>
+    public static Op* InString(CpuState* s, Op* op)
+    {
+        ulong mask = MaskOf(op);
+        bool repeats = op->R2 != 0;
+        ushort port = Access.Reg<ushort>(s, Rdx);
+        if (repeats && (s->Gpr[Rcx] & mask) == 0)
+        {
+            return op + 1;
+        }
+
+        if (!TaskState.AllowsPorts(s, port, sizeof(T)))
+        {
+            return null;
+        }
+
+        do
+        {
+            // Checked before the port is read, whose value could not be given back.
+            if (!Segmentation.Linear(s, SegmentIndex.Es, s->Gpr[Rdi] & mask, sizeof(T), write: true, out ulong linear)
+                || !Paging.Mmu.ProbeWrite(s, linear, sizeof(T), SegmentIndex.Es))
+            {
+                return null;
+            }
+
+            DebugTraps.NotePort(s, port, sizeof(T));
+            if (!Access.StoreAt(s, linear, SegmentIndex.Es, Access.Narrow<T>(Read(s, port))))
+            {
+                return null;
+            }
+
+            Advance(s, Rdi, mask);
+            if (!repeats)
+            {
+                return op + 1;
+            }
+        }
+        while (CountDown(s, mask) && Volatile.Read(ref s->Poll) == 0);
+
+        return (s->Gpr[Rcx] & mask) == 0 ? op + 1 : Flow.Suspend(s, op);
+    }
+
+    /// <summary>OUTS, R2 non-zero: repeated. Address-size bits in Address.</summary>
+    public static Op* OutString(CpuState* s, Op* op)
+    {
+        ulong mask = MaskOf(op);
+        bool repeats = op->R2 != 0;
+        ushort port = Access.Reg<ushort>(s, Rdx);
+        if (repeats && (s->Gpr[Rcx] & mask) == 0)
+        {
+            return op + 1;
+        }
+
+        if (!TaskState.AllowsPorts(s, port, sizeof(T)))
+        {
+            return null;
+        }
+
+        do
+        {
+            if (!Segmentation.Linear(s, op->Segment, s->Gpr[Rsi] & mask, sizeof(T), write: false, out ulong linear)
+                || !Access.LoadAt(s, linear, op->Segment, out T value))
+            {
+                return null;
+            }
+
+            DebugTraps.NotePort(s, port, sizeof(T));
+            VirtualCpu.From(s).Bus.WritePort(port, sizeof(T), Access.Widen(value));
+            Advance(s, Rsi, mask);
+            if (!repeats)
+            {
+                return BlockExit.Behind(s, op);
+            }
+        }
+        while (CountDown(s, mask) && Volatile.Read(ref s->Poll) == 0);
+
+        return (s->Gpr[Rcx] & mask) == 0 ? BlockExit.Behind(s, op) : Flow.Suspend(s, op);
+    }
+
+    private static ulong Read(CpuState* s, ushort port) => VirtualCpu.From(s).Bus.ReadPort(port, sizeof(T));
+
+    private static ulong MaskOf(Op* op) => (op->Address & AddressFlags.Wrap32) != 0 ? uint.MaxValue
+        : (op->Address & AddressFlags.Wrap16) != 0 ? ushort.MaxValue : ulong.MaxValue;
+
+    private static void Advance(CpuState* s, int register, ulong mask)
+    {
+        ulong step = (s->SystemFlags & Flags.DF) != 0 ? 0UL - (ulong)sizeof(T) : (ulong)sizeof(T);
+        s->Gpr[register] = StackFrame.Merge(s->Gpr[register], s->Gpr[register] + step, mask);
+    }
+
+    private static bool CountDown(CpuState* s, ulong mask)
+    {
+        s->Gpr[Rcx] = StackFrame.Merge(s->Gpr[Rcx], s->Gpr[Rcx] - 1, mask);
+        return (s->Gpr[Rcx] & mask) != 0;
+    }
+}

@@ -1,0 +1,40 @@
+using Uml.Core.Bus;
+
+namespace Uml.Core.Cpu;
+
+/// <summary>The managed side of system instructions: the CPU model, the clock, CR8, random numbers, one-time reports.</summary>
+internal sealed unsafe partial class VirtualCpu
+{
+    private readonly SystemLog _systemLog;
+
+    /// <summary>The CPU model.</summary>
+    public CpuidTable Cpuid { get; }
+
+    /// <summary>What RDRAND and RDSEED draw from; seeded in machines whose runs must be identical.</summary>
+    public IEntropySource Entropy { get; set; } = new HostEntropySource();
+
+    /// <summary>CR8, 0 to 15.</summary>
+    public byte TaskPriority
+    {
+        get => _localApic?.TaskPriority ?? 0;
+        set
+        {
+            if (_localApic is { } apic)
+            {
+                apic.TaskPriority = value;
+            }
+        }
+    }
+
+    /// <summary>MSR_PLATFORM_INFO: the ratio of the time-stamp counter to 100 MHz in bits 15..8; no CPUID faulting.</summary>
+    public ulong PlatformInfo => Math.Clamp(Clock.TscFrequency / 100_000_000, 1, 255) << 8;
+
+    /// <summary>CPUID as the guest sees it now.</summary>
+    public CpuidValues QueryCpuid(uint leaf, uint subleaf) => Cpuid.Query(_state, leaf, subleaf, _localApic is { IsEnabled: true });
+
+    /// <summary>The time-stamp counter as the guest reads it.</summary>
+    public ulong ReadTsc() => Clock.ReadTsc() + _state->TscAdjust;
+
+    /// <summary>Logs a report unless the same one was logged before.</summary>
+    public void Report(SystemReport report, ulong detail) => _systemLog.ReportOnce(report, detail);
+}
