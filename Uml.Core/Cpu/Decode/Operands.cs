@@ -149,7 +149,8 @@ internal static unsafe class Operands
             return flags | (fsGs ? AddressFlags.SegmentBase : 0);
         }
 
-        return fsGs || (mode & CpuMode.Segmented) != 0
+        // Flat segments need no check but for code, which cannot be written.
+        return fsGs || segment == SegmentIndex.Cs || (mode & CpuMode.Segmented) != 0
             ? flags | AddressFlags.SegmentBase | AddressFlags.SegmentCheck
             : flags;
     }
