@@ -31,7 +31,6 @@ internal static unsafe partial class Binder
         };
         if (handler != null)
         {
-            // The operation is this family's now: its immediate tells the 64-bit layout.
             op->Imm = instruction.Code is Code.Fxsave64_m512byte or Code.Fxrstor64_m512byte or Code.Xsave64_mem or Code.Xrstor64_mem
                 or Code.Xsaveopt64_mem or Code.Xsavec64_mem ? 1 : 0;
         }
