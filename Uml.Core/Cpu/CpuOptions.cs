@@ -18,4 +18,7 @@ public sealed class CpuOptions
     /// what is used is taken from the host. Default: 64 MiB.
     /// </summary>
     public ulong CodeCacheSize { get; set; } = 64 << 20;
+
+    /// <summary>The seed that <see cref="MachineOptions.RandomSeed"/> and the clock mode come to; null is the host's randomness.</summary>
+    internal ulong? RandomSeed { get; set; }
 }

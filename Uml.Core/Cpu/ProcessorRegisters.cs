@@ -1,6 +1,161 @@
+using System.Runtime.Intrinsics;
+using Uml.Core.Cpu;
+using Uml.Core.Cpu.Paging;
+
 namespace Uml.Core;
 
 /// <summary>The registers of one virtual CPU, for reading and writing while the machine is not running.</summary>
-public sealed class ProcessorRegisters
+/// <remarks>
+/// Values are written as they are: no privilege is checked and nothing faults. Members throw <see cref="InvalidOperationException"/>
+/// while the machine runs (pause it first) and <see cref="ObjectDisposedException"/> after it was disposed.
+/// </remarks>
+public sealed unsafe partial class ProcessorRegisters
 {
+    private CpuState* _state;
+    private volatile bool _running;
+
+    // SAFETY: the virtual CPU owns the state and calls Invalidate before it frees it.
+    internal ProcessorRegisters(CpuState* state)
+    {
+        _state = state;
+        Xmm = new XmmRegisters(this);
+        St = new X87Stack(this);
+    }
+
+    /// <summary>RAX.</summary>
+    public ulong Rax { get => GetGpr(0); set => SetGpr(0, value); }
+
+    /// <summary>RCX.</summary>
+    public ulong Rcx { get => GetGpr(1); set => SetGpr(1, value); }
+
+    /// <summary>RDX.</summary>
+    public ulong Rdx { get => GetGpr(2); set => SetGpr(2, value); }
+
+    /// <summary>RBX.</summary>
+    public ulong Rbx { get => GetGpr(3); set => SetGpr(3, value); }
+
+    /// <summary>RSP.</summary>
+    public ulong Rsp { get => GetGpr(4); set => SetGpr(4, value); }
+
+    /// <summary>RBP.</summary>
+    public ulong Rbp { get => GetGpr(5); set => SetGpr(5, value); }
+
+    /// <summary>RSI.</summary>
+    public ulong Rsi { get => GetGpr(6); set => SetGpr(6, value); }
+
+    /// <summary>RDI.</summary>
+    public ulong Rdi { get => GetGpr(7); set => SetGpr(7, value); }
+
+    /// <summary>R8.</summary>
+    public ulong R8 { get => GetGpr(8); set => SetGpr(8, value); }
+
+    /// <summary>R9.</summary>
+    public ulong R9 { get => GetGpr(9); set => SetGpr(9, value); }
+
+    /// <summary>R10.</summary>
+    public ulong R10 { get => GetGpr(10); set => SetGpr(10, value); }
+
+    /// <summary>R11.</summary>
+    public ulong R11 { get => GetGpr(11); set => SetGpr(11, value); }
+
+    /// <summary>R12.</summary>
+    public ulong R12 { get => GetGpr(12); set => SetGpr(12, value); }
+
+    /// <summary>R13.</summary>
+    public ulong R13 { get => GetGpr(13); set => SetGpr(13, value); }
+
+    /// <summary>R14.</summary>
+    public ulong R14 { get => GetGpr(14); set => SetGpr(14, value); }
+
+    /// <summary>R15.</summary>
+    public ulong R15 { get => GetGpr(15); set => SetGpr(15, value); }
+
+    /// <summary>RIP: the next instruction to run, as an offset in CS.</summary>
+    public ulong Rip { get => State->Rip; set => State->Rip = value; }
+
+    /// <summary>RFLAGS. Reserved bits keep their fixed values when written.</summary>
+    public ulong Rflags
+    {
+        get => Flags.Get(State);
+        set
+        {
+            Flags.Set(State, value);
+            Mmu.UpdateMode(State);
+        }
+    }
+
+    /// <summary>The current privilege level, 0 to 3. It follows the DPL of SS when that is written.</summary>
+    public int PrivilegeLevel => State->Cpl;
+
+    /// <summary>XMM0 to XMM15.</summary>
+    public XmmRegisters Xmm { get; }
+
+    /// <summary>ST(0) to ST(7).</summary>
+    public X87Stack St { get; }
+
+    /// <summary>MXCSR (Intel SDM vol. 1, 10.2.3).</summary>
+    public uint Mxcsr { get => State->Mxcsr; set => State->Mxcsr = value & 0xFFFF; }
+
+    /// <summary>The x87 control word (Intel SDM vol. 1, 8.1.5).</summary>
+    public ushort FpuControlWord { get => State->X87.ControlWord; set => State->X87.ControlWord = value; }
+
+    /// <summary>The x87 status word (Intel SDM vol. 1, 8.1.3).</summary>
+    public ushort FpuStatusWord { get => State->X87.StatusWord; set => State->X87.StatusWord = value; }
+
+    /// <summary>The state, when it may be touched.</summary>
+    internal CpuState* State
+    {
+        get
+        {
+            if (_running)
+            {
+                throw new InvalidOperationException("The machine is running; pause it before reading or writing its registers.");
+            }
+
+            ObjectDisposedException.ThrowIf(_state is null, typeof(IVirtualMachine));
+            return _state;
+        }
+    }
+
+    /// <summary>Whether nothing has moved the CPU from its reset vector (Intel SDM vol. 3, 10.1.4).</summary>
+    internal bool IsAtReset => State->Rip == 0xFFF0 && State->Segments[(int)SegmentIndex.Cs].Base == 0xFFFF0000;
+
+    /// <summary>RIP for messages, on the machine's thread, also while it runs.</summary>
+    internal ulong ReadRip() => _state is null ? 0 : _state->Rip;
+
+    /// <summary>Opens or closes the registers to the host program.</summary>
+    internal void SetRunning(bool running) => _running = running;
+
+    /// <summary>Forgets the state, which is about to be freed.</summary>
+    internal void Invalidate() => _state = null;
+
+    internal ulong GetGpr(int number) => State->Gpr[number];
+
+    internal void SetGpr(int number, ulong value) => State->Gpr[number] = value;
+}
+
+/// <summary>The XMM registers of a virtual CPU.</summary>
+public sealed unsafe class XmmRegisters
+{
+    private readonly ProcessorRegisters _registers;
+
+    internal XmmRegisters(ProcessorRegisters registers) => _registers = registers;
+
+    /// <summary>One register. Writing leaves the upper half of the YMM register alone.</summary>
+    /// <param name="index">0 to 15.</param>
+    /// <exception cref="ArgumentOutOfRangeException">There is no such register.</exception>
+    public Vector128<byte> this[int index]
+    {
+        get => *Locate(index);
+        set => *Locate(index) = value;
+    }
+
+    private Vector128<byte>* Locate(int index)
+    {
+        ArgumentOutOfRangeException.ThrowIfNegative(index);
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(index, 15);
+
+        // SAFETY: sixteen 32-byte slots start at VectorsOffset of the state, which is unmanaged memory.
+        return (Vector128<byte>*)((byte*)_registers.State + CpuState.VectorsOffset + (index * 32));
+    }
 }

@@ -9,7 +9,7 @@ using Uml.Core.Memory;
 namespace Uml.Core.Cpu;
 
 /// <summary>One virtual CPU: owns its unmanaged state, its translation buffers and decoded blocks, and runs them.</summary>
-internal sealed unsafe partial class VirtualCpu : ICodeObserver, IDisposable
+internal sealed unsafe partial class VirtualCpu : ICodeObserver, ICpuRunner
 {
     private readonly ILogger _logger;
     private GCHandle _handle;
@@ -38,9 +38,10 @@ internal sealed unsafe partial class VirtualCpu : ICodeObserver, IDisposable
         _state->RamHighEnd = ram.HighEnd;
         _state->Pages = ram.Pages;
         _state->JumpCache = Blocks.JumpCache;
+        Registers = new ProcessorRegisters(_state);
         ram.CodeObserver = this;
         _systemLog = new SystemLog(logger);
-        Cpuid = new CpuidTable(index, processorCount: 1, clock.TscFrequency);
+        Cpuid = new CpuidTable(index, processorCount: 1, clock);
         CpuReset.PowerOn(_state);
     }
 
@@ -57,6 +58,8 @@ internal sealed unsafe partial class VirtualCpu : ICodeObserver, IDisposable
     public BlockCache Blocks { get; }
 
     public CpuState* State => _state;
+
+    public ProcessorRegisters Registers { get; }
 
     /// <summary>Instructions retired since the machine was built; exact, also when a device asks from within <see cref="Run"/>.</summary>
     public ulong InstructionsRetired
@@ -104,6 +107,7 @@ internal sealed unsafe partial class VirtualCpu : ICodeObserver, IDisposable
             return;
         }
 
+        Registers.Invalidate();
         Ram.CodeObserver = null;
         _handle.Free();
         Blocks.Dispose();

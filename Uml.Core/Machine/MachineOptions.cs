@@ -3,6 +3,52 @@ namespace Uml.Core;
 /// <summary>What a machine is made of; bound and validated like any other options.</summary>
 public sealed class MachineOptions
 {
-    /// <summary>The machine's name in logs and metrics. Default: a name derived from nothing but a counter of the builder's process is not used; "uml".</summary>
+    /// <summary>The smallest <see cref="MemorySize"/>: 1 MiB, below which not even flat code and its tables fit.</summary>
+    public const ulong MinimumMemorySize = 1UL << 20;
+
+    /// <summary>The largest <see cref="MemorySize"/>: 512 GiB, what one page of page-directory pointers maps. A limit of ours.</summary>
+    public const ulong MaximumMemorySize = 512UL << 30;
+
+    /// <summary><see cref="MemorySize"/> is a multiple of a page, 4 KiB.</summary>
+    public const ulong MemorySizeGranularity = 4096;
+
+    /// <summary>The machine's name in logs, metrics and messages. Default "uml".</summary>
     public string Name { get; set; } = "uml";
+
+    /// <summary>
+    /// Guest memory in bytes: <see cref="MinimumMemorySize"/> to <see cref="MaximumMemorySize"/>, a multiple of
+    /// <see cref="MemorySizeGranularity"/>. The host provides pages as the guest touches them. Default 256 MiB.
+    /// </summary>
+    public ulong MemorySize { get; set; } = 256UL << 20;
+
+    /// <summary>Where guest time comes from.</summary>
+    public ClockMode ClockMode { get; set; }
+
+    /// <summary>
+    /// What the guest's calendar shows when the machine starts. Default: the host's time, or in <see cref="ClockMode.Virtual"/>
+    /// 2000-01-01 00:00 UTC, so that two runs see the same.
+    /// </summary>
+    public DateTimeOffset? StartTime { get; set; }
+
+    /// <summary>
+    /// Seeds what the guest takes as randomness of the hardware (RDRAND, RDSEED). Default: the host's randomness, or in
+    /// <see cref="ClockMode.Virtual"/> a fixed seed.
+    /// </summary>
+    public ulong? RandomSeed { get; set; }
+
+    /// <summary>The virtual CPU.</summary>
+    public CpuOptions Cpu { get; set; } = new();
+}
+
+/// <summary>Where guest time comes from.</summary>
+public enum ClockMode
+{
+    /// <summary>Guest time follows the host's <see cref="TimeProvider"/>, and stands still while the machine is paused.</summary>
+    Real,
+
+    /// <summary>
+    /// One retired instruction is one nanosecond, and idle time is skipped: a guest that gets no input runs the same to the
+    /// instruction every time.
+    /// </summary>
+    Virtual,
 }

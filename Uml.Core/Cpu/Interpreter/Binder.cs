@@ -17,7 +17,12 @@ internal static unsafe partial class Binder
     public static Handler Bind(in Instruction instruction, Op* op, CpuMode mode)
     {
         Handler handler = BindInteger(instruction, op, mode);
-        return handler != null ? handler : BindSystem(instruction, op, mode);
+        if (handler == null)
+        {
+            handler = BindSimd(in instruction, op, mode);
+        }
+
+        return handler != null ? handler : BindSystem(in instruction, op, mode);
     }
 
     /// <summary>Whether nothing can follow the instruction in its block though it is no jump.</summary>

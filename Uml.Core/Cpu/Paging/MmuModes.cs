@@ -1,3 +1,5 @@
+using Uml.Core.Cpu.Interpreter;
+
 namespace Uml.Core.Cpu.Paging;
 
 /// <summary>Everything that changes what translations are valid and which are looked at.</summary>
@@ -39,7 +41,7 @@ internal static unsafe partial class Mmu
             s->StackMask = (mode & CpuMode.Stack32) != 0 ? uint.MaxValue : ushort.MaxValue;
         }
 
-        s->Mode = mode;
+        s->Mode = mode | Enablement.VectorModeBits(s);
         AddressSpaces spaces = VirtualCpu.From(s).AddressSpaces;
         s->Tlb = AlignmentChecked(s) || (s->Dr7 & DebugTraps.Enables) != 0 ? spaces.AlwaysMiss : spaces.Current(View(s));
     }

@@ -218,6 +218,12 @@ internal enum CpuMode : uint
 
     /// <summary>Virtual-8086 mode.</summary>
     Virtual8086 = 128,
+
+    /// <summary>SSE instructions raise #UD or #NM (CR0.EM, CR0.TS, CR4.OSFXSR).</summary>
+    VectorDisabled = 256,
+
+    /// <summary>x87 and MMX instructions raise #NM or #UD (CR0.EM, CR0.TS).</summary>
+    X87Disabled = 512,
 }
 
 /// <summary>Bits of <see cref="CpuState.Poll"/>.</summary>

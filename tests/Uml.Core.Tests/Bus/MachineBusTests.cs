@@ -3,6 +3,7 @@ using Uml.Core.Memory;
 
 namespace Uml.Core.Tests.Bus;
 
+[FixtureLifeCycle(LifeCycle.InstancePerTestCase)]
 internal sealed class MachineBusTests
 {
     private const ulong Mapped = 0xD000_0000;

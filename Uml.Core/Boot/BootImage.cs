@@ -1,0 +1,64 @@
+using Uml.Core.Boot.Formats;
+using Uml.Core.Boot.Payload;
+using Uml.Core.Boot.Protocols;
+using Uml.Core.Machine;
+
+namespace Uml.Core.Boot;
+
+/// <summary>Loads kernels into guest memory.</summary>
+public static class BootImage
+{
+    // No kernel file comes near; a limit of ours, so that a wrong path does not eat the host's memory.
+    private const int MaximumFileBytes = 1 << 30;
+
+    /// <summary>
+    /// Places a kernel with its initrd, command line and tables in guest RAM, unpacking it on the host.
+    /// RAM that is not written keeps its contents.
+    /// </summary>
+    /// <param name="request">What to boot.</param>
+    /// <param name="memory">The guest's RAM.</param>
+    /// <returns>The state in which the first CPU starts.</returns>
+    /// <exception cref="KernelImageException">The kernel, initrd or command line cannot be booted with this memory.</exception>
+    /// <exception cref="MachineConfigurationException">The memory map is not valid.</exception>
+    public static BootEntry Load(BootRequest request, IBootMemory memory)
+    {
+        ArgumentNullException.ThrowIfNull(request);
+        ArgumentNullException.ThrowIfNull(memory);
+        BootPlan plan = new(request.MemoryMap, memory);
+        ReadOnlyMemory<byte> file = request.Kernel.Read("kernel", MaximumFileBytes, length => new KernelImageException(
+            $"The kernel '{request.Kernel.Name}' has at least {length} bytes, more than any kernel ({MaximumFileBytes}); check the path."));
+        if (file.IsEmpty)
+        {
+            throw new KernelImageException($"The kernel '{request.Kernel.Name}' is empty; check the path.");
+        }
+
+        return LoadByFormat(plan, request, UnpackWholeFile(request, file));
+    }
+
+    // A vmlinux.gz or the like: unpacked once, so that compressed data inside is an error and not a way to go on forever.
+    private static ReadOnlyMemory<byte> UnpackWholeFile(BootRequest request, ReadOnlyMemory<byte> file)
+    {
+        CompressionFormat format = KernelPayload.Detect(file.Span);
+        return format == CompressionFormat.None
+            ? file
+            : KernelPayload.Unpack(format, file, request.MaximumUnpackedBytes, 0, request.Kernel.Name);
+    }
+
+    private static BootEntry LoadByFormat(BootPlan plan, BootRequest request, ReadOnlyMemory<byte> file)
+    {
+        string name = request.Kernel.Name;
+        if (BzImage.IsBzImage(file.Span))
+        {
+            BzImage setup = BzImage.Parse(file, name);
+            ElfImage vmlinux = ElfImage.Parse(setup.UnpackVmlinux(request.MaximumUnpackedBytes), name);
+            return LinuxLoader.Load(plan, request, vmlinux, setup);
+        }
+
+        if (ElfImage.IsElf(file.Span))
+        {
+            return LinuxLoader.Load(plan, request, ElfImage.Parse(file, name), null);
+        }
+
+        throw ForeignImage.Reject(file.Span, name);
+    }
+}

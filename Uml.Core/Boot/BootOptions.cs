@@ -1,0 +1,23 @@
+namespace Uml.Core.Boot;
+
+/// <summary>What a machine boots when it starts. Without a kernel it starts in the state that its registers were set to.</summary>
+public sealed class BootOptions
+{
+    /// <summary>The kernel; null boots none.</summary>
+    public BootFile? Kernel { get; set; }
+
+    /// <summary>How the kernel is taken and entered. Default: by its own header.</summary>
+    public BootProtocol Protocol { get; set; }
+
+    /// <summary>The initial RAM disk, or the first module of a multiboot kernel.</summary>
+    public BootFile? Initrd { get; set; }
+
+    /// <summary>Further modules of a multiboot or PVH kernel.</summary>
+    public IList<BootModule> Modules { get; } = [];
+
+    /// <summary>The kernel command line.</summary>
+    public string CommandLine { get; set; } = "";
+
+    /// <summary>Where a flat binary is loaded and entered: a guest-physical address. Default 1 MiB.</summary>
+    public ulong FlatAddress { get; set; } = BootMemoryLayout.HighMemoryStart;
+}

@@ -1,0 +1,69 @@
+namespace Uml.Core.Boot;
+
+/// <summary>Puts a CPU into the state that a boot protocol starts in.</summary>
+internal static class BootRegisters
+{
+    private const ulong Cr0Protected = 1 << 0, Cr0ExtensionType = 1 << 4, Cr0NumericError = 1 << 5, Cr0Paging = 1UL << 31;
+    private const ulong Cr4PhysicalAddressExtension = 1 << 5;
+    private const ulong EferLongModeEnable = 1 << 8;
+
+    public static void Enter(ProcessorRegisters registers, BootEntry entry)
+    {
+        for (int number = 0; number < 16; number++)
+        {
+            registers.SetGpr(number, 0);
+        }
+
+        EnterMode(registers, entry.Kind, entry.PageTableRoot);
+        EnterSegments(registers, entry);
+        registers.Rflags = 2;
+        registers.Rip = entry.EntryPoint;
+        registers.Rsp = entry.StackPointer;
+        registers.Rax = entry.Rax;
+        registers.Rbx = entry.Rbx;
+        registers.Rsi = entry.Rsi;
+    }
+
+    private static void EnterMode(ProcessorRegisters registers, BootEntryKind kind, ulong pageTableRoot)
+    {
+        switch (kind)
+        {
+            case BootEntryKind.Linux64 or BootEntryKind.Flat64:
+                registers.Cr4 = Cr4PhysicalAddressExtension;
+                registers.Cr3 = pageTableRoot;
+                registers.Efer = EferLongModeEnable;
+                registers.Cr0 = Cr0Paging | Cr0NumericError | Cr0ExtensionType | Cr0Protected;
+                break;
+            case BootEntryKind.Flat16:
+                registers.Cr0 = Cr0ExtensionType;
+                break;
+            default:
+                registers.Cr4 = 0;
+                registers.Cr0 = Cr0ExtensionType | Cr0Protected;
+                break;
+        }
+    }
+
+    private static void EnterSegments(ProcessorRegisters registers, BootEntry entry)
+    {
+        bool real = entry.Kind == BootEntryKind.Flat16;
+        SegmentState data = real ? SegmentState.RealMode(entry.DataSelector) : SegmentState.Data(entry.DataSelector);
+        (registers.Es, registers.Ss, registers.Ds, registers.Fs, registers.Gs) = (data, data, data, data, data);
+        registers.Cs = entry.Kind switch
+        {
+            BootEntryKind.Flat16 => SegmentState.RealMode(entry.CodeSelector),
+            BootEntryKind.Linux64 or BootEntryKind.Flat64 => SegmentState.Code64(entry.CodeSelector),
+            _ => SegmentState.Code32(entry.CodeSelector),
+        };
+        if (entry.GdtBase != 0)
+        {
+            registers.Gdtr = new DescriptorTable(entry.GdtBase, entry.GdtLimit);
+        }
+
+        if (entry.TaskSelector != 0)
+        {
+            // A busy 32-bit TSS (Intel SDM vol. 3, 8.2.2).
+            registers.Tr = new SegmentState(entry.TaskSelector, entry.TaskSegmentBase, 0x67, 0x008B);
+        }
+    }
+}

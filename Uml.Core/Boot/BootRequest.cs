@@ -1,0 +1,71 @@
+using Uml.Core.Boot.Payload;
+
+namespace Uml.Core.Boot;
+
+/// <summary>How a kernel file is to be taken and entered.</summary>
+public enum BootProtocol
+{
+    /// <summary>
+    /// By the file's own header: bzImage and 64-bit ELF by <see cref="Linux64"/>, 32-bit ELF by
+    /// <see cref="Multiboot"/> or <see cref="Pvh"/>, other files with a multiboot header by <see cref="Multiboot"/>.
+    /// A flat binary has no header and must be named.
+    /// </summary>
+    Auto,
+
+    /// <summary>The 64-bit Linux boot protocol; a bzImage or an ELF64 vmlinux.</summary>
+    Linux64,
+
+    /// <summary>The PVH entry of an ELF file (or of the ELF file inside a bzImage).</summary>
+    Pvh,
+
+    /// <summary>Multiboot 1.</summary>
+    Multiboot,
+
+    /// <summary>A flat binary, entered in real mode at its first byte.</summary>
+    Flat16,
+
+    /// <summary>A flat binary, entered in 32-bit protected mode at its first byte.</summary>
+    Flat32,
+
+    /// <summary>A flat binary, entered in long mode at its first byte.</summary>
+    Flat64,
+}
+
+/// <summary>What to boot and with what.</summary>
+public sealed class BootRequest
+{
+    /// <summary>The kernel.</summary>
+    public required BootFile Kernel { get; init; }
+
+    /// <summary>How the kernel is taken and entered.</summary>
+    public BootProtocol Protocol { get; init; }
+
+    /// <summary>The initial RAM disk, or the first module of a multiboot kernel.</summary>
+    public BootFile? Initrd { get; init; }
+
+    /// <summary>Further modules of a multiboot or PVH kernel, behind <see cref="Initrd"/>.</summary>
+    public IReadOnlyList<BootModule> Modules { get; init; } = [];
+
+    /// <summary>The kernel command line.</summary>
+    public string CommandLine { get; init; } = "";
+
+    /// <summary>
+    /// The guest-physical address space, ascending and without overlaps, at most 128 entries;
+    /// <see cref="BootMemoryLayout.CreateMemoryMap"/> makes the usual one.
+    /// </summary>
+    public required IReadOnlyList<MemoryMapEntry> MemoryMap { get; init; }
+
+    /// <summary>The physical address of the ACPI root pointer (RSDP); 0 when there is none.</summary>
+    public ulong AcpiRsdpAddress { get; init; }
+
+    /// <summary>Where a flat binary is loaded and entered.</summary>
+    public ulong FlatAddress { get; init; } = BootMemoryLayout.HighMemoryStart;
+
+    /// <summary>The most bytes that a compressed kernel may unpack to; a limit of ours against hostile files.</summary>
+    public int MaximumUnpackedBytes { get; init; } = KernelPayload.DefaultMaximumBytes;
+}
+
+/// <summary>A file handed to a multiboot or PVH kernel, with its own command line.</summary>
+/// <param name="File">The contents.</param>
+/// <param name="CommandLine">The module's string; by convention its name and arguments.</param>
+public sealed record BootModule(BootFile File, string CommandLine = "");

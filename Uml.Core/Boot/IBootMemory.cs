@@ -1,0 +1,18 @@
+namespace Uml.Core.Boot;
+
+/// <summary>
+/// What a boot loader needs of guest RAM. The loader touches only addresses that the
+/// request's memory map calls <see cref="MemoryMapEntryType.Usable"/>.
+/// </summary>
+public interface IBootMemory
+{
+    /// <summary>Copies bytes into guest RAM.</summary>
+    /// <param name="physicalAddress">The guest-physical address of the first byte.</param>
+    /// <param name="data">The bytes.</param>
+    void Write(ulong physicalAddress, ReadOnlySpan<byte> data);
+
+    /// <summary>Zeroes a range of guest RAM.</summary>
+    /// <param name="physicalAddress">The guest-physical address of the first byte.</param>
+    /// <param name="length">The number of bytes.</param>
+    void Clear(ulong physicalAddress, ulong length);
+}

@@ -1,0 +1,93 @@
+using Uml.Core.Memory;
+
+namespace Uml.Core.Boot;
+
+/// <summary>Loads what <see cref="BootOptions"/> name into a machine.</summary>
+internal static class MachineBoot
+{
+    /// <summary>The bytes that an ACPI root pointer starts with (ACPI 6.5, 5.2.5.3).</summary>
+    private static ReadOnlySpan<byte> RootPointerSignature => "RSD PTR "u8;
+
+    /// <summary>Loads the kernel and puts the CPU where its protocol begins.</summary>
+    /// <returns>The state the CPU starts in.</returns>
+    public static BootEntry Load(BootOptions options, BootFile kernel, IGuestMemory memory, ProcessorRegisters registers)
+    {
+        var request = new BootRequest
+        {
+            Kernel = kernel,
+            Protocol = options.Protocol,
+            Initrd = options.Initrd,
+            Modules = [.. options.Modules],
+            CommandLine = options.CommandLine,
+            MemoryMap = BootMemoryLayout.CreateMemoryMap(memory.Size),
+            AcpiRsdpAddress = FindRootPointer(memory),
+            FlatAddress = options.FlatAddress,
+        };
+        BootEntry entry = BootImage.Load(request, new BootMemory(memory));
+        BootRegisters.Enter(registers, entry);
+        return entry;
+    }
+
+    /// <summary>Looks where firmware without EFI puts the root pointer: on 16-byte boundaries below 1 MiB (ACPI 6.5, 5.2.5.1).</summary>
+    private static ulong FindRootPointer(IGuestMemory memory)
+    {
+        const ulong length = BootMemoryLayout.HighMemoryStart - BootMemoryLayout.AcpiAddress;
+        if (memory.TryGetReadOnlySpan(new(BootMemoryLayout.AcpiAddress), (int)length, out ReadOnlySpan<byte> area))
+        {
+            for (int offset = 0; offset < area.Length; offset += 16)
+            {
+                if (area[offset..].StartsWith(RootPointerSignature))
+                {
+                    return BootMemoryLayout.AcpiAddress + (ulong)offset;
+                }
+            }
+        }
+
+        return 0;
+    }
+
+    /// <summary>Guest RAM for the loader, which stays within the memory map and therefore within RAM.</summary>
+    private sealed class BootMemory(IGuestMemory memory) : IBootMemory
+    {
+        public void Write(ulong physicalAddress, ReadOnlySpan<byte> data)
+        {
+            if (!memory.TryWrite(new(physicalAddress), data))
+            {
+                throw OutOfRam(physicalAddress, (ulong)data.Length);
+            }
+        }
+
+        public void Clear(ulong physicalAddress, ulong length)
+        {
+            const int chunk = 1 << 30;
+            for (ulong done = 0; done < length; done += chunk)
+            {
+                int part = (int)Math.Min(length - done, chunk);
+                if (!memory.TryGetSpan(new(physicalAddress + done), part, out Span<byte> span))
+                {
+                    throw OutOfRam(physicalAddress + done, (ulong)part);
+                }
+
+                ClearTouched(span);
+            }
+        }
+
+        /// <summary>Writes zeros only where something else stands: untouched pages of the host stay untouched.</summary>
+        private static void ClearTouched(Span<byte> span)
+        {
+            while (!span.IsEmpty)
+            {
+                Span<byte> page = span[..Math.Min(span.Length, (int)BootMemoryLayout.PageBytes)];
+                if (page.ContainsAnyExcept((byte)0))
+                {
+                    page.Clear();
+                }
+
+                span = span[page.Length..];
+            }
+        }
+
+        private static KernelImageException OutOfRam(ulong address, ulong length) =>
+            new($"The boot loader needs 0x{length:x} bytes at 0x{address:x}, which is not guest RAM; give the machine more memory.");
+    }
+}

@@ -1,0 +1,50 @@
+namespace Uml.Core.Boot.Payload;
+
+/// <summary>Reads streams of unknown length into memory without believing what they say of their size.</summary>
+internal static class BoundedReader
+{
+    private const int ChunkBytes = 256 * 1024;
+
+    /// <summary>Reads to the end of the stream.</summary>
+    /// <param name="stream">The stream.</param>
+    /// <param name="maximumBytes">The most bytes to take.</param>
+    /// <param name="expectedBytes">How many are expected; a hint.</param>
+    /// <param name="bytes">All bytes of the stream.</param>
+    /// <returns>False when the stream has more than the limit.</returns>
+    public static bool TryReadAll(Stream stream, int maximumBytes, long expectedBytes, out ReadOnlyMemory<byte> bytes)
+    {
+        GrowingBuffer buffer = new(maximumBytes, expectedBytes);
+        while (true)
+        {
+            // At the expected length the end is looked for before the buffer grows.
+            if (buffer.Free.IsEmpty && stream.ReadByte() is int next)
+            {
+                if (next < 0)
+                {
+                    break;
+                }
+
+                if (buffer.Reserve(ChunkBytes) == 0)
+                {
+                    bytes = default;
+                    return false;
+                }
+
+                buffer.Free[0] = (byte)next;
+                buffer.Advance(1);
+                continue;
+            }
+
+            int read = stream.Read(buffer.Free);
+            if (read == 0)
+            {
+                break;
+            }
+
+            buffer.Advance(read);
+        }
+
+        bytes = buffer.Written;
+        return true;
+    }
+}

@@ -1,0 +1,130 @@
+using System.Buffers.Binary;
+using System.IO.Compression;
+using SharpCompress.Compressors.BZip2;
+using ZstdSharp;
+
+namespace Uml.Core.Boot.Payload;
+
+/// <summary>Recognizes and unpacks the compressed kernel inside a bzImage, or a file compressed as a whole.</summary>
+internal static class KernelPayload
+{
+    /// <summary>The most bytes that a payload unpacks to unless told otherwise. Debian's generic kernel has about 60 MiB.</summary>
+    public const int DefaultMaximumBytes = 256 * 1024 * 1024;
+
+    // Zstandard (RFC 8878, section 3.1.1.1.2): the kernel is packed with `zstd -22 --ultra`, a 128 MiB window.
+    private const int MaximumZstdWindowLog = 27;
+
+    /// <summary>Finds the format by its magic number.</summary>
+    /// <param name="data">The first bytes of the compressed data.</param>
+    /// <returns>The format, or <see cref="CompressionFormat.None"/>.</returns>
+    public static CompressionFormat Detect(ReadOnlySpan<byte> data)
+    {
+        return data switch
+        {
+            [0x1f, 0x8b, 0x08, ..] => CompressionFormat.Gzip,
+            [(byte)'B', (byte)'Z', (byte)'h', >= (byte)'1' and <= (byte)'9', ..] => CompressionFormat.Bzip2,
+            [0x02, 0x21, 0x4c, 0x18, ..] => CompressionFormat.Lz4,
+            [0x28, 0xb5, 0x2f, 0xfd, ..] => CompressionFormat.Zstd,
+            _ => CompressionFormat.None,
+        };
+    }
+
+    /// <summary>Unpacks the payload of a bzImage.</summary>
+    /// <param name="payload">The payload, with the 4-byte size that the kernel's build appends.</param>
+    /// <param name="maximumBytes">The most bytes that may come out.</param>
+    /// <param name="name">What messages call the file.</param>
+    /// <returns>The unpacked bytes.</returns>
+    /// <exception cref="KernelImageException">Unknown format, corrupt or truncated data, or too many bytes.</exception>
+    public static ReadOnlyMemory<byte> UnpackBzImagePayload(ReadOnlyMemory<byte> payload, int maximumBytes, string name)
+    {
+        CompressionFormat format = Detect(payload.Span);
+        if (format == CompressionFormat.None || payload.Length < sizeof(uint))
+        {
+            throw new KernelImageException(
+                $"The compressed kernel inside '{name}' starts with {Describe.FirstBytes(payload.Span)}, which is none of "
+                + "gzip, bzip2, lzma, xz, lzo, lz4 and zstd; the file is damaged or not a Linux kernel.");
+        }
+
+        // scripts/Makefile.lib, size_append: the size of the vmlinux follows the compressed data, except for
+        // gzip, whose own last four bytes are that size.
+        uint size = BinaryPrimitives.ReadUInt32LittleEndian(payload.Span[^sizeof(uint)..]);
+        if (size > (uint)maximumBytes)
+        {
+            throw TooLarge(name, maximumBytes);
+        }
+
+        ReadOnlyMemory<byte> compressed = format == CompressionFormat.Gzip ? payload : payload[..^sizeof(uint)];
+        ReadOnlyMemory<byte> unpacked = Unpack(format, compressed, maximumBytes, size, name);
+        return (uint)unpacked.Length == size
+            ? unpacked
+            : throw new KernelImageException(
+                $"The compressed kernel inside '{name}' unpacks to {unpacked.Length} bytes where its build recorded {size}; "
+                + "the file is damaged or truncated: copy it again.");
+    }
+
+    /// <summary>Unpacks data of a known format.</summary>
+    /// <param name="format">The format.</param>
+    /// <param name="data">The compressed data and nothing else.</param>
+    /// <param name="maximumBytes">The most bytes that may come out.</param>
+    /// <param name="expectedBytes">How many are expected; a hint.</param>
+    /// <param name="name">What messages call the file.</param>
+    /// <returns>The unpacked bytes.</returns>
+    /// <exception cref="KernelImageException">Corrupt or truncated data, or too many bytes.</exception>
+    public static ReadOnlyMemory<byte> Unpack(
+        CompressionFormat format, ReadOnlyMemory<byte> data, int maximumBytes, long expectedBytes, string name)
+    {
+        ReadOnlyMemory<byte> unpacked;
+        bool fits;
+        try
+        {
+            fits = format switch
+            {
+                CompressionFormat.Lz4 => Lz4Payload.TryUnpack(data.Span, maximumBytes, expectedBytes, out unpacked),
+                _ => TryUnpackStream(format, data, maximumBytes, expectedBytes, out unpacked),
+            };
+        }
+        catch (Exception e) when (IsDecoderComplaint(e))
+        {
+            throw new KernelImageException(
+                $"The {format} data in '{name}' ({data.Length} bytes) is damaged or truncated: {e.Message} Copy the file again.", e);
+        }
+
+        return fits ? unpacked : throw TooLarge(name, maximumBytes);
+    }
+
+    private static bool TryUnpackStream(
+        CompressionFormat format, ReadOnlyMemory<byte> data, int maximumBytes, long expectedBytes, out ReadOnlyMemory<byte> unpacked)
+    {
+        using Stream input = new ReadOnlyMemoryStream(data);
+        using Stream output = OpenStream(format, input, data.Span, maximumBytes);
+        return BoundedReader.TryReadAll(output, maximumBytes, expectedBytes, out unpacked);
+    }
+
+    private static Stream OpenStream(CompressionFormat format, Stream input, ReadOnlySpan<byte> data, int maximumBytes)
+    {
+        switch (format)
+        {
+            case CompressionFormat.Gzip:
+                return new GZipStream(input, System.IO.Compression.CompressionMode.Decompress);
+            case CompressionFormat.Bzip2:
+                return BZip2Stream.Create(input, SharpCompress.Compressors.CompressionMode.Decompress, decompressConcatenated: true);
+            case CompressionFormat.Zstd:
+                DecompressionStream zstd = new(input, leaveOpen: false);
+                zstd.SetParameter(ZstdSharp.Unsafe.ZSTD_dParameter.ZSTD_d_windowLogMax, MaximumZstdWindowLog);
+                return zstd;
+            default:
+                throw new InvalidOperationException($"{format} is not a stream format.");
+        }
+    }
+
+    // The libraries report bad input by several exception types of their own, and by the runtime's when they
+    // read past what they have. None of these can come from our own code in this place.
+    private static bool IsDecoderComplaint(Exception e) =>
+        e is InvalidDataException or IOException or SharpCompress.Common.SharpCompressException or ZstdException
+            or IndexOutOfRangeException or ArgumentException or InvalidOperationException or NotSupportedException
+            or OverflowException or NullReferenceException or FormatException;
+
+    private static KernelImageException TooLarge(string name, int maximumBytes) =>
+        new($"The compressed kernel in '{name}' unpacks to more than {maximumBytes} bytes, the limit against hostile files; "
+            + $"if the kernel is really that large, raise {nameof(BootRequest)}.{nameof(BootRequest.MaximumUnpackedBytes)}.");
+}

@@ -1,0 +1,72 @@
+using Uml.Core.Boot.Formats;
+
+namespace Uml.Core.Boot.Protocols;
+
+/// <summary>
+/// Linux's 64-bit boot protocol (Documentation/arch/x86/boot.rst) with a vmlinux that is unpacked already, so that the
+/// guest starts in startup_64 of the kernel proper instead of its decompressor. The kernel is loaded where it was
+/// linked for: then none of the relocations that the decompressor applies for KASLR is needed.
+/// </summary>
+internal static class LinuxLoader
+{
+    // COMMAND_LINE_SIZE of x86 is 2048 with the zero byte; a vmlinux does not tell it.
+    private const uint DefaultCommandLineSize = 2047;
+
+    // What every bzImage since 2.6.26 states as initrd_addr_max.
+    private const uint DefaultInitrdAddressMaximum = 0x7fff_ffff;
+
+    /// <summary>Loads a vmlinux and hands over boot_params.</summary>
+    /// <param name="plan">The memory plan.</param>
+    /// <param name="request">What to boot.</param>
+    /// <param name="image">The vmlinux.</param>
+    /// <param name="setup">The bzImage that it came from, if any.</param>
+    /// <returns>The entry state.</returns>
+    public static BootEntry Load(BootPlan plan, BootRequest request, ElfImage image, BzImage? setup)
+    {
+        if (!image.Is64Bit || !image.IsX64)
+        {
+            throw new KernelImageException(
+                $"The kernel '{request.Kernel.Name}' is a 32-bit ELF file, which has no 64-bit entry; use an x86-64 kernel"
+                + (image.PvhEntryPoint is null ? "." : $" or {nameof(BootProtocol)}.{nameof(BootProtocol.Pvh)}."));
+        }
+
+        BootEntry entry = BootTables.Write(plan, BootEntryKind.Linux64, image.EntryPoint);
+        plan.Take(BootMemoryLayout.ZeroPageAddress, BootMemoryLayout.PageBytes, "boot_params");
+        uint commandLineSize = setup?.CommandLineSize ?? DefaultCommandLineSize;
+        uint commandLine = new BootStrings(plan).Add(request.CommandLine, commandLineSize, "kernel command line");
+        (ulong start, ulong end) = SegmentLoader.Load(plan, image, request.Kernel.Name);
+        CheckEntry(image, start, end, request.Kernel.Name);
+
+        ZeroPage page = new(setup is null ? default : setup.SetupHeader.Span, commandLineSize);
+        page.SetCommandLine(commandLine);
+        page.SetAcpiRsdp(request.AcpiRsdpAddress);
+        page.SetMemoryMap(request.MemoryMap);
+        (ulong initrd, ulong initrdLength) = (0, 0);
+        if (request.Initrd is not null)
+        {
+            ulong limit = (setup?.InitrdAddressMaximum ?? DefaultInitrdAddressMaximum) + 1UL;
+            (initrd, initrdLength) = InitrdLoader.Load(plan, request.Initrd, limit, "initrd");
+            page.SetRamDisk(initrd, initrdLength);
+        }
+
+        plan.Write(BootMemoryLayout.ZeroPageAddress, page.Bytes);
+        return entry with
+        {
+            Rsi = BootMemoryLayout.ZeroPageAddress,
+            ImageStart = start,
+            ImageEnd = end,
+            InitrdAddress = initrd,
+            InitrdLength = initrdLength,
+        };
+    }
+
+    private static void CheckEntry(ElfImage image, ulong start, ulong end, string name)
+    {
+        if (image.EntryPoint < start || image.EntryPoint >= end || end > BootMemoryLayout.IdentityMapBytes)
+        {
+            throw new KernelImageException(
+                $"The kernel '{name}' starts at 0x{image.EntryPoint:x} and occupies 0x{start:x} to 0x{end:x}; it has to start inside "
+                + "itself and below 4 GiB. It is not a Linux vmlinux: name the protocol it wants.");
+        }
+    }
+}

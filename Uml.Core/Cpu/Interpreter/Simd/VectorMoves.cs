@@ -1,0 +1,230 @@
+using System.Numerics;
+using System.Runtime.CompilerServices;
+using System.Runtime.Intrinsics;
+using Uml.Core.Cpu.Paging;
+
+namespace Uml.Core.Cpu.Interpreter;
+
+/// <summary>Instructions that move data between XMM registers, general registers and memory unchanged.</summary>
+internal static unsafe class VectorMoves
+{
+    private const int HighHalf = 8;
+
+    /// <summary>MOVAPS and the like, xmm, xmm.</summary>
+    public static Op* Register(CpuState* s, Op* op)
+    {
+        CpuState.At<Vector128<byte>>(s, op->R0) = Access.Reg<Vector128<byte>>(s, op->R1);
+        return op + 1;
+    }
+
+    /// <summary>MOVUPS, MOVDQU, LDDQU xmm, m128.</summary>
+    public static Op* LoadUnaligned(CpuState* s, Op* op)
+    {
+        if (!Access.Load(s, op, out Vector128<byte> value))
+        {
+            return null;
+        }
+
+        CpuState.At<Vector128<byte>>(s, op->R0) = value;
+        return op + 1;
+    }
+
+    /// <summary>MOVAPS, MOVDQA, MOVNTDQA xmm, m128.</summary>
+    public static Op* LoadAligned(CpuState* s, Op* op)
+    {
+        if (!Access.LoadAligned(s, op, out Vector128<byte> value))
+        {
+            return null;
+        }
+
+        CpuState.At<Vector128<byte>>(s, op->R0) = value;
+        return op + 1;
+    }
+
+    /// <summary>MOVUPS, MOVDQU m128, xmm.</summary>
+    public static Op* StoreUnaligned(CpuState* s, Op* op) =>
+        Access.Store(s, op, Access.Reg<Vector128<byte>>(s, op->R1)) ? op + 1 : null;
+
+    /// <summary>MOVAPS, MOVDQA, MOVNTDQ, MOVNTPS, MOVNTPD m128, xmm.</summary>
+    public static Op* StoreAligned(CpuState* s, Op* op) =>
+        Access.StoreAligned(s, op, Access.Reg<Vector128<byte>>(s, op->R1)) ? op + 1 : null;
+
+    /// <summary>MOVSS, MOVSD xmm, xmm: only the lowest element changes.</summary>
+    public static Op* MergeLow<T>(CpuState* s, Op* op)
+        where T : unmanaged
+    {
+        CpuState.At<T>(s, op->R0) = Access.Reg<T>(s, op->R1);
+        return op + 1;
+    }
+
+    /// <summary>MOVHLPS: high half of the source to the low half.</summary>
+    public static Op* HighToLow(CpuState* s, Op* op)
+    {
+        CpuState.At<ulong>(s, op->R0) = CpuState.At<ulong>(s, op->R1 + HighHalf);
+        return op + 1;
+    }
+
+    /// <summary>MOVLHPS: low half of the source to the high half.</summary>
+    public static Op* LowToHigh(CpuState* s, Op* op)
+    {
+        CpuState.At<ulong>(s, op->R0 + HighHalf) = CpuState.At<ulong>(s, op->R1);
+        return op + 1;
+    }
+
+    /// <summary>MOVSS, MOVSD, MOVD, MOVQ xmm, m: the rest of the register is cleared.</summary>
+    public static Op* LoadScalar<T>(CpuState* s, Op* op)
+        where T : unmanaged
+    {
+        if (!Access.Load(s, op, out T value))
+        {
+            return null;
+        }
+
+        CpuState.At<Vector128<T>>(s, op->R0) = Vector128.CreateScalar(value);
+        return op + 1;
+    }
+
+    /// <summary>MOVD, MOVQ xmm, r or xmm: the rest of the register is cleared.</summary>
+    public static Op* FromScalar<T>(CpuState* s, Op* op)
+        where T : unmanaged
+    {
+        CpuState.At<Vector128<T>>(s, op->R0) = Vector128.CreateScalar(Access.Reg<T>(s, op->R1));
+        return op + 1;
+    }
+
+    /// <summary>MOVD, MOVQ r, xmm.</summary>
+    public static Op* ToGeneral<T>(CpuState* s, Op* op)
+        where T : unmanaged
+    {
+        Access.SetReg(s, op->R0, Access.Reg<T>(s, op->R1));
+        return op + 1;
+    }
+
+    /// <summary>MOVSS, MOVSD, MOVD, MOVQ, MOVLPS m, xmm; MOVNTI m, r.</summary>
+    public static Op* StoreScalar<T>(CpuState* s, Op* op)
+        where T : unmanaged => Access.Store(s, op, Access.Reg<T>(s, op->R1)) ? op + 1 : null;
+
+    /// <summary>MOVLPS, MOVLPD xmm, m64: the high half stays.</summary>
+    public static Op* LoadLow(CpuState* s, Op* op)
+    {
+        if (!Access.Load(s, op, out ulong value))
+        {
+            return null;
+        }
+
+        CpuState.At<ulong>(s, op->R0) = value;
+        return op + 1;
+    }
+
+    /// <summary>MOVHPS, MOVHPD xmm, m64: the low half stays.</summary>
+    public static Op* LoadHigh(CpuState* s, Op* op)
+    {
+        if (!Access.Load(s, op, out ulong value))
+        {
+            return null;
+        }
+
+        CpuState.At<ulong>(s, op->R0 + HighHalf) = value;
+        return op + 1;
+    }
+
+    /// <summary>MOVHPS, MOVHPD m64, xmm.</summary>
+    public static Op* StoreHigh(CpuState* s, Op* op) =>
+        Access.Store(s, op, CpuState.At<ulong>(s, op->R1 + HighHalf)) ? op + 1 : null;
+
+    /// <summary>MOVDQ2Q mm, xmm.</summary>
+    public static Op* ToMmx(CpuState* s, Op* op)
+    {
+        if (Enablement.IsX87ErrorPending(s))
+        {
+            return Enablement.RaiseX87Error(s);
+        }
+
+        Mmx.Write(s, op->R0, Access.Reg<ulong>(s, op->R1));
+        return op + 1;
+    }
+
+    /// <summary>PMOVMSKB, MOVMSKPS, MOVMSKPD r, xmm: the sign of each element.</summary>
+    public static Op* MoveMask<T>(CpuState* s, Op* op)
+        where T : unmanaged
+    {
+        Access.SetReg<ulong>(s, op->R0, Access.Reg<Vector128<T>>(s, op->R1).ExtractMostSignificantBits());
+        return op + 1;
+    }
+
+    /// <summary>PEXTRB, PEXTRW, PEXTRD, PEXTRQ, EXTRACTPS r, xmm, imm8: zero-extended.</summary>
+    public static Op* Extract<T>(CpuState* s, Op* op)
+        where T : unmanaged, IBinaryInteger<T>
+    {
+        Access.SetReg(s, op->R0, Access.Widen(Access.Reg<T>(s, Element<T>(op->R1, op))));
+        return op + 1;
+    }
+
+    /// <summary>PEXTRB, PEXTRW, PEXTRD, PEXTRQ, EXTRACTPS m, xmm, imm8.</summary>
+    public static Op* ExtractToMemory<T>(CpuState* s, Op* op)
+        where T : unmanaged => Access.Store(s, op, Access.Reg<T>(s, Element<T>(op->R1, op))) ? op + 1 : null;
+
+    /// <summary>PINSRB, PINSRW, PINSRD, PINSRQ xmm, r, imm8.</summary>
+    public static Op* Insert<T>(CpuState* s, Op* op)
+        where T : unmanaged
+    {
+        CpuState.At<T>(s, Element<T>(op->R0, op)) = Access.Reg<T>(s, op->R1);
+        return op + 1;
+    }
+
+    /// <summary>PINSRB, PINSRW, PINSRD, PINSRQ xmm, m, imm8.</summary>
+    public static Op* InsertFromMemory<T>(CpuState* s, Op* op)
+        where T : unmanaged
+    {
+        if (!Access.Load(s, op, out T value))
+        {
+            return null;
+        }
+
+        CpuState.At<T>(s, Element<T>(op->R0, op)) = value;
+        return op + 1;
+    }
+
+    /// <summary>MASKMOVDQU xmm, xmm.</summary>
+    public static Op* MaskedStore(CpuState* s, Op* op) =>
+        StoreMasked(s, op, Access.Reg<Vector128<byte>>(s, op->R1), Access.Reg<Vector128<byte>>(s, op->R2), 16) ? op + 1 : null;
+
+    /// <summary>Stores the bytes whose mask byte has its top bit set at the memory operand, which has to be writable as a whole.</summary>
+    public static bool StoreMasked(CpuState* s, Op* op, Vector128<byte> data, Vector128<byte> mask, int size)
+    {
+        if (!Access.Linear(s, op, size, write: true, out ulong linear))
+        {
+            return false;
+        }
+
+        uint bits = mask.ExtractMostSignificantBits();
+        if (bits == 0)
+        {
+            return true;
+        }
+
+        // The byte in the last page first: nothing is written when that page faults. A fault in the first page comes before any
+        // write to it.
+        int last = 31 - BitOperations.LeadingZeroCount(bits);
+        byte probe;
+        if (!Mmu.ReadForUpdateSlow(s, linear + (uint)last, &probe, 1, op->Segment))
+        {
+            return false;
+        }
+
+        for (; bits != 0; bits &= bits - 1)
+        {
+            int i = BitOperations.TrailingZeroCount(bits);
+            if (!Access.StoreAt(s, linear + (uint)i, op->Segment, data.GetElement(i)))
+            {
+                return false;
+            }
+        }
+
+        return true;
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static ushort Element<T>(ushort register, Op* op)
+        where T : unmanaged => (ushort)(register + ((int)(op->Imm & ((16 / sizeof(T)) - 1)) * sizeof(T)));
+}

@@ -1,0 +1,143 @@
+using Uml.Core.Cpu;
+using Uml.Core.Cpu.Paging;
+
+namespace Uml.Core;
+
+/// <content>Segments, control, debug and model-specific registers.</content>
+public sealed unsafe partial class ProcessorRegisters
+{
+    /// <summary>ES.</summary>
+    public SegmentState Es { get => GetSegment(SegmentIndex.Es); set => SetSegment(SegmentIndex.Es, value); }
+
+    /// <summary>CS.</summary>
+    public SegmentState Cs { get => GetSegment(SegmentIndex.Cs); set => SetSegment(SegmentIndex.Cs, value); }
+
+    /// <summary>SS; its DPL becomes the privilege level, as on a processor.</summary>
+    public SegmentState Ss
+    {
+        get => GetSegment(SegmentIndex.Ss);
+        set
+        {
+            State->Cpl = (byte)((value.Attributes >> 5) & 3);
+            SetSegment(SegmentIndex.Ss, value);
+        }
+    }
+
+    /// <summary>DS.</summary>
+    public SegmentState Ds { get => GetSegment(SegmentIndex.Ds); set => SetSegment(SegmentIndex.Ds, value); }
+
+    /// <summary>FS; its base is IA32_FS_BASE.</summary>
+    public SegmentState Fs { get => GetSegment(SegmentIndex.Fs); set => SetSegment(SegmentIndex.Fs, value); }
+
+    /// <summary>GS; its base is IA32_GS_BASE.</summary>
+    public SegmentState Gs { get => GetSegment(SegmentIndex.Gs); set => SetSegment(SegmentIndex.Gs, value); }
+
+    /// <summary>LDTR.</summary>
+    public SegmentState Ldtr { get => GetSegment(SegmentIndex.Ldtr); set => SetSegment(SegmentIndex.Ldtr, value); }
+
+    /// <summary>TR.</summary>
+    public SegmentState Tr { get => GetSegment(SegmentIndex.Tr); set => SetSegment(SegmentIndex.Tr, value); }
+
+    /// <summary>GDTR.</summary>
+    public DescriptorTable Gdtr
+    {
+        get => new(State->GdtBase, State->GdtLimit);
+        set => (State->GdtBase, State->GdtLimit) = (value.Base, value.Limit);
+    }
+
+    /// <summary>IDTR.</summary>
+    public DescriptorTable Idtr
+    {
+        get => new(State->IdtBase, State->IdtLimit);
+        set => (State->IdtBase, State->IdtLimit) = (value.Base, value.Limit);
+    }
+
+    /// <summary>CR0 (Intel SDM vol. 3, 2.5). Setting PG with <see cref="Efer"/>.LME set enters long mode.</summary>
+    public ulong Cr0
+    {
+        get => State->Cr0;
+        set
+        {
+            State->Cr0 = value;
+            UpdateTranslation();
+        }
+    }
+
+    /// <summary>CR2: the linear address of the last page fault.</summary>
+    public ulong Cr2 { get => State->Cr2; set => State->Cr2 = value; }
+
+    /// <summary>CR3.</summary>
+    public ulong Cr3
+    {
+        get => State->Cr3;
+        set
+        {
+            State->Cr3 = value;
+            UpdateTranslation();
+        }
+    }
+
+    /// <summary>CR4 (Intel SDM vol. 3, 2.5).</summary>
+    public ulong Cr4
+    {
+        get => State->Cr4;
+        set
+        {
+            State->Cr4 = value;
+            UpdateTranslation();
+        }
+    }
+
+    /// <summary>XCR0 (Intel SDM vol. 3, 2.6).</summary>
+    public ulong Xcr0 { get => State->Xcr0; set => State->Xcr0 = value; }
+
+    /// <summary>IA32_EFER. LMA follows from LME and CR0.PG.</summary>
+    public ulong Efer
+    {
+        get => State->Efer;
+        set
+        {
+            State->Efer = value;
+            UpdateTranslation();
+        }
+    }
+
+    /// <summary>DR6 (Intel SDM vol. 3, 18.2.3).</summary>
+    public ulong Dr6 { get => State->Dr6; set => State->Dr6 = value; }
+
+    /// <summary>DR7 (Intel SDM vol. 3, 18.2.4).</summary>
+    public ulong Dr7 { get => State->Dr7; set => State->Dr7 = value; }
+
+    /// <summary>IA32_KERNEL_GS_BASE: what SWAPGS exchanges with the base of GS.</summary>
+    public ulong KernelGsBase { get => State->KernelGsBase; set => State->KernelGsBase = value; }
+
+    private SegmentState GetSegment(SegmentIndex index)
+    {
+        SegmentRegister segment = State->Segments[(int)index];
+        return new SegmentState(segment.Selector, segment.Base, segment.Limit, segment.Attributes);
+    }
+
+    private void SetSegment(SegmentIndex index, SegmentState value)
+    {
+        State->Segments[(int)index] = new SegmentRegister
+        {
+            Selector = value.Selector,
+            Base = value.Base,
+            Limit = value.Limit,
+            Attributes = value.Attributes,
+        };
+        Mmu.UpdateMode(State);
+    }
+
+    /// <summary>Makes the derived state follow the control registers.</summary>
+    private void UpdateTranslation()
+    {
+        const ulong paging = 1UL << 31, longModeEnable = 1UL << 8, longModeActive = 1UL << 10;
+        CpuState* state = State;
+        bool active = (state->Cr0 & paging) != 0 && (state->Efer & longModeEnable) != 0;
+        state->Efer = active ? state->Efer | longModeActive : state->Efer & ~longModeActive;
+        Mmu.UpdateMode(state);
+        Mmu.SwitchAddressSpace(state, keep: false);
+        Mmu.FlushAll(state);
+    }
+}

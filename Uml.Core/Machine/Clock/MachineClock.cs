@@ -1,0 +1,104 @@
+using Uml.Core.Bus;
+
+namespace Uml.Core;
+
+/// <summary>Guest time and its timers. The machine's loop asks it how long the guest may run and how long it sleeps.</summary>
+internal abstract class MachineClock(DateTimeOffset startTime) : IMachineClock
+{
+    private readonly TimerHeap _timers = new();
+    private ICpuRunner? _cpu;
+    private ulong _sliceEnd;
+
+    /// <summary>1 GHz in both modes, so that a tick is a nanosecond and conversions are exact.</summary>
+    public ulong TscFrequency => 1_000_000_000;
+
+    public abstract ulong Nanoseconds { get; }
+
+    public DateTimeOffset StartTime { get; } = startTime;
+
+    public ulong ReadTsc() => Nanoseconds;
+
+    /// <summary>Whether an idle guest sleeps until its next deadline, or the clock jumps there.</summary>
+    public abstract bool SleepsWhenIdle { get; }
+
+    /// <summary>The next timer's deadline, or null when none is armed.</summary>
+    public ulong? NextDeadline => _timers.Earliest?.Deadline;
+
+    /// <summary>The CPU that runs by this clock; connected once, before the machine starts.</summary>
+    protected ICpuRunner Cpu => _cpu ?? throw new InvalidOperationException("The clock has no CPU yet.");
+
+    public IMachineTimer CreateTimer(Action callback)
+    {
+        ArgumentNullException.ThrowIfNull(callback);
+        return new MachineTimer(this, callback);
+    }
+
+    public void Connect(ICpuRunner cpu) => _cpu = cpu;
+
+    /// <summary>Lets time pass, from the start of the machine or after <see cref="Pause"/>.</summary>
+    public abstract void Resume();
+
+    /// <summary>Makes time stand still.</summary>
+    public abstract void Pause();
+
+    /// <summary>How many instructions the guest may run until something is due.</summary>
+    public long BeginSlice()
+    {
+        ulong now = Nanoseconds;
+        ulong end = LimitSlice(now, NextDeadline ?? ulong.MaxValue);
+        _sliceEnd = end;
+        return end <= now ? 1 : GetBudget(end - now);
+    }
+
+    /// <summary>Told what <see cref="BeginSlice"/> led to.</summary>
+    public void EndSlice()
+    {
+        _sliceEnd = 0;
+        Measure();
+    }
+
+    /// <summary>Runs the callbacks of due timers.</summary>
+    /// <remarks>
+    /// Each timer armed at the time of the call fires at most once: a guest that arms a timer in the past over and over
+    /// gets to run in between, and the machine can still be stopped.
+    /// </remarks>
+    public void RunDueTimers()
+    {
+        int remaining = _timers.Count;
+        if (remaining == 0)
+        {
+            return;
+        }
+
+        ulong now = Nanoseconds;
+        while (remaining-- > 0 && _timers.Earliest is { } timer && timer.Deadline <= now)
+        {
+            _timers.Remove(timer);
+            timer.Fire();
+        }
+    }
+
+    /// <summary>Jumps over idle time to a deadline, in clocks that do not sleep.</summary>
+    public virtual void SkipTo(ulong deadline) => throw new NotSupportedException("This clock sleeps.");
+
+    public void Schedule(MachineTimer timer, ulong deadline)
+    {
+        _timers.Schedule(timer, deadline);
+        if (deadline < _sliceEnd)
+        {
+            // A device armed it from within the slice: come back and make the slice shorter.
+            Cpu.RequestAttention();
+        }
+    }
+
+    public void Cancel(MachineTimer timer) => _timers.Remove(timer);
+
+    /// <summary>The end of a slice that starts now, at most <paramref name="deadline"/>.</summary>
+    protected abstract ulong LimitSlice(ulong now, ulong deadline);
+
+    /// <summary>Nanoseconds to instructions.</summary>
+    protected abstract long GetBudget(ulong nanoseconds);
+
+    /// <summary>Called at the end of each slice.</summary>
+    protected abstract void Measure();
+}

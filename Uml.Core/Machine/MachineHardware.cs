@@ -1,0 +1,24 @@
+using Microsoft.Extensions.Logging;
+using Uml.Core.Bus;
+using Uml.Core.Memory;
+
+namespace Uml.Core;
+
+/// <summary>What a machine consists of besides its devices.</summary>
+/// <param name="Memory">Guest RAM; disposed with the machine when it is disposable.</param>
+/// <param name="Bus">The address spaces.</param>
+/// <param name="Cpu">The virtual CPU; disposed with the machine.</param>
+internal sealed record MachineHardware(IGuestMemory Memory, IMachineBus Bus, ICpuRunner Cpu) : IDisposable
+{
+    public void Dispose()
+    {
+        Cpu.Dispose();
+        (Memory as IDisposable)?.Dispose();
+    }
+}
+
+/// <summary>Makes what a machine consists of. Tests of the life cycle script their own.</summary>
+internal interface IMachineHardwareFactory
+{
+    MachineHardware Create(MachineOptions options, MachineClock clock, ILoggerFactory loggers);
+}

@@ -1,0 +1,355 @@
+using Uml.Core.Cpu;
+
+namespace Uml.Core;
+
+/// <summary>
+/// The machine's thread: runs the virtual CPU in slices, and between them timers, posted actions, pause and stop.
+/// Requests come from any thread; whoever makes one sets <see cref="_pending"/> and gets the CPU to return.
+/// </summary>
+internal sealed class MachineLoop
+{
+    private readonly ICpuRunner _cpu;
+    private readonly MachineClock _clock;
+    private readonly IMachineLoopObserver _observer;
+
+    /// <summary>Guards everything below, and is what an idle or paused loop waits on.</summary>
+    private readonly object _sync = new();
+    private readonly Queue<Action> _actions = new();
+    private MachineExit? _exit;
+    private bool _pauseRequested;
+    private bool _ended;
+    private TaskCompletionSource? _paused;
+
+    /// <summary>Whether the loop has to look at the requests; read without the lock before each slice.</summary>
+    private volatile bool _pending;
+
+    /// <summary>Whether the guest must not run another instruction: an exit or a pause is requested.</summary>
+    private volatile bool _urgent;
+
+    /// <summary>Whether the machine's thread is in the guest; meaningful on that thread only.</summary>
+    private bool _inGuest;
+    private Thread? _thread;
+    private ulong _instructionsRetired;
+
+    public MachineLoop(ICpuRunner cpu, MachineClock clock, IMachineLoopObserver observer)
+    {
+        _cpu = cpu;
+        _clock = clock;
+        _observer = observer;
+    }
+
+    /// <summary>Guest instructions retired, as of the last slice.</summary>
+    public ulong InstructionsRetired => Volatile.Read(ref _instructionsRetired);
+
+    /// <summary>Starts the thread. It is a background thread: a forgotten machine does not keep the process alive.</summary>
+    public void Start(string name)
+    {
+        _thread = new Thread(Run) { Name = name, IsBackground = true };
+        _thread.Start();
+    }
+
+    /// <summary>Asks the loop to end; the first reason wins.</summary>
+    public void RequestExit(MachineExit exit)
+    {
+        lock (_sync)
+        {
+            if (_exit is not null)
+            {
+                return;
+            }
+
+            _exit = exit;
+            _urgent = true;
+            Wake();
+        }
+    }
+
+    /// <summary>Queues an action for the machine's thread.</summary>
+    public void Post(Action action)
+    {
+        lock (_sync)
+        {
+            if (_ended)
+            {
+                return;
+            }
+
+            _actions.Enqueue(action);
+            Wake();
+        }
+    }
+
+    /// <summary>Asks the loop to stand still.</summary>
+    /// <returns>Completes when it does, or when it has ended instead.</returns>
+    public Task PauseAsync()
+    {
+        lock (_sync)
+        {
+            if (_ended)
+            {
+                return Task.CompletedTask;
+            }
+
+            _pauseRequested = true;
+            _urgent = true;
+            _paused ??= new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+            Wake();
+            return _paused.Task;
+        }
+    }
+
+    /// <summary>Lets a loop that stands still, or was about to, go on.</summary>
+    public void Resume()
+    {
+        lock (_sync)
+        {
+            _pauseRequested = false;
+            _urgent = _exit is not null;
+            _paused?.TrySetResult();
+            _paused = null;
+            Monitor.PulseAll(_sync);
+        }
+    }
+
+    /// <summary>Ends a loop that was never started.</summary>
+    public void EndUnstarted()
+    {
+        MachineExit exit;
+        lock (_sync)
+        {
+            exit = _exit ?? throw new InvalidOperationException("Ask for an exit first.");
+            _ended = true;
+            _actions.Clear();
+        }
+
+        _observer.OnEnded(exit);
+    }
+
+    private void Wake()
+    {
+        _pending = true;
+
+        // The machine's own thread looks at its requests before it enters the guest; asking for attention then would make
+        // the guest leave again before its first instruction, forever if a device posts from each action.
+        if (_inGuest || Thread.CurrentThread != _thread)
+        {
+            _cpu.RequestAttention();
+        }
+
+        Monitor.PulseAll(_sync);
+    }
+
+    private void Run()
+    {
+        try
+        {
+            _clock.Resume();
+            RunSlices();
+            _observer.OnQuiescing();
+            _clock.Pause();
+        }
+#pragma warning disable CA1031 // Whatever goes wrong on this thread ends this machine, and never the process.
+        catch (Exception e)
+#pragma warning restore CA1031
+        {
+            RequestExit(new MachineExit(
+                MachineExitReason.InternalError, 0, $"A defect in the virtual machine ended it: {e.Message}", e));
+        }
+
+        End();
+    }
+
+    private void End()
+    {
+        MachineExit exit;
+        TaskCompletionSource? paused;
+        lock (_sync)
+        {
+            _ended = true;
+            _actions.Clear();
+            exit = _exit!;
+            paused = _paused;
+        }
+
+        _observer.OnEnded(exit);
+        paused?.TrySetResult();
+    }
+
+    private void RunSlices()
+    {
+        while (!_pending || Serve())
+        {
+            _clock.RunDueTimers();
+            if (_urgent)
+            {
+                continue;
+            }
+
+            RunResult result = RunSlice();
+            Volatile.Write(ref _instructionsRetired, _cpu.InstructionsRetired);
+            _observer.OnSlice(_instructionsRetired);
+            if (result == RunResult.Halted)
+            {
+                Idle();
+            }
+            else if (result == RunResult.Shutdown)
+            {
+                RequestExit(new MachineExit(
+                    MachineExitReason.TripleFault,
+                    0,
+                    $"The guest triple-faulted at RIP 0x{_cpu.Registers.ReadRip():x}: it could not deliver a double fault and shut its processor down."));
+            }
+        }
+    }
+
+    private RunResult RunSlice()
+    {
+        long budget = _clock.BeginSlice();
+        _inGuest = true;
+        RunResult result = _cpu.Run(budget);
+        _inGuest = false;
+        _clock.EndSlice();
+        return result;
+    }
+
+    /// <summary>Does what was requested.</summary>
+    /// <returns>False when the loop has to end.</returns>
+    private bool Serve()
+    {
+        // Only what was queued so far: a device that posts from a posted action does not keep the guest from running.
+        int remaining = -1;
+        while (true)
+        {
+            Action action;
+            lock (_sync)
+            {
+                StandStill();
+                if (_exit is not null)
+                {
+                    return false;
+                }
+
+                remaining = remaining < 0 ? _actions.Count : remaining;
+                if (remaining-- == 0)
+                {
+                    _pending = _actions.Count != 0;
+                    return true;
+                }
+
+                action = _actions.Dequeue();
+            }
+
+            action();
+        }
+    }
+
+    private void StandStill()
+    {
+        if (!_pauseRequested || _exit is not null)
+        {
+            return;
+        }
+
+        _clock.Pause();
+        _observer.OnQuiescing();
+        while (_pauseRequested && _exit is null)
+        {
+            // Each request is answered, also one that comes before this thread has seen that the guest may go on.
+            if (_paused is { } paused)
+            {
+                _paused = null;
+                _observer.OnPaused();
+                paused.TrySetResult();
+            }
+
+            Monitor.Wait(_sync);
+        }
+
+        _observer.OnResumed();
+        _clock.Resume();
+    }
+
+    private void Idle()
+    {
+        if (!_cpu.CanBeWoken)
+        {
+            RequestExit(new MachineExit(
+                MachineExitReason.Halted, 0, "The guest halted its processor with interrupts off; nothing can wake it."));
+            return;
+        }
+
+        _observer.OnQuiescing();
+        ulong? deadline = _clock.NextDeadline;
+        if (deadline is { } skipped && !_clock.SleepsWhenIdle)
+        {
+            _clock.SkipTo(skipped);
+            return;
+        }
+
+        Sleep(deadline);
+    }
+
+    private void Sleep(ulong? deadline)
+    {
+        // The longest sleep is far below the limits of the waits; the loop comes back and sleeps again.
+        const ulong longest = 60_000_000_000;
+        ulong now = _clock.Nanoseconds;
+        ulong nanoseconds = deadline is { } end ? Math.Min(end - Math.Min(now, end), longest) : longest;
+        if (_clock is RealTimeClock { Provider: var provider } && provider != TimeProvider.System)
+        {
+            using ITimer alarm = provider.CreateTimer(
+                static loop => ((MachineLoop)loop!).WakeIdle(), this, TimeSpan.FromMicroseconds(Math.Ceiling(nanoseconds / 1000.0)), Timeout.InfiniteTimeSpan);
+            WaitUntilPending(Timeout.Infinite);
+        }
+        else if (nanoseconds >= 1_000_000)
+        {
+            WaitUntilPending((int)(nanoseconds / 1_000_000));
+        }
+        else
+        {
+            // Waits of the host count in milliseconds: the rest of one is yielded away.
+            while (!_pending && _clock.Nanoseconds - now < nanoseconds)
+            {
+                Thread.Yield();
+            }
+        }
+    }
+
+    private void WakeIdle()
+    {
+        lock (_sync)
+        {
+            Wake();
+        }
+    }
+
+    private void WaitUntilPending(int milliseconds)
+    {
+        lock (_sync)
+        {
+            if (!_pending)
+            {
+                Monitor.Wait(_sync, milliseconds);
+            }
+        }
+    }
+}
+
+/// <summary>What the loop tells its machine, on the machine's thread.</summary>
+internal interface IMachineLoopObserver
+{
+    /// <summary>A slice ended.</summary>
+    void OnSlice(ulong instructionsRetired);
+
+    /// <summary>The guest is about to wait, to pause or to stop.</summary>
+    void OnQuiescing();
+
+    /// <summary>The guest stands still.</summary>
+    void OnPaused();
+
+    /// <summary>The guest goes on.</summary>
+    void OnResumed();
+
+    /// <summary>The loop has ended. Called once.</summary>
+    void OnEnded(MachineExit exit);
+}

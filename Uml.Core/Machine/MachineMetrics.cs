@@ -1,0 +1,49 @@
+using System.Diagnostics.Metrics;
+
+namespace Uml.Core;
+
+/// <summary>What a machine counts for others, on the meter "Uml.Core".</summary>
+internal sealed class MachineMetrics : IDisposable
+{
+    private readonly Meter? _owned;
+    private readonly Counter<long> _instructions;
+    private readonly Counter<long> _exits;
+    private readonly UpDownCounter<int> _running;
+    private readonly KeyValuePair<string, object?> _name;
+    private ulong _reported;
+
+    /// <param name="factory">Where meters come from; null gives the machine a meter of its own.</param>
+    /// <param name="machineName">The tag that tells machines apart.</param>
+    public MachineMetrics(IMeterFactory? factory, string machineName)
+    {
+        Meter meter = factory?.Create("Uml.Core") ?? (_owned = new Meter("Uml.Core"));
+        _name = new("uml.machine.name", machineName);
+        _instructions = meter.CreateCounter<long>("uml.machine.instructions", "{instruction}", "Guest instructions retired.");
+        _exits = meter.CreateCounter<long>("uml.machine.exits", "{exit}", "Machines that ended, by reason.");
+        _running = meter.CreateUpDownCounter<int>("uml.machine.running", "{machine}", "Machines that are started and have not ended.");
+    }
+
+    public void Started() => _running.Add(1, _name);
+
+    /// <summary>Reports instructions since the last report.</summary>
+    public void Retired(ulong total)
+    {
+        if (_instructions.Enabled)
+        {
+            _instructions.Add((long)(total - _reported), _name);
+            _reported = total;
+        }
+    }
+
+    public void Ended(MachineExit exit, bool wasStarted)
+    {
+        if (wasStarted)
+        {
+            _running.Add(-1, _name);
+        }
+
+        _exits.Add(1, _name, new("uml.machine.exit.reason", exit.Reason.ToString()));
+    }
+
+    public void Dispose() => _owned?.Dispose();
+}

@@ -1,0 +1,59 @@
+using System.Globalization;
+using Microsoft.Extensions.Options;
+
+namespace Uml.Core;
+
+/// <summary>Says what is wrong with machine options, and what to do about it.</summary>
+internal sealed class MachineOptionsValidator : IValidateOptions<MachineOptions>
+{
+    public ValidateOptionsResult Validate(string? name, MachineOptions options)
+    {
+        var problems = new List<string>();
+        if (string.IsNullOrWhiteSpace(options.Name))
+        {
+            problems.Add("MachineOptions.Name is empty; give the machine a name, it appears in logs and metrics.");
+        }
+
+        ValidateMemory(options.MemorySize, problems);
+        if (!Enum.IsDefined(options.ClockMode))
+        {
+            problems.Add($"MachineOptions.ClockMode is {(int)options.ClockMode}; use ClockMode.Real or ClockMode.Virtual.");
+        }
+
+        if (options.StartTime is { } start && start < DateTimeOffset.UnixEpoch)
+        {
+            problems.Add(string.Create(
+                CultureInfo.InvariantCulture,
+                $"MachineOptions.StartTime is {start:u}; Linux counts time from 1970-01-01, use that or later."));
+        }
+
+        if (options.Cpu is null)
+        {
+            problems.Add("MachineOptions.Cpu is null; leave it at its default or assign a CpuOptions.");
+        }
+        else if (!Enum.IsDefined(options.Cpu.Engine))
+        {
+            problems.Add($"MachineOptions.Cpu.Engine is {(int)options.Cpu.Engine}; use CpuEngine.Interpreter.");
+        }
+
+        return problems.Count == 0 ? ValidateOptionsResult.Success : ValidateOptionsResult.Fail(problems);
+    }
+
+    private static void ValidateMemory(ulong size, List<string> problems)
+    {
+        if (size < MachineOptions.MinimumMemorySize)
+        {
+            problems.Add(
+                $"MachineOptions.MemorySize is {size} bytes, less than the minimum of 1 MiB; it counts bytes: 256 MiB is 256UL << 20.");
+        }
+        else if (size > MachineOptions.MaximumMemorySize)
+        {
+            problems.Add($"MachineOptions.MemorySize is {size} bytes, more than the maximum of 512 GiB; it counts bytes, not MiB.");
+        }
+        else if (size % MachineOptions.MemorySizeGranularity != 0)
+        {
+            ulong rounded = (size / MachineOptions.MemorySizeGranularity + 1) * MachineOptions.MemorySizeGranularity;
+            problems.Add($"MachineOptions.MemorySize is {size} bytes, not a multiple of 4096; use {rounded}.");
+        }
+    }
+}

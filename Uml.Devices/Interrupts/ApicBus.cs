@@ -1,0 +1,63 @@
+namespace Uml.Devices.Interrupts;
+
+/// <summary>What carries interrupt messages between I/O APIC, message writers and the local APICs of one machine.</summary>
+internal sealed class ApicBus
+{
+    private LocalApic[] _apics = [];
+
+    /// <summary>Receives the vectors of level-triggered interrupts that were completed (Intel SDM vol. 3, 12.8.5).</summary>
+    public event Action<byte>? EndOfInterrupt;
+
+    /// <summary>Adds a local APIC.</summary>
+    public void Connect(LocalApic apic) => _apics = [.. _apics, apic];
+
+    /// <summary>Delivers to whoever the destination names.</summary>
+    /// <returns>Whether somebody accepted the interrupt.</returns>
+    public bool Deliver(in ApicMessage message)
+    {
+        if (message.Mode == DeliveryMode.LowestPriority)
+        {
+            return FindLowestPriority(message)?.Accept(message) ?? false;
+        }
+
+        bool accepted = false;
+        foreach (var apic in _apics)
+        {
+            if (apic.IsDestination(message))
+            {
+                accepted |= apic.Accept(message);
+            }
+        }
+
+        return accepted;
+    }
+
+    /// <summary>Delivers to all local APICs, perhaps without the sender.</summary>
+    public void Broadcast(in ApicMessage message, LocalApic? except)
+    {
+        foreach (var apic in _apics)
+        {
+            if (!ReferenceEquals(apic, except))
+            {
+                apic.Accept(message);
+            }
+        }
+    }
+
+    /// <summary>Tells the I/O APIC that a level-triggered interrupt was completed.</summary>
+    public void BroadcastEndOfInterrupt(byte vector) => EndOfInterrupt?.Invoke(vector);
+
+    private LocalApic? FindLowestPriority(in ApicMessage message)
+    {
+        LocalApic? best = null;
+        foreach (var apic in _apics)
+        {
+            if (apic.IsSoftwareEnabled && apic.IsDestination(message) && (best is null || apic.ProcessorPriority < best.ProcessorPriority))
+            {
+                best = apic;
+            }
+        }
+
+        return best;
+    }
+}

@@ -1,0 +1,205 @@
+using Uml.Core.Bus;
+using Uml.Devices.Platform;
+
+namespace Uml.Devices.Interrupts;
+
+/// <summary>
+/// The I/O APIC: 24 inputs, each with a redirection entry (Intel 82093AA datasheet; the EOI register of version 0x20 as in
+/// the Intel I/O Controller Hub datasheets). Input n is global system interrupt n.
+/// </summary>
+/// <remarks>
+/// Polarity is stored and read back only: <see cref="IInterruptLine"/> speaks of asserted, not of voltages, and the ACPI tables
+/// tell the guest the polarity that matches.
+/// </remarks>
+internal sealed class IoApic(ApicBus bus) : IMachineDevice, IBusDevice, IInterruptRouter
+{
+    /// <summary>Number of inputs.</summary>
+    public const int InputCount = 24;
+
+    private const uint Version = 0x20 | ((InputCount - 1) << 16);
+
+    private const ulong IndexRegister = 0x00;
+    private const ulong DataRegister = 0x10;
+    private const ulong EoiRegister = 0x40;
+
+    private const int IdIndex = 0;
+    private const int VersionIndex = 1;
+    private const int ArbitrationIndex = 2;
+    private const int FirstEntryIndex = 0x10;
+
+    private readonly Input[] _inputs = CreateInputs(bus);
+    private byte _index;
+    private uint _id;
+
+    /// <inheritdoc/>
+    public void Attach(IMachineContext machine)
+    {
+        machine.Bus.MapMemory(new(MemoryMap.IoApicStart), MemoryMap.IoApicLength, this);
+        bus.EndOfInterrupt += Complete;
+    }
+
+    /// <inheritdoc/>
+    public IInterruptLine GetLine(int globalSystemInterrupt)
+    {
+        ArgumentOutOfRangeException.ThrowIfNegative(globalSystemInterrupt);
+        ArgumentOutOfRangeException.ThrowIfGreaterThanOrEqual(globalSystemInterrupt, InputCount);
+        return _inputs[globalSystemInterrupt];
+    }
+
+    /// <inheritdoc/>
+    public void SendMessage(ulong address, uint data)
+    {
+        if (ApicMessage.TryDecode(address, data, out var message))
+        {
+            bus.Deliver(message);
+        }
+    }
+
+    /// <inheritdoc/>
+    public ulong Read(ulong offset, int size) => offset switch
+    {
+        IndexRegister => _index,
+        DataRegister => ReadIndexed(),
+        _ => 0,
+    };
+
+    /// <inheritdoc/>
+    public void Write(ulong offset, int size, ulong value)
+    {
+        switch (offset)
+        {
+            case IndexRegister:
+                _index = (byte)value;
+                break;
+            case DataRegister:
+                WriteIndexed((uint)value);
+                break;
+            case EoiRegister:
+                Complete((byte)value);
+                break;
+        }
+    }
+
+    private uint ReadIndexed()
+    {
+        int entry = _index - FirstEntryIndex;
+        if (entry is >= 0 and < InputCount * 2)
+        {
+            ulong value = _inputs[entry >> 1].Entry;
+            return (uint)((entry & 1) == 0 ? value : value >> 32);
+        }
+
+        return _index switch
+        {
+            IdIndex or ArbitrationIndex => _id,
+            VersionIndex => Version,
+            _ => 0,
+        };
+    }
+
+    private void WriteIndexed(uint value)
+    {
+        const uint IdMask = 0x0F00_0000;
+        int entry = _index - FirstEntryIndex;
+        if (entry is >= 0 and < InputCount * 2)
+        {
+            var input = _inputs[entry >> 1];
+            input.SetEntry((entry & 1) == 0
+                ? (input.Entry & 0xFFFF_FFFF_0000_0000) | value
+                : (uint)input.Entry | ((ulong)value << 32));
+        }
+        else if (_index == IdIndex)
+        {
+            _id = value & IdMask;
+        }
+    }
+
+    private void Complete(byte vector)
+    {
+        foreach (var input in _inputs)
+        {
+            input.Complete(vector);
+        }
+    }
+
+    private static Input[] CreateInputs(ApicBus bus)
+    {
+        var inputs = new Input[InputCount];
+        for (int i = 0; i < InputCount; i++)
+        {
+            inputs[i] = new Input(bus);
+        }
+
+        return inputs;
+    }
+
+    /// <summary>One input with its redirection entry.</summary>
+    private sealed class Input(ApicBus bus) : IInterruptLine
+    {
+        private const ulong RemoteIrr = 1 << 14;
+        private const ulong LevelTriggered = 1 << 15;
+        private const ulong Masked = 1 << 16;
+        private const ulong LogicalDestination = 1 << 11;
+        private const ulong ReadOnlyBits = RemoteIrr | (1 << 12);
+        private const ulong ImplementedBits = 0xFF00_0000_0001_FFFF;
+
+        private bool _asserted;
+
+        /// <summary>The redirection entry.</summary>
+        public ulong Entry { get; private set; } = Masked;
+
+        public void Set(bool asserted)
+        {
+            bool rose = asserted && !_asserted;
+            _asserted = asserted;
+            if ((Entry & LevelTriggered) != 0)
+            {
+                DeliverLevel();
+            }
+            else if (rose && (Entry & Masked) == 0)
+            {
+                // An edge while masked is lost, as on the real part.
+                Deliver();
+            }
+        }
+
+        public void SetEntry(ulong value)
+        {
+            Entry = (value & ImplementedBits & ~ReadOnlyBits) | (Entry & ReadOnlyBits);
+            if ((Entry & LevelTriggered) == 0)
+            {
+                // Software for parts without EOI register clears a stuck remote IRR by a visit to edge mode.
+                Entry &= ~RemoteIrr;
+            }
+            else
+            {
+                DeliverLevel();
+            }
+        }
+
+        public void Complete(byte vector)
+        {
+            if ((byte)Entry == vector && (Entry & (LevelTriggered | RemoteIrr)) == (LevelTriggered | RemoteIrr))
+            {
+                Entry &= ~RemoteIrr;
+                DeliverLevel();
+            }
+        }
+
+        private void DeliverLevel()
+        {
+            if (_asserted && (Entry & (Masked | RemoteIrr)) == 0 && Deliver())
+            {
+                Entry |= RemoteIrr;
+            }
+        }
+
+        private bool Deliver() => bus.Deliver(new ApicMessage(
+            Destination: (uint)(Entry >> 56),
+            IsLogical: (Entry & LogicalDestination) != 0,
+            IsWide: false,
+            Mode: (DeliveryMode)((Entry >> 8) & 7),
+            Vector: (byte)Entry,
+            IsLevelTriggered: (Entry & LevelTriggered) != 0));
+    }
+}

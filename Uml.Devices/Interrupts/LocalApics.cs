@@ -1,0 +1,75 @@
+using Uml.Core.Bus;
+using Uml.Devices.Platform;
+
+namespace Uml.Devices.Interrupts;
+
+/// <summary>The local APICs of a machine, one for each processor: connects their registers to the buses.</summary>
+/// <remarks>
+/// Model-specific registers tell which processor asks. The memory window does not, and a machine has one processor at present:
+/// the window is that of the boot processor. Further processors start in x2APIC mode and need none.
+/// </remarks>
+internal sealed class LocalApics(ApicBus bus) : IMachineDevice, IBusDevice, IMsrDevice
+{
+    private const uint BaseMsr = 0x1B;
+    private const uint TscDeadlineMsr = 0x6E0;
+    private const uint FirstX2ApicMsr = 0x800;
+    private const uint X2ApicMsrCount = 0x100;
+
+    private LocalApic[] _apics = [];
+
+    /// <inheritdoc/>
+    public void Attach(IMachineContext machine)
+    {
+        _apics = new LocalApic[machine.Processors.Count];
+        for (int i = 0; i < _apics.Length; i++)
+        {
+            _apics[i] = new LocalApic(machine.Processors[i], bus, machine.Clock);
+            machine.Processors[i].ConnectLocalApic(_apics[i]);
+            bus.Connect(_apics[i]);
+        }
+
+        machine.Bus.MapMemory(new(MemoryMap.LocalApicStart), MemoryMap.LocalApicLength, this);
+        machine.Bus.MapMsrs(BaseMsr, 1, this);
+        machine.Bus.MapMsrs(TscDeadlineMsr, 1, this);
+        machine.Bus.MapMsrs(FirstX2ApicMsr, X2ApicMsrCount, this);
+    }
+
+    /// <inheritdoc/>
+    public ulong Read(ulong offset, int size) => _apics[0].ReadMemory(offset, size);
+
+    /// <inheritdoc/>
+    public void Write(ulong offset, int size, ulong value) => _apics[0].WriteMemory(offset, size, value);
+
+    /// <inheritdoc/>
+    public bool TryReadMsr(IProcessor processor, uint index, out ulong value)
+    {
+        var apic = _apics[processor.Index];
+        switch (index)
+        {
+            case BaseMsr:
+                value = apic.ReadBase();
+                return true;
+            case TscDeadlineMsr:
+                value = apic.ReadTscDeadline();
+                return true;
+            default:
+                return apic.TryReadMsr((int)(index - FirstX2ApicMsr), out value);
+        }
+    }
+
+    /// <inheritdoc/>
+    public bool TryWriteMsr(IProcessor processor, uint index, ulong value)
+    {
+        var apic = _apics[processor.Index];
+        switch (index)
+        {
+            case BaseMsr:
+                return apic.TryWriteBase(value);
+            case TscDeadlineMsr:
+                apic.WriteTscDeadline(value);
+                return true;
+            default:
+                return apic.TryWriteMsr((int)(index - FirstX2ApicMsr), value);
+        }
+    }
+}

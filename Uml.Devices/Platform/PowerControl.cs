@@ -1,0 +1,126 @@
+using System.Globalization;
+using Uml.Core;
+using Uml.Core.Bus;
+
+namespace Uml.Devices.Platform;
+
+/// <summary>
+/// The ways a guest ends its machine: the ACPI sleep registers, the reset control register, the keyboard controller's reset pulse
+/// and the debug-exit port.
+/// </summary>
+/// <remarks>
+/// The reset control register lies inside the PCI configuration address register (Intel 82371AB datasheet, 4.1.6), whose owner
+/// hands its accesses on to <see cref="ResetControl"/>.
+/// </remarks>
+internal sealed class PowerControl : IMachineDevice
+{
+    /// <summary>Value of \_S5 that stands for soft off in SLP_TYP; any 3-bit number would do (ACPI specification, 7.4.2).</summary>
+    public const byte SoftOffSleepType = 5;
+
+    /// <summary>What the ACPI reset register takes: a full reset with the CPU reset bit going up.</summary>
+    public const byte ResetValue = 0x06;
+
+    private IMachineContext? _machine;
+
+    /// <summary>Makes the registers, which do nothing until they are attached.</summary>
+    public PowerControl() => ResetControl = new ResetControlRegister(this);
+
+    /// <summary>The reset control register, port 0xCF9.</summary>
+    public IBusDevice ResetControl { get; }
+
+    /// <inheritdoc/>
+    public void Attach(IMachineContext machine)
+    {
+        _machine = machine;
+        machine.Bus.MapPorts(PortMap.SleepControl, 2, new SleepRegisters(this));
+        machine.Bus.MapPorts(PortMap.KeyboardController, 1, new KeyboardController(this));
+        machine.Bus.MapPorts(PortMap.DebugExit, 4, new DebugExitPort(this));
+    }
+
+    private void Exit(MachineExitReason reason, uint status, string message) => _machine?.RequestExit(new(reason, status, message));
+
+    private void Reset(string how) => Exit(MachineExitReason.Reboot, 0, $"The guest asked for a reset through {how}.");
+
+    /// <summary>SLEEP_CONTROL_REG at offset 0, SLEEP_STATUS_REG at offset 1 (ACPI specification, 4.8.3.7).</summary>
+    private sealed class SleepRegisters(PowerControl power) : IBusDevice
+    {
+        private const int SleepTypeShift = 2;
+        private const ulong SleepTypeMask = 7;
+        private const ulong SleepEnable = 1 << 5;
+
+        // SLP_EN reads as zero; this machine never sleeps, so that WAK_STS is never set. Bits kept are SLP_TYP only.
+        private ulong _sleepType;
+
+        public ulong Read(ulong offset, int size) => offset == 0 ? _sleepType << SleepTypeShift : 0;
+
+        public void Write(ulong offset, int size, ulong value)
+        {
+            if (offset != 0)
+            {
+                return;
+            }
+
+            _sleepType = (value >> SleepTypeShift) & SleepTypeMask;
+            if ((value & SleepEnable) != 0 && _sleepType == SoftOffSleepType)
+            {
+                power.Exit(MachineExitReason.PowerOff, 0, "The guest switched the machine off.");
+            }
+        }
+    }
+
+    private sealed class ResetControlRegister(PowerControl power) : IBusDevice
+    {
+        private const ulong SystemReset = 1 << 1;
+        private const ulong ResetCpu = 1 << 2;
+        private const ulong FullReset = 1 << 3;
+
+        private ulong _value;
+
+        public ulong Read(ulong offset, int size) => _value;
+
+        public void Write(ulong offset, int size, ulong value)
+        {
+            // The rising edge of RCPU resets; software sets the kind of reset first and RCPU with a second write.
+            if ((value & ResetCpu) != 0 && (_value & ResetCpu) == 0)
+            {
+                power.Reset("the reset control register");
+            }
+
+            _value = value & (SystemReset | ResetCpu | FullReset);
+        }
+    }
+
+    /// <summary>
+    /// There is no keyboard controller, except that its reset pulse works: the last resort of software that resets a PC.
+    /// </summary>
+    private sealed class KeyboardController(PowerControl power) : IBusDevice
+    {
+        private const ulong PulseResetLine = 0xFE;
+
+        public ulong Read(ulong offset, int size) => ulong.MaxValue;
+
+        public void Write(ulong offset, int size, ulong value)
+        {
+            if (value == PulseResetLine)
+            {
+                power.Reset("the keyboard controller");
+            }
+        }
+    }
+
+    private sealed class DebugExitPort(PowerControl power) : IBusDevice
+    {
+        public ulong Read(ulong offset, int size) => ulong.MaxValue;
+
+        public void Write(ulong offset, int size, ulong value)
+        {
+            if (offset == 0)
+            {
+                power.Exit(
+                    MachineExitReason.DebugExit,
+                    (uint)value,
+                    string.Create(CultureInfo.InvariantCulture, $"The guest wrote {(uint)value} to the debug-exit port."));
+            }
+        }
+    }
+}

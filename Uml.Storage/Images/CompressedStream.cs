@@ -1,0 +1,33 @@
+using System.IO.Compression;
+using SharpCompress.Compressors.BZip2;
+using SharpCompress.Compressors.Xz;
+using ZstdSharp;
+
+namespace Uml.Storage.Images;
+
+/// <summary>Opens decompressors by a file name's ending, and tells their complaints from other errors.</summary>
+internal static class CompressedStream
+{
+    /// <summary>Opens a decompressor.</summary>
+    /// <param name="name">A name that ends in .gz, .xz, .zst, .bz2, or in something else for plain data.</param>
+    /// <param name="stream">The compressed data; disposed with the result.</param>
+    /// <returns>The plain data.</returns>
+    public static Stream OpenByName(string name, Stream stream) => Path.GetExtension(name) switch
+    {
+        ".gz" => new GZipStream(stream, CompressionMode.Decompress),
+        ".xz" => new XZStream(stream),
+        ".zst" => new DecompressionStream(stream, leaveOpen: false),
+        ".bz2" => BZip2Stream.Create(stream, SharpCompress.Compressors.CompressionMode.Decompress, decompressConcatenated: true),
+        _ => stream,
+    };
+
+    /// <summary>A name without the ending of a compressed file.</summary>
+    public static string PlainName(string name) =>
+        Path.GetExtension(name) is ".gz" or ".xz" or ".zst" or ".bz2" ? Path.GetFileNameWithoutExtension(name) : name;
+
+    /// <summary>Whether an exception is a decompressor's or archive reader's way to say that its input is damaged.</summary>
+    public static bool IsComplaint(Exception e) =>
+        e is InvalidDataException or EndOfStreamException or SharpCompress.Common.SharpCompressException or ZstdException
+            or IndexOutOfRangeException or ArgumentException or InvalidOperationException or NotSupportedException
+            or OverflowException or NullReferenceException or FormatException;
+}

@@ -1,0 +1,193 @@
+using System.Formats.Tar;
+using System.Text;
+
+namespace Uml.Storage.Images;
+
+/// <summary>
+/// Reads binary Debian packages (deb(5)) without dpkg: an ar archive with control.tar and data.tar, which may be
+/// compressed by gzip, xz, zstd or bzip2. Nothing in a package makes it write outside the directory it is unpacked to.
+/// </summary>
+public sealed class DebianPackage : IDisposable
+{
+    private const int MaximumControlBytes = 1024 * 1024;
+
+    private readonly Stream _stream;
+    private readonly string _name;
+    private readonly ArMember _control;
+    private readonly ArMember _data;
+
+    private DebianPackage(Stream stream, string name)
+    {
+        _stream = stream;
+        _name = name;
+        List<ArMember> members = ArArchive.ReadMembers(stream, name);
+        if (members.Count == 0 || members[0].Name != "debian-binary")
+        {
+            throw new ImageContentException($"'{name}' is an ar archive but not a Debian package: it has no debian-binary.");
+        }
+
+        _control = Find(members, "control.tar");
+        _data = Find(members, "data.tar");
+    }
+
+    /// <summary>
+    /// The most bytes that unpacking may write, a limit of ours against hostile packages; 4 GiB unless set.
+    /// </summary>
+    public long MaximumUnpackedBytes { get; set; } = 4L << 30;
+
+    /// <summary>Opens a package file.</summary>
+    /// <param name="path">The file's path.</param>
+    /// <returns>The package; dispose it to close the file.</returns>
+    /// <exception cref="ImageContentException">Not a Debian package, or damaged.</exception>
+    /// <exception cref="IOException">The file cannot be read.</exception>
+    public static DebianPackage Open(string path)
+    {
+        FileStream stream = new(path, FileMode.Open, FileAccess.Read, FileShare.Read);
+        try
+        {
+            return new DebianPackage(stream, Path.GetFileName(path));
+        }
+        catch
+        {
+            stream.Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>Opens a package.</summary>
+    /// <param name="stream">A seekable stream; the package disposes it.</param>
+    /// <param name="name">What messages call the package.</param>
+    /// <returns>The package.</returns>
+    /// <exception cref="ImageContentException">Not a Debian package, or damaged.</exception>
+    public static DebianPackage Open(Stream stream, string name)
+    {
+        ArgumentNullException.ThrowIfNull(stream);
+        return stream.CanSeek
+            ? new DebianPackage(stream, name)
+            : throw new ArgumentException("The stream must be seekable.", nameof(stream));
+    }
+
+    /// <summary>Reads the fields of the control file: Package, Version, Architecture, Depends and so on.</summary>
+    /// <returns>The fields; continuation lines are joined with line feeds.</returns>
+    /// <exception cref="ImageContentException">The package is damaged.</exception>
+    public IReadOnlyDictionary<string, string> ReadControl()
+    {
+        Dictionary<string, string> fields = new(StringComparer.OrdinalIgnoreCase);
+        string last = "";
+        foreach (string line in Encoding.UTF8.GetString(ReadEntry(_control, "control", MaximumControlBytes)).Split('\n'))
+        {
+            int colon = line.IndexOf(':', StringComparison.Ordinal);
+            if (line.StartsWith(' ') && last.Length != 0)
+            {
+                fields[last] += "\n" + line[1..];
+            }
+            else if (colon > 0)
+            {
+                last = line[..colon];
+                fields[last] = line[(colon + 1)..].Trim();
+            }
+        }
+
+        return fields;
+    }
+
+    /// <summary>Reads one regular file of the package.</summary>
+    /// <param name="path">The path inside the package, such as <c>bin/busybox</c>.</param>
+    /// <param name="maximumBytes">The most bytes that it may have.</param>
+    /// <returns>The contents.</returns>
+    /// <exception cref="ImageContentException">No such file, too large, or the package is damaged.</exception>
+    public byte[] ReadFile(string path, int maximumBytes = 256 * 1024 * 1024) => ReadEntry(_data, path, maximumBytes);
+
+    /// <summary>
+    /// Unpacks directories, regular files, hard links (as copies) and symbolic links; other entries and owners are left out.
+    /// Links are made last and never followed.
+    /// </summary>
+    /// <param name="directory">Where to; created if missing.</param>
+    /// <param name="filter">Says by the path inside the package whether an entry is wanted; all when null.</param>
+    /// <param name="cancellationToken">Ends the work between two entries.</param>
+    /// <exception cref="ImageContentException">The package is damaged, too large, or wants to write outside the directory.</exception>
+    /// <exception cref="IOException">The directory cannot be written.</exception>
+    public void Extract(string directory, Func<string, bool>? filter = null, CancellationToken cancellationToken = default)
+    {
+        ArgumentException.ThrowIfNullOrEmpty(directory);
+        TarExtraction extraction = new(directory, _name);
+        ForEachEntry(_data, (path, entry) =>
+        {
+            cancellationToken.ThrowIfCancellationRequested();
+            if (path.Length != 0 && (filter is null || filter(path)))
+            {
+                extraction.Add(path, entry);
+            }
+
+            return true;
+        });
+        extraction.Finish();
+    }
+
+    /// <inheritdoc/>
+    public void Dispose() => _stream.Dispose();
+
+    private ArMember Find(List<ArMember> members, string name)
+    {
+        foreach (ArMember member in members)
+        {
+            if (CompressedStream.PlainName(member.Name) == name)
+            {
+                return member;
+            }
+        }
+
+        throw new ImageContentException($"The package '{_name}' has no {name} or one with an unknown compression; download it again.");
+    }
+
+    private byte[] ReadEntry(ArMember member, string path, int maximumBytes)
+    {
+        byte[]? found = null;
+        string wanted = TarExtraction.Normalize(path, _name);
+        ForEachEntry(member, (name, entry) =>
+        {
+            if (name != wanted || entry.EntryType is not (TarEntryType.RegularFile or TarEntryType.V7RegularFile))
+            {
+                return true;
+            }
+
+            if (entry.Length > maximumBytes)
+            {
+                throw new ImageContentException(
+                    $"'{path}' in the package '{_name}' has {entry.Length} bytes; the limit given is {maximumBytes}.");
+            }
+
+            found = new byte[entry.Length];
+            entry.DataStream?.ReadExactly(found);
+            return false;
+        });
+        return found ?? throw new ImageContentException($"The package '{_name}' has no file '{path}'.");
+    }
+
+    private void ForEachEntry(ArMember member, Func<string, TarEntry, bool> visit)
+    {
+        _stream.Position = member.Offset;
+        using BoundedStream packed = new(_stream, member.Length, onExceeded: null, leaveOpen: true);
+        try
+        {
+            using Stream plain = CompressedStream.OpenByName(member.Name, packed);
+            using BoundedStream bounded = new(plain, MaximumUnpackedBytes, TooLarge, leaveOpen: true);
+            using TarReader reader = new(bounded, leaveOpen: true);
+            while (reader.GetNextEntry() is TarEntry entry)
+            {
+                if (!visit(TarExtraction.Normalize(entry.Name, _name), entry))
+                {
+                    return;
+                }
+            }
+        }
+        catch (Exception e) when (CompressedStream.IsComplaint(e))
+        {
+            throw new ImageContentException($"{member.Name} of the package '{_name}' is damaged or cut off: {e.Message} Download it again.", e);
+        }
+    }
+
+    private ImageContentException TooLarge() => new(
+        $"The package '{_name}' unpacks to more than {MaximumUnpackedBytes} bytes, the limit against hostile packages; "
+        + $"raise {nameof(MaximumUnpackedBytes)} if it is really that large.");
+}

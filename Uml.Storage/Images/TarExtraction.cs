@@ -1,0 +1,157 @@
+using System.Formats.Tar;
+
+namespace Uml.Storage.Images;
+
+/// <summary>Writes tar entries below one directory and nowhere else.</summary>
+internal sealed class TarExtraction
+{
+    private const UnixFileMode PermissionBits = (UnixFileMode)0x1ff; // 0777: no set-user-ID, set-group-ID or sticky bit
+    private const UnixFileMode OwnerWrites = UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute;
+
+    private readonly string _root;
+    private readonly string _archive;
+    private readonly List<(string Path, string Target)> _hardLinks = [];
+    private readonly List<(string Path, string Target)> _symbolicLinks = [];
+
+    /// <summary>Starts an extraction.</summary>
+    /// <param name="directory">Where to; created if missing.</param>
+    /// <param name="archive">What messages call the archive.</param>
+    public TarExtraction(string directory, string archive)
+    {
+        _root = Path.GetFullPath(directory);
+        _archive = archive;
+        Directory.CreateDirectory(_root);
+    }
+
+    /// <summary>Makes a path inside an archive comparable: no leading "./" or "/", no empty or "." parts.</summary>
+    /// <exception cref="ImageContentException">The path has ".." or a zero character.</exception>
+    public static string Normalize(string path, string archive)
+    {
+        List<string> parts = [];
+        foreach (string part in path.Split('/'))
+        {
+            if (part == ".." || part.Contains('\0', StringComparison.Ordinal))
+            {
+                throw new ImageContentException(
+                    $"The archive '{archive}' has the entry '{path}', which leads outside; it is hostile or damaged: do not use it.");
+            }
+
+            if (part.Length != 0 && part != ".")
+            {
+                parts.Add(part);
+            }
+        }
+
+        return string.Join('/', parts);
+    }
+
+    /// <summary>Writes one entry, or remembers it when it is a link.</summary>
+    /// <param name="path">Its normalized path, not empty.</param>
+    /// <param name="entry">The entry.</param>
+    public void Add(string path, TarEntry entry)
+    {
+        switch (entry.EntryType)
+        {
+            case TarEntryType.Directory:
+                string directory = PrepareParents(path + "/.");
+                if (!OperatingSystem.IsWindows())
+                {
+                    File.SetUnixFileMode(directory, (entry.Mode & PermissionBits) | OwnerWrites);
+                }
+
+                break;
+            case TarEntryType.RegularFile or TarEntryType.V7RegularFile or TarEntryType.ContiguousFile:
+                WriteFile(path, entry);
+                break;
+            case TarEntryType.HardLink:
+                _hardLinks.Add((path, Normalize(entry.LinkName, _archive)));
+                break;
+            case TarEntryType.SymbolicLink:
+                _symbolicLinks.Add((path, entry.LinkName));
+                break;
+        }
+    }
+
+    /// <summary>Makes the links.</summary>
+    public void Finish()
+    {
+        foreach ((string path, string target) in _hardLinks)
+        {
+            string source = PrepareTarget(target);
+            if (!File.Exists(source))
+            {
+                throw new ImageContentException(
+                    $"The archive '{_archive}' links '{path}' to '{target}', which is not a file that was unpacked.");
+            }
+
+            File.Copy(source, PrepareTarget(path), overwrite: true);
+        }
+
+        foreach ((string path, string target) in _symbolicLinks)
+        {
+            string link = PrepareTarget(path);
+            if (Directory.Exists(link))
+            {
+                throw new ImageContentException($"The archive '{_archive}' has '{path}' both as a directory and as a link.");
+            }
+
+            File.Delete(link);
+            File.CreateSymbolicLink(link, target);
+        }
+    }
+
+    private static bool IsLink(string path) => new FileInfo(path).LinkTarget is not null;
+
+    private void WriteFile(string path, TarEntry entry)
+    {
+        string target = PrepareTarget(path);
+        FileStreamOptions options = new() { Mode = FileMode.Create, Access = FileAccess.Write };
+        if (!OperatingSystem.IsWindows())
+        {
+            options.UnixCreateMode = (entry.Mode & PermissionBits) | UnixFileMode.UserRead | UnixFileMode.UserWrite;
+        }
+
+        using (FileStream file = new(target, options))
+        {
+            entry.DataStream?.CopyTo(file);
+        }
+
+        File.SetLastWriteTimeUtc(target, entry.ModificationTime.UtcDateTime);
+    }
+
+    /// <summary>Creates the directories above a path and returns its place, which is no link.</summary>
+    private string PrepareTarget(string path)
+    {
+        string place = PrepareParents(path);
+        if (Directory.Exists(place) && !IsLink(place))
+        {
+            throw new ImageContentException($"The archive '{_archive}' has '{path}' as a file where there is a directory.");
+        }
+
+        if (IsLink(place))
+        {
+            File.Delete(place);
+        }
+
+        return place;
+    }
+
+    private string PrepareParents(string path)
+    {
+        string place = _root;
+        string[] parts = path.Split('/');
+        for (int i = 0; i < parts.Length - 1; i++)
+        {
+            place = Path.Combine(place, parts[i]);
+            if (IsLink(place) || File.Exists(place))
+            {
+                throw new ImageContentException(
+                    $"The archive '{_archive}' has '{path}' below '{parts[i]}', which is not a directory; unpack into an empty directory.");
+            }
+
+            Directory.CreateDirectory(place);
+        }
+
+        return parts[^1] == "." ? place : Path.Combine(place, parts[^1]);
+    }
+}

@@ -1,0 +1,206 @@
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Time.Testing;
+using Uml.Core.Bus;
+using Uml.Core.Cpu;
+
+namespace Uml.Core.Tests.Machine;
+
+[TestFixture]
+[CancelAfter(20_000)]
+public sealed class MachineClockTests
+{
+    private ScriptedCpu _cpu = null!;
+
+    [SetUp]
+    public void SetUp() => _cpu = new ScriptedCpu();
+
+    [TearDown]
+    public void TearDown() => _cpu.Dispose();
+
+    [Test]
+    public void Timers_fire_in_order_of_deadline_then_of_arming()
+    {
+        var clock = new VirtualTimeClock(default);
+        clock.Connect(_cpu);
+        var fired = new List<int>();
+        ulong[] deadlines = [50, 20, 90, 20, 10, 50, 70, 5];
+        IMachineTimer[] timers = [.. deadlines.Select((_, i) => clock.CreateTimer(() => fired.Add(i)))];
+        for (int i = 0; i < timers.Length; i++)
+        {
+            timers[i].Schedule(deadlines[i]);
+        }
+
+        timers[2].Cancel();
+        timers[6].Schedule(15);
+        _cpu.InstructionsRetired = 60;
+        clock.RunDueTimers();
+        Assert.That(fired, Is.EqualTo(new[] { 7, 4, 6, 1, 3, 0, 5 }));
+        Assert.That(clock.NextDeadline, Is.Null);
+    }
+
+    [Test]
+    public void The_heap_agrees_with_sorting_over_random_operations()
+    {
+        var random = new Random(1);
+        var clock = new VirtualTimeClock(default);
+        clock.Connect(_cpu);
+        var heap = new TimerHeap();
+        MachineTimer[] timers = [.. Enumerable.Range(0, 20).Select(_ => new MachineTimer(clock, () => { }))];
+        var expected = new Dictionary<MachineTimer, ulong>();
+        for (int step = 0; step < 10_000; step++)
+        {
+            MachineTimer timer = timers[random.Next(timers.Length)];
+            if (random.Next(3) == 0)
+            {
+                heap.Remove(timer);
+                expected.Remove(timer);
+            }
+            else
+            {
+                ulong deadline = (ulong)random.Next(100);
+                heap.Schedule(timer, deadline);
+                expected[timer] = deadline;
+            }
+
+            Assert.That(heap.Count, Is.EqualTo(expected.Count));
+            Assert.That(heap.Earliest?.Deadline, Is.EqualTo(expected.Count == 0 ? null : expected.Values.Min()));
+        }
+    }
+
+    [Test]
+    public void A_timer_that_rearms_itself_in_the_past_fires_once_a_round()
+    {
+        var clock = new VirtualTimeClock(default);
+        clock.Connect(_cpu);
+        int fired = 0;
+        IMachineTimer? timer = null;
+        timer = clock.CreateTimer(() =>
+        {
+            fired++;
+            timer!.Schedule(0);
+        });
+        timer.Schedule(0);
+        clock.RunDueTimers();
+        Assert.That(fired, Is.EqualTo(1));
+        Assert.That(clock.BeginSlice(), Is.EqualTo(1));
+    }
+
+    [Test]
+    public void A_timer_armed_within_a_slice_shortens_it()
+    {
+        var clock = new VirtualTimeClock(default);
+        clock.Connect(_cpu);
+        IMachineTimer timer = clock.CreateTimer(() => { });
+        timer.Schedule(5000);
+        Assert.That(clock.BeginSlice(), Is.EqualTo(5000));
+        timer.Schedule(6000);
+        Assert.That(_cpu.AttentionRequested, Is.False);
+        timer.Schedule(1000);
+        Assert.That(_cpu.AttentionRequested);
+    }
+
+    [Test]
+    public async Task Virtual_time_counts_instructions_and_skips_idle_time(CancellationToken token)
+    {
+        var ticks = new List<ulong>();
+        var device = new TestDevice(machine =>
+        {
+            IMachineTimer? timer = null;
+            timer = machine.Clock.CreateTimer(() =>
+            {
+                ticks.Add(machine.Clock.ReadTsc());
+                if (ticks.Count == 3)
+                {
+                    machine.RequestExit(new MachineExit(MachineExitReason.PowerOff, 0, ""));
+                }
+
+                timer!.Schedule(machine.Clock.Nanoseconds + 1_000_000_000_000);
+            });
+            timer.Schedule(1_000_000_000_000);
+        });
+        _cpu.Script = (cpu, _) =>
+        {
+            cpu.InstructionsRetired += 3;
+            return RunResult.Halted;
+        };
+        VirtualMachineBuilder builder = ScriptedMachine.CreateBuilder(_cpu).Configure(o => o.ClockMode = ClockMode.Virtual);
+        builder.Services.AddSingleton<IMachineDevice>(device);
+        await using IVirtualMachine machine = builder.Build();
+        Assert.That(machine.Clock.StartTime, Is.EqualTo(new DateTimeOffset(2000, 1, 1, 0, 0, 0, TimeSpan.Zero)));
+        await machine.StartAsync(token);
+        await machine.WaitForExitAsync(token);
+        Assert.That(ticks, Is.EqualTo(new ulong[] { 1_000_000_000_000, 2_000_000_000_000, 3_000_000_000_000 }));
+        Assert.That(machine.InstructionsRetired, Is.EqualTo(9));
+        device.Dispose();
+    }
+
+    [Test]
+    public async Task Real_time_follows_the_provider_and_wakes_an_idle_guest(CancellationToken token)
+    {
+        var provider = new FakeTimeProvider(new DateTimeOffset(2026, 5, 6, 7, 8, 9, TimeSpan.Zero));
+        var fired = new TaskCompletionSource<ulong>();
+        var device = new TestDevice(machine =>
+        {
+            IMachineTimer timer = machine.Clock.CreateTimer(() => fired.SetResult(machine.Clock.Nanoseconds));
+            timer.Schedule(5_000_000_000);
+        });
+        _cpu.Script = (_, _) => RunResult.Halted;
+        VirtualMachineBuilder builder = ScriptedMachine.CreateBuilder(_cpu);
+        builder.Services.AddSingleton<TimeProvider>(provider);
+        builder.Services.AddSingleton<IMachineDevice>(device);
+        await using IVirtualMachine machine = builder.Build();
+        Assert.That(machine.Clock.StartTime, Is.EqualTo(provider.GetUtcNow()));
+        await machine.StartAsync(token);
+        while (!fired.Task.IsCompleted)
+        {
+            provider.Advance(TimeSpan.FromSeconds(1));
+            await Task.Delay(1, token);
+        }
+
+        Assert.That(await fired.Task, Is.GreaterThanOrEqualTo(5_000_000_000));
+        device.Dispose();
+    }
+
+    [Test]
+    public async Task Real_time_stands_still_while_paused(CancellationToken token)
+    {
+        var provider = new FakeTimeProvider();
+        VirtualMachineBuilder builder = ScriptedMachine.CreateBuilder(_cpu);
+        builder.Services.AddSingleton<TimeProvider>(provider);
+        await using IVirtualMachine machine = builder.Build();
+        await machine.StartAsync(token);
+        await machine.PauseAsync(token);
+        ulong before = machine.Clock.Nanoseconds;
+        provider.Advance(TimeSpan.FromHours(1));
+        Assert.That(machine.Clock.Nanoseconds, Is.EqualTo(before));
+        ulong retired = machine.InstructionsRetired;
+        await machine.ResumeAsync(token);
+        while (machine.InstructionsRetired == retired)
+        {
+            await Task.Delay(1, token);
+        }
+
+        provider.Advance(TimeSpan.FromSeconds(2));
+        Assert.That(machine.Clock.Nanoseconds, Is.EqualTo(before + 2_000_000_000));
+    }
+
+    [TestCase(0UL)]
+    [TestCase(300_000UL)]
+    [TestCase(4_000_000UL)]
+    public async Task A_real_timer_fires_at_or_soon_after_its_deadline(ulong delay, CancellationToken token)
+    {
+        var late = new TaskCompletionSource<long>();
+        var device = new TestDevice(machine =>
+        {
+            IMachineTimer timer = machine.Clock.CreateTimer(() => late.SetResult((long)(machine.Clock.Nanoseconds - delay)));
+            timer.Schedule(delay);
+        });
+        _cpu.Script = (_, _) => RunResult.Halted;
+        VirtualMachineBuilder builder = ScriptedMachine.CreateBuilder(_cpu);
+        builder.Services.AddSingleton<IMachineDevice>(device);
+        await using IVirtualMachine machine = builder.Build();
+        await machine.StartAsync(token);
+        Assert.That(await late.Task.WaitAsync(token), Is.InRange(0, 500_000_000));
+        device.Dispose();
+    }
+}

@@ -1,0 +1,80 @@
+using System.Runtime.InteropServices;
+using Uml.Core.Bus;
+using Uml.Core.Cpu;
+
+namespace Uml.Core.Tests.Machine;
+
+/// <summary>A CPU whose every Run is a step of a script; by default it runs its whole budget until asked for attention.</summary>
+internal sealed unsafe class ScriptedCpu : ICpuRunner
+{
+    private readonly CpuState* _state;
+    private volatile bool _attention;
+
+    public ScriptedCpu()
+    {
+        // SAFETY: freed in Dispose, after the registers were told to forget it.
+        _state = (CpuState*)NativeMemory.AllocZeroed((nuint)sizeof(CpuState));
+        Registers = new ProcessorRegisters(_state);
+    }
+
+    /// <summary>Called by Run with the budget; retire by adding to <see cref="InstructionsRetired"/>.</summary>
+    public Func<ScriptedCpu, long, RunResult>? Script { get; set; }
+
+    public ulong InstructionsRetired { get; set; }
+
+    public ProcessorRegisters Registers { get; }
+
+    public bool CanBeWoken { get; set; } = true;
+
+    public bool IsDisposed { get; private set; }
+
+    public int Index => 0;
+
+    public bool AttentionRequested => _attention;
+
+    public RunResult Run(long instructionBudget)
+    {
+        Assert.That(instructionBudget, Is.Positive);
+        if (_attention)
+        {
+            _attention = false;
+            return RunResult.Attention;
+        }
+
+        if (Script is { } script)
+        {
+            return script(this, instructionBudget);
+        }
+
+        InstructionsRetired += (ulong)instructionBudget;
+        return RunResult.BudgetExhausted;
+    }
+
+    public void RequestAttention() => _attention = true;
+
+    public void SetInterruptRequest(bool asserted)
+    {
+    }
+
+    public void RaiseNmi()
+    {
+    }
+
+    public void ConnectLocalApic(ILocalApic localApic)
+    {
+    }
+
+    public void SetCpuid(uint leaf, CpuidValues values)
+    {
+    }
+
+    public void Dispose()
+    {
+        if (!IsDisposed)
+        {
+            IsDisposed = true;
+            Registers.Invalidate();
+            NativeMemory.Free(_state);
+        }
+    }
+}

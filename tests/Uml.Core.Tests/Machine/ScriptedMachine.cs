@@ -1,0 +1,59 @@
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Logging;
+using Uml.Core.Bus;
+using Uml.Core.Memory;
+
+namespace Uml.Core.Tests.Machine;
+
+/// <summary>Builds machines around a <see cref="ScriptedCpu"/>.</summary>
+internal sealed class ScriptedMachine(ScriptedCpu cpu) : IMachineHardwareFactory
+{
+    public MachineHardware Create(MachineOptions options, MachineClock clock, ILoggerFactory loggers) =>
+        new(new NoMemory(), new MachineBus([]), cpu);
+
+    public static VirtualMachineBuilder CreateBuilder(ScriptedCpu cpu)
+    {
+        var builder = new VirtualMachineBuilder();
+        builder.Services.AddSingleton<IMachineHardwareFactory>(new ScriptedMachine(cpu));
+        return builder;
+    }
+
+    private sealed class NoMemory : IGuestMemory
+    {
+        public ulong Size => 0;
+
+        public IReadOnlyList<GuestMemoryRange> Ranges => [];
+
+        public bool TryRead(GuestPhysicalAddress address, Span<byte> destination) => false;
+
+        public bool TryWrite(GuestPhysicalAddress address, ReadOnlySpan<byte> source) => false;
+
+        public bool TryGetReadOnlySpan(GuestPhysicalAddress address, int length, out ReadOnlySpan<byte> span)
+        {
+            span = default;
+            return false;
+        }
+
+        public bool TryGetSpan(GuestPhysicalAddress address, int length, out Span<byte> span)
+        {
+            span = default;
+            return false;
+        }
+    }
+}
+
+/// <summary>A device made of a delegate, which keeps its machine's context.</summary>
+internal sealed class TestDevice(Action<IMachineContext> attach) : IMachineDevice, IDisposable
+{
+    public IMachineContext? Machine { get; private set; }
+
+    public int Disposals { get; private set; }
+
+    public void Attach(IMachineContext machine)
+    {
+        Machine = machine;
+        attach(machine);
+    }
+
+    public void Dispose() => Disposals++;
+}

@@ -1,0 +1,16 @@
+namespace Uml.Differential.Tests.Engines;
+
+/// <summary>Something that runs x86 code: the host's processor, the interpreter, later the translator.</summary>
+internal interface IExecutor : IDisposable
+{
+    string Name { get; }
+
+    /// <summary>
+    /// Places <paramref name="code"/> at the snapshot's RIP within the code page of <see cref="Layout"/>, with exit slots around it,
+    /// and runs it at CPL 3 until it reaches an exit slot or raises an exception.
+    /// </summary>
+    /// <param name="state">The state to start from; afterwards the state it ended with.</param>
+    /// <param name="code">The program; the byte behind it begins an exit slot.</param>
+    /// <param name="memory">Contents of the data windows, <see cref="Layout.MemorySize"/> bytes, before and after.</param>
+    void Execute(ref MachineSnapshot state, ReadOnlySpan<byte> code, Span<byte> memory);
+}
