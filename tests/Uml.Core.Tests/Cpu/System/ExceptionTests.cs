@@ -208,14 +208,15 @@ public sealed unsafe class ExceptionTests : IDisposable
     [Test]
     public void A_stack_that_is_not_canonical_raises_SS()
     {
+        _machine.SetGate64(Vector.SS, SystemMachine.Handlers + (Vector.SS * 16), ist: 1);
         int vector = _machine.RunToHalt(a =>
         {
-            a.mov(rsp, 0x8000_0000_0000_0000L);
+            a.mov(rsp, long.MinValue);
             a.push(rax);
         });
-
-        // #SS itself cannot be pushed there either.
-        Assert.That(vector, Is.EqualTo(-1).Or.EqualTo(Vector.DF));
+        Assert.That(vector, Is.EqualTo(Vector.SS));
+        Assert.That(_machine.Frame(0), Is.Zero);
+        Assert.That(_machine.Frame(4), Is.EqualTo(1UL << 63));
     }
 
     [Test]
@@ -315,7 +316,7 @@ public sealed unsafe class ExceptionTests : IDisposable
         {
             a.mov(eax, (int)SystemMachine.Data);
             a.mov(dr1, rax);
-            a.mov(eax, 0x000D0004);
+            a.mov(eax, 0x00D00004);
             a.mov(dr7, rax);
             a.mov(ecx, __dword_ptr[SystemMachine.Data]);
             a.mov(__dword_ptr[SystemMachine.Data + 3], ecx);

@@ -123,6 +123,8 @@ internal sealed unsafe class SystemMachine : IDisposable
     public int RunToHalt(Action<Assembler> code)
     {
         Load(code);
+        State->Halted = false;
+        State->Rip = _bitness == 16 ? 0 : Code;
         return RunToHalt();
     }
 
