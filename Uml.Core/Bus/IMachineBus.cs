@@ -1,3 +1,4 @@
+using System.Diagnostics.CodeAnalysis;
 using Uml.Core.Memory;
 
 namespace Uml.Core.Bus;
@@ -9,6 +10,12 @@ public interface IMachineBus
     /// <summary>Claims a guest-physical range; disposing the result gives it back.</summary>
     /// <exception cref="ArgumentException">The range is empty, wraps, or overlaps RAM or another device.</exception>
     IDisposable MapMemory(GuestPhysicalAddress start, ulong length, IBusDevice device);
+
+    /// <summary>
+    /// Claims a guest-physical range that the guest chose, such as by a PCI base address register; disposing the claim gives it back.
+    /// </summary>
+    /// <returns>False when the range is empty, wraps, or overlaps RAM or another device.</returns>
+    bool TryMapMemory(GuestPhysicalAddress start, ulong length, IBusDevice device, [NotNullWhen(true)] out IDisposable? claim);
 
     /// <summary>Claims a range of I/O ports; disposing the result gives it back.</summary>
     /// <exception cref="ArgumentException">The range is empty, leaves the 64 Ki ports, or overlaps another device.</exception>

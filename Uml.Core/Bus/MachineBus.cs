@@ -1,3 +1,4 @@
+using System.Diagnostics.CodeAnalysis;
 using System.Numerics;
 using Uml.Core.Memory;
 
@@ -20,23 +21,28 @@ internal sealed class MachineBus(IReadOnlyList<GuestMemoryRange> ram) : IMachine
     public IDisposable MapMemory(GuestPhysicalAddress start, ulong length, IBusDevice device)
     {
         ArgumentNullException.ThrowIfNull(device);
-        if (length == 0 || start.Value + (length - 1) < start.Value)
+        if (!IsRange(start, length))
         {
             throw new ArgumentException($"A device range of 0x{length:x} bytes at {start} is empty or wraps around.", nameof(length));
         }
 
-        foreach (var range in ram)
+        if (FindRam(start, length) is { } range)
         {
-            if (start.Value - range.Start.Value < range.Length || range.Start.Value - start.Value < length)
-            {
-                throw new ArgumentException(
-                    $"A device range of 0x{length:x} bytes at {start} overlaps RAM at {range.Start} (0x{range.Length:x} bytes); "
-                    + "devices live in the gap below 4 GiB or above RAM.",
-                    nameof(start));
-            }
+            throw new ArgumentException(
+                $"A device range of 0x{length:x} bytes at {start} overlaps RAM at {range.Start} (0x{range.Length:x} bytes); "
+                + "devices live in the gap below 4 GiB or above RAM.",
+                nameof(start));
         }
 
         return _memory.TryAdd(start.Value, length, device, out var neighbour) ?? throw Overlap("memory", start.Value, length, neighbour);
+    }
+
+    /// <inheritdoc/>
+    public bool TryMapMemory(GuestPhysicalAddress start, ulong length, IBusDevice device, [NotNullWhen(true)] out IDisposable? claim)
+    {
+        ArgumentNullException.ThrowIfNull(device);
+        claim = IsRange(start, length) && FindRam(start, length) is null ? _memory.TryAdd(start.Value, length, device, out _) : null;
+        return claim is not null;
     }
 
     /// <inheritdoc/>
@@ -98,6 +104,21 @@ internal sealed class MachineBus(IReadOnlyList<GuestMemoryRange> ram) : IMachine
     /// <returns>False raises #GP(0).</returns>
     internal bool TryWriteMsr(IProcessor processor, uint index, ulong value) =>
         _msrs.Find(index) is { } range && range.Device.TryWriteMsr(processor, index, value);
+
+    private static bool IsRange(GuestPhysicalAddress start, ulong length) => length != 0 && start.Value + (length - 1) >= start.Value;
+
+    private GuestMemoryRange? FindRam(GuestPhysicalAddress start, ulong length)
+    {
+        foreach (var range in ram)
+        {
+            if (start.Value - range.Start.Value < range.Length || range.Start.Value - start.Value < length)
+            {
+                return range;
+            }
+        }
+
+        return null;
+    }
 
     private static ulong Read(RangeMap<IBusDevice> map, ulong address, int size)
     {

@@ -139,7 +139,8 @@ internal static unsafe class Operands
         return addressSize;
     }
 
-    private static AddressFlags AddressSpace(SegmentIndex segment, int addressSize, CpuMode mode)
+    /// <summary>What an address of a size in a segment needs beyond the plain sum.</summary>
+    public static AddressFlags AddressSpace(SegmentIndex segment, int addressSize, CpuMode mode)
     {
         AddressFlags flags = addressSize switch { 16 => AddressFlags.Wrap16, 32 => AddressFlags.Wrap32, _ => 0 };
         bool fsGs = segment is SegmentIndex.Fs or SegmentIndex.Gs;

@@ -22,6 +22,16 @@ internal static unsafe partial class Binder
             handler = BindSimd(in instruction, op, mode);
         }
 
+        if (handler == null)
+        {
+            handler = BindX87(in instruction, op, mode);
+        }
+
+        if (handler == null)
+        {
+            handler = BindState(in instruction, op, mode);
+        }
+
         return handler != null ? handler : BindSystem(in instruction, op, mode);
     }
 

@@ -1,6 +1,7 @@
 using System.Numerics;
 using System.Text;
 using Uml.Core.Bus;
+using Uml.Core.Cpu.Interpreter;
 
 namespace Uml.Core.Cpu;
 
@@ -10,9 +11,6 @@ namespace Uml.Core.Cpu;
 /// </summary>
 internal sealed class CpuidTable
 {
-    /// <summary>State components XSAVE offers: x87 and SSE.</summary>
-    public const ulong SupportedXcr0 = 3;
-
     /// <summary>CPUID.15H: the clock the time-stamp counter and the local APIC's timer derive from, in Hz.</summary>
     public const uint CrystalFrequency = 1_000_000_000;
 
@@ -160,11 +158,11 @@ internal sealed class CpuidTable
     {
         // Legacy area and header; neither x87 nor SSE state needs more (Intel SDM vol. 1, 13.4).
         const uint size = 512 + 64;
-        const uint xsaveopt = 1, xsavec = 2;
+        const uint xsaveopt = 1, xsavec = 2, xgetbv1 = 4;
         return subleaf switch
         {
-            0 => new CpuidValues((uint)SupportedXcr0, size, size, (uint)(SupportedXcr0 >> 32)),
-            1 => new CpuidValues(xsaveopt | xsavec, size, 0, 0),
+            0 => new CpuidValues((uint)StateComponents.Supported, size, size, (uint)(StateComponents.Supported >> 32)),
+            1 => new CpuidValues(xsaveopt | xsavec | xgetbv1, size, 0, 0),
             _ => default,
         };
     }

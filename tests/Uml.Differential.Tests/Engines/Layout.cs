@@ -67,6 +67,22 @@ internal static class Layout
         return -1;
     }
 
+    /// <summary>The reverse of <see cref="OffsetOf"/>.</summary>
+    public static ulong AddressOf(int offset)
+    {
+        foreach (Window window in Windows)
+        {
+            if (offset < window.Size)
+            {
+                return window.Start + (ulong)offset;
+            }
+
+            offset -= window.Size;
+        }
+
+        throw new ArgumentOutOfRangeException(nameof(offset));
+    }
+
     /// <summary>
     /// Whether an access around an address can only hit the windows or fault, in every engine: it is non-canonical or in space
     /// reserved for the test. Addresses of the kernel's half are out: whether they fault as present differs.

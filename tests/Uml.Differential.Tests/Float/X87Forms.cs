@@ -206,12 +206,13 @@ internal static class X87Forms
         yield return new("fnstcw", a => a.fnstcw(__word_ptr[rdi + 224]), (ref X87State s, ref X87Frame f) => Write(ref f, true, s.ControlWord, 2));
         yield return new("fnstsw", a => a.fnstsw(ax), (ref X87State s, ref X87Frame f) => f.Rax = (f.Rax & ~0xFFFFUL) | s.StatusWord);
         yield return new("emms", a => a.emms(), (ref X87State s, ref X87Frame f) => X87.EmptyMmx(ref s));
-        yield return new("fnstenv", a => { a.sub(rsp, 64); a.fnstenv(__[rsp]); a.add(rsp, 64); }, (ref X87State s, ref X87Frame f) =>
+        yield return new("fnstenv", a => { a.lea(rsp, __[rsp - 64]); a.fnstenv(__[rsp]); a.lea(rsp, __[rsp + 64]); }, (ref X87State s, ref X87Frame f) =>
             X87.StoreEnvironment(ref s, X87ImageFormat.Protected32, stackalloc byte[28]));
         yield return new(
             "fldenv",
             a =>
             {
+                a.pushfq();
                 a.sub(rsp, 64);
                 a.fnstenv(__[rsp]);
                 a.mov(__word_ptr[rsp], ax);
@@ -219,6 +220,7 @@ internal static class X87Forms
                 a.mov(__word_ptr[rsp + 4], ax);
                 a.fldenv(__[rsp]);
                 a.add(rsp, 64);
+                a.popfq();
             },
             (ref X87State s, ref X87Frame f) =>
             {
@@ -247,6 +249,7 @@ internal static class X87Forms
     /// <summary>Shows the header's first words and ST(1), then restores with some tags toggled.</summary>
     private static void EmitFxRoundTrip(Assembler a)
     {
+        a.pushfq();
         a.mov(rdx, rsp);
         a.sub(rsp, 640);
         a.and(rsp, -64);
@@ -259,6 +262,7 @@ internal static class X87Forms
         a.xor(__byte_ptr[rsp + 4], al);
         a.fxrstor64(__[rsp]);
         a.mov(rsp, rdx);
+        a.popfq();
     }
 
     private static AssemblerRegisterST St(int index) => index switch

@@ -139,7 +139,7 @@ internal static unsafe partial class Binder
         Code.Pcmpestri64_xmm_xmmm128_imm8 => ExplicitLengths<StringHandlers.Index, long>(in instruction),
         Code.Pcmpistrm_xmm_xmmm128_imm8 => ImplicitLengths<StringHandlers.Mask>(in instruction),
         Code.Pcmpistri_xmm_xmmm128_imm8 => ImplicitLengths<StringHandlers.Index>(in instruction),
-        _ => null,
+        _ => BindFloatMisc(in instruction),
     };
 
     private static Handler ExplicitLengths<TResult, TLength>(in Instruction instruction)

@@ -1,11 +1,12 @@
 using Iced.Intel;
+using Uml.Core.Cpu.Decode;
 using Uml.Core.Cpu.Semantics;
 
 namespace Uml.Core.Cpu.Interpreter;
 
 internal static unsafe partial class Binder
 {
-    /// <summary>0F 50 and 0F 54 to 0F 57.</summary>
+    /// <summary>0F 50 to 0F 5F.</summary>
     private static Handler BindVectorLogic(in Instruction instruction) => instruction.Mnemonic switch
     {
         Mnemonic.Movmskps => &VectorMoves.MoveMask<float>,
@@ -14,7 +15,7 @@ internal static unsafe partial class Binder
         Mnemonic.Andnps or Mnemonic.Andnpd => Packed<PackedAndNot>(in instruction),
         Mnemonic.Orps or Mnemonic.Orpd => Packed<PackedOr>(in instruction),
         Mnemonic.Xorps or Mnemonic.Xorpd => Packed<PackedXor>(in instruction),
-        _ => null,
+        _ => BindFloatArithmetic(in instruction),
     };
 
     /// <summary>0F 60 to 0F 7F.</summary>
@@ -43,6 +44,7 @@ internal static unsafe partial class Binder
         Mnemonic.Pshufhw => WithImmediate<ShuffleHighWords>(in instruction),
         Mnemonic.Pshuflw => WithImmediate<ShuffleLowWords>(in instruction),
         Mnemonic.Emms => &MmxMoves.Leave,
+        Mnemonic.Haddps or Mnemonic.Haddpd or Mnemonic.Hsubps or Mnemonic.Hsubpd => BindFloatMisc(in instruction),
         _ => BindVectorShift(in instruction),
     };
 
@@ -62,7 +64,7 @@ internal static unsafe partial class Binder
         _ => null,
     };
 
-    /// <summary>0F C3 to 0F C6.</summary>
+    /// <summary>0F C2 to 0F C6.</summary>
     private static Handler BindVectorWords(in Instruction instruction) => instruction.Code switch
     {
         Code.Movnti_m32_r32 => &VectorMoves.StoreScalar<uint>,
@@ -74,7 +76,7 @@ internal static unsafe partial class Binder
         Code.Pextrw_r32_xmm_imm8 or Code.Pextrw_r64_xmm_imm8 => &VectorMoves.Extract<ushort>,
         Code.Shufps_xmm_xmmm128_imm8 => WithImmediate<ShuffleSingles>(in instruction),
         Code.Shufpd_xmm_xmmm128_imm8 => WithImmediate<ShuffleDoubles>(in instruction),
-        _ => null,
+        _ => BindFloatMisc(in instruction),
     };
 
     /// <summary>0F D1 to 0F FE: what is neither shift nor arithmetic; those follow.</summary>
@@ -110,8 +112,8 @@ internal static unsafe partial class Binder
         const int rdi = 7;
         op->Base = (ushort)CpuState.GprOffset(rdi);
         op->Index = (ushort)CpuState.ZeroOffset;
-        _ = mode;
-        _ = instruction;
+        int addressSize = instruction.Op0Kind switch { OpKind.MemorySegDI => 16, OpKind.MemorySegEDI => 32, _ => 64 };
+        op->Address = Operands.AddressSpace(op->Segment, addressSize, mode);
     }
 
     private static Handler BindVectorArithmetic(in Instruction instruction) => instruction.Mnemonic switch
@@ -153,7 +155,7 @@ internal static unsafe partial class Binder
         Mnemonic.Pmulhuw => Packed<MultiplyHighUnsigned>(in instruction),
         Mnemonic.Pmuludq => Packed<MultiplyEvenUnsigned>(in instruction),
         Mnemonic.Pmaddwd => Packed<MultiplyAddWords>(in instruction),
-        _ => null,
+        _ => BindFloatMisc(in instruction),
     };
 
     private static Handler Insert<T>(in Instruction instruction)

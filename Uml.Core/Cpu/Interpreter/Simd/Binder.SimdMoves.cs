@@ -6,7 +6,7 @@ namespace Uml.Core.Cpu.Interpreter;
 
 internal static unsafe partial class Binder
 {
-    /// <summary>0F 10 to 0F 17 and 0F 28 to 0F 2B.</summary>
+    /// <summary>0F 10 to 0F 17 and 0F 28 to 0F 2F.</summary>
     private static Handler BindVectorMove(in Instruction instruction)
     {
         switch (instruction.Code)
@@ -43,7 +43,7 @@ internal static unsafe partial class Binder
             Mnemonic.Movsldup => Packed<DuplicateEvenSingles>(in instruction),
             Mnemonic.Movshdup => Packed<DuplicateOddSingles>(in instruction),
             Mnemonic.Movddup => Narrow<DuplicateLowDouble, ulong>(in instruction),
-            _ => null,
+            _ => BindFloatConvert(in instruction),
         };
     }
 

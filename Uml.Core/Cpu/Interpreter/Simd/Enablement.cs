@@ -9,9 +9,6 @@ internal static unsafe class Enablement
     private const ulong Cr0Mp = 1 << 1, Cr0Em = 1 << 2, Cr0Ts = 1 << 3, Cr0Ne = 1 << 5;
     private const ulong Cr4OsFxsr = 1 << 9, Cr4OsXmmExcpt = 1 << 10, Cr4OsXsave = 1 << 18;
 
-    /// <summary>x87 status word: an unmasked exception waits (ES).</summary>
-    private const ushort ErrorSummary = 0x80;
-
     /// <summary>The bits of the block mode that say whether vector and x87 instructions are disabled.</summary>
     public static CpuMode VectorModeBits(CpuState* s)
     {
@@ -37,7 +34,7 @@ internal static unsafe class Enablement
     /// Whether an unmasked x87 exception waits for the next waiting x87 or MMX instruction. Without CR0.NE it would go out on FERR#,
     /// which this machine does not wire up: then nothing happens, as with IGNNE# asserted.
     /// </summary>
-    public static bool IsX87ErrorPending(CpuState* s) => (s->X87.StatusWord & ErrorSummary) != 0 && (s->Cr0 & Cr0Ne) != 0;
+    public static bool IsX87ErrorPending(CpuState* s) => s->X87.HasPendingException && (s->Cr0 & Cr0Ne) != 0;
 
     /// <summary>Raises the pending x87 exception.</summary>
     public static Op* RaiseX87Error(CpuState* s) => Fault.Raise(s, Vector.MF);

@@ -7,15 +7,9 @@ namespace Uml.Core.Cpu.Interpreter;
 /// <summary>MMX registers: the significands of the x87 registers (Intel SDM vol. 1, 9.2.1 and 9.5.1).</summary>
 internal static unsafe class Mmx
 {
-    private const ushort StackTop = 7 << 11;
-
     /// <summary>Every MMX instruction but EMMS marks all registers as in use and sets TOP to 0.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static void Enter(CpuState* s)
-    {
-        s->X87.ValidTags = 0xFF;
-        s->X87.StatusWord &= unchecked((ushort)~StackTop);
-    }
+    public static void Enter(CpuState* s) => X87.EnterMmx(ref s->X87);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static ulong Read(CpuState* s, ushort offset) => CpuState.At<ulong>(s, offset);
@@ -24,9 +18,7 @@ internal static unsafe class Mmx
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static void Write(CpuState* s, ushort offset, ulong value)
     {
-        ref Float80 register = ref CpuState.At<Float80>(s, offset);
-        register.Significand = value;
-        register.SignExponent = 0xFFFF;
+        CpuState.At<Float80>(s, offset) = new Float80(0xFFFF, value);
         Enter(s);
     }
 

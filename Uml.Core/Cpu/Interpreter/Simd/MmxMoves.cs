@@ -1,5 +1,6 @@
 using System.Numerics;
 using System.Runtime.Intrinsics;
+using Uml.Core.Cpu.Semantics;
 
 namespace Uml.Core.Cpu.Interpreter;
 
@@ -155,8 +156,7 @@ internal static unsafe class MmxMoves
             return Enablement.RaiseX87Error(s);
         }
 
-        Mmx.Enter(s);
-        s->X87.ValidTags = 0;
+        X87.EmptyMmx(ref s->X87);
         return op + 1;
     }
 

@@ -203,11 +203,9 @@ internal static unsafe class VectorMoves
             return true;
         }
 
-        // The byte in the last page first: nothing is written when that page faults. A fault in the first page comes before any
-        // write to it.
+        // The last byte first: nothing is written when its page faults. A fault in the first page comes before any write to it.
         int last = 31 - BitOperations.LeadingZeroCount(bits);
-        byte probe;
-        if (!Mmu.ReadForUpdateSlow(s, linear + (uint)last, &probe, 1, op->Segment))
+        if (!Mmu.ProbeWrite(s, linear + (uint)last, 1, op->Segment))
         {
             return false;
         }

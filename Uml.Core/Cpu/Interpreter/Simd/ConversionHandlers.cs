@@ -1,0 +1,93 @@
+using System.Runtime.Intrinsics;
+
+namespace Uml.Core.Cpu.Interpreter;
+
+/// <summary>An instruction that turns a value of one type into one of another; false when an unmasked exception was raised.</summary>
+internal interface IFloatConversion<TFrom, TTo>
+    where TFrom : unmanaged
+    where TTo : unmanaged
+{
+    static abstract bool Apply(TFrom source, ref uint mxcsr, out TTo result);
+}
+
+/// <summary>
+/// Conversions. The result replaces as many bytes of the destination as it has; general registers take unsigned integers, of which a
+/// 32-bit one clears the upper half.
+/// </summary>
+internal static unsafe class ConversionHandlers<TOperation, TFrom, TTo>
+    where TOperation : struct, IFloatConversion<TFrom, TTo>
+    where TFrom : unmanaged
+    where TTo : unmanaged
+{
+    /// <summary>From a register.</summary>
+    public static Op* Register(CpuState* s, Op* op) => Apply(s, op, Access.Reg<TFrom>(s, op->R1));
+
+    /// <summary>From memory, aligned if it is a whole vector.</summary>
+    public static Op* Memory(CpuState* s, Op* op) => Load(s, op, out TFrom source) ? Apply(s, op, source) : null;
+
+    /// <summary>From a register to an MMX register.</summary>
+    public static Op* ToMmx(CpuState* s, Op* op) =>
+        Enablement.IsX87ErrorPending(s) ? Enablement.RaiseX87Error(s) : WriteMmx(s, op, Access.Reg<TFrom>(s, op->R1));
+
+    /// <summary>From memory to an MMX register.</summary>
+    public static Op* MemoryToMmx(CpuState* s, Op* op)
+    {
+        if (Enablement.IsX87ErrorPending(s))
+        {
+            return Enablement.RaiseX87Error(s);
+        }
+
+        return Load(s, op, out TFrom source) ? WriteMmx(s, op, source) : null;
+    }
+
+    /// <summary>From an MMX register; the form with a memory operand has nothing to do with the x87 unit.</summary>
+    public static Op* FromMmx(CpuState* s, Op* op)
+    {
+        if (Enablement.IsX87ErrorPending(s))
+        {
+            return Enablement.RaiseX87Error(s);
+        }
+
+        Op* next = Apply(s, op, Access.Reg<TFrom>(s, op->R1));
+        if (next != null)
+        {
+            Mmx.Enter(s);
+        }
+
+        return next;
+    }
+
+    private static bool Load(CpuState* s, Op* op, out TFrom source)
+    {
+        if (sizeof(TFrom) != 16)
+        {
+            return Access.Load(s, op, out source);
+        }
+
+        bool ok = Access.LoadAligned(s, op, out Vector128<byte> vector);
+        source = *(TFrom*)&vector;
+        return ok;
+    }
+
+    private static Op* Apply(CpuState* s, Op* op, TFrom source)
+    {
+        if (!TOperation.Apply(source, ref s->Mxcsr, out TTo result))
+        {
+            return Enablement.RaiseSimdError(s);
+        }
+
+        Access.SetReg(s, op->R0, result);
+        return op + 1;
+    }
+
+    private static Op* WriteMmx(CpuState* s, Op* op, TFrom source)
+    {
+        if (!TOperation.Apply(source, ref s->Mxcsr, out TTo result))
+        {
+            return Enablement.RaiseSimdError(s);
+        }
+
+        Mmx.Write(s, op->R0, *(ulong*)&result);
+        return op + 1;
+    }
+}

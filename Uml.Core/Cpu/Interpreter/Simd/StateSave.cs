@@ -1,0 +1,291 @@
+using System.Runtime.CompilerServices;
+
+namespace Uml.Core.Cpu.Interpreter;
+
+/// <summary>FXSAVE, FXRSTOR, the XSAVE family, XCR0 and MXCSR.</summary>
+internal static unsafe class StateSave
+{
+    private const int Rax = 0, Rcx = 1, Rdx = 2;
+    private const int HeaderOffset = FxsaveArea.Size;
+    private const ulong Compacted = 1UL << 63;
+
+    /// <summary>The 64-byte header: XSTATE_BV, XCOMP_BV and 48 reserved bytes.</summary>
+    private ref struct Header
+    {
+        private readonly Span<byte> _bytes;
+
+        public Header(Span<byte> area) => _bytes = area.Slice(HeaderOffset, 64);
+
+        public readonly ulong States
+        {
+            get => Unsafe.ReadUnaligned<ulong>(ref _bytes[0]);
+            set => Unsafe.WriteUnaligned(ref _bytes[0], value);
+        }
+
+        public readonly ulong Compaction
+        {
+            get => Unsafe.ReadUnaligned<ulong>(ref _bytes[8]);
+            set => Unsafe.WriteUnaligned(ref _bytes[8], value);
+        }
+
+        public readonly bool IsReservedZero(int from) => _bytes[from..].IndexOfAnyExcept((byte)0) < 0;
+    }
+
+    /// <summary>LDMXCSR: #GP(0) for reserved bits.</summary>
+    public static Op* LoadMxcsr(CpuState* s, Op* op)
+    {
+        if (!Access.Load(s, op, out uint value))
+        {
+            return null;
+        }
+
+        if ((value & ~StateComponents.MxcsrMask) != 0)
+        {
+            return Fault.GP(s);
+        }
+
+        s->Mxcsr = value;
+        return op + 1;
+    }
+
+    /// <summary>STMXCSR.</summary>
+    public static Op* StoreMxcsr(CpuState* s, Op* op) => Access.Store(s, op, s->Mxcsr) ? op + 1 : null;
+
+    /// <summary>FXSAVE, FXSAVE64 when <see cref="Op.Imm"/> is not zero, like all instructions here.</summary>
+    public static Op* Fxsave(CpuState* s, Op* op)
+    {
+        if (!Enablement.FxsaveAllowed(s) || !IsAligned(s, op, FxsaveArea.Size, 16, write: true)
+            || !Access.BeginUpdate(s, op, out FxsaveArea area, out FxsaveArea* host, out ulong linear))
+        {
+            return null;
+        }
+
+        Span<byte> legacy = area;
+        StateComponents.SaveX87(s, IsWide(op), legacy);
+        StateComponents.SaveMxcsr(s, legacy);
+        StateComponents.SaveXmm(s, legacy);
+        Access.EndUpdate(s, host, linear, area);
+        return op + 1;
+    }
+
+    /// <summary>FXRSTOR, FXRSTOR64.</summary>
+    public static Op* Fxrstor(CpuState* s, Op* op)
+    {
+        if (!Enablement.FxsaveAllowed(s) || !IsAligned(s, op, FxsaveArea.Size, 16, write: false)
+            || !Access.Load(s, op, out FxsaveArea area))
+        {
+            return null;
+        }
+
+        ReadOnlySpan<byte> legacy = area;
+        uint mxcsr = StateComponents.MxcsrOf(legacy);
+        if ((mxcsr & ~StateComponents.MxcsrMask) != 0)
+        {
+            return Fault.GP(s);
+        }
+
+        s->Mxcsr = mxcsr;
+        StateComponents.LoadX87(s, IsWide(op), legacy);
+        StateComponents.LoadXmm(s, legacy);
+        return op + 1;
+    }
+
+    /// <summary>XSAVE: all requested components, in use or not (Intel SDM vol. 1, 13.7).</summary>
+    public static Op* Xsave(CpuState* s, Op* op) => SaveStandard(s, op, Requested(s));
+
+    /// <summary>XSAVEOPT: what is in its initial configuration is not written (Intel SDM vol. 1, 13.9).</summary>
+    public static Op* Xsaveopt(CpuState* s, Op* op) => SaveStandard(s, op, Requested(s) & StateComponents.InUse(s));
+
+    /// <summary>XSAVEC: the compacted format (Intel SDM vol. 1, 13.10).</summary>
+    public static Op* Xsavec(CpuState* s, Op* op)
+    {
+        if (!BeginSave(s, op, out XsaveArea area, out XsaveArea* host, out ulong linear))
+        {
+            return null;
+        }
+
+        ulong requested = Requested(s);
+        ulong written = requested & StateComponents.InUseWithMxcsr(s);
+        if ((written & StateComponents.X87) != 0)
+        {
+            StateComponents.SaveX87(s, IsWide(op), area);
+        }
+
+        if ((written & StateComponents.Sse) != 0)
+        {
+            StateComponents.SaveMxcsr(s, area);
+            StateComponents.SaveXmm(s, area);
+        }
+
+        Header header = new(area);
+        header.States = written;
+        header.Compaction = requested | Compacted;
+        Access.EndUpdate(s, host, linear, area);
+        return op + 1;
+    }
+
+    /// <summary>XRSTOR in both formats (Intel SDM vol. 1, 13.8).</summary>
+    public static Op* Xrstor(CpuState* s, Op* op)
+    {
+        if (!Enablement.XsaveAllowed(s) || !IsAligned(s, op, XsaveArea.Size, 64, write: false)
+            || !Access.Load(s, op, out XsaveArea area))
+        {
+            return null;
+        }
+
+        Header header = new(area);
+        bool compacted = (header.Compaction & Compacted) != 0;
+        ulong requested = Requested(s);
+        bool fromMemory = compacted
+            ? (requested & header.States & StateComponents.Sse) != 0
+            : (requested & StateComponents.Sse) != 0;
+        uint mxcsr = StateComponents.MxcsrOf(area);
+        if (!IsValid(s, header, compacted) || (fromMemory && (mxcsr & ~StateComponents.MxcsrMask) != 0))
+        {
+            return Fault.GP(s);
+        }
+
+        RestoreX87(s, op, requested, header.States, area);
+        if ((requested & StateComponents.Sse) != 0)
+        {
+            s->Mxcsr = fromMemory ? mxcsr : StateComponents.InitialMxcsr;
+            if ((header.States & StateComponents.Sse) != 0)
+            {
+                StateComponents.LoadXmm(s, area);
+            }
+            else
+            {
+                StateComponents.ResetXmm(s);
+            }
+        }
+
+        return op + 1;
+    }
+
+    /// <summary>XGETBV: XCR0, or with ECX = 1 the components that are in use.</summary>
+    public static Op* Xgetbv(CpuState* s, Op* op)
+    {
+        if (!Enablement.XcrAllowed(s))
+        {
+            return null;
+        }
+
+        uint index = (uint)s->Gpr[Rcx];
+        if (index > 1)
+        {
+            return Fault.GP(s);
+        }
+
+        ulong value = index == 0 ? s->Xcr0 : s->Xcr0 & StateComponents.InUseWithMxcsr(s);
+        s->Gpr[Rax] = (uint)value;
+        s->Gpr[Rdx] = (uint)(value >> 32);
+        return op + 1;
+    }
+
+    /// <summary>XSETBV: only XCR0, whose x87 bit is always set (Intel SDM vol. 2D, XSETBV).</summary>
+    public static Op* Xsetbv(CpuState* s, Op* op)
+    {
+        if (!Enablement.XcrAllowed(s))
+        {
+            return null;
+        }
+
+        ulong value = Mask(s);
+        bool privileged = s->Cpl == 0 && (s->Mode & CpuMode.Virtual8086) == 0;
+        if (!privileged || (uint)s->Gpr[Rcx] != 0 || (value & StateComponents.X87) == 0 || (value & ~StateComponents.Supported) != 0)
+        {
+            return Fault.GP(s);
+        }
+
+        s->Xcr0 = value;
+        return op + 1;
+    }
+
+    private static Op* SaveStandard(CpuState* s, Op* op, ulong written)
+    {
+        if (!BeginSave(s, op, out XsaveArea area, out XsaveArea* host, out ulong linear))
+        {
+            return null;
+        }
+
+        ulong requested = Requested(s);
+        if ((written & StateComponents.X87) != 0)
+        {
+            StateComponents.SaveX87(s, IsWide(op), area);
+        }
+
+        if ((requested & StateComponents.Sse) != 0)
+        {
+            StateComponents.SaveMxcsr(s, area);
+        }
+
+        if ((written & StateComponents.Sse) != 0)
+        {
+            StateComponents.SaveXmm(s, area);
+        }
+
+        Header header = new(area);
+        header.States = (header.States & ~requested) | (requested & StateComponents.InUse(s));
+        Access.EndUpdate(s, host, linear, area);
+        return op + 1;
+    }
+
+    private static bool BeginSave(CpuState* s, Op* op, out XsaveArea area, out XsaveArea* host, out ulong linear)
+    {
+        if (Enablement.XsaveAllowed(s) && IsAligned(s, op, XsaveArea.Size, 64, write: true))
+        {
+            return Access.BeginUpdate(s, op, out area, out host, out linear);
+        }
+
+        area = default;
+        host = null;
+        linear = 0;
+        return false;
+    }
+
+    private static void RestoreX87(CpuState* s, Op* op, ulong requested, ulong states, ReadOnlySpan<byte> area)
+    {
+        if ((requested & StateComponents.X87) == 0)
+        {
+            return;
+        }
+
+        if ((states & StateComponents.X87) != 0)
+        {
+            StateComponents.LoadX87(s, IsWide(op), area);
+        }
+        else
+        {
+            StateComponents.ResetX87(s);
+        }
+    }
+
+    /// <summary>The checks of the header that XRSTOR makes before it loads anything.</summary>
+    private static bool IsValid(CpuState* s, Header header, bool compacted)
+    {
+        if (!compacted)
+        {
+            return (header.States & ~s->Xcr0) == 0 && header.Compaction == 0 && header.IsReservedZero(16);
+        }
+
+        ulong layout = header.Compaction & ~Compacted;
+        return (layout & ~s->Xcr0) == 0 && (header.States & ~layout) == 0 && header.IsReservedZero(16);
+    }
+
+    private static bool IsAligned(CpuState* s, Op* op, int size, int alignment, bool write)
+    {
+        if (!Access.Linear(s, op, size, write, out ulong linear))
+        {
+            return false;
+        }
+
+        return (linear & (ulong)(alignment - 1)) == 0 || Fault.FailGP(s);
+    }
+
+    /// <summary>RFBM: what EDX:EAX asks for of what XCR0 enables.</summary>
+    private static ulong Requested(CpuState* s) => s->Xcr0 & Mask(s);
+
+    private static ulong Mask(CpuState* s) => (uint)s->Gpr[Rax] | (s->Gpr[Rdx] << 32);
+
+    private static bool IsWide(Op* op) => op->Imm != 0;
+}

@@ -1,0 +1,53 @@
+namespace Uml.Devices.Consoles;
+
+/// <summary>What a user asked of the machine instead of the guest.</summary>
+internal enum EscapeCommand
+{
+    None,
+
+    /// <summary>Ctrl-A x.</summary>
+    End,
+
+    /// <summary>Ctrl-A h, or Ctrl-A and a key without a meaning.</summary>
+    Help,
+}
+
+/// <summary>Finds the key sequences that are for the machine and not for the guest: those that start with Ctrl-A.</summary>
+internal sealed class ConsoleEscape
+{
+    /// <summary>Ctrl-A.</summary>
+    public const byte Prefix = 1;
+
+    public const string Help =
+        "\r\n"
+        + "Ctrl-A x   ends the machine\r\n"
+        + "Ctrl-A h   shows this help\r\n"
+        + "Ctrl-A a   sends Ctrl-A to the guest\r\n"
+        + "All other keys, Ctrl-C among them, go to the guest.\r\n";
+
+    private bool _isEscaped;
+
+    /// <summary>Takes one byte of input.</summary>
+    /// <param name="input">The byte.</param>
+    /// <param name="passed">The byte that goes to the guest, if any.</param>
+    /// <returns>What the input asks of the machine.</returns>
+    public EscapeCommand Next(byte input, out byte? passed)
+    {
+        passed = null;
+        if (!_isEscaped)
+        {
+            _isEscaped = input == Prefix;
+            passed = _isEscaped ? null : input;
+            return EscapeCommand.None;
+        }
+
+        _isEscaped = false;
+        if (input is (byte)'a' or Prefix)
+        {
+            passed = Prefix;
+            return EscapeCommand.None;
+        }
+
+        return input == (byte)'x' ? EscapeCommand.End : EscapeCommand.Help;
+    }
+}

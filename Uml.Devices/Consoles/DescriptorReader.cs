@@ -1,0 +1,127 @@
+using System.Runtime.InteropServices;
+using Uml.Devices.Interop;
+
+namespace Uml.Devices.Consoles;
+
+/// <summary>Reads from a file descriptor on a thread of its own, only as fast as what it reads is taken, and ends without reading ahead.</summary>
+internal sealed unsafe class DescriptorReader : IDisposable
+{
+    private readonly AutoResetEvent _continue = new(false);
+    private readonly int _descriptor;
+    private readonly InputHandler _onInput;
+    private readonly byte[] _endMarker;
+    private readonly Thread _thread;
+    private readonly int _wakeRead;
+    private readonly int _wakeWrite;
+    private volatile bool _isEnding;
+
+    /// <summary>Takes input on the reader's thread.</summary>
+    /// <returns>The number of bytes taken; the others are offered again after <see cref="Continue"/>.</returns>
+    public delegate int InputHandler(ReadOnlySpan<byte> bytes);
+
+    public DescriptorReader(int descriptor, InputHandler onInput, byte[] endMarker)
+    {
+        _descriptor = descriptor;
+        _onInput = onInput;
+        _endMarker = endMarker;
+        int* wake = stackalloc int[2];
+
+        // SAFETY: two elements, as pipe wants them.
+        if (Unistd.Pipe(wake) != 0)
+        {
+            throw new IOException($"No pipe for the console (errno {Marshal.GetLastPInvokeError()}); the process has too many open files.");
+        }
+
+        (_wakeRead, _wakeWrite) = (wake[0], wake[1]);
+        _thread = new Thread(Run) { Name = "uml console input", IsBackground = true };
+        _thread.Start();
+    }
+
+    /// <summary>Tells that there is room for input again.</summary>
+    public void Continue() => _continue.Set();
+
+    public void Dispose()
+    {
+        _isEnding = true;
+        _continue.Set();
+        byte wake = 0;
+
+        // SAFETY: one byte on the stack; the pipe is open until the thread has ended.
+        Unistd.Write(_wakeWrite, &wake, 1);
+        _thread.Join();
+        Unistd.Close(_wakeRead);
+        Unistd.Close(_wakeWrite);
+        _continue.Dispose();
+    }
+
+    private void Run()
+    {
+        byte[] buffer = new byte[4096];
+        while (WaitForInput())
+        {
+            int count = Read(buffer);
+            if (count == 0)
+            {
+                Deliver(_endMarker);
+                return;
+            }
+
+            Deliver(buffer.AsSpan(0, count));
+        }
+    }
+
+    private void Deliver(ReadOnlySpan<byte> bytes)
+    {
+        while (!bytes.IsEmpty && !_isEnding)
+        {
+            int taken = _onInput(bytes);
+            bytes = bytes[taken..];
+            if (taken == 0)
+            {
+                _continue.WaitOne();
+            }
+        }
+    }
+
+    private bool WaitForInput()
+    {
+        PollDescriptor* descriptors = stackalloc PollDescriptor[2];
+        descriptors[0] = new PollDescriptor { Descriptor = _descriptor, Events = Poll.In };
+        descriptors[1] = new PollDescriptor { Descriptor = _wakeRead, Events = Poll.In };
+        while (!_isEnding)
+        {
+            // SAFETY: two elements on the stack.
+            if (Poll.Wait(descriptors, 2, Timeout.Infinite) > 0 && descriptors[0].Returned != 0)
+            {
+                return !_isEnding;
+            }
+        }
+
+        return false;
+    }
+
+    /// <summary>Reads what is there; 0 at the end of the input and when it cannot be read, such as after the terminal has gone.</summary>
+    private int Read(byte[] buffer)
+    {
+        while (true)
+        {
+            nint count;
+
+            // SAFETY: the buffer is pinned for the call.
+            fixed (byte* pointer = buffer)
+            {
+                count = Unistd.Read(_descriptor, pointer, (nuint)buffer.Length);
+            }
+
+            if (count >= 0)
+            {
+                return (int)count;
+            }
+
+            if (_isEnding || !Unistd.IsTransient(Marshal.GetLastPInvokeError()))
+            {
+                return 0;
+            }
+        }
+    }
+}

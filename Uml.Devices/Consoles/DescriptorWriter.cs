@@ -1,0 +1,141 @@
+using System.Runtime.InteropServices;
+using Uml.Devices.Interop;
+
+namespace Uml.Devices.Consoles;
+
+/// <summary>Writes to a file descriptor from a thread of its own, so that a reader who does not read holds up nobody.</summary>
+internal sealed unsafe class DescriptorWriter : IDisposable
+{
+    /// <summary>How long <see cref="Dispose"/> waits for a reader that takes nothing at all.</summary>
+    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(5);
+
+    private readonly object _sync = new();
+    private readonly int _descriptor;
+    private readonly ByteRing _output;
+    private readonly Action _ready;
+    private readonly Thread _thread;
+    private bool _wasFull;
+    private bool _isEnding;
+    private long _written;
+
+    public DescriptorWriter(int descriptor, int capacity, Action ready)
+    {
+        _descriptor = descriptor;
+        _output = new ByteRing(capacity);
+        _ready = ready;
+        _thread = new Thread(Run) { Name = "uml console output", IsBackground = true };
+        _thread.Start();
+    }
+
+    /// <summary>Takes what there is room for; the ready callback tells when it was not all and there is room again.</summary>
+    public int Write(ReadOnlySpan<byte> source)
+    {
+        lock (_sync)
+        {
+            int accepted = _output.Write(source);
+            _wasFull |= accepted < source.Length;
+            Monitor.PulseAll(_sync);
+            return accepted;
+        }
+    }
+
+    /// <summary>Writes what was accepted, unless nobody reads it, and ends.</summary>
+    public void Dispose()
+    {
+        lock (_sync)
+        {
+            _isEnding = true;
+            Monitor.PulseAll(_sync);
+        }
+
+        long before;
+        do
+        {
+            before = Volatile.Read(ref _written);
+        }
+        while (!_thread.Join(Patience) && Volatile.Read(ref _written) != before);
+    }
+
+    private void Run()
+    {
+        byte[] chunk = new byte[16 << 10];
+        while (Take(chunk, out int count))
+        {
+            if (!WriteAll(chunk.AsSpan(0, count)))
+            {
+                Drop();
+                return;
+            }
+        }
+    }
+
+    private bool Take(byte[] chunk, out int count)
+    {
+        bool hasRoomAgain;
+        lock (_sync)
+        {
+            while (_output.Count == 0 && !_isEnding)
+            {
+                Monitor.Wait(_sync);
+            }
+
+            count = _output.Read(chunk);
+            hasRoomAgain = _wasFull;
+            _wasFull = false;
+        }
+
+        if (hasRoomAgain)
+        {
+            _ready();
+        }
+
+        return count > 0;
+    }
+
+    private bool WriteAll(ReadOnlySpan<byte> bytes)
+    {
+        while (!bytes.IsEmpty)
+        {
+            nint count;
+
+            // SAFETY: the span is pinned for the call.
+            fixed (byte* pointer = bytes)
+            {
+                count = Unistd.Write(_descriptor, pointer, (nuint)bytes.Length);
+            }
+
+            if (count < 0)
+            {
+                if (!Unistd.IsTransient(Marshal.GetLastPInvokeError()))
+                {
+                    return false;
+                }
+
+                WaitForRoom();
+                continue;
+            }
+
+            bytes = bytes[(int)count..];
+            Volatile.Write(ref _written, _written + count);
+        }
+
+        return true;
+    }
+
+    private void WaitForRoom()
+    {
+        var descriptor = new PollDescriptor { Descriptor = _descriptor, Events = Poll.Out };
+
+        // SAFETY: one element on the stack.
+        Poll.Wait(&descriptor, 1, 1000);
+    }
+
+    /// <summary>Whoever read the output is gone: the guest goes on, and its output goes nowhere.</summary>
+    private void Drop()
+    {
+        byte[] sink = new byte[4096];
+        while (Take(sink, out _))
+        {
+        }
+    }
+}

@@ -1,0 +1,113 @@
+using System.Text;
+using Uml.Core;
+using Uml.Core.Bus;
+
+namespace Uml.Devices.Consoles;
+
+/// <summary>
+/// Recognises a kernel panic by what the kernel prints, and makes it the reason of the machine's exit: of the reset that follows
+/// (panic=-1), or, when the kernel stays in its panic loop, after a second of silence.
+/// </summary>
+/// <remarks>
+/// A guest that prints an old log is told from one that panics by what comes next: after a panic only the kernel prints, so a line
+/// without its time stamp shows that the guest lives on.
+/// </remarks>
+public sealed class KernelPanicMonitor : IMachineDevice, IMachineExitInterpreter
+{
+    /// <summary>How long the guest is silent, in guest time, before its panic loop ends the machine.</summary>
+    private const ulong SilenceNanoseconds = 1_000_000_000;
+
+    /// <summary>Bytes of a line that are looked at; a limit of ours. Kernel messages have at most 1024.</summary>
+    private const int MaximumLine = 1024;
+
+    private static ReadOnlySpan<byte> PanicText => "Kernel panic - not syncing: "u8;
+
+    private static ReadOnlySpan<byte> EndText => "---[ end Kernel panic - not syncing"u8;
+
+    private readonly byte[] _line = new byte[MaximumLine];
+    private int _length;
+    private bool _isStamped;
+    private IMachineContext? _machine;
+    private IMachineTimer? _silence;
+    private volatile string? _panic;
+
+    /// <summary>What the kernel gave as the reason of its panic; null while it has not panicked.</summary>
+    public string? Panic => _panic;
+
+    /// <inheritdoc/>
+    public void Attach(IMachineContext machine)
+    {
+        ArgumentNullException.ThrowIfNull(machine);
+        _machine = machine;
+        _silence = machine.Clock.CreateTimer(EndMachine);
+    }
+
+    /// <summary>Looks at console output, in pieces of any size.</summary>
+    public void Observe(ReadOnlySpan<byte> output)
+    {
+        while (!output.IsEmpty)
+        {
+            int end = output.IndexOf((byte)'\n');
+            ReadOnlySpan<byte> part = end < 0 ? output : output[..end];
+            Append(part);
+            if (end < 0)
+            {
+                return;
+            }
+
+            ObserveLine(_line.AsSpan(0, _length).TrimEnd((byte)'\r'));
+            _length = 0;
+            output = output[(end + 1)..];
+        }
+    }
+
+    /// <inheritdoc/>
+    public MachineExit Interpret(MachineExit exit)
+    {
+        ArgumentNullException.ThrowIfNull(exit);
+        return _panic is { } panic && exit.Reason is MachineExitReason.Reboot or MachineExitReason.Halted or MachineExitReason.TripleFault
+            ? CreateExit(panic)
+            : exit;
+    }
+
+    private static MachineExit CreateExit(string panic) => new(MachineExitReason.Panic, 0, $"The guest kernel panicked: {panic}");
+
+    private void Append(ReadOnlySpan<byte> part)
+    {
+        ReadOnlySpan<byte> fitting = part[..Math.Min(part.Length, MaximumLine - _length)];
+        fitting.CopyTo(_line.AsSpan(_length));
+        _length += fitting.Length;
+    }
+
+    private void ObserveLine(ReadOnlySpan<byte> line)
+    {
+        bool stamped = line.StartsWith("["u8);
+        if (_panic is null)
+        {
+            int start = line.IndexOf(PanicText);
+            if (start == 0 || (start > 0 && line[..start].EndsWith("] "u8)))
+            {
+                // The shell's prompt may stand before the message in its line.
+                _isStamped = start > 0;
+                _panic = Encoding.UTF8.GetString(line[(start + PanicText.Length)..]);
+            }
+        }
+        else if (_isStamped && !stamped)
+        {
+            _panic = null;
+            _silence?.Cancel();
+        }
+        else if (line.IndexOf(EndText) >= 0)
+        {
+            _silence?.Schedule(_machine!.Clock.Nanoseconds + SilenceNanoseconds);
+        }
+    }
+
+    private void EndMachine()
+    {
+        if (_panic is { } panic && _length == 0)
+        {
+            _machine?.RequestExit(CreateExit(panic));
+        }
+    }
+}

@@ -1,0 +1,146 @@
+using Uml.Core;
+using Uml.Core.Bus;
+using Uml.Devices.Interop;
+
+namespace Uml.Devices.Consoles;
+
+/// <summary>
+/// A console on the process's standard input and output. A terminal is made raw, so that every key reaches the guest, and is
+/// given back on every way out. Ctrl-A x ends the machine, Ctrl-A h tells what else there is.
+/// </summary>
+/// <remarks>
+/// Without a terminal, bytes pass as they are, in both directions. One process has one standard input: use one such channel.
+/// Registered as a device too, so that it can end the machine.
+/// </remarks>
+public sealed class StdioConsoleChannel : IConsoleChannel, IMachineDevice, IDisposable
+{
+    private const int BufferBytes = 64 << 10;
+    private static readonly byte[] ControlD = [4];
+
+    private readonly object _sync = new();
+    private readonly StdioConsoleOptions _options;
+    private readonly ByteRing _input = new(BufferBytes);
+    private readonly ConsoleEscape _escape = new();
+    private DescriptorWriter? _writer;
+    private DescriptorReader? _reader;
+    private TerminalMode? _terminal;
+    private IMachineContext? _machine;
+    private Action _ready = static () => { };
+    private bool _escapes;
+    private bool _isDisposed;
+
+    /// <summary>A channel that does not touch the streams before it is attached.</summary>
+    /// <param name="options">How it treats them; null for the defaults.</param>
+    /// <exception cref="PlatformNotSupportedException">The host has no POSIX terminals.</exception>
+    public StdioConsoleChannel(StdioConsoleOptions? options = null)
+    {
+        if (OperatingSystem.IsWindows())
+        {
+            throw new PlatformNotSupportedException(
+                "The stdio console needs a POSIX host; use InMemoryConsoleChannel, or write an IConsoleChannel for this one.");
+        }
+
+        _options = options ?? new StdioConsoleOptions();
+    }
+
+    void IMachineDevice.Attach(IMachineContext machine) => _machine = machine;
+
+    /// <inheritdoc/>
+    public void Attach(Action ready)
+    {
+        ArgumentNullException.ThrowIfNull(ready);
+        lock (_sync)
+        {
+            ObjectDisposedException.ThrowIf(_isDisposed, this);
+            if (_reader is not null)
+            {
+                throw new InvalidOperationException("This console serves one machine already; there is one standard input in a process.");
+            }
+
+            _ready = ready;
+            _terminal = OperatingSystem.IsWindows() ? null : TerminalMode.TryEnterRaw(Unistd.StandardInput);
+            _escapes = _options.Escapes ?? _terminal is not null;
+            _writer = new DescriptorWriter(Unistd.StandardOutput, BufferBytes, ready);
+            _reader = new DescriptorReader(Unistd.StandardInput, OnInput, _options.EndOfInputIsControlD ? ControlD : []);
+        }
+    }
+
+    /// <inheritdoc/>
+    public int Read(Span<byte> destination)
+    {
+        int taken;
+        lock (_sync)
+        {
+            taken = _input.Read(destination);
+        }
+
+        if (taken > 0)
+        {
+            _reader?.Continue();
+        }
+
+        return taken;
+    }
+
+    /// <inheritdoc/>
+    public int Write(ReadOnlySpan<byte> source) => _writer?.Write(source) ?? source.Length;
+
+    /// <summary>Hands over the output, stops reading, and gives the terminal back.</summary>
+    public void Dispose()
+    {
+        lock (_sync)
+        {
+            if (_isDisposed)
+            {
+                return;
+            }
+
+            _isDisposed = true;
+        }
+
+        _reader?.Dispose();
+        _writer?.Dispose();
+        if (!OperatingSystem.IsWindows())
+        {
+            _terminal?.Dispose();
+        }
+    }
+
+    /// <summary>Takes what the reader has read.</summary>
+    /// <returns>The number of bytes taken.</returns>
+    private int OnInput(ReadOnlySpan<byte> bytes)
+    {
+        int taken = 0;
+        var command = EscapeCommand.None;
+        lock (_sync)
+        {
+            while (taken < bytes.Length && _input.Free > 0 && command == EscapeCommand.None)
+            {
+                byte? passed = bytes[taken];
+                command = _escapes ? _escape.Next(bytes[taken], out passed) : EscapeCommand.None;
+                if (passed is { } value)
+                {
+                    _input.Write([value]);
+                }
+
+                taken++;
+            }
+        }
+
+        Obey(command);
+        _ready();
+        return taken;
+    }
+
+    private void Obey(EscapeCommand command)
+    {
+        if (command == EscapeCommand.End)
+        {
+            _machine?.RequestExit(new MachineExit(MachineExitReason.HostStop, 0, "The user ended the machine with Ctrl-A x."));
+        }
+        else if (command == EscapeCommand.Help)
+        {
+            Console.Error.Write(ConsoleEscape.Help);
+        }
+    }
+}

@@ -1,0 +1,17 @@
+namespace Uml.Devices.Consoles;
+
+/// <summary>How a <see cref="StdioConsoleChannel"/> treats the process's standard streams.</summary>
+public sealed class StdioConsoleOptions
+{
+    /// <summary>
+    /// Whether Ctrl-A introduces commands to the machine. Default: null, which means "when standard input is a terminal";
+    /// otherwise all bytes go to the guest as they are.
+    /// </summary>
+    public bool? Escapes { get; set; }
+
+    /// <summary>
+    /// Whether the end of standard input is passed to the guest as Ctrl-D, so that a shell which reads a script from it ends
+    /// when the script does. Default true.
+    /// </summary>
+    public bool EndOfInputIsControlD { get; set; } = true;
+}

@@ -1,0 +1,68 @@
+using Uml.Core.Bus;
+
+namespace Uml.Devices.Consoles;
+
+/// <summary>
+/// Collects what a serial port sends and hands it to the channel in pieces worth a system call: when the buffer is full, a short
+/// time after the first byte, and when the guest goes idle.
+/// </summary>
+internal sealed class UartTransmitter
+{
+    private const int BufferSize = 4096;
+
+    // How long output may wait, in nanoseconds of guest time; people notice nothing. The number is ours.
+    private const ulong LongestDelay = 1_000_000;
+
+    private readonly byte[] _buffer = new byte[BufferSize];
+    private readonly IConsoleChannel _channel;
+    private readonly IMachineClock _clock;
+    private readonly IMachineTimer _timer;
+    private int _count;
+
+    public UartTransmitter(IConsoleChannel channel, IMachineClock clock)
+    {
+        _channel = channel;
+        _clock = clock;
+        _timer = clock.CreateTimer(Flush);
+    }
+
+    /// <summary>Whether the channel takes no more at the moment: the guest has to wait, or its bytes are lost as on a real line.</summary>
+    public bool IsFull => _count == BufferSize;
+
+    /// <summary>Sends a byte.</summary>
+    public void Add(byte value)
+    {
+        if (IsFull)
+        {
+            return;
+        }
+
+        if (_count == 0)
+        {
+            _timer.Schedule(_clock.Nanoseconds + LongestDelay);
+        }
+
+        _buffer[_count++] = value;
+        if (IsFull)
+        {
+            Flush();
+        }
+    }
+
+    /// <summary>Hands over as much as the channel takes.</summary>
+    public void Flush()
+    {
+        if (_count == 0)
+        {
+            return;
+        }
+
+        int accepted = _channel.Write(_buffer.AsSpan(0, _count));
+        _count -= accepted;
+        _buffer.AsSpan(accepted, _count).CopyTo(_buffer);
+        if (_count == 0)
+        {
+            _timer.Cancel();
+        }
+    }
+}

@@ -1,0 +1,213 @@
+using Uml.Core.Bus;
+using Uml.Devices.Platform;
+using Uml.Devices.Platform.Acpi;
+
+namespace Uml.Devices.Timers;
+
+/// <summary>
+/// The clock and the battery-backed memory of a PC (Motorola MC146818A datasheet) behind an index and a data port. It shows guest
+/// time in UTC. The guest can set it; the setting lasts as long as the machine. It never interrupts: alarm and rate are stored only.
+/// </summary>
+internal sealed class RealTimeClock : IMachineDevice, IBusDevice, IAcpiContributor
+{
+    private const int RegisterCount = 128;
+
+    private const int Seconds = 0;
+    private const int Minutes = 2;
+    private const int Hours = 4;
+    private const int Weekday = 6;
+    private const int Day = 7;
+    private const int Month = 8;
+    private const int Year = 9;
+    private const int RegisterA = 10;
+    private const int RegisterB = 11;
+    private const int RegisterC = 12;
+    private const int RegisterD = 13;
+
+    // Where PCs keep the century; the fixed ACPI description table says so too.
+    internal const int Century = 0x32;
+
+    private const byte UpdateInProgress = 0x80;
+    private const byte TimeBase32768Hertz = 0x26;
+    private const byte SetMode = 0x80;
+    private const byte BinaryMode = 0x04;
+    private const byte Mode24Hours = 0x02;
+    private const byte IsAfternoon = 0x80;
+    private const byte ValidRamAndTime = 0x80;
+
+    private readonly byte[] _registers = new byte[RegisterCount];
+    private IMachineClock? _clock;
+    private TimeSpan _adjustment;
+    private DateTime _stopped;
+    private int _index;
+
+    /// <inheritdoc/>
+    public void Attach(IMachineContext machine)
+    {
+        _clock = machine.Clock;
+        _registers[RegisterA] = TimeBase32768Hertz;
+        _registers[RegisterB] = Mode24Hours;
+        machine.Bus.MapPorts(PortMap.RealTimeClock, 2, this);
+    }
+
+    /// <inheritdoc/>
+    public void Describe(AmlWriter scope) => scope.Device("RTC", device =>
+    {
+        // No interrupt: none is wired.
+        device.NameEisaId("_HID", "PNP0B00");
+        device.NameResources("_CRS", new ResourceTemplate().Io(PortMap.RealTimeClock, 2));
+    });
+
+    /// <inheritdoc/>
+    public ulong Read(ulong offset, int size)
+    {
+        // The index port cannot be read back. A word takes both ports.
+        const ulong Index = 0xFF;
+        ulong data = offset + (ulong)size > 1 ? ReadRegister() : 0UL;
+        return offset != 0 ? data : Index | (data << 8);
+    }
+
+    /// <inheritdoc/>
+    public void Write(ulong offset, int size, ulong value)
+    {
+        if (offset == 0)
+        {
+            // Bit 7 masks NMI on real boards.
+            _index = (int)(value & (RegisterCount - 1));
+            if (size == 1)
+            {
+                return;
+            }
+
+            value >>= 8;
+        }
+
+        WriteRegister((byte)value);
+    }
+
+    private bool IsStopped => (_registers[RegisterB] & SetMode) != 0;
+
+    private DateTime Now => IsStopped
+        ? _stopped
+        : Shift(_clock!.StartTime.UtcDateTime, Shift(TimeSpan.FromTicks((long)(_clock.Nanoseconds / 100)), _adjustment));
+
+    private byte ReadRegister() => _index switch
+    {
+        Seconds => Encode(Now.Second),
+        Minutes => Encode(Now.Minute),
+        Hours => EncodeHour(Now.Hour),
+        Weekday => Encode((int)Now.DayOfWeek + 1),
+        Day => Encode(Now.Day),
+        Month => Encode(Now.Month),
+        Year => Encode(Now.Year % 100),
+        Century => Encode(Now.Year / 100),
+        RegisterA => (byte)(_registers[RegisterA] | (IsUpdating ? UpdateInProgress : 0)),
+        RegisterC => 0,
+        RegisterD => ValidRamAndTime,
+        _ => _registers[_index],
+    };
+
+    // Announced 244 microseconds before the second changes (MC146818A datasheet, update cycle).
+    private bool IsUpdating => !IsStopped && Now.Ticks % TimeSpan.TicksPerSecond >= TimeSpan.TicksPerSecond - 2440;
+
+    private void WriteRegister(byte value)
+    {
+        switch (_index)
+        {
+            case Seconds or Minutes or Hours or Day or Month or Year or Century:
+                SetTime(_index, value);
+                break;
+            case RegisterA:
+                _registers[RegisterA] = (byte)(value & ~UpdateInProgress);
+                break;
+            case RegisterB:
+                WriteControl(value);
+                break;
+            case Weekday or RegisterC or RegisterD:
+                // The weekday follows from the date.
+                break;
+            default:
+                _registers[_index] = value;
+                break;
+        }
+    }
+
+    private void WriteControl(byte value)
+    {
+        var now = Now;
+        bool wasStopped = IsStopped;
+        _registers[RegisterB] = value;
+        if (IsStopped)
+        {
+            _stopped = now;
+        }
+        else if (wasStopped)
+        {
+            Adjust(now);
+        }
+    }
+
+    private void SetTime(int register, byte value)
+    {
+        var time = WithField(Now, register, register == Hours ? DecodeHour(value) : Decode(value));
+        if (IsStopped)
+        {
+            _stopped = time;
+        }
+        else
+        {
+            Adjust(time);
+        }
+    }
+
+    private void Adjust(DateTime time) => _adjustment += time - Now;
+
+    // Fields that make no date are brought to the nearest one.
+    private static DateTime WithField(DateTime time, int register, int value)
+    {
+        int year = register switch
+        {
+            Year => (time.Year / 100 * 100) + Math.Min(value, 99),
+            Century => (Math.Min(value, 99) * 100) + (time.Year % 100),
+            _ => time.Year,
+        };
+        year = Math.Max(year, 1);
+        int month = register == Month ? Math.Clamp(value, 1, 12) : time.Month;
+        int day = Math.Min(register == Day ? Math.Max(value, 1) : time.Day, DateTime.DaysInMonth(year, month));
+        int hour = register == Hours ? Math.Min(value, 23) : time.Hour;
+        int minute = register == Minutes ? Math.Min(value, 59) : time.Minute;
+        int second = register == Seconds ? Math.Min(value, 59) : time.Second;
+        return new DateTime(year, month, day, hour, minute, second, DateTimeKind.Utc).AddTicks(time.Ticks % TimeSpan.TicksPerSecond);
+    }
+
+    private static DateTime Shift(DateTime time, TimeSpan by) =>
+        new(Math.Clamp(time.Ticks + by.Ticks, DateTime.MinValue.Ticks, DateTime.MaxValue.Ticks), DateTimeKind.Utc);
+
+    private static TimeSpan Shift(TimeSpan time, TimeSpan by) => new(time.Ticks + by.Ticks);
+
+    private byte Encode(int value) => (byte)((_registers[RegisterB] & BinaryMode) != 0 ? value : (value / 10 * 16) + (value % 10));
+
+    private int Decode(byte value) => (_registers[RegisterB] & BinaryMode) != 0 ? value : (value / 16 * 10) + (value % 16);
+
+    private byte EncodeHour(int hour)
+    {
+        if ((_registers[RegisterB] & Mode24Hours) != 0)
+        {
+            return Encode(hour);
+        }
+
+        int hour12 = hour % 12 == 0 ? 12 : hour % 12;
+        return (byte)(Encode(hour12) | (hour >= 12 ? IsAfternoon : 0));
+    }
+
+    private int DecodeHour(byte value)
+    {
+        if ((_registers[RegisterB] & Mode24Hours) != 0)
+        {
+            return Decode(value);
+        }
+
+        int hour12 = Decode((byte)(value & ~IsAfternoon)) % 12;
+        return hour12 + ((value & IsAfternoon) != 0 ? 12 : 0);
+    }
+}

@@ -1,0 +1,153 @@
+namespace Uml.Hosting.Assets;
+
+/// <summary>Decides where a package comes from: the host's own package lists, or private ones.</summary>
+internal sealed class AptFetcher(AssetStore store, AptClient client, GuestAssetCacheOptions options, string etc)
+{
+    private const string KernelPrefix = "linux-image-";
+    private const int MaximumMetapackageSteps = 4; // a limit of ours; Debian has one
+    private const string DebianKeyring = "/usr/share/keyrings/debian-archive-keyring.gpg";
+
+    private static readonly TimeSpan _listsLifetime = TimeSpan.FromDays(1);
+
+    /// <summary>Finds the package that a name stands for.</summary>
+    /// <param name="name">The name.</param>
+    /// <param name="cancellationToken">Ends the work.</param>
+    /// <returns>The package with the files, and how to run apt to get it.</returns>
+    /// <exception cref="GuestAssetException">There is none.</exception>
+    public async Task<(AptPackage Package, AptEnvironment Environment)> FindAsync(AssetName name, CancellationToken cancellationToken)
+    {
+        if (name.Suite is null && options.Mirror is null)
+        {
+            AptEnvironment host = AptEnvironment.CreateHost();
+            if (await ResolveAsync(name.Package, host, cancellationToken).ConfigureAwait(false) is AptPackage found)
+            {
+                return (found, host);
+            }
+        }
+
+        return await FindPrivatelyAsync(name, forceUpdate: false, cancellationToken).ConfigureAwait(false);
+    }
+
+    /// <summary>Downloads a package; when that fails because lists are out of date, once more with fresh private lists.</summary>
+    /// <returns>The path of the package file, in the store's temporary directory.</returns>
+    public async Task<string> DownloadAsync(
+        AssetName name, AptPackage package, AptEnvironment environment, CancellationToken cancellationToken)
+    {
+        try
+        {
+            return await client.DownloadAsync(package, environment, store.CreateTemporaryDirectory(), cancellationToken).ConfigureAwait(false);
+        }
+        catch (GuestAssetException) when (environment.ListsTime is null || environment.ListsTime < DateTime.UtcNow - TimeSpan.FromMinutes(5))
+        {
+            (AptPackage fresh, AptEnvironment freshEnvironment) =
+                await FindPrivatelyAsync(name, forceUpdate: true, cancellationToken).ConfigureAwait(false);
+            return await client.DownloadAsync(fresh, freshEnvironment, store.CreateTemporaryDirectory(), cancellationToken).ConfigureAwait(false);
+        }
+    }
+
+    // A metapackage like linux-image-cloud-amd64 depends on exactly the package with the newest kernel's version in its name.
+    private async Task<AptPackage?> ResolveAsync(string name, AptEnvironment environment, CancellationToken cancellationToken)
+    {
+        AptPackage? package = null;
+        for (int step = 0; step < MaximumMetapackageSteps; step++)
+        {
+            package = await client.FindAsync(name, environment, cancellationToken).ConfigureAwait(false);
+            if (package is null || !name.StartsWith(KernelPrefix, StringComparison.Ordinal) || KernelDependency(package.Depends) is not string next)
+            {
+                return package;
+            }
+
+            name = next;
+        }
+
+        return package;
+    }
+
+    private static string? KernelDependency(string depends)
+    {
+        foreach (string dependency in depends.Split(','))
+        {
+            string name = dependency.Split('|')[0].Trim().Split(' ')[0];
+            if (name.StartsWith(KernelPrefix, StringComparison.Ordinal))
+            {
+                return name;
+            }
+        }
+
+        return null;
+    }
+
+    private async Task<(AptPackage Package, AptEnvironment Environment)> FindPrivatelyAsync(
+        AssetName name, bool forceUpdate, CancellationToken cancellationToken)
+    {
+        List<AptSource> sources = ChooseSources(name);
+        string settings = await client.ReadSettingsAsync(cancellationToken).ConfigureAwait(false);
+        AptEnvironment environment = AptEnvironment.CreatePrivate(store.AptDirectory(name.Suite ?? "host"), sources, settings);
+        if (forceUpdate || environment.ListsTime is not DateTime time || time < DateTime.UtcNow - _listsLifetime)
+        {
+            await client.UpdateAsync(environment, cancellationToken).ConfigureAwait(false);
+        }
+
+        AptPackage? package = await ResolveAsync(name.Package, environment, cancellationToken).ConfigureAwait(false);
+        return package is not null
+            ? (package, environment)
+            : throw new GuestAssetException(
+                $"There is no package '{name.Package}' in {environment.Description}; check the name with 'apt-cache search', run "
+                + "'apt-get update' if the host's lists are old, or name a suite: 'package/bookworm-backports'.");
+    }
+
+    /// <summary>
+    /// The archives for private lists: the host's own for its release, or the same mirror with the suite wanted.
+    /// </summary>
+    private List<AptSource> ChooseSources(AssetName name)
+    {
+        string? codename = ReadCodename();
+        List<AptSource> host = options.Mirror is null ? AptSources.Read(Path.Combine(etc, "apt")) : [];
+        host.RemoveAll(source => Array.IndexOf(source.Components.Split(' '), "main") < 0);
+        string? suite = name.Suite ?? codename;
+        if (options.Mirror is not null)
+        {
+            return suite is null
+                ? throw new GuestAssetException($"Say which Debian suite to take '{name}' from: '{name}/bookworm'.")
+                : [new AptSource(options.Mirror, suite, "main", Keyring(null))];
+        }
+
+        List<AptSource> chosen = host.FindAll(source => source.Suite == suite);
+        if (chosen.Count != 0 && name.Suite is null)
+        {
+            chosen.AddRange(host.FindAll(source => source.Suite == $"{suite}-security" || source.Suite == $"{suite}-updates"));
+        }
+        else if (chosen.Count == 0 && host.Find(source => source.Suite == codename) is AptSource own && suite is not null)
+        {
+            chosen = [own with { Suite = suite, Components = "main" }];
+        }
+
+        return chosen.Count != 0
+            ? chosen.ConvertAll(source => source with { SignedBy = Keyring(source.SignedBy) })
+            : throw new GuestAssetException(
+                $"apt on this host has no Debian archive to take '{name}' from (release '{codename ?? "unknown"}'); set "
+                + $"{nameof(GuestAssetCacheOptions)}.{nameof(GuestAssetCacheOptions.Mirror)} and name the suite, or give the kernel by its path.");
+    }
+
+    private string? Keyring(string? own) => options.Keyring ?? own ?? (File.Exists(DebianKeyring) ? DebianKeyring : null);
+
+    // os-release(5)
+    private string? ReadCodename()
+    {
+        string file = Path.Combine(etc, "os-release");
+        if (!File.Exists(file))
+        {
+            return null;
+        }
+
+        foreach (string line in File.ReadLines(file))
+        {
+            if (line.StartsWith("VERSION_CODENAME=", StringComparison.Ordinal))
+            {
+                return line["VERSION_CODENAME=".Length..].Trim('"', '\'');
+            }
+        }
+
+        return null;
+    }
+}

@@ -1,0 +1,132 @@
+namespace Uml.Hosting.Assets;
+
+/// <summary>
+/// The directory with unpacked packages: <c>packages/</c> has one directory a package and version, <c>names/</c> one file
+/// for each name asked for that says which package it was, <c>apt/</c> private package lists, <c>tmp/</c> what is being
+/// made by the holder of <c>lock</c>. A directory appears in <c>packages/</c> by a rename, so what is there is complete.
+/// </summary>
+internal sealed class AssetStore(string root)
+{
+    private static readonly TimeSpan _lockRetry = TimeSpan.FromMilliseconds(100);
+
+    /// <summary>The directory.</summary>
+    public string Root { get; } = root;
+
+    /// <summary>The directory of private package lists.</summary>
+    public string AptDirectory(string suite) => Path.Combine(Root, "apt", suite);
+
+    /// <summary>The place of an unpacked package.</summary>
+    public string PackageDirectory(string package, string version) =>
+        Path.Combine(Root, "packages", $"{package}_{version.Replace(":", "%3a", StringComparison.Ordinal)}");
+
+    /// <summary>Finds what was fetched before.</summary>
+    /// <param name="name">The name asked for.</param>
+    /// <returns>The package, or null.</returns>
+    public StoredPackage? Find(AssetName name)
+    {
+        string pointer = PointerPath(name);
+        if (!File.Exists(pointer))
+        {
+            return null;
+        }
+
+        string[] lines = File.ReadAllLines(pointer);
+        if (lines.Length < 2)
+        {
+            return null;
+        }
+
+        string directory = PackageDirectory(lines[0], lines[1]);
+        return Directory.Exists(directory) ? new StoredPackage(lines[0], lines[1], directory) : null;
+    }
+
+    /// <summary>Notes which package a name stands for.</summary>
+    public void Remember(AssetName name, StoredPackage package)
+    {
+        string pointer = PointerPath(name);
+        Directory.CreateDirectory(Path.GetDirectoryName(pointer)!);
+        string temporary = Path.Combine(CreateTemporaryDirectory(), "name");
+        File.WriteAllText(temporary, $"{package.Name}\n{package.Version}\n");
+        File.Move(temporary, pointer, overwrite: true);
+    }
+
+    /// <summary>Makes an empty directory on the same file system as the packages.</summary>
+    public string CreateTemporaryDirectory()
+    {
+        string directory = Path.Combine(Root, "tmp", Guid.NewGuid().ToString("n"));
+        Directory.CreateDirectory(directory);
+        return directory;
+    }
+
+    /// <summary>Puts a finished directory in a package's place.</summary>
+    public static void Publish(string directory, string place)
+    {
+        Directory.CreateDirectory(Path.GetDirectoryName(place)!);
+        Directory.Move(directory, place);
+    }
+
+    /// <summary>Waits until no other process or machine works in the store.</summary>
+    /// <param name="progress">Told when there is something to wait for.</param>
+    /// <param name="cancellationToken">Ends the waiting.</param>
+    /// <returns>The lock; disposing gives it back. The system gives it back for a process that dies.</returns>
+    public async Task<IDisposable> LockAsync(IProgress<string>? progress, CancellationToken cancellationToken)
+    {
+        Directory.CreateDirectory(Root);
+        string path = Path.Combine(Root, "lock");
+        bool reported = false;
+        while (true)
+        {
+            try
+            {
+                return new StoreLock(this, new FileStream(path, FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None));
+            }
+            catch (IOException) when (File.Exists(path))
+            {
+                if (!reported)
+                {
+                    progress?.Report($"Waiting for another process that works in {Root}");
+                    reported = true;
+                }
+
+                await Task.Delay(_lockRetry, cancellationToken).ConfigureAwait(false);
+            }
+        }
+    }
+
+    private string PointerPath(AssetName name) => Path.Combine(Root, "names", name.FileName);
+
+    /// <summary>Only its holder uses tmp/, so what is there before and after is left over.</summary>
+    private sealed class StoreLock : IDisposable
+    {
+        private readonly AssetStore _store;
+        private readonly FileStream _file;
+
+        public StoreLock(AssetStore store, FileStream file)
+        {
+            _store = store;
+            _file = file;
+            RemoveTemporary();
+        }
+
+        public void Dispose()
+        {
+            RemoveTemporary();
+            _file.Dispose();
+        }
+
+        private void RemoveTemporary()
+        {
+            string temporary = Path.Combine(_store.Root, "tmp");
+            if (Directory.Exists(temporary))
+            {
+                Directory.Delete(temporary, recursive: true);
+            }
+        }
+    }
+}
+
+/// <summary>An unpacked package in the store.</summary>
+/// <param name="Name">The package.</param>
+/// <param name="Version">Its version.</param>
+/// <param name="Directory">Where it is unpacked.</param>
+internal sealed record StoredPackage(string Name, string Version, string Directory);

@@ -1,0 +1,189 @@
+using Uml.Storage.Images;
+
+namespace Uml.Hosting.Assets;
+
+/// <summary>
+/// Kernels and tools for guests by the names of Debian's packages: fetched once with apt, which checks their signatures and
+/// needs no root for it, unpacked here, and kept. A name may carry a suite, <c>linux-image-cloud-amd64/bookworm-backports</c>;
+/// then, and when the host has no package lists of its own, private lists in the cache directory are used. Several processes
+/// can share a directory; a finished asset is never fetched again.
+/// </summary>
+public sealed class GuestAssetCache
+{
+    private static readonly string[] _busyBoxPaths = ["bin/busybox", "usr/bin/busybox"];
+    private static readonly string[] _kernelPaths = ["boot/", "lib/modules/", "usr/lib/modules/"];
+
+    private readonly GuestAssetCacheOptions _options;
+    private readonly AssetStore _store;
+    private readonly AptFetcher _fetcher;
+
+    /// <summary>Creates a cache.</summary>
+    /// <param name="options">Where assets come from and are kept; the defaults when null.</param>
+    public GuestAssetCache(GuestAssetCacheOptions? options = null)
+        : this(options ?? new GuestAssetCacheOptions(), new CommandRunner((options ?? new()).CommandTimeout), "/etc")
+    {
+    }
+
+    /// <summary>Creates a cache that runs commands and reads the host's configuration as a test wants.</summary>
+    internal GuestAssetCache(GuestAssetCacheOptions options, ICommandRunner runner, string etc)
+    {
+        _options = options;
+        _store = new AssetStore(Path.GetFullPath(options.Directory ?? DefaultDirectory()));
+        _fetcher = new AptFetcher(_store, new AptClient(runner, options.Progress), options, etc);
+    }
+
+    /// <summary>The directory that holds the assets.</summary>
+    public string Directory => _store.Root;
+
+    /// <summary>Gets a kernel.</summary>
+    /// <param name="name">
+    /// A kernel package or a metapackage that stands for the newest: <c>linux-image-cloud-amd64</c>, <c>linux-image-amd64</c>,
+    /// with a suite if need be: <c>linux-image-cloud-amd64/trixie</c>.
+    /// </param>
+    /// <param name="cancellationToken">Ends the work.</param>
+    /// <returns>Where its files are.</returns>
+    /// <exception cref="GuestAssetException">It cannot be fetched; the message says why.</exception>
+    public async Task<KernelAsset> GetKernelAsync(string name, CancellationToken cancellationToken = default)
+    {
+        StoredPackage package = await GetAsync(AssetName.Parse(name), _kernelPaths, cancellationToken).ConfigureAwait(false);
+        string boot = Path.Combine(package.Directory, "boot");
+        string[] images = System.IO.Directory.Exists(boot) ? System.IO.Directory.GetFiles(boot, "vmlinuz-*") : [];
+        if (images.Length != 1)
+        {
+            throw new GuestAssetException(
+                $"The package {package.Name} {package.Version} has {images.Length} kernels in /boot; name a package like linux-image-cloud-amd64.");
+        }
+
+        string release = Path.GetFileName(images[0])["vmlinuz-".Length..];
+        string config = Path.Combine(boot, "config-" + release);
+        return new KernelAsset
+        {
+            Package = package.Name,
+            PackageVersion = package.Version,
+            Release = release,
+            ImagePath = images[0],
+            ConfigPath = File.Exists(config) ? config : null,
+            ModulesDirectory = FindModules(package.Directory, release),
+        };
+    }
+
+    /// <summary>Gets the statically linked busybox of Debian's package busybox-static.</summary>
+    /// <param name="cancellationToken">Ends the work.</param>
+    /// <returns>The path of the program.</returns>
+    /// <exception cref="GuestAssetException">It cannot be fetched; the message says why.</exception>
+    public Task<string> GetBusyBoxAsync(CancellationToken cancellationToken = default) =>
+        GetBusyBoxAsync("busybox-static", cancellationToken);
+
+    /// <summary>Gets a busybox.</summary>
+    /// <param name="name">The package, with a suite if need be.</param>
+    /// <param name="cancellationToken">Ends the work.</param>
+    /// <returns>The path of the program.</returns>
+    /// <exception cref="GuestAssetException">It cannot be fetched; the message says why.</exception>
+    public async Task<string> GetBusyBoxAsync(string name, CancellationToken cancellationToken = default)
+    {
+        StoredPackage package = await GetAsync(AssetName.Parse(name), _busyBoxPaths, cancellationToken).ConfigureAwait(false);
+        foreach (string path in _busyBoxPaths)
+        {
+            string program = Path.Combine(package.Directory, path);
+            if (File.Exists(program))
+            {
+                return program;
+            }
+        }
+
+        throw new GuestAssetException($"The package {package.Name} {package.Version} has no busybox program.");
+    }
+
+    private static string? FindModules(string directory, string release)
+    {
+        foreach (string place in (string[])["lib/modules", "usr/lib/modules"])
+        {
+            string modules = Path.Combine(directory, place, release);
+            if (System.IO.Directory.Exists(modules))
+            {
+                return modules;
+            }
+        }
+
+        return null;
+    }
+
+    // XDG Base Directory Specification: relative paths in XDG_CACHE_HOME are not valid.
+    private static string DefaultDirectory()
+    {
+        string? cache = Environment.GetEnvironmentVariable("XDG_CACHE_HOME");
+        if (string.IsNullOrEmpty(cache) || !Path.IsPathRooted(cache))
+        {
+            string home = Environment.GetFolderPath(Environment.SpecialFolder.UserProfile);
+            cache = home.Length == 0 ? Path.GetTempPath() : Path.Combine(home, ".cache");
+        }
+
+        return Path.Combine(cache, "uml");
+    }
+
+    private async Task<StoredPackage> GetAsync(AssetName name, string[] wantedPaths, CancellationToken cancellationToken)
+    {
+        try
+        {
+            if (_store.Find(name) is StoredPackage stored)
+            {
+                return stored;
+            }
+
+            using IDisposable _ = await _store.LockAsync(_options.Progress, cancellationToken).ConfigureAwait(false);
+
+            // Another process may have been faster.
+            return _store.Find(name) ?? await FetchAsync(name, wantedPaths, cancellationToken).ConfigureAwait(false);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            throw new GuestAssetException(
+                $"The asset cache '{_store.Root}' cannot be used: {e.Message} Make room or set "
+                + $"{nameof(GuestAssetCacheOptions)}.{nameof(GuestAssetCacheOptions.Directory)} to a directory that this user can write.", e);
+        }
+        catch (ImageContentException e)
+        {
+            throw new GuestAssetException($"{name} cannot be unpacked: {e.Message}", e);
+        }
+    }
+
+    private async Task<StoredPackage> FetchAsync(AssetName name, string[] wantedPaths, CancellationToken cancellationToken)
+    {
+        _options.Progress?.Report($"Asking apt for {name}");
+        (AptPackage package, AptEnvironment environment) = await _fetcher.FindAsync(name, cancellationToken).ConfigureAwait(false);
+        StoredPackage stored = new(package.Name, package.Version, _store.PackageDirectory(package.Name, package.Version));
+        if (!System.IO.Directory.Exists(stored.Directory))
+        {
+            string file = await _fetcher.DownloadAsync(name, package, environment, cancellationToken).ConfigureAwait(false);
+            _options.Progress?.Report($"Unpacking {Path.GetFileName(file)}");
+            string unpacked = _store.CreateTemporaryDirectory();
+            stored = await Task.Run(() => Unpack(file, unpacked, wantedPaths, cancellationToken), cancellationToken).ConfigureAwait(false);
+            if (!System.IO.Directory.Exists(stored.Directory))
+            {
+                AssetStore.Publish(unpacked, stored.Directory);
+            }
+        }
+
+        _store.Remember(name, stored);
+        return stored;
+    }
+
+    // The package itself has the last word on its version: the lists may have been renewed between question and download.
+    private StoredPackage Unpack(string file, string directory, string[] wantedPaths, CancellationToken cancellationToken)
+    {
+        using DebianPackage package = DebianPackage.Open(file);
+        IReadOnlyDictionary<string, string> control = package.ReadControl();
+        if (!control.TryGetValue("Package", out string? name) || !control.TryGetValue("Version", out string? version)
+            || version.Contains('/', StringComparison.Ordinal))
+        {
+            throw new ImageContentException($"The package '{Path.GetFileName(file)}' does not say its name and version.");
+        }
+
+        name = AssetName.Parse(name).Package;
+        package.Extract(
+            directory,
+            path => Array.Exists(wantedPaths, wanted => wanted.EndsWith('/') ? path.StartsWith(wanted, StringComparison.Ordinal) : path == wanted),
+            cancellationToken);
+        return new StoredPackage(name, version, _store.PackageDirectory(name, version));
+    }
+}

@@ -1,0 +1,102 @@
+using System.Globalization;
+using System.Text;
+using Uml.Core.Boot;
+using Uml.Hosting.Assets;
+using Uml.Storage.Images;
+
+namespace Uml.Hosting.Images;
+
+/// <summary>
+/// The smallest useful root file system: an initramfs with busybox and an /init that runs a shell or a command, and ends the
+/// machine with its exit code.
+/// </summary>
+public static class BusyBoxImage
+{
+    private static readonly InitramfsAttributes Executable = new(0x1ED); // 0755
+
+    /// <summary>Makes the image with Debian's busybox, which is fetched when the cache does not have it.</summary>
+    /// <param name="assets">Where busybox comes from; null is the default cache.</param>
+    /// <param name="options">What the image does; null runs an interactive shell.</param>
+    /// <param name="cancellationToken">Ends the work.</param>
+    /// <exception cref="GuestAssetException">Busybox cannot be fetched; the message says why.</exception>
+    public static async Task<BootFile> CreateAsync(
+        GuestAssetCache? assets = null, BusyBoxImageOptions? options = null, CancellationToken cancellationToken = default)
+    {
+        string busybox = await (assets ?? new GuestAssetCache()).GetBusyBoxAsync(cancellationToken).ConfigureAwait(false);
+        return BootFile.FromBytes(CreateBuilder(busybox, options).Build(), "(busybox initramfs)");
+    }
+
+    /// <summary>The image as a builder, to add files and modules to.</summary>
+    /// <param name="busyboxPath">A statically linked x86-64 busybox of the host's file system.</param>
+    /// <param name="options">What the image does; null runs an interactive shell.</param>
+    public static InitramfsBuilder CreateBuilder(string busyboxPath, BusyBoxImageOptions? options = null)
+    {
+        ArgumentException.ThrowIfNullOrEmpty(busyboxPath);
+        options ??= new BusyBoxImageOptions();
+        InitramfsBuilder builder = new();
+        foreach (string directory in new[] { "dev", "proc", "sys", "root", "etc", "sbin", "usr/bin", "usr/sbin" })
+        {
+            builder.AddDirectory(directory);
+        }
+
+        builder.AddDirectory("tmp", new InitramfsAttributes(0x3FF)) // 1777
+            .AddHostFile("bin/busybox", busyboxPath, Executable)
+            .AddDeviceNode("dev/console", DeviceNodeType.Character, 5, 1)
+            .AddText("etc/hostname", options.HostName + "\n")
+            .AddText("init", CreateInit(options), Executable);
+        if (options.Command is { } command)
+        {
+            builder.AddText("etc/uml/command", command + "\n");
+        }
+
+        return builder;
+    }
+
+    private static string CreateInit(BusyBoxImageOptions options)
+    {
+        StringBuilder script = new();
+        script.Append("""
+            #!/bin/busybox sh
+            /bin/busybox --install -s
+            mount -t proc proc /proc
+            mount -t sysfs sysfs /sys
+            mount -t devtmpfs devtmpfs /dev 2>/dev/null
+            mkdir -p /dev/pts && mount -t devpts devpts /dev/pts
+            hostname -F /etc/hostname
+            export HOME=/root TERM=linux PATH=/bin:/sbin:/usr/bin:/usr/sbin
+            if [ -f /etc/modules.load ]; then while read module; do insmod "$module"; done < /etc/modules.load; fi
+            cd /root
+
+            """);
+        script.Append(options.Command is null ? CreateShell(options.TerminalSize) : RunCommand);
+        script.Append("""
+            # Waits until the terminal has sent everything: changing its settings does.
+            stty opost; stty -opost
+            # The debug-exit port of the board takes the status; without /dev/port the machine just goes off.
+            printf "$(printf '\\%03o' $status)" | dd of=/dev/port bs=1 seek=244 2>/dev/null
+            poweroff -f
+
+            """);
+        return script.ToString();
+    }
+
+    /// <summary>Output goes out as it is: no CR before LF, no echo of what the host types.</summary>
+    private const string RunCommand = """
+        stty -opost -echo
+        sh /etc/uml/command
+        status=$?
+
+        """;
+
+    private static string CreateShell((int Columns, int Rows)? size)
+    {
+        string stty = size is { } terminal
+            ? string.Create(CultureInfo.InvariantCulture, $"stty columns {terminal.Columns} rows {terminal.Rows}\n")
+            : "";
+        return stty + """
+            setsid cttyhack sh
+            status=$?
+
+            """;
+    }
+}

@@ -1,0 +1,88 @@
+using Uml.Core;
+using Uml.Core.Boot;
+using Uml.Core.Machine;
+using Uml.Devices.Consoles;
+using Uml.Hosting;
+using Uml.Hosting.Assets;
+using Uml.Hosting.Images;
+
+namespace BootLinux;
+
+/// <summary>Boots what the settings say, and turns the machine's end into an exit code.</summary>
+internal static class Boot
+{
+    /// <summary>The exit code when it is the machine that failed and not the command in it, as with docker run.</summary>
+    private const int MachineFailed = 125;
+
+    public static async Task<int> RunAsync(BootSettings settings, CancellationToken cancellationToken)
+    {
+        try
+        {
+            await using IVirtualMachine machine = await BuildAsync(settings, cancellationToken);
+            await machine.StartAsync(cancellationToken);
+            MachineExit exit = await machine.WaitForExitAsync(cancellationToken);
+
+            // The console hands over its last output, and gives the terminal back, before anything else is printed.
+            await machine.DisposeAsync();
+            return GetExitCode(exit);
+        }
+        catch (Exception e) when (e is MachineConfigurationException or GuestAssetException)
+        {
+            Tell(e.Message);
+            return MachineFailed;
+        }
+        catch (OperationCanceledException)
+        {
+            return 130;
+        }
+    }
+
+    private static async Task<IVirtualMachine> BuildAsync(BootSettings settings, CancellationToken cancellationToken)
+    {
+        var assets = new GuestAssetCache(new GuestAssetCacheOptions { Progress = new StandardErrorProgress() });
+        string kernel = await FindKernelAsync(assets, settings.Kernel, cancellationToken);
+        BootFile initrd = settings.Initrd is { } path ? BootFile.FromPath(path) : await BusyBoxImage.CreateAsync(
+            assets, new BusyBoxImageOptions { Command = settings.Run, TerminalSize = GetTerminalSize() }, cancellationToken);
+        return UmlMachine.CreateDefaultBuilder()
+            .Configure(options => options.MemorySize = settings.Memory)
+            .UseKernel(BootFile.FromPath(kernel), initrd, GetCommandLine(settings))
+            .AddStdioConsole()
+            .Build();
+    }
+
+    private static async Task<string> FindKernelAsync(GuestAssetCache assets, string kernel, CancellationToken cancellationToken) =>
+        kernel.StartsWith("linux-image-", StringComparison.Ordinal) && !File.Exists(kernel)
+            ? (await assets.GetKernelAsync(kernel, cancellationToken)).ImagePath
+            : kernel;
+
+    private static string GetCommandLine(BootSettings settings)
+    {
+        // A command's output is not mixed with the kernel's messages.
+        string messages = settings.Run is null ? "" : " quiet loglevel=1";
+        return $"console=ttyS0 panic=-1{messages} {settings.Append}".TrimEnd();
+    }
+
+    private static (int Columns, int Rows)? GetTerminalSize() =>
+        Console.IsOutputRedirected ? null : (Console.WindowWidth, Console.WindowHeight);
+
+    private static int GetExitCode(MachineExit exit)
+    {
+        switch (exit.Reason)
+        {
+            case MachineExitReason.DebugExit:
+                return (int)(exit.Status & 0xFF);
+            case MachineExitReason.PowerOff or MachineExitReason.Reboot:
+                return 0;
+            default:
+                Tell(exit.Exception?.ToString() ?? exit.Message);
+                return exit.Reason == MachineExitReason.HostStop ? 130 : MachineFailed;
+        }
+    }
+
+    private static void Tell(string message) => Console.Error.WriteLine($"BootLinux: {message}");
+
+    private sealed class StandardErrorProgress : IProgress<string>
+    {
+        public void Report(string value) => Tell(value);
+    }
+}

@@ -1,0 +1,71 @@
+using System.CommandLine;
+using Uml.Hosting.CommandLine;
+
+namespace BootLinux;
+
+/// <summary>The options of this program.</summary>
+internal static class CommandLine
+{
+    public static RootCommand Create()
+    {
+        Option<string> kernel = new("--kernel")
+        {
+            Description = "Kernel to boot: a file, or the name of a Debian package, which is fetched with apt.",
+            DefaultValueFactory = _ => "linux-image-cloud-amd64",
+            HelpName = "file|package",
+        };
+        Option<string?> initrd = new("--initrd")
+        {
+            Description = "Initial RAM disk. Default: busybox, with an /init that runs a shell or the command of --run.",
+            HelpName = "file",
+        };
+        Option<string?> append = new("--append")
+        {
+            Description = "More of the kernel's command line; what comes later wins.",
+            HelpName = "arguments",
+        };
+        Option<ulong> memory = new("--mem")
+        {
+            Description = "Guest memory: bytes, or with a suffix K, M or G.",
+            DefaultValueFactory = _ => 256UL << 20,
+            HelpName = "size",
+            CustomParser = result =>
+            {
+                if (!ByteSize.TryParse(result.Tokens[0].Value, out ulong bytes, out string? problem))
+                {
+                    result.AddError($"--mem: {problem}");
+                }
+
+                return bytes;
+            },
+        };
+        Option<string?> run = new("--run")
+        {
+            Description = "Runs a command in the guest's shell, prints its output, and exits with its exit code.",
+            HelpName = "command",
+        };
+        RootCommand root = new("Boots a stock x86-64 Linux kernel in this process. Ctrl-A x ends the machine, Ctrl-A h shows what else there is.")
+        {
+            kernel, initrd, append, memory, run,
+        };
+        root.Validators.Add(result =>
+        {
+            if (result.GetValue(initrd) is not null && result.GetValue(run) is not null)
+            {
+                result.AddError("--run needs the built-in initial RAM disk; use it without --initrd.");
+            }
+        });
+        root.SetAction((result, cancellationToken) => Boot.RunAsync(
+            new BootSettings(
+                result.GetRequiredValue(kernel),
+                result.GetValue(initrd),
+                result.GetValue(append),
+                result.GetValue(memory),
+                result.GetValue(run)),
+            cancellationToken));
+        return root;
+    }
+}
+
+/// <summary>What the command line asks for.</summary>
+internal sealed record BootSettings(string Kernel, string? Initrd, string? Append, ulong Memory, string? Run);

@@ -1,0 +1,165 @@
+using System.Runtime.InteropServices;
+using Uml.Differential.Tests.Engines;
+using Uml.Differential.Tests.Generation;
+
+namespace Uml.Differential.Tests.Comparison;
+
+/// <summary>Tells what differs between the outcomes of two engines.</summary>
+internal static class SnapshotComparer
+{
+    private const uint ComparedFlags = StateGenerator.StatusFlags | StateGenerator.Df | StateGenerator.Id | 0x4_4000; // AC, NT
+
+    private static readonly string[] s_names =
+        ["rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi", "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15"];
+
+    public static string GprName(int number) => s_names[number];
+
+    /// <summary>Differences, one line each; empty when the outcomes agree.</summary>
+    public static List<string> Compare(Outcome expected, Outcome actual, in Tolerance tolerance)
+    {
+        var differences = new List<string>();
+        ref MachineSnapshot e = ref expected.State;
+        ref MachineSnapshot a = ref actual.State;
+        CompareOutcome(ref e, ref a, differences);
+        for (int i = 0; i < 16; i++)
+        {
+            Add(differences, s_names[i], e.Gprs[i], a.Gprs[i]);
+        }
+
+        uint flags = ComparedFlags & ~tolerance.UndefinedFlags;
+        Add(differences, $"rflags (of 0x{flags:x})", e.Rflags & flags, a.Rflags & flags);
+        Add(differences, "gs base", e.GsBase, a.GsBase);
+        CompareFloatingPoint(ref e, ref a, tolerance, differences);
+        CompareMemory(expected, actual, differences);
+        return differences;
+    }
+
+    private static void CompareOutcome(ref MachineSnapshot e, ref MachineSnapshot a, List<string> differences)
+    {
+        if (e.Vector != a.Vector)
+        {
+            differences.Add($"exception: expected {VectorName(ref e)}, got {VectorName(ref a)}");
+        }
+        else if (e.Vector >= 0)
+        {
+            Add(differences, "error code", e.ErrorCode, a.ErrorCode);
+            if (e.Vector == 14)
+            {
+                Add(differences, "cr2", e.Cr2, a.Cr2);
+            }
+        }
+
+        Add(differences, "rip", e.Rip, a.Rip);
+    }
+
+    private static string VectorName(ref MachineSnapshot state) => state.Vector switch
+    {
+        MachineSnapshot.Completed => "none",
+        0 => "#DE",
+        1 => "#DB",
+        3 => "#BP",
+        4 => "#OF",
+        5 => "#BR",
+        6 => "#UD",
+        7 => "#NM",
+        12 => "#SS",
+        13 => $"#GP(0x{state.ErrorCode:x})",
+        14 => $"#PF(0x{state.ErrorCode:x}) at 0x{state.Cr2:x}",
+        16 => "#MF",
+        17 => "#AC",
+        19 => "#XM",
+        _ => $"vector {state.Vector}",
+    };
+
+    private static void CompareFloatingPoint(ref MachineSnapshot e, ref MachineSnapshot a, in Tolerance tolerance, List<string> differences)
+    {
+        ushort status = (ushort)~tolerance.UndefinedStatusWord;
+        Add(differences, "fpu control word", e.ControlWord, a.ControlWord);
+        Add(differences, $"fpu status word (of 0x{status:x})", (ulong)(e.StatusWord & status), (ulong)(a.StatusWord & status));
+        Add(differences, "fpu tags", e.Tags, a.Tags);
+        Add(differences, "mxcsr", e.Mxcsr, a.Mxcsr);
+        for (int i = 0; i < 8; i++)
+        {
+            if (!e.St(i).SequenceEqual(a.St(i)) && !IsClose(e.St(i), a.St(i), tolerance.X87UnitsInLastPlace))
+            {
+                differences.Add($"st({i}): expected {Extended(e.St(i))}, got {Extended(a.St(i))}");
+            }
+        }
+
+        for (int i = 0; i < 16; i++)
+        {
+            if (!e.Xmm(i).SequenceEqual(a.Xmm(i)) && !AreClose(e.Xmm(i), a.Xmm(i), tolerance.XmmRelative))
+            {
+                differences.Add($"xmm{i}: expected {Hex(e.Xmm(i))}, got {Hex(a.Xmm(i))}");
+            }
+        }
+    }
+
+    public static string Extended(ReadOnlySpan<byte> ten) =>
+        $"{MemoryMarshal.Read<ushort>(ten[8..]):x4}:{MemoryMarshal.Read<ulong>(ten):x16}";
+
+    public static string Hex(ReadOnlySpan<byte> sixteen) =>
+        $"{MemoryMarshal.Read<ulong>(sixteen[8..]):x16}'{MemoryMarshal.Read<ulong>(sixteen):x16}";
+
+    private static bool IsClose(ReadOnlySpan<byte> e, ReadOnlySpan<byte> a, ulong units)
+    {
+        ulong x = MemoryMarshal.Read<ulong>(e), y = MemoryMarshal.Read<ulong>(a);
+        return units != 0 && e[8..].SequenceEqual(a[8..]) && (x > y ? x - y : y - x) <= units;
+    }
+
+    private static bool AreClose(ReadOnlySpan<byte> e, ReadOnlySpan<byte> a, float relative)
+    {
+        if (relative == 0)
+        {
+            return false;
+        }
+
+        ReadOnlySpan<float> x = MemoryMarshal.Cast<byte, float>(e), y = MemoryMarshal.Cast<byte, float>(a);
+        for (int i = 0; i < 4; i++)
+        {
+            bool same = BitConverter.SingleToUInt32Bits(x[i]) == BitConverter.SingleToUInt32Bits(y[i]);
+            if (!same && !(float.IsFinite(x[i]) && float.IsFinite(y[i]) && MathF.Abs(x[i] - y[i]) <= relative * MathF.Abs(x[i])))
+            {
+                return false;
+            }
+        }
+
+        return true;
+    }
+
+    private static void CompareMemory(Outcome expected, Outcome actual, List<string> differences)
+    {
+        ReadOnlySpan<byte> e = expected.Memory, a = actual.Memory;
+        int offset = 0;
+        for (int reported = 0; reported < 8; reported++)
+        {
+            int equal = e[offset..].CommonPrefixLength(a[offset..]);
+            offset += equal;
+            if (offset == e.Length)
+            {
+                return;
+            }
+
+            int length = Math.Min(16, e.Length - offset);
+            differences.Add($"memory at 0x{Layout.AddressOf(offset):x}: expected {Convert.ToHexStringLower(e.Slice(offset, length))}, "
+                + $"got {Convert.ToHexStringLower(a.Slice(offset, length))}");
+            offset += length;
+        }
+    }
+
+    private static void Add(List<string> differences, string what, ulong expected, ulong actual)
+    {
+        if (expected != actual)
+        {
+            differences.Add($"{what}: expected 0x{expected:x}, got 0x{actual:x}");
+        }
+    }
+}
+
+/// <summary>What an engine made of a case.</summary>
+internal sealed class Outcome
+{
+    public MachineSnapshot State;
+
+    public byte[] Memory { get; } = new byte[Layout.MemorySize];
+}

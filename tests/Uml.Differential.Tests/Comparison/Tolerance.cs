@@ -1,0 +1,32 @@
+using Iced.Intel;
+
+namespace Uml.Differential.Tests.Comparison;
+
+/// <summary>What may differ between two engines after a case.</summary>
+internal struct Tolerance
+{
+    public uint UndefinedFlags;
+    public ushort UndefinedStatusWord;
+
+    /// <summary>Single-precision lanes of XMM registers may be off by this, relatively (RCPPS, RSQRTPS: Intel SDM vol. 2 allows 1.5 * 2^-12 each).</summary>
+    public float XmmRelative;
+
+    /// <summary>x87 registers may be off by this many units in the last place (transcendental instructions: Intel SDM vol. 1, 8.3.10).</summary>
+    public ulong X87UnitsInLastPlace;
+
+    /// <summary>First and last byte, relative to the memory operand, of stored FPU pointers (AMD's processors save them only on exceptions).</summary>
+    public (int From, int To) IgnoredStore;
+
+    public static Tolerance For(in Instruction instruction) => instruction.Mnemonic switch
+    {
+        Mnemonic.Rcpps or Mnemonic.Rcpss or Mnemonic.Rsqrtps or Mnemonic.Rsqrtss => new Tolerance { XmmRelative = 3 * 1.5f / 4096 },
+        Mnemonic.Fsin or Mnemonic.Fcos or Mnemonic.Fsincos or Mnemonic.Fptan or Mnemonic.Fpatan or Mnemonic.F2xm1 or Mnemonic.Fyl2x
+            or Mnemonic.Fyl2xp1 => new Tolerance { X87UnitsInLastPlace = 2, UndefinedStatusWord = 0x200 },
+        Mnemonic.Fxsave or Mnemonic.Fxsave64 => new Tolerance { IgnoredStore = (6, 24) },
+        Mnemonic.Fnstenv or Mnemonic.Fnsave => new Tolerance
+        {
+            IgnoredStore = instruction.Code is Code.Fnstenv_m14byte or Code.Fnsave_m94byte ? (6, 14) : (12, 28),
+        },
+        _ => default,
+    };
+}

@@ -1,0 +1,116 @@
+using Iced.Intel;
+
+namespace Uml.Differential.Tests.Generation;
+
+/// <summary>Which instruction forms (Iced's <see cref="Code"/>) the differential test runs, and why it leaves the others out.</summary>
+internal sealed class FormCatalog
+{
+    /// <summary>The features of our CPU model (x86-64-v2 and what the issue adds) that come with user-mode instructions.</summary>
+    private static readonly HashSet<CpuidFeature> s_model =
+    [
+        CpuidFeature.INTEL8086, CpuidFeature.INTEL186, CpuidFeature.INTEL286, CpuidFeature.INTEL386,
+        CpuidFeature.INTEL486, CpuidFeature.X64, CpuidFeature.CMOV, CpuidFeature.CX8, CpuidFeature.CMPXCHG16B, CpuidFeature.FPU,
+        CpuidFeature.FPU287, CpuidFeature.FPU387, CpuidFeature.MMX, CpuidFeature.FXSR, CpuidFeature.SSE, CpuidFeature.SSE2,
+        CpuidFeature.SSE3, CpuidFeature.SSSE3, CpuidFeature.SSE4_1, CpuidFeature.SSE4_2, CpuidFeature.POPCNT, CpuidFeature.AES,
+        CpuidFeature.PCLMULQDQ, CpuidFeature.XSAVE, CpuidFeature.FSGSBASE, CpuidFeature.CLFSH, CpuidFeature.MULTIBYTENOP,
+        CpuidFeature.PAUSE, CpuidFeature.CET_IBT, CpuidFeature.INVPCID, CpuidFeature.MSR, CpuidFeature.SMAP, CpuidFeature.SEP,
+        CpuidFeature.SYSCALL, CpuidFeature.TSC, CpuidFeature.RDTSCP, CpuidFeature.RDRAND, CpuidFeature.CPUID, CpuidFeature.PREFETCHW,
+    ];
+
+    private readonly Dictionary<Code, string> _excluded = [];
+
+    private FormCatalog(int bitness)
+    {
+        Bitness = bitness;
+        var covered = new List<OpCodeInfo>();
+        foreach (Code code in Enum.GetValues<Code>())
+        {
+            OpCodeInfo info = code.ToOpCode();
+            if (!info.IsInstruction || info.Encoding != EncodingKind.Legacy || !(bitness == 64 ? info.Mode64 : info.Mode32))
+            {
+                continue;
+            }
+
+            string? reason = ReasonToExclude(info, bitness);
+            if (reason is null)
+            {
+                covered.Add(info);
+            }
+            else
+            {
+                _excluded.Add(code, reason);
+            }
+        }
+
+        Covered = covered;
+    }
+
+    public static FormCatalog Mode64 { get; } = new(64);
+
+    public static FormCatalog Mode32 { get; } = new(32);
+
+    public int Bitness { get; }
+
+    /// <summary>Forms that are generated, in a fixed order.</summary>
+    public IReadOnlyList<OpCodeInfo> Covered { get; }
+
+    /// <summary>Forms of the legacy encoding that are not, with the reason.</summary>
+    public IReadOnlyDictionary<Code, string> Excluded => _excluded;
+
+    private static string? ReasonToExclude(OpCodeInfo info, int bitness)
+    {
+        foreach (CpuidFeature feature in info.Code.CpuidFeatures())
+        {
+            if (!s_model.Contains(feature))
+            {
+                return $"not in the CPU model: {feature}";
+            }
+        }
+
+        if (info.Fwait)
+        {
+            return "pseudo form of two instructions (WAIT and the no-wait form), each covered";
+        }
+
+        if (info.DecoderOption != DecoderOptions.None || !(bitness == 64 ? info.IntelDecoder64 : info.IntelDecoder32))
+        {
+            return "decoded only on request: the processors of our model do not have it";
+        }
+
+        return ReasonByMnemonic(info) ?? ReasonByCode(info.Code);
+    }
+
+    private static string? ReasonByMnemonic(OpCodeInfo info) => info.Mnemonic switch
+    {
+        Mnemonic.Rdtsc or Mnemonic.Rdtscp or Mnemonic.Rdrand or Mnemonic.Rdseed or Mnemonic.Rdpmc => "its result differs each time",
+        Mnemonic.Cpuid or Mnemonic.Xgetbv => "tells the processor's model, which differs by design",
+        Mnemonic.Syscall or Mnemonic.Sysenter or Mnemonic.Sysret or Mnemonic.Sysexit => "enters or leaves the kernel: covered by the system tests",
+        Mnemonic.Sgdt or Mnemonic.Sidt or Mnemonic.Sldt or Mnemonic.Str or Mnemonic.Smsw =>
+            "the host's kernel emulates it for user mode (UMIP): covered by the system tests",
+        Mnemonic.Lar or Mnemonic.Lsl or Mnemonic.Verr or Mnemonic.Verw or Mnemonic.Arpl =>
+            "depends on the kernel's descriptor tables: covered by the system tests",
+        Mnemonic.Lfs or Mnemonic.Lgs or Mnemonic.Lss or Mnemonic.Les or Mnemonic.Lds =>
+            "loads segment registers, which the host's threads need (FS) or which end the host thread (SS): covered by the system tests",
+        Mnemonic.Iret or Mnemonic.Iretd or Mnemonic.Iretq or Mnemonic.Retf =>
+            "far transfer through the kernel's descriptor tables: covered by the system tests",
+        Mnemonic.Wrfsbase or Mnemonic.Rdfsbase => "FS is the host thread's own",
+        Mnemonic.Xsave or Mnemonic.Xsave64 or Mnemonic.Xrstor or Mnemonic.Xrstor64 =>
+            "its components are those of the host's XCR0, AVX included: covered by the system tests",
+        Mnemonic.Xsetbv => "#GP or #UD by CR4.OSXSAVE, which is the kernel's: covered by the system tests",
+        _ => null,
+    };
+
+    private static string? ReasonByCode(Code code) => code switch
+    {
+        Code.Mov_Sreg_rm16 or Code.Mov_Sreg_r32m16 or Code.Mov_Sreg_r64m16 or Code.Popw_FS or Code.Popq_FS
+            or Code.Popw_GS or Code.Popq_GS or Code.Popd_FS or Code.Popd_GS or Code.Popd_SS or Code.Popw_SS or Code.Popd_DS or Code.Popw_DS
+            or Code.Popd_ES or Code.Popw_ES =>
+            "loads segment registers, which the host's threads need: covered by the system tests",
+        Code.Call_m1616 or Code.Call_m1632 or Code.Call_m1664 or Code.Jmp_m1616 or Code.Jmp_m1632 or Code.Jmp_m1664
+            or Code.Call_ptr1616 or Code.Call_ptr1632 or Code.Jmp_ptr1616 or Code.Jmp_ptr1632 =>
+            "far transfer through the kernel's descriptor tables: covered by the system tests",
+        Code.Bswap_r16 => "its result is undefined (Intel SDM vol. 2, BSWAP)",
+        Code.Int1 => "#DB: the kernel reports it as a single step and may rewrite it: covered by the system tests",
+        _ => null,
+    };
+}

@@ -1,0 +1,111 @@
+using System.Runtime.InteropServices;
+using Iced.Intel;
+using Uml.Differential.Tests.Engines;
+
+namespace Uml.Differential.Tests.Generation;
+
+/// <summary>Operand values that single instructions need to be testable at all.</summary>
+internal readonly ref struct SpecialOperands(TestCase test, Instruction instruction)
+{
+    /// <returns>False when the instruction as drawn is not to be run.</returns>
+    public bool Place(ref Rng rng)
+    {
+        switch (instruction.Mnemonic)
+        {
+            case Mnemonic.Int:
+                return instruction.Immediate8 != 0x80; // a system call of the host's kernel
+            case Mnemonic.Shld or Mnemonic.Shrd when instruction.Op1Register.GetSize() == 2:
+                return PlaceShiftCount(ref rng);
+            case Mnemonic.Bswap:
+                return instruction.Op0Register.GetSize() > 2; // undefined on 16-bit registers
+            case Mnemonic.Enter:
+                return PlaceEnter();
+            case Mnemonic.Ldmxcsr:
+                return PlaceMxcsr(ref rng, 0);
+            case Mnemonic.Fxrstor or Mnemonic.Fxrstor64:
+                return PlaceFxImage(ref rng);
+            case Mnemonic.Wrgsbase:
+                return PlaceGsBase(ref rng);
+            case Mnemonic.Cmpsb or Mnemonic.Cmpsw or Mnemonic.Cmpsd or Mnemonic.Cmpsq when instruction.IsStringInstruction:
+                CopyString(ref rng);
+                return true;
+            default:
+                return true;
+        }
+    }
+
+    /// <summary>Double shifts of 16 bits by more than 16 are undefined, destination included (Intel SDM vol. 2, SHLD).</summary>
+    private bool PlaceShiftCount(ref Rng rng)
+    {
+        if (instruction.OpCount == 3 && instruction.GetOpKind(2) == OpKind.Immediate8)
+        {
+            return (instruction.Immediate8 & 31) <= 16;
+        }
+
+        // CL may also be part of the memory operand's address.
+        ulong cl = (ulong)rng.Below(17);
+        if (Operands.GprNumber(instruction.MemoryBase) == 1 || Operands.GprNumber(instruction.MemoryIndex) == 1)
+        {
+            return (test.State.Gprs[1] & 31) <= 16;
+        }
+
+        test.State.Gprs[1] = (test.State.Gprs[1] & ~0xFFUL) | cl | (rng.Next() & 0xE0);
+        return true;
+    }
+
+    private bool PlaceEnter() => instruction.Immediate16 < 0x600;
+
+    private bool PlaceMxcsr(ref Rng rng, int offset)
+    {
+        ulong address = Operands.EffectiveAddress(instruction, test.Bitness, ref test.State) + (ulong)offset;
+        if (!rng.OneIn(8) && test.TryGetMemory(address, 4, out Span<byte> content))
+        {
+            MemoryMarshal.Write(content, (uint)rng.Next() & 0xFFFF);
+        }
+
+        return true;
+    }
+
+    private bool PlaceFxImage(ref Rng rng)
+    {
+        ulong address = Operands.EffectiveAddress(instruction, test.Bitness, ref test.State);
+        if (!test.TryGetMemory(address, MachineSnapshot.FxSize, out Span<byte> content))
+        {
+            return true;
+        }
+
+        rng.Fill(content[5..]);
+        content[5] = 0;
+        test.State.FxImage[..32].CopyTo(content);
+        for (int i = 0; i < 8; i++)
+        {
+            EdgeValues.Extended(ref rng, content[(MachineSnapshot.St0Offset + (16 * i))..]);
+        }
+
+        content[MachineSnapshot.TagOffset] = (byte)rng.Next();
+        return PlaceMxcsr(ref rng, MachineSnapshot.MxcsrOffset);
+    }
+
+    private bool PlaceGsBase(ref Rng rng)
+    {
+        int number = Operands.GprNumber(instruction.Op0Register);
+        if (number == 4 || !rng.OneIn(6))
+        {
+            test.State.Gprs[number] = (ulong)((long)(rng.Next() << 16) >> 16);
+        }
+
+        return true;
+    }
+
+    /// <summary>Makes the strings compared alike for a while.</summary>
+    private void CopyString(ref Rng rng)
+    {
+        if (!rng.OneIn(3)
+            && test.TryGetMemory(test.State.Gprs[6], 64, out Span<byte> source)
+            && test.TryGetMemory(test.State.Gprs[7], 64, out Span<byte> destination))
+        {
+            source.CopyTo(destination);
+            destination[rng.Below(64)] ^= 1;
+        }
+    }
+}

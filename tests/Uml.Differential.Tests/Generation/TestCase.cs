@@ -1,0 +1,45 @@
+using Iced.Intel;
+using Uml.Differential.Tests.Engines;
+
+namespace Uml.Differential.Tests.Generation;
+
+/// <summary>A program with the state it starts from, and what may not be compared afterwards.</summary>
+internal sealed class TestCase
+{
+    public required int Bitness { get; init; }
+
+    public required ulong Seed { get; init; }
+
+    /// <summary>The form of a single-instruction case, null for a sequence.</summary>
+    public required Code? Form { get; init; }
+
+    /// <summary>The program, instruction by instruction.</summary>
+    public List<byte[]> Instructions { get; init; } = [];
+
+    public byte[] Memory { get; init; } = new byte[Layout.MemorySize];
+
+    public MachineSnapshot State;
+
+    public byte[] Code => [.. Instructions.SelectMany(bytes => bytes)];
+
+    /// <summary>Bytes of a window, when <paramref name="address"/> lies in one and the length fits.</summary>
+    public bool TryGetMemory(ulong address, int length, out Span<byte> bytes)
+    {
+        int offset = Layout.OffsetOf(address);
+        if (offset < 0 || Layout.OffsetOf(address + (ulong)length - 1) != offset + length - 1)
+        {
+            bytes = default;
+            return false;
+        }
+
+        bytes = Memory.AsSpan(offset, length);
+        return true;
+    }
+
+    public TestCase With(List<byte[]> instructions)
+    {
+        var copy = new TestCase { Bitness = Bitness, Seed = Seed, Form = Form, Instructions = instructions, Memory = [.. Memory] };
+        copy.State = State;
+        return copy;
+    }
+}

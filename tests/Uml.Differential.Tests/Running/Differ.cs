@@ -1,0 +1,74 @@
+using Iced.Intel;
+using Uml.Differential.Tests.Comparison;
+using Uml.Differential.Tests.Engines;
+using Uml.Differential.Tests.Generation;
+
+namespace Uml.Differential.Tests.Running;
+
+/// <summary>Runs cases on two engines, the first being the reference, and explains what differs.</summary>
+internal sealed class Differ(IExecutor reference, IExecutor subject)
+{
+    private readonly Outcome _expected = new(), _actual = new();
+
+    public long CasesRun { get; private set; }
+
+    /// <summary>Runs a case on both.</summary>
+    /// <returns>The differences, empty when the engines agree.</returns>
+    public List<string> Run(TestCase test)
+    {
+        CasesRun++;
+        byte[] code = test.Code;
+        Execute(reference, test, code, _expected);
+        Execute(subject, test, code, _actual);
+        return SnapshotComparer.Compare(_expected, _actual, PrepareTolerance(test, code));
+    }
+
+    /// <summary>The report of a case that differs: how to replay it, program, input and differences.</summary>
+    public string Explain(TestCase test, List<string> differences) =>
+        CaseReport.Write(test, reference.Name, subject.Name, differences);
+
+    private static void Execute(IExecutor engine, TestCase test, byte[] code, Outcome outcome)
+    {
+        outcome.State = test.State;
+        test.Memory.CopyTo(outcome.Memory, 0);
+        engine.Execute(ref outcome.State, code, outcome.Memory);
+    }
+
+    /// <summary>Combines what the instructions leave undefined, and blanks stored bytes that cannot be compared.</summary>
+    private Tolerance PrepareTolerance(TestCase test, byte[] code)
+    {
+        Tolerance tolerance = default;
+        foreach (Instruction instruction in Disassembly.Decode(test.Bitness, code))
+        {
+            Tolerance own = Tolerance.For(instruction);
+            tolerance.XmmRelative = Math.Max(tolerance.XmmRelative, own.XmmRelative);
+            tolerance.X87UnitsInLastPlace = Math.Max(tolerance.X87UnitsInLastPlace, own.X87UnitsInLastPlace);
+            tolerance.UndefinedStatusWord |= (ushort)(own.UndefinedStatusWord | Undefined.StatusWord(instruction));
+            if (test.Instructions.Count == 1 && _expected.State.Vector < 0)
+            {
+                tolerance.UndefinedFlags = Undefined.Flags(instruction, ref test.State);
+            }
+
+            if (own.IgnoredStore.To != 0)
+            {
+                Blank(test, instruction, own.IgnoredStore.From, own.IgnoredStore.To);
+            }
+        }
+
+        return tolerance;
+    }
+
+    private void Blank(TestCase test, in Instruction instruction, int from, int to)
+    {
+        ulong address = Operands.EffectiveAddress(instruction, test.Bitness, ref test.State);
+        for (int i = from; i < to; i++)
+        {
+            int offset = Layout.OffsetOf(address + (ulong)i);
+            if (offset >= 0)
+            {
+                _expected.Memory[offset] = 0;
+                _actual.Memory[offset] = 0;
+            }
+        }
+    }
+}

@@ -1,0 +1,70 @@
+using Iced.Intel;
+using Uml.Differential.Tests.Engines;
+using Uml.Differential.Tests.Generation;
+
+namespace Uml.Differential.Tests.Running;
+
+/// <summary>A run over many cases, all derived from one seed.</summary>
+internal sealed class DifferentialRun(IExecutor reference, IExecutor subject, int bitness)
+{
+    private readonly Differ _differ = new(reference, subject);
+    private readonly CaseGenerator _cases = new(bitness);
+
+    /// <summary>Failures by form, with how many cases of it failed and the report of the first.</summary>
+    public SortedDictionary<string, (int Count, string First)> Failures { get; } = new(StringComparer.Ordinal);
+
+    public long CasesRun => _differ.CasesRun;
+
+    /// <summary>Runs <paramref name="casesPerForm"/> cases of each form.</summary>
+    /// <param name="forms">The forms.</param>
+    /// <param name="casesPerForm">How many cases of each.</param>
+    /// <param name="seed">Seed of the run; case seeds derive from it.</param>
+    /// <param name="deadline">Stops early when it is reached.</param>
+    public void RunForms(IReadOnlyList<OpCodeInfo> forms, long casesPerForm, ulong seed, CancellationToken deadline = default)
+    {
+        for (long i = 0; i < casesPerForm; i++)
+        {
+            foreach (OpCodeInfo form in forms)
+            {
+                if (deadline.IsCancellationRequested)
+                {
+                    return;
+                }
+
+                RunForm(form, Rng.Derive(seed, ((ulong)i << 16) | (ushort)form.Code));
+            }
+        }
+    }
+
+    /// <summary>Runs the one case a seed stands for.</summary>
+    public void RunForm(OpCodeInfo form, ulong caseSeed)
+    {
+        TestCase test = _cases.Create(form, caseSeed);
+        Note(form.Code.ToString(), test, RunGuarded(test));
+    }
+
+    /// <summary>An engine that throws is as wrong as one that computes something else, and needs the same report.</summary>
+    private List<string> RunGuarded(TestCase test)
+    {
+        try
+        {
+            return _differ.Run(test);
+        }
+        catch (Exception e) when (e is NotImplementedException or InvalidOperationException or ArgumentException)
+        {
+            return [$"the engine threw: {e}"];
+        }
+    }
+
+    private void Note(string group, TestCase test, List<string> differences)
+    {
+        if (differences.Count == 0)
+        {
+            return;
+        }
+
+        Failures[group] = Failures.TryGetValue(group, out (int Count, string First) known)
+            ? (known.Count + 1, known.First)
+            : (1, _differ.Explain(test, differences));
+    }
+}
