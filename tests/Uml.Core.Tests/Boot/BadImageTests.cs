@@ -110,7 +110,7 @@ public sealed class BadImageTests
     public void A_kernel_cut_off_anywhere_gives_the_typed_error_or_loads(byte[] kernel)
     {
         int loaded = 0;
-        for (int length = 0; length < kernel.Length; length += length < 1500 ? 1 : 97)
+        for (int length = 0; length < kernel.Length; length += length < 1500 ? 1 : 197)
         {
             loaded += LoadsOrComplains(kernel.AsSpan(0, length).ToArray(), BootProtocol.Auto) ? 1 : 0;
         }
@@ -126,7 +126,7 @@ public sealed class BadImageTests
         Random random = new(99);
         BootProtocol[] protocols = [BootProtocol.Auto, BootProtocol.Linux64, BootProtocol.Pvh, BootProtocol.Multiboot];
         ReadOnlySpan<byte> nasty = [0, 1, 0x7f, 0x80, 0xff];
-        for (int round = 0; round < 1500; round++)
+        for (int round = 0; round < 600; round++)
         {
             byte[] bad = (byte[])kernel.Clone();
             for (int i = random.Next(1, 6); i > 0; i--)
