@@ -93,7 +93,8 @@ internal static unsafe class TableHandlers
             return Fault.UD(s);
         }
 
-        return Access.Load(s, op, out ushort selector) ? LoadLdt(s, op, selector) : null;
+        // Privilege comes before the operand's page faults.
+        return s->Cpl != 0 ? Fault.GP(s) : Access.Load(s, op, out ushort selector) ? LoadLdt(s, op, selector) : null;
     }
 
     private static Op* LoadLdt(CpuState* s, Op* op, ushort selector)
@@ -136,7 +137,7 @@ internal static unsafe class TableHandlers
             return Fault.UD(s);
         }
 
-        return Access.Load(s, op, out ushort selector) ? LoadTask(s, op, selector) : null;
+        return s->Cpl != 0 ? Fault.GP(s) : Access.Load(s, op, out ushort selector) ? LoadTask(s, op, selector) : null;
     }
 
     private static Op* LoadTask(CpuState* s, Op* op, ushort selector)

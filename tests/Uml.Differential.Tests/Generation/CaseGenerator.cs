@@ -29,7 +29,7 @@ internal sealed class CaseGenerator(int bitness)
             var placer = new OperandPlacer(test, _encodings, code, instruction);
             if (placer.Place(ref rng))
             {
-                test.Instructions.Add(code.ToArray());
+                test.Steps = [new Step(code.ToArray())];
                 return test;
             }
         }

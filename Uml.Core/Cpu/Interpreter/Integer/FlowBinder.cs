@@ -12,6 +12,13 @@ internal static unsafe partial class Binder
             return BindCondition(in i);
         }
 
+        // MOVSD and CMPSD are vector instructions too; INS and OUTS belong to the ports.
+        bool port = i.Mnemonic is Mnemonic.Insb or Mnemonic.Insw or Mnemonic.Insd or Mnemonic.Outsb or Mnemonic.Outsw or Mnemonic.Outsd;
+        if (i.IsStringInstruction && !port)
+        {
+            return BindString(in i, op, mode);
+        }
+
         return i.Mnemonic switch
         {
             Mnemonic.Jmp => BindJump(in i, op),
@@ -23,11 +30,14 @@ internal static unsafe partial class Binder
             Mnemonic.Popa => &StackHandlers<ushort>.PopAll,
             Mnemonic.Popad => &StackHandlers<uint>.PopAll,
             Mnemonic.Loop or Mnemonic.Loope or Mnemonic.Loopne or Mnemonic.Jcxz or Mnemonic.Jecxz or Mnemonic.Jrcxz => BindLoop(in i),
+<<<<<<< HEAD
             Mnemonic.Movsb or Mnemonic.Movsw or Mnemonic.Movsd or Mnemonic.Movsq or
             Mnemonic.Stosb or Mnemonic.Stosw or Mnemonic.Stosd or Mnemonic.Stosq or
             Mnemonic.Lodsb or Mnemonic.Lodsw or Mnemonic.Lodsd or Mnemonic.Lodsq or
             Mnemonic.Cmpsb or Mnemonic.Cmpsw or Mnemonic.Cmpsd or Mnemonic.Cmpsq or
             Mnemonic.Scasb or Mnemonic.Scasw or Mnemonic.Scasd or Mnemonic.Scasq when i.IsStringInstruction => BindString(in i, op, mode),
+=======
+>>>>>>> wt-diff
             _ => BindMisc(in i),
         };
     }
