@@ -30,14 +30,6 @@ internal static unsafe partial class Binder
             Mnemonic.Popa => &StackHandlers<ushort>.PopAll,
             Mnemonic.Popad => &StackHandlers<uint>.PopAll,
             Mnemonic.Loop or Mnemonic.Loope or Mnemonic.Loopne or Mnemonic.Jcxz or Mnemonic.Jecxz or Mnemonic.Jrcxz => BindLoop(in i),
-<<<<<<< HEAD
-            Mnemonic.Movsb or Mnemonic.Movsw or Mnemonic.Movsd or Mnemonic.Movsq or
-            Mnemonic.Stosb or Mnemonic.Stosw or Mnemonic.Stosd or Mnemonic.Stosq or
-            Mnemonic.Lodsb or Mnemonic.Lodsw or Mnemonic.Lodsd or Mnemonic.Lodsq or
-            Mnemonic.Cmpsb or Mnemonic.Cmpsw or Mnemonic.Cmpsd or Mnemonic.Cmpsq or
-            Mnemonic.Scasb or Mnemonic.Scasw or Mnemonic.Scasd or Mnemonic.Scasq when i.IsStringInstruction => BindString(in i, op, mode),
-=======
->>>>>>> wt-diff
             _ => BindMisc(in i),
         };
     }

@@ -19,23 +19,7 @@ internal static unsafe partial class Binder
                 return &StateSave.Xsetbv;
         }
 
-<<<<<<< HEAD
         Handler handler = instruction.Code switch
-=======
-        Handler image = BindImage(instruction.Code);
-        if (image == null)
-        {
-            return null;
-        }
-
-        op->Imm = instruction.Code is Code.Fxsave64_m512byte or Code.Fxrstor64_m512byte or Code.Xsave64_mem or Code.Xrstor64_mem
-            or Code.Xsaveopt64_mem or Code.Xsavec64_mem ? 1 : 0;
-        return image;
-    }
-
-    private static Handler BindImage(Code code) =>
-        code switch
->>>>>>> wt-diff
         {
             Code.Fxsave_m512byte or Code.Fxsave64_m512byte => &StateSave.Fxsave,
             Code.Fxrstor_m512byte or Code.Fxrstor64_m512byte => &StateSave.Fxrstor,
@@ -45,7 +29,6 @@ internal static unsafe partial class Binder
             Code.Xsavec_mem or Code.Xsavec64_mem => &StateSave.Xsavec,
             _ => null,
         };
-<<<<<<< HEAD
         if (handler != null)
         {
             op->Imm = instruction.Code is Code.Fxsave64_m512byte or Code.Fxrstor64_m512byte or Code.Xsave64_mem or Code.Xrstor64_mem
@@ -54,6 +37,4 @@ internal static unsafe partial class Binder
 
         return handler;
     }
-=======
->>>>>>> wt-diff
 }

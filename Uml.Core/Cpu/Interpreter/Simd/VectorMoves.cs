@@ -199,7 +199,6 @@ internal static unsafe class VectorMoves
 
         if (!Mmu.IsCanonical(s, linear) || !Mmu.IsCanonical(s, linear + (uint)size - 1))
         {
-<<<<<<< HEAD
             return Fault.Fail(s, op->Segment == SegmentIndex.Ss ? Vector.SS : Vector.GP, 0);
         }
 
@@ -208,14 +207,6 @@ internal static unsafe class VectorMoves
         uint bits = mask.ExtractMostSignificantBits();
         int split = (int)Math.Min((uint)size, 4096 - ((uint)linear & 4095));
         if (!Mmu.ProbeWrite(s, linear, 1, op->Segment)
-=======
-            return Mmu.ProbeWrite(s, linear, size, op->Segment); // faults all the same, as on Zen 3; Intel leaves it open
-        }
-
-        // Nothing is written unless every page with a byte to write can be. The address of a page fault is where the operand enters the page.
-        int split = (int)Math.Min((uint)size, 4096 - ((uint)linear & 4095));
-        if (((bits & ((1u << split) - 1)) != 0 && !Mmu.ProbeWrite(s, linear, 1, op->Segment))
->>>>>>> wt-diff
             || ((bits >> split) != 0 && !Mmu.ProbeWrite(s, linear + (uint)split, 1, op->Segment)))
         {
             return false;

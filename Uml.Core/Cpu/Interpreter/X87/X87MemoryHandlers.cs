@@ -1,6 +1,5 @@
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
-using Uml.Core.Cpu.Paging;
 using Uml.Core.Cpu.Semantics;
 
 namespace Uml.Core.Cpu.Interpreter;
@@ -199,11 +198,7 @@ internal static unsafe class X87MemoryHandlers
     /// <summary>FST m32fp.</summary>
     public static Op* Store32(CpuState* s, Op* op)
     {
-<<<<<<< HEAD
         if (!BeginStore<uint>(s, op))
-=======
-        if (!BeginStore(s, op, 4, out Before before))
->>>>>>> wt-diff
         {
             return null;
         }
@@ -214,11 +209,7 @@ internal static unsafe class X87MemoryHandlers
     /// <summary>FST m64fp.</summary>
     public static Op* Store64(CpuState* s, Op* op)
     {
-<<<<<<< HEAD
         if (!BeginStore<ulong>(s, op))
-=======
-        if (!BeginStore(s, op, 8, out Before before))
->>>>>>> wt-diff
         {
             return null;
         }
@@ -229,11 +220,7 @@ internal static unsafe class X87MemoryHandlers
     /// <summary>FSTP m80fp.</summary>
     public static Op* Store80(CpuState* s, Op* op)
     {
-<<<<<<< HEAD
         if (!BeginStore<TenBytes>(s, op))
-=======
-        if (!BeginStore(s, op, sizeof(TenBytes), out Before before))
->>>>>>> wt-diff
         {
             return null;
         }
@@ -247,11 +234,7 @@ internal static unsafe class X87MemoryHandlers
     public static Op* StoreInteger<T>(CpuState* s, Op* op)
         where T : unmanaged
     {
-<<<<<<< HEAD
         if (!BeginStore<T>(s, op))
-=======
-        if (!BeginStore(s, op, sizeof(T), out Before before))
->>>>>>> wt-diff
         {
             return null;
         }
@@ -265,11 +248,7 @@ internal static unsafe class X87MemoryHandlers
     /// <summary>FBSTP.</summary>
     public static Op* StoreDecimal(CpuState* s, Op* op)
     {
-<<<<<<< HEAD
         if (!BeginStore<TenBytes>(s, op))
-=======
-        if (!BeginStore(s, op, sizeof(TenBytes), out Before before))
->>>>>>> wt-diff
         {
             return null;
         }
@@ -279,29 +258,8 @@ internal static unsafe class X87MemoryHandlers
             : op + 1;
     }
 
-<<<<<<< HEAD
     /// <summary>Before a store: an address that cannot be written comes before the exceptions of the value.</summary>
     private static bool BeginStore<T>(CpuState* s, Op* op)
-=======
-    /// <summary>What a store changes besides memory, to be put back when memory cannot be written.</summary>
-    private readonly record struct Before(ushort StatusWord, byte ValidTags);
-
-    private static bool BeginStore(CpuState* s, Op* op, int size, out Before before)
-    {
-        const int masks = 0x3F;
-        before = new Before(s->X87.StatusWord, s->X87.ValidTags);
-        if (!X87Handlers.Begin(s, op))
-        {
-            return false;
-        }
-
-        // With an exception unmasked the store may not happen, but a page fault it would meet comes first all the same.
-        return (s->X87.ControlWord & masks) == masks
-            || (Access.Linear(s, op, size, write: true, out ulong linear) && Mmu.ProbeWrite(s, linear, size, op->Segment));
-    }
-
-    private static Op* Finish<T>(CpuState* s, Op* op, T value, in Before before)
->>>>>>> wt-diff
         where T : unmanaged
     {
         if (Enablement.IsX87ErrorPending(s))
