@@ -18,8 +18,7 @@ internal sealed unsafe class EngineMachine : IDisposable
     public EngineMachine(ulong codeCacheSize = 64 << 20)
     {
         Bus = new MachineBus(_ram.Ranges);
-        VirtualTimeClock clock = new(DateTimeOffset.UnixEpoch);
-        Cpu = new VirtualCpu(0, _ram, Bus, clock, new CpuOptions { CodeCacheSize = codeCacheSize }, NullLogger.Instance);
+        Cpu = new VirtualCpu(0, _ram, Bus, null!, new CpuOptions { CodeCacheSize = codeCacheSize }, NullLogger.Instance);
         Poke(PageTables, 0x2000 | 7UL);
         Poke(0x2000, 0x3000 | 7UL);
         Poke(0x3000, PageTable | 7UL);
@@ -29,19 +28,8 @@ internal sealed unsafe class EngineMachine : IDisposable
         }
 
         CpuState* s = Cpu.State;
-        s->Cr0 = 0x8001_0001;
-        s->Cr3 = PageTables;
-        s->Cr4 = 0x20;
-        s->Efer = 0xD00;
-        s->Segments[(int)SegmentIndex.Cs] = new SegmentRegister
-        {
-            Limit = uint.MaxValue,
-            Attributes = SegmentRegister.L | SegmentRegister.S | SegmentRegister.Present | 0xB,
-        };
-        s->SystemFlags = Flags.Fixed1;
+        CpuReset.EnterLong64(s, Code, PageTables, cs: 0x10, ds: 0x18);
         s->Gpr[4] = StackTop;
-        s->Rip = Code;
-        Mmu.SwitchAddressSpace(s, keep: false);
     }
 
     public VirtualCpu Cpu { get; }
