@@ -29,8 +29,8 @@ internal sealed class CpuidTable
     private const uint Features1D = 1u << 0 | 1u << 2 | 1u << 3 | 1u << 4 | 1u << 5 | 1u << 6 | 1u << 7 | 1u << 8 | 1u << 11 | 1u << 12
         | 1u << 13 | 1u << 14 | 1u << 15 | 1u << 16 | 1u << 17 | 1u << 19 | 1u << 23 | 1u << 24 | 1u << 25 | 1u << 26 | 1u << 27;
 
-    /// <summary>FSGSBASE, TSC_ADJUST, SMEP, ERMS, INVPCID, RDSEED, SMAP, CLFLUSHOPT, CLWB.</summary>
-    private const uint Features7B = 1u << 0 | 1u << 1 | 1u << 7 | 1u << 9 | 1u << 10 | 1u << 18 | 1u << 20 | 1u << 23 | 1u << 24;
+    /// <summary>FSGSBASE, TSC_ADJUST, SMEP, ERMS, INVPCID, no FCS and FDS, RDSEED, SMAP, CLFLUSHOPT, CLWB.</summary>
+    private const uint Features7B = 1u << 0 | 1u << 1 | 1u << 7 | 1u << 9 | 1u << 10 | 1u << 13 | 1u << 18 | 1u << 20 | 1u << 23 | 1u << 24;
 
     /// <summary>UMIP, RDPID.</summary>
     private const uint Features7C = 1u << 2 | 1u << 22;
@@ -158,11 +158,19 @@ internal sealed class CpuidTable
     {
         // Legacy area and header; neither x87 nor SSE state needs more (Intel SDM vol. 1, 13.4).
         const uint size = 512 + 64;
+<<<<<<< HEAD
+        const uint xsaveopt = 1, xsavec = 2, xgetbvInUse = 4;
+        return subleaf switch
+        {
+            0 => new CpuidValues((uint)SupportedXcr0, size, size, (uint)(SupportedXcr0 >> 32)),
+            1 => new CpuidValues(xsaveopt | xsavec | xgetbvInUse, size, 0, 0),
+=======
         const uint xsaveopt = 1, xsavec = 2, xgetbv1 = 4;
         return subleaf switch
         {
             0 => new CpuidValues((uint)StateComponents.Supported, size, size, (uint)(StateComponents.Supported >> 32)),
             1 => new CpuidValues(xsaveopt | xsavec | xgetbv1, size, 0, 0),
+>>>>>>> main
             _ => default,
         };
     }
