@@ -6,10 +6,12 @@ namespace Uml.Devices.Consoles;
 /// <summary>Reads from a file descriptor on a thread of its own, only as fast as what it reads is taken, and ends without reading ahead.</summary>
 internal sealed unsafe class DescriptorReader : IDisposable
 {
+    private const int EndIntervalMilliseconds = 1000;
+
     private readonly AutoResetEvent _continue = new(false);
     private readonly int _descriptor;
     private readonly InputHandler _onInput;
-    private readonly byte[] _endMarker;
+    private readonly Action? _onEnd;
     private readonly Thread _thread;
     private readonly int _wakeRead;
     private readonly int _wakeWrite;
@@ -19,11 +21,14 @@ internal sealed unsafe class DescriptorReader : IDisposable
     /// <returns>The number of bytes taken; the others are offered again after <see cref="Continue"/>.</returns>
     public delegate int InputHandler(ReadOnlySpan<byte> bytes);
 
-    public DescriptorReader(int descriptor, InputHandler onInput, byte[] endMarker)
+    /// <param name="descriptor">What to read.</param>
+    /// <param name="onInput">Takes the input.</param>
+    /// <param name="onEnd">Told at the end of the input, and every second from then on.</param>
+    public DescriptorReader(int descriptor, InputHandler onInput, Action? onEnd)
     {
         _descriptor = descriptor;
         _onInput = onInput;
-        _endMarker = endMarker;
+        _onEnd = onEnd;
         int* wake = stackalloc int[2];
 
         // SAFETY: two elements, as pipe wants them.
@@ -62,7 +67,7 @@ internal sealed unsafe class DescriptorReader : IDisposable
             int count = Read(buffer);
             if (count == 0)
             {
-                Deliver(_endMarker);
+                RepeatEnd();
                 return;
             }
 
@@ -80,6 +85,18 @@ internal sealed unsafe class DescriptorReader : IDisposable
             {
                 _continue.WaitOne();
             }
+        }
+    }
+
+    private void RepeatEnd()
+    {
+        var wake = new PollDescriptor { Descriptor = _wakeRead, Events = Poll.In };
+        while (_onEnd is not null && !_isEnding)
+        {
+            _onEnd();
+
+            // SAFETY: one element on the stack.
+            Poll.Wait(&wake, 1, EndIntervalMilliseconds);
         }
     }
 

@@ -15,7 +15,7 @@ namespace Uml.Devices.Consoles;
 public sealed class StdioConsoleChannel : IConsoleChannel, IMachineDevice, IDisposable
 {
     private const int BufferBytes = 64 << 10;
-    private static readonly byte[] ControlD = [4];
+    private const byte NewLine = (byte)'\n', ControlD = 4;
 
     private readonly object _sync = new();
     private readonly StdioConsoleOptions _options;
@@ -27,6 +27,7 @@ public sealed class StdioConsoleChannel : IConsoleChannel, IMachineDevice, IDisp
     private IMachineContext? _machine;
     private Action _ready = static () => { };
     private bool _escapes;
+    private bool _isWithinLine;
     private bool _isDisposed;
 
     /// <summary>A channel that does not touch the streams before it is attached.</summary>
@@ -61,7 +62,7 @@ public sealed class StdioConsoleChannel : IConsoleChannel, IMachineDevice, IDisp
             _terminal = OperatingSystem.IsWindows() ? null : TerminalMode.TryEnterRaw(Unistd.StandardInput);
             _escapes = _options.Escapes ?? _terminal is not null;
             _writer = new DescriptorWriter(Unistd.StandardOutput, BufferBytes, ready);
-            _reader = new DescriptorReader(Unistd.StandardInput, OnInput, _options.EndOfInputIsControlD ? ControlD : []);
+            _reader = new DescriptorReader(Unistd.StandardInput, OnInput, _options.EndOfInputIsControlD ? OnEndOfInput : null);
         }
     }
 
@@ -121,6 +122,7 @@ public sealed class StdioConsoleChannel : IConsoleChannel, IMachineDevice, IDisp
                 if (passed is { } value)
                 {
                     _input.Write([value]);
+                    _isWithinLine = value is not (NewLine or (byte)'\r');
                 }
 
                 taken++;
@@ -130,6 +132,32 @@ public sealed class StdioConsoleChannel : IConsoleChannel, IMachineDevice, IDisp
         Obey(command);
         _ready();
         return taken;
+    }
+
+    /// <summary>
+    /// Types Ctrl-D for an end of input. Unlike a file's end it can get lost, when the guest changes the modes of its terminal or a
+    /// program that did not wait for it swallows it, so it is typed again as long as there is a guest to read it.
+    /// </summary>
+    private void OnEndOfInput()
+    {
+        lock (_sync)
+        {
+            if (_input.Count > 0)
+            {
+                return;
+            }
+
+            if (_isWithinLine)
+            {
+                // Ctrl-D means the end only at the start of a line.
+                _input.Write([NewLine]);
+                _isWithinLine = false;
+            }
+
+            _input.Write([ControlD]);
+        }
+
+        _ready();
     }
 
     private void Obey(EscapeCommand command)

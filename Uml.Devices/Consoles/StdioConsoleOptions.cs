@@ -10,8 +10,8 @@ public sealed class StdioConsoleOptions
     public bool? Escapes { get; set; }
 
     /// <summary>
-    /// Whether the end of standard input is passed to the guest as Ctrl-D, so that a shell which reads a script from it ends
-    /// when the script does. Default true.
+    /// Whether the end of standard input is passed to the guest as Ctrl-D, at the start of a line and again every second, so that a
+    /// shell which reads a script from it ends when the script does. Default true.
     /// </summary>
     public bool EndOfInputIsControlD { get; set; } = true;
 }

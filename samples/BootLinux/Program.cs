@@ -1,4 +1,11 @@
 // Boots Linux to a shell, or runs one command in it, inside this process. Standard output carries the guest's bytes and nothing else.
-using BootLinux;
+using System.CommandLine;
+using System.CommandLine.Invocation;
 
-return await CommandLine.Create().Parse(args).InvokeAsync();
+ParseResult result = BootLinux.CommandLine.Create().Parse(args);
+if (result.Action is ParseErrorAction error)
+{
+    error.ShowHelp = false;
+}
+
+return await result.InvokeAsync();

@@ -149,7 +149,7 @@ internal static unsafe class Operands
             return flags | (fsGs ? AddressFlags.SegmentBase : 0);
         }
 
-        // Code segments are not writable, flat or not: a CS prefix needs the check.
+        // Flat segments need no check but for code, which cannot be written.
         return fsGs || segment == SegmentIndex.Cs || (mode & CpuMode.Segmented) != 0
             ? flags | AddressFlags.SegmentBase | AddressFlags.SegmentCheck
             : flags;

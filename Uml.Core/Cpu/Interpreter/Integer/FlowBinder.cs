@@ -12,11 +12,10 @@ internal static unsafe partial class Binder
             return BindCondition(in i);
         }
 
-        // MOVSD and CMPSD are vector instructions too; INS and OUTS belong to the ports.
-        bool port = i.Mnemonic is Mnemonic.Insb or Mnemonic.Insw or Mnemonic.Insd or Mnemonic.Outsb or Mnemonic.Outsw or Mnemonic.Outsd;
-        if (i.IsStringInstruction && !port)
+        // By kind, not mnemonic: MOVSD and CMPSD are SSE instructions too. INS and OUTS are the system side's.
+        if (i.IsStringInstruction)
         {
-            return BindString(in i, op, mode);
+            return BindString(in i, op);
         }
 
         return i.Mnemonic switch

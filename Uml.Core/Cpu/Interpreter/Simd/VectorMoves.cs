@@ -197,15 +197,16 @@ internal static unsafe class VectorMoves
             return false;
         }
 
-        uint bits = mask.ExtractMostSignificantBits();
-        if (bits == 0)
+        if (!Mmu.IsCanonical(s, linear) || !Mmu.IsCanonical(s, linear + (uint)size - 1))
         {
-            return Mmu.ProbeWrite(s, linear, size, op->Segment); // faults all the same, as on Zen 3; Intel leaves it open
+            return Fault.Fail(s, op->Segment == SegmentIndex.Ss ? Vector.SS : Vector.GP, 0);
         }
 
-        // Nothing is written unless every page with a byte to write can be. The address of a page fault is where the operand enters the page.
+        // Nothing is written unless every page with a byte to write can be. Whether a page is checked that nothing is written to is
+        // the processor's choice (Intel SDM vol. 2B, MASKMOVQ); AMD's check the first one.
+        uint bits = mask.ExtractMostSignificantBits();
         int split = (int)Math.Min((uint)size, 4096 - ((uint)linear & 4095));
-        if (((bits & ((1u << split) - 1)) != 0 && !Mmu.ProbeWrite(s, linear, 1, op->Segment))
+        if (!Mmu.ProbeWrite(s, linear, 1, op->Segment)
             || ((bits >> split) != 0 && !Mmu.ProbeWrite(s, linear + (uint)split, 1, op->Segment)))
         {
             return false;

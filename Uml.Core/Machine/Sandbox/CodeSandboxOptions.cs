@@ -1,0 +1,14 @@
+namespace Uml.Core;
+
+/// <summary>What a <see cref="CodeSandbox"/> is made of.</summary>
+public sealed class CodeSandboxOptions
+{
+    /// <summary>The mode that code runs in. Default 64-bit.</summary>
+    public CodeMode Mode { get; set; }
+
+    /// <summary>Memory in bytes: 2 MiB to 1 GiB, a multiple of 4 KiB. Default 16 MiB.</summary>
+    public ulong MemorySize { get; set; } = 16UL << 20;
+
+    /// <summary>Seeds RDRAND and RDSEED, so that every run is the same. Default 1.</summary>
+    public ulong RandomSeed { get; set; } = 1;
+}
