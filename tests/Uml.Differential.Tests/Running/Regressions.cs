@@ -32,6 +32,7 @@ internal static class Regressions
         new(0xe03b9a5c7a8f50b0, Code.Outsb_DX_m8, "REP OUTS with a count of zero skipped the permission check"),
         new(0xcc519f4bfcb3e045, Code.Lldt_r32m16, "the operand's page fault came before the privilege check"),
         new(0x8aeccdde9a9827e7, Code.Xlat_m8, "XLAT ignored the address-size prefix"),
+        new(0xc349f962af4c4f4d, Code.Maskmovq_rDI_mm_mm, "an SS prefix in 64-bit mode made #SS of #GP for implicit operands"),
         new(0x9a46331779a1c5ca, Code.Adc_rm16_imm16, "writes through CS were allowed in flat 32-bit code", 32),
     ];
 }
