@@ -203,11 +203,11 @@ internal static unsafe class VectorMoves
         }
 
         // Nothing is written unless every page with a byte to write can be. Whether a page is checked that nothing is written to is
-        // the processor's choice (Intel SDM vol. 2B, MASKMOVQ); AMD's check the first one.
+        // the processor's choice (Intel SDM vol. 2B, MASKMOVQ); AMD's check the first one, and both when there is nothing to write.
         uint bits = mask.ExtractMostSignificantBits();
         int split = (int)Math.Min((uint)size, 4096 - ((uint)linear & 4095));
         if (!Mmu.ProbeWrite(s, linear, 1, op->Segment)
-            || ((bits >> split) != 0 && !Mmu.ProbeWrite(s, linear + (uint)split, 1, op->Segment)))
+            || (split < size && (bits == 0 || (bits >> split) != 0) && !Mmu.ProbeWrite(s, linear + (uint)split, 1, op->Segment)))
         {
             return false;
         }
