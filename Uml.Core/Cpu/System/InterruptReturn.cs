@@ -34,7 +34,7 @@ internal static unsafe class InterruptReturn
 
         s->NmiBlocked = false;
         DebugTraps.RefreshStepping(s);
-        return BlockExit.Leave(s);
+        return BlockExit.Continue(s);
     }
 
     private static bool ReturnReal(CpuState* s, int size)

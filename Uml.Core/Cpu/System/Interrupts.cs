@@ -73,10 +73,13 @@ internal static unsafe partial class Interrupts
             s->NmiBlocked = true;
         }
 
+        // Exceptions that are neither contributory nor page faults could follow each other for ever: #AC on the pushes of a handler at
+        // CPL 3. A processor would hang; this one shuts down.
+        const int mostAttempts = 8;
         var current = new Event(vector, hasError, error, kind, returnRip);
-        while (!TryDeliver(s, current))
+        for (int attempt = 1; !TryDeliver(s, current); attempt++)
         {
-            if (!Combine(s, ref current))
+            if (attempt == mostAttempts || !Combine(s, ref current))
             {
                 s->Exit = ExitCode.Shutdown;
                 return false;

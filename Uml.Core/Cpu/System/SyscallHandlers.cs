@@ -166,6 +166,6 @@ internal static unsafe class SyscallHandlers
     {
         Mmu.UpdateMode(s);
         DebugTraps.RefreshStepping(s);
-        return BlockExit.Leave(s);
+        return BlockExit.Continue(s);
     }
 }
