@@ -5,7 +5,9 @@ namespace Uml.Core.Cpu.Interpreter;
 /// <summary>Segment, interrupt, privilege and processor-control instructions.</summary>
 internal static unsafe partial class Binder
 {
-    /// <summary>Whether the instruction has to be the last of its block though it is no jump: what follows may run under other rules.</summary>
+    /// <summary>
+    /// Whether the instruction has to be the last of its block though it is no jump: what follows may run under other rules.
+    /// </summary>
     private static bool EndsSystemBlock(in Instruction i) => i.Mnemonic switch
     {
         Mnemonic.Hlt or Mnemonic.Lmsw or Mnemonic.Wrmsr or Mnemonic.Invlpg or Mnemonic.Invpcid or
