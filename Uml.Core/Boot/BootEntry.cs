@@ -21,7 +21,10 @@ public enum BootEntryKind
     /// </summary>
     Multiboot32,
 
-    /// <summary>Real mode; CS and the other segments are selector times 16, limit 64 KiB.</summary>
+    /// <summary>
+    /// Real mode: segment bases are selectors times 16, limits 64 KiB, interrupts off. CS is 0 for a binary below 64 KiB, else
+    /// the paragraph of its first byte; the other segments are 0.
+    /// </summary>
     Flat16,
 
     /// <summary>32-bit protected mode, paging off, flat segments with limit 4 GiB.</summary>

@@ -32,7 +32,13 @@ public static class BootImage
             throw new KernelImageException($"The kernel '{request.Kernel.Name}' is empty; check the path.");
         }
 
-        return LoadByFormat(plan, request, UnpackWholeFile(request, file));
+        return request.Protocol switch
+        {
+            BootProtocol.Flat16 => FlatLoader.Load(plan, request, file, BootEntryKind.Flat16),
+            BootProtocol.Flat32 => FlatLoader.Load(plan, request, file, BootEntryKind.Flat32),
+            BootProtocol.Flat64 => FlatLoader.Load(plan, request, file, BootEntryKind.Flat64),
+            _ => LoadByFormat(plan, request, UnpackWholeFile(request, file)),
+        };
     }
 
     // A vmlinux.gz or the like: unpacked once, so that compressed data inside is an error and not a way to go on forever.
@@ -51,14 +57,42 @@ public static class BootImage
         {
             BzImage setup = BzImage.Parse(file, name);
             ElfImage vmlinux = ElfImage.Parse(setup.UnpackVmlinux(request.MaximumUnpackedBytes), name);
-            return LinuxLoader.Load(plan, request, vmlinux, setup);
+            return request.Protocol switch
+            {
+                BootProtocol.Auto or BootProtocol.Linux64 => LinuxLoader.Load(plan, request, vmlinux, setup),
+                BootProtocol.Pvh => PvhLoader.Load(plan, request, vmlinux, setup.CommandLineSize),
+                _ => throw NotOfProtocol(request, "a bzImage"),
+            };
         }
 
-        if (ElfImage.IsElf(file.Span))
+        MultibootHeader? multiboot = MultibootHeader.Find(file.Span, name);
+        bool isElf = ElfImage.IsElf(file.Span);
+        if (multiboot is MultibootHeader header && WantsMultiboot(request.Protocol, file.Span, isElf))
         {
-            return LinuxLoader.Load(plan, request, ElfImage.Parse(file, name), null);
+            return MultibootLoader.Load(plan, request, file, header);
         }
 
-        throw ForeignImage.Reject(file.Span, name);
+        if (!isElf)
+        {
+            throw ForeignImage.Reject(file.Span, name);
+        }
+
+        ElfImage image = ElfImage.Parse(file, name);
+        return request.Protocol switch
+        {
+            BootProtocol.Linux64 => LinuxLoader.Load(plan, request, image, null),
+            BootProtocol.Pvh => PvhLoader.Load(plan, request, image, LinuxLoader.DefaultCommandLineSize),
+            BootProtocol.Auto when image.Is64Bit => LinuxLoader.Load(plan, request, image, null),
+            BootProtocol.Auto when image.PvhEntryPoint is not null => PvhLoader.Load(plan, request, image, LinuxLoader.DefaultCommandLineSize),
+            _ => throw NotOfProtocol(request, $"a {(image.Is64Bit ? 64 : 32)}-bit ELF file without a multiboot header in its first 8192 bytes"),
+        };
     }
+
+    // An ELF64 file that has a multiboot header too is taken as Linux's protocol has it unless told otherwise.
+    private static bool WantsMultiboot(BootProtocol protocol, ReadOnlySpan<byte> file, bool isElf) =>
+        protocol == BootProtocol.Multiboot || (protocol == BootProtocol.Auto && (!isElf || !ElfImage.IsClass64(file)));
+
+    private static KernelImageException NotOfProtocol(BootRequest request, string kind) => new(
+        $"The kernel '{request.Kernel.Name}' is {kind}, which cannot be entered by {nameof(BootProtocol)}.{request.Protocol}; "
+        + "choose the protocol that it is made for.");
 }

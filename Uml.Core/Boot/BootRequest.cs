@@ -43,7 +43,7 @@ public sealed class BootRequest
     /// <summary>The initial RAM disk, or the first module of a multiboot kernel.</summary>
     public BootFile? Initrd { get; init; }
 
-    /// <summary>Further modules of a multiboot or PVH kernel, behind <see cref="Initrd"/>.</summary>
+    /// <summary>Further modules of a multiboot or PVH kernel, behind <see cref="Initrd"/>; Linux's own protocol has none.</summary>
     public IReadOnlyList<BootModule> Modules { get; init; } = [];
 
     /// <summary>The kernel command line.</summary>
@@ -58,8 +58,10 @@ public sealed class BootRequest
     /// <summary>The physical address of the ACPI root pointer (RSDP); 0 when there is none.</summary>
     public ulong AcpiRsdpAddress { get; init; }
 
-    /// <summary>Where a flat binary is loaded and entered.</summary>
-    public ulong FlatAddress { get; init; } = BootMemoryLayout.HighMemoryStart;
+    /// <summary>
+    /// Where a flat binary is loaded and entered; unless set 0x7c00 for <see cref="BootProtocol.Flat16"/>, else 1 MiB.
+    /// </summary>
+    public ulong? FlatAddress { get; init; }
 
     /// <summary>The most bytes that a compressed kernel may unpack to; a limit of ours against hostile files.</summary>
     public int MaximumUnpackedBytes { get; init; } = KernelPayload.DefaultMaximumBytes;

@@ -41,7 +41,7 @@ internal sealed unsafe partial class VirtualCpu : ICodeObserver, ICpuRunner
         Registers = new ProcessorRegisters(_state);
         ram.CodeObserver = this;
         _systemLog = new SystemLog(logger);
-        Cpuid = new CpuidTable(index, processorCount: 1, clock.TscFrequency);
+        Cpuid = new CpuidTable(index, processorCount: 1, clock);
         CpuReset.PowerOn(_state);
     }
 

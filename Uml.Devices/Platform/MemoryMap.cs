@@ -52,8 +52,8 @@ public static class MemoryMap
     /// <summary>Where RAM goes on above the device hole: 4 GiB.</summary>
     public const ulong HighMemoryStart = 0x1_0000_0000;
 
-    /// <summary>PCI memory above RAM: 512 GiB, within the 40 physical address bits that every x86-64 processor has. RAM ends below.</summary>
-    public const ulong PciWindow64Start = 0x80_0000_0000;
+    /// <summary>PCI memory above RAM: 1 TiB. The loader's limit for RAM keeps it well below.</summary>
+    public const ulong PciWindow64Start = 0x100_0000_0000;
 
     /// <summary>Bytes of PCI memory above RAM: 256 GiB.</summary>
     public const ulong PciWindow64Length = 0x40_0000_0000;

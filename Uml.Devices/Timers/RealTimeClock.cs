@@ -27,6 +27,8 @@ internal sealed class RealTimeClock : IMachineDevice, IBusDevice, IAcpiContribut
     // Where PCs keep the century; the fixed ACPI description table says so too.
     internal const int Century = 0x32;
 
+    private const ulong NanosecondsPerTick = 100;
+
     private const byte UpdateInProgress = 0x80;
     private const byte TimeBase32768Hertz = 0x26;
     private const byte SetMode = 0x80;
@@ -38,7 +40,6 @@ internal sealed class RealTimeClock : IMachineDevice, IBusDevice, IAcpiContribut
     private readonly byte[] _registers = new byte[RegisterCount];
     private IMachineClock? _clock;
     private TimeSpan _adjustment;
-    private DateTime _stopped;
     private int _index;
 
     /// <inheritdoc/>
@@ -87,35 +88,49 @@ internal sealed class RealTimeClock : IMachineDevice, IBusDevice, IAcpiContribut
 
     private bool IsStopped => (_registers[RegisterB] & SetMode) != 0;
 
-    private DateTime Now => IsStopped
-        ? _stopped
-        : Shift(_clock!.StartTime.UtcDateTime, Shift(TimeSpan.FromTicks((long)(_clock.Nanoseconds / 100)), _adjustment));
-
-    private byte ReadRegister() => _index switch
-    {
-        Seconds => Encode(Now.Second),
-        Minutes => Encode(Now.Minute),
-        Hours => EncodeHour(Now.Hour),
-        Weekday => Encode((int)Now.DayOfWeek + 1),
-        Day => Encode(Now.Day),
-        Month => Encode(Now.Month),
-        Year => Encode(Now.Year % 100),
-        Century => Encode(Now.Year / 100),
-        RegisterA => (byte)(_registers[RegisterA] | (IsUpdating ? UpdateInProgress : 0)),
-        RegisterC => 0,
-        RegisterD => ValidRamAndTime,
-        _ => _registers[_index],
-    };
+    private DateTime Now =>
+        Shift(_clock!.StartTime.UtcDateTime, TimeSpan.FromTicks((long)(_clock.Nanoseconds / NanosecondsPerTick) + _adjustment.Ticks));
 
     // Announced 244 microseconds before the second changes (MC146818A datasheet, update cycle).
     private bool IsUpdating => !IsStopped && Now.Ticks % TimeSpan.TicksPerSecond >= TimeSpan.TicksPerSecond - 2440;
+
+    private byte ReadRegister()
+    {
+        switch (_index)
+        {
+            case Seconds or Minutes or Hours or Weekday or Day or Month or Year or Century when !IsStopped:
+                return ReadTime(_index, Now);
+            case RegisterA:
+                return (byte)(_registers[RegisterA] | (IsUpdating ? UpdateInProgress : 0));
+            case RegisterC:
+                return 0;
+            case RegisterD:
+                return ValidRamAndTime;
+            default:
+                return _registers[_index];
+        }
+    }
+
+    private byte ReadTime(int register, DateTime time) => register switch
+    {
+        Seconds => Encode(time.Second),
+        Minutes => Encode(time.Minute),
+        Hours => EncodeHour(time.Hour),
+        Weekday => Encode((int)time.DayOfWeek + 1),
+        Day => Encode(time.Day),
+        Month => Encode(time.Month),
+        Year => Encode(time.Year % 100),
+        _ => Encode(time.Year / 100),
+    };
 
     private void WriteRegister(byte value)
     {
         switch (_index)
         {
-            case Seconds or Minutes or Hours or Day or Month or Year or Century:
-                SetTime(_index, value);
+            case Seconds or Minutes or Hours or Weekday or Day or Month or Year or Century when !IsStopped:
+                StopTime();
+                _registers[_index] = value;
+                StartTime();
                 break;
             case RegisterA:
                 _registers[RegisterA] = (byte)(value & ~UpdateInProgress);
@@ -123,8 +138,7 @@ internal sealed class RealTimeClock : IMachineDevice, IBusDevice, IAcpiContribut
             case RegisterB:
                 WriteControl(value);
                 break;
-            case Weekday or RegisterC or RegisterD:
-                // The weekday follows from the date.
+            case RegisterC or RegisterD:
                 break;
             default:
                 _registers[_index] = value;
@@ -134,56 +148,46 @@ internal sealed class RealTimeClock : IMachineDevice, IBusDevice, IAcpiContribut
 
     private void WriteControl(byte value)
     {
-        var now = Now;
         bool wasStopped = IsStopped;
         _registers[RegisterB] = value;
-        if (IsStopped)
+        if (IsStopped && !wasStopped)
         {
-            _stopped = now;
+            StopTime();
         }
-        else if (wasStopped)
+        else if (!IsStopped && wasStopped)
         {
-            Adjust(now);
+            StartTime();
         }
     }
 
-    private void SetTime(int register, byte value)
+    // While the guest sets the time, the registers hold what it writes, in any order and for a while no date at all.
+    private void StopTime()
     {
-        var time = WithField(Now, register, register == Hours ? DecodeHour(value) : Decode(value));
-        if (IsStopped)
+        var now = Now;
+        foreach (byte register in TimeRegisters)
         {
-            _stopped = time;
-        }
-        else
-        {
-            Adjust(time);
+            _registers[register] = ReadTime(register, now);
         }
     }
 
-    private void Adjust(DateTime time) => _adjustment += time - Now;
-
-    // Fields that make no date are brought to the nearest one.
-    private static DateTime WithField(DateTime time, int register, int value)
+    // Fields that make no date are brought to the nearest one; the weekday follows from the date.
+    private void StartTime()
     {
-        int year = register switch
-        {
-            Year => (time.Year / 100 * 100) + Math.Min(value, 99),
-            Century => (Math.Min(value, 99) * 100) + (time.Year % 100),
-            _ => time.Year,
-        };
-        year = Math.Max(year, 1);
-        int month = register == Month ? Math.Clamp(value, 1, 12) : time.Month;
-        int day = Math.Min(register == Day ? Math.Max(value, 1) : time.Day, DateTime.DaysInMonth(year, month));
-        int hour = register == Hours ? Math.Min(value, 23) : time.Hour;
-        int minute = register == Minutes ? Math.Min(value, 59) : time.Minute;
-        int second = register == Seconds ? Math.Min(value, 59) : time.Second;
-        return new DateTime(year, month, day, hour, minute, second, DateTimeKind.Utc).AddTicks(time.Ticks % TimeSpan.TicksPerSecond);
+        int year = Math.Max((Math.Min(Decode(_registers[Century]), 99) * 100) + Math.Min(Decode(_registers[Year]), 99), 1);
+        int month = Math.Clamp(Decode(_registers[Month]), 1, 12);
+        int day = Math.Clamp(Decode(_registers[Day]), 1, DateTime.DaysInMonth(year, month));
+        int hour = Math.Min(DecodeHour(_registers[Hours]), 23);
+        int minute = Math.Min(Decode(_registers[Minutes]), 59);
+        int second = Math.Min(Decode(_registers[Seconds]), 59);
+        var now = Now;
+        var time = new DateTime(year, month, day, hour, minute, second, DateTimeKind.Utc);
+        _adjustment += time.AddTicks(now.Ticks % TimeSpan.TicksPerSecond) - now;
     }
+
+    private static ReadOnlySpan<byte> TimeRegisters => [Seconds, Minutes, Hours, Weekday, Day, Month, Year, Century];
 
     private static DateTime Shift(DateTime time, TimeSpan by) =>
         new(Math.Clamp(time.Ticks + by.Ticks, DateTime.MinValue.Ticks, DateTime.MaxValue.Ticks), DateTimeKind.Utc);
-
-    private static TimeSpan Shift(TimeSpan time, TimeSpan by) => new(time.Ticks + by.Ticks);
 
     private byte Encode(int value) => (byte)((_registers[RegisterB] & BinaryMode) != 0 ? value : (value / 10 * 16) + (value % 10));
 

@@ -10,6 +10,8 @@ internal sealed record AptPackage(string Name, string Version, string Depends, l
 /// <summary>Asks apt for packages and fetches them; needs no root.</summary>
 internal sealed class AptClient(ICommandRunner runner, IProgress<string>? progress)
 {
+    private const string GuestArchitecture = "amd64";
+
     private static readonly string[] _networkComplaints =
     [
         "Temporary failure resolving", "Could not resolve", "Could not connect", "Unable to connect", "Connection timed out",
@@ -31,7 +33,10 @@ internal sealed class AptClient(ICommandRunner runner, IProgress<string>? progre
         CommandResult result = await RunAsync(
             "apt-cache", ["show", "--no-all-versions", name], environment, Path.GetTempPath(), cancellationToken).ConfigureAwait(false);
         Dictionary<string, string> fields = FirstStanza(result.Output);
-        return result.ExitCode == 0 && fields.TryGetValue("Package", out string? package) && package == name
+
+        // On a host of another architecture its lists have the tool, but not for the guest.
+        bool isForGuest = fields.GetValueOrDefault("Architecture", GuestArchitecture) is GuestArchitecture or "all";
+        return result.ExitCode == 0 && isForGuest && fields.TryGetValue("Package", out string? package) && package == name
             && fields.TryGetValue("Version", out string? version)
             ? new AptPackage(name, version, fields.GetValueOrDefault("Depends", ""), ParseSize(fields.GetValueOrDefault("Size")))
             : null;

@@ -107,6 +107,8 @@ internal sealed class AptEnvironment
             Dir::State::lists "{directory}/{ListsDirectory}/";
             Dir::State::status "{directory}/status";
             Dir::Cache "{directory}";
+            Dir::Cache::pkgcache "";
+            Dir::Cache::srcpkgcache "";
             Dir::Cache::archives "{directory}/archives/";
             Acquire::Languages "none";
             APT::Sandbox::User "root";

@@ -29,5 +29,6 @@ internal static class CompressedStream
     public static bool IsComplaint(Exception e) =>
         e is InvalidDataException or EndOfStreamException or SharpCompress.Common.SharpCompressException or ZstdException
             or IndexOutOfRangeException or ArgumentException or InvalidOperationException or NotSupportedException
-            or OverflowException or NullReferenceException or FormatException;
+            or OverflowException or NullReferenceException or FormatException
+            or OutOfMemoryException; // an xz dictionary of up to 4 GiB that the runtime has no array for
 }

@@ -17,6 +17,7 @@ internal static class Program
           --seconds N    stop after this time
           --seed S       seed of the run (default: random, printed)
           --code NAMES   only forms whose name starts with one of these, comma-separated (Iced's Code, such as Add_rm32_r32)
+          --sequences    programs of several instructions instead of single ones
           --bits 32|64   compatibility or 64-bit mode (default 64)
           --list         print covered and excluded forms
           --full         print a report for every failing form, not only its name
@@ -27,7 +28,7 @@ internal static class Program
         var options = new Dictionary<string, string>(StringComparer.Ordinal);
         for (int i = 0; i < args.Length; i++)
         {
-            bool isFlag = args[i] is "--list" or "--full";
+            bool isFlag = args[i] is "--list" or "--full" or "--sequences";
             if (!isFlag && (args[i] is not ("--cases" or "--seconds" or "--seed" or "--code" or "--bits") || i + 1 == args.Length))
             {
                 Console.Error.WriteLine(Usage);
@@ -77,10 +78,19 @@ internal static class Program
 
         using var native = new NativeExecutor(catalog.Bitness);
         using var interpreter = new InterpreterExecutor(catalog.Bitness);
-        var run = new DifferentialRun(native, interpreter, catalog.Bitness);
+        var run = new DifferentialRun(native, interpreter, catalog);
         var time = Stopwatch.StartNew();
-        Console.WriteLine($"seed 0x{seed:x}, {forms.Count} forms");
-        run.RunForms(forms, Math.Max(1, cases / forms.Count), seed, limit.Token);
+        if (options.ContainsKey("--sequences"))
+        {
+            Console.WriteLine($"seed 0x{seed:x}, sequences");
+            run.RunSequences(cases, seed, limit.Token);
+        }
+        else
+        {
+            Console.WriteLine($"seed 0x{seed:x}, {forms.Count} forms");
+            run.RunForms(forms, Math.Max(1, cases / forms.Count), seed, limit.Token);
+        }
+
         return Report(run, time.Elapsed, options.ContainsKey("--full"));
     }
 

@@ -46,6 +46,23 @@ internal sealed class ElfImage
     /// <summary>e_entry: for Linux the physical address of startup_64, for other programs as they define it.</summary>
     public ulong EntryPoint { get; }
 
+    /// <summary>The entry point, translated if it is a virtual address inside a segment that is loaded elsewhere.</summary>
+    public ulong PhysicalEntryPoint
+    {
+        get
+        {
+            foreach (ElfSegment segment in _segments)
+            {
+                if (EntryPoint >= segment.VirtualAddress && EntryPoint - segment.VirtualAddress < segment.MemorySize)
+                {
+                    return unchecked(EntryPoint - segment.VirtualAddress + segment.PhysicalAddress);
+                }
+            }
+
+            return EntryPoint;
+        }
+    }
+
     /// <summary>The 32-bit physical entry point of the PVH note, if the file has one.</summary>
     public uint? PvhEntryPoint { get; private set; }
 
@@ -54,6 +71,19 @@ internal sealed class ElfImage
 
     /// <summary>Whether the file starts with ELF's magic number.</summary>
     public static bool IsElf(ReadOnlySpan<byte> file) => file is [0x7f, (byte)'E', (byte)'L', (byte)'F', ..];
+
+    /// <summary>Whether an ELF file is of class ELF64.</summary>
+    public static bool IsClass64(ReadOnlySpan<byte> file) => file.Length > 4 && file[4] == Class64;
+
+    /// <summary>Wraps one segment of a file that is no ELF file but says where it goes.</summary>
+    /// <param name="segment">The segment.</param>
+    /// <param name="entryPoint">Where to enter it.</param>
+    public static ElfImage FromFlat(ElfSegment segment, ulong entryPoint)
+    {
+        ElfImage image = new(is64Bit: false, MachineI386, entryPoint);
+        image._segments.Add(segment);
+        return image;
+    }
 
     /// <summary>Reads the headers.</summary>
     /// <param name="file">The whole file; what follows the ELF data does not matter.</param>

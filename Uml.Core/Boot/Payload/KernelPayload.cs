@@ -23,8 +23,12 @@ internal static class KernelPayload
         {
             [0x1f, 0x8b, 0x08, ..] => CompressionFormat.Gzip,
             [(byte)'B', (byte)'Z', (byte)'h', >= (byte)'1' and <= (byte)'9', ..] => CompressionFormat.Bzip2,
+            [0xfd, (byte)'7', (byte)'z', (byte)'X', (byte)'Z', 0x00, ..] => CompressionFormat.Xz,
+            [0x89, (byte)'L', (byte)'Z', (byte)'O', 0x00, 0x0d, 0x0a, 0x1a, 0x0a, ..] => CompressionFormat.Lzo,
             [0x02, 0x21, 0x4c, 0x18, ..] => CompressionFormat.Lz4,
             [0x28, 0xb5, 0x2f, 0xfd, ..] => CompressionFormat.Zstd,
+            // LZMA has no magic; lc=3 lp=0 pb=2 is what every kernel build uses (scripts/Makefile.lib).
+            [0x5d, 0x00, 0x00, ..] when LzmaPayload.HasPlausibleHeader(data) => CompressionFormat.Lzma,
             _ => CompressionFormat.None,
         };
     }
@@ -80,6 +84,8 @@ internal static class KernelPayload
             fits = format switch
             {
                 CompressionFormat.Lz4 => Lz4Payload.TryUnpack(data.Span, maximumBytes, expectedBytes, out unpacked),
+                CompressionFormat.Xz => XzPayload.TryUnpack(data, maximumBytes, out unpacked),
+                CompressionFormat.Lzo => LzoPayload.TryUnpack(data.Span, maximumBytes, expectedBytes, out unpacked),
                 _ => TryUnpackStream(format, data, maximumBytes, expectedBytes, out unpacked),
             };
         }
@@ -96,11 +102,11 @@ internal static class KernelPayload
         CompressionFormat format, ReadOnlyMemory<byte> data, int maximumBytes, long expectedBytes, out ReadOnlyMemory<byte> unpacked)
     {
         using Stream input = new ReadOnlyMemoryStream(data);
-        using Stream output = OpenStream(format, input, data.Span, maximumBytes);
+        using Stream output = OpenStream(format, input, data.Span, maximumBytes, expectedBytes);
         return BoundedReader.TryReadAll(output, maximumBytes, expectedBytes, out unpacked);
     }
 
-    private static Stream OpenStream(CompressionFormat format, Stream input, ReadOnlySpan<byte> data, int maximumBytes)
+    private static Stream OpenStream(CompressionFormat format, Stream input, ReadOnlySpan<byte> data, int maximumBytes, long expectedBytes)
     {
         switch (format)
         {
@@ -108,6 +114,8 @@ internal static class KernelPayload
                 return new GZipStream(input, System.IO.Compression.CompressionMode.Decompress);
             case CompressionFormat.Bzip2:
                 return BZip2Stream.Create(input, SharpCompress.Compressors.CompressionMode.Decompress, decompressConcatenated: true);
+            case CompressionFormat.Lzma:
+                return LzmaPayload.Open(input, data, expectedBytes > 0 ? expectedBytes : maximumBytes);
             case CompressionFormat.Zstd:
                 DecompressionStream zstd = new(input, leaveOpen: false);
                 zstd.SetParameter(ZstdSharp.Unsafe.ZSTD_dParameter.ZSTD_d_windowLogMax, MaximumZstdWindowLog);
@@ -117,8 +125,8 @@ internal static class KernelPayload
         }
     }
 
-    // The libraries report bad input by several exception types of their own, and by the runtime's when they
-    // read past what they have. None of these can come from our own code in this place.
+    // Our own decoders throw InvalidDataException. The libraries report bad input by exception types of their own, and by
+    // the runtime's when they run into it.
     private static bool IsDecoderComplaint(Exception e) =>
         e is InvalidDataException or IOException or SharpCompress.Common.SharpCompressException or ZstdException
             or IndexOutOfRangeException or ArgumentException or InvalidOperationException or NotSupportedException

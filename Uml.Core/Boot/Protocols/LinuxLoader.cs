@@ -9,8 +9,11 @@ namespace Uml.Core.Boot.Protocols;
 /// </summary>
 internal static class LinuxLoader
 {
-    // COMMAND_LINE_SIZE of x86 is 2048 with the zero byte; a vmlinux does not tell it.
-    private const uint DefaultCommandLineSize = 2047;
+    /// <summary>COMMAND_LINE_SIZE of x86 is 2048 with the zero byte; a vmlinux does not tell it.</summary>
+    public const uint DefaultCommandLineSize = 2047;
+
+    // The kernel maps itself with 2 MiB pages.
+    private const ulong KernelMappingBytes = 2UL << 20;
 
     // What every bzImage since 2.6.26 states as initrd_addr_max.
     private const uint DefaultInitrdAddressMaximum = 0x7fff_ffff;
@@ -30,12 +33,20 @@ internal static class LinuxLoader
                 + (image.PvhEntryPoint is null ? "." : $" or {nameof(BootProtocol)}.{nameof(BootProtocol.Pvh)}."));
         }
 
-        BootEntry entry = BootTables.Write(plan, BootEntryKind.Linux64, image.EntryPoint);
+        if (request.Modules.Count != 0)
+        {
+            throw new KernelImageException(
+                $"Linux's boot protocol hands over one initrd and no modules ({request.Modules.Count} given); join cpio archives into one initrd.");
+        }
+
         plan.Take(BootMemoryLayout.ZeroPageAddress, BootMemoryLayout.PageBytes, "boot_params");
         uint commandLineSize = setup?.CommandLineSize ?? DefaultCommandLineSize;
         uint commandLine = new BootStrings(plan).Add(request.CommandLine, commandLineSize, "kernel command line");
-        (ulong start, ulong end) = SegmentLoader.Load(plan, image, request.Kernel.Name);
-        CheckEntry(image, start, end, request.Kernel.Name);
+        ulong offset = ChooseOffset(plan, image, setup);
+        ulong entryPoint = unchecked(image.EntryPoint + offset);
+        BootEntry entry = BootTables.Write(plan, BootEntryKind.Linux64, entryPoint);
+        (ulong start, ulong end) = SegmentLoader.Load(plan, image, request.Kernel.Name, offset);
+        CheckEntry(entryPoint, start, end, request.Kernel.Name);
 
         ZeroPage page = new(setup is null ? default : setup.SetupHeader.Span, commandLineSize);
         page.SetCommandLine(commandLine);
@@ -60,12 +71,37 @@ internal static class LinuxLoader
         };
     }
 
-    private static void CheckEntry(ElfImage image, ulong start, ulong end, string name)
+    /// <summary>
+    /// Finds a lower place for a kernel that ends behind the memory: a relocatable kernel adapts its page tables to where it
+    /// lies (__startup_64 in arch/x86/kernel/head64.c), only its virtual addresses stay. The highest place that fits leaves the
+    /// first 16 MiB, which DMA of old devices needs, as free as can be.
+    /// </summary>
+    private static ulong ChooseOffset(BootPlan plan, ElfImage image, BzImage? setup)
     {
-        if (image.EntryPoint < start || image.EntryPoint >= end || end > BootMemoryLayout.IdentityMapBytes)
+        if (setup is null || !setup.IsRelocatable || SegmentLoader.Fits(plan, image, 0))
+        {
+            return 0;
+        }
+
+        ulong alignment = Math.Max(setup.KernelAlignment, KernelMappingBytes);
+        for (ulong down = alignment; down < setup.PreferredAddress; down += alignment)
+        {
+            ulong offset = unchecked(0 - down);
+            if (SegmentLoader.Fits(plan, image, offset))
+            {
+                return offset;
+            }
+        }
+
+        return 0;
+    }
+
+    private static void CheckEntry(ulong entryPoint, ulong start, ulong end, string name)
+    {
+        if (entryPoint < start || entryPoint >= end || end > BootMemoryLayout.IdentityMapBytes)
         {
             throw new KernelImageException(
-                $"The kernel '{name}' starts at 0x{image.EntryPoint:x} and occupies 0x{start:x} to 0x{end:x}; it has to start inside "
+                $"The kernel '{name}' starts at 0x{entryPoint:x} and occupies 0x{start:x} to 0x{end:x}; it has to start inside "
                 + "itself and below 4 GiB. It is not a Linux vmlinux: name the protocol it wants.");
         }
     }

@@ -9,35 +9,52 @@ internal static class SegmentLoader
     /// <param name="plan">The memory plan.</param>
     /// <param name="image">The ELF file.</param>
     /// <param name="name">What messages call it.</param>
+    /// <param name="offset">What is added to all physical addresses, wrapping around.</param>
     /// <returns>The lowest address and the first address behind the image.</returns>
     /// <exception cref="KernelImageException">A segment does not lie in RAM, or two overlap.</exception>
-    public static (ulong Start, ulong End) Load(BootPlan plan, ElfImage image, string name)
+    public static (ulong Start, ulong End) Load(BootPlan plan, ElfImage image, string name, ulong offset = 0)
     {
         ulong start = ulong.MaxValue;
         ulong end = 0;
         foreach (ElfSegment segment in image.Segments)
         {
-            start = Math.Min(start, segment.PhysicalAddress);
-            end = Math.Max(end, segment.PhysicalAddress + segment.MemorySize);
+            ulong address = unchecked(segment.PhysicalAddress + offset);
+            start = Math.Min(start, address);
+            end = Math.Max(end, address + segment.MemorySize);
         }
 
         // All are taken before one is written: overlaps show before the long copies.
         foreach (ElfSegment segment in image.Segments)
         {
-            if (!plan.IsFree(segment.PhysicalAddress, segment.MemorySize))
-            {
-                plan.Take(segment.PhysicalAddress, segment.MemorySize, $"kernel '{name}', which occupies 0x{start:x} to 0x{end:x},");
-            }
-
-            plan.Take(segment.PhysicalAddress, segment.MemorySize, $"kernel '{name}'");
+            ulong address = unchecked(segment.PhysicalAddress + offset);
+            string whole = plan.IsFree(address, segment.MemorySize) ? "" : $", which occupies 0x{start:x} to 0x{end:x},";
+            plan.Take(address, segment.MemorySize, $"kernel '{name}'{whole}");
         }
 
         foreach (ElfSegment segment in image.Segments)
         {
-            plan.Write(segment.PhysicalAddress, segment.Data.Span);
-            plan.Clear(segment.PhysicalAddress + (ulong)segment.Data.Length, segment.MemorySize - (ulong)segment.Data.Length);
+            ulong address = unchecked(segment.PhysicalAddress + offset);
+            plan.Write(address, segment.Data.Span);
+            plan.Clear(address + (ulong)segment.Data.Length, segment.MemorySize - (ulong)segment.Data.Length);
         }
 
         return (start, end);
+    }
+
+    /// <summary>Whether all segments would lie in free RAM.</summary>
+    /// <param name="plan">The memory plan.</param>
+    /// <param name="image">The ELF file.</param>
+    /// <param name="offset">What is added to all physical addresses, wrapping around.</param>
+    public static bool Fits(BootPlan plan, ElfImage image, ulong offset)
+    {
+        foreach (ElfSegment segment in image.Segments)
+        {
+            if (!plan.IsFree(unchecked(segment.PhysicalAddress + offset), segment.MemorySize))
+            {
+                return false;
+            }
+        }
+
+        return true;
     }
 }

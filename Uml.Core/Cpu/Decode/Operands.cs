@@ -90,7 +90,7 @@ internal static unsafe class Operands
     private static void FillMemory(in Instruction instruction, Op* op, CpuMode mode)
     {
         op->Base = op->Index = (ushort)CpuState.ZeroOffset;
-        op->Segment = SegmentOf(instruction.MemorySegment);
+        op->Segment = SegmentOf(in instruction, mode);
         op->Disp = (long)instruction.MemoryDisplacement64;
         int addressSize;
         if (instruction.IsIPRelativeMemoryOperand)
@@ -149,9 +149,22 @@ internal static unsafe class Operands
             return flags | (fsGs ? AddressFlags.SegmentBase : 0);
         }
 
-        return fsGs || (mode & CpuMode.Segmented) != 0
+        // Flat segments need no check but for code, which cannot be written.
+        return fsGs || segment == SegmentIndex.Cs || (mode & CpuMode.Segmented) != 0
             ? flags | AddressFlags.SegmentBase | AddressFlags.SegmentCheck
             : flags;
+    }
+
+    /// <summary>The segment of the memory operand. 64-bit mode ignores ES, CS, SS and DS prefixes (Intel SDM vol. 2, 2.1.1).</summary>
+    private static SegmentIndex SegmentOf(in Instruction instruction, CpuMode mode)
+    {
+        SegmentIndex segment = SegmentOf(instruction.MemorySegment);
+        if ((mode & CpuMode.Long64) == 0 || segment is SegmentIndex.Fs or SegmentIndex.Gs || instruction.SegmentPrefix == Register.None)
+        {
+            return segment;
+        }
+
+        return instruction.MemoryBase.GetFullRegister() is Register.RSP or Register.RBP ? SegmentIndex.Ss : SegmentIndex.Ds;
     }
 
     public static SegmentIndex SegmentOf(Register register) => register switch

@@ -72,6 +72,18 @@ internal static unsafe class Access
     public static bool Store<T>(CpuState* s, Op* op, T value) where T : unmanaged =>
         Linear(s, op, sizeof(T), write: true, out ulong linear) && StoreAt(s, linear, op->Segment, value);
 
+    /// <summary>Checks that the memory operand may be written; a store that follows cannot fault.</summary>
+    public static bool CanStore<T>(CpuState* s, Op* op) where T : unmanaged
+    {
+        if (!Linear(s, op, sizeof(T), write: true, out ulong linear))
+        {
+            return false;
+        }
+
+        TlbEntry* entry = Tlb.Entry(s->Tlb, linear);
+        return entry->WriteTag == ((linear + (ulong)sizeof(T) - 1) & PageMask) || Mmu.ProbeWrite(s, linear, sizeof(T), op->Segment);
+    }
+
     /// <summary>Loads from a linear address at the current privilege.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static bool LoadAt<T>(CpuState* s, ulong linear, SegmentIndex segment, out T value) where T : unmanaged

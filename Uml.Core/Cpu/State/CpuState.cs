@@ -141,13 +141,22 @@ internal unsafe struct CpuState
     /// <summary>Byte offset of a general register.</summary>
     public static int GprOffset(int number) => number * 8;
 
-    public static readonly int ZeroOffset = (int)Marshal.OffsetOf<CpuState>(nameof(Zero));
-    public static readonly int BlockRipOffset = (int)Marshal.OffsetOf<CpuState>(nameof(BlockRip));
-    public static readonly int VectorsOffset = (int)Marshal.OffsetOf<CpuState>(nameof(Vectors));
-    public static readonly int X87Offset = (int)Marshal.OffsetOf<CpuState>(nameof(X87));
+    // Measured on the struct itself: Marshal.OffsetOf describes the marshalled layout, where a bool has four bytes.
+    public static readonly int ZeroOffset = Measure(static s => &s->Zero);
+    public static readonly int BlockRipOffset = Measure(static s => &s->BlockRip);
+    public static readonly int VectorsOffset = Measure(static s => &s->Vectors);
+    public static readonly int X87Offset = Measure(static s => &s->X87);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static ref T At<T>(CpuState* s, int offset) where T : unmanaged => ref *(T*)((byte*)s + offset);
+
+    private delegate void* FieldAddress(CpuState* s);
+
+    private static int Measure(FieldAddress field)
+    {
+        CpuState state;
+        return (int)((byte*)field(&state) - (byte*)&state);
+    }
 }
 
 /// <summary>Sixteen 32-byte vector registers.</summary>

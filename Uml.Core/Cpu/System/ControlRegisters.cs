@@ -230,8 +230,10 @@ internal static unsafe class ControlRegisters
             return Fault.GP(s);
         }
 
+        CpuMode before = s->Mode;
         s->Cr0 &= ~TS;
-        return op + 1;
+        Mmu.UpdateMode(s);
+        return BlockExit.NextOrBehind(s, op, before);
     }
 
     /// <summary>LMSW r16.</summary>

@@ -1,3 +1,4 @@
+using Uml.Core.Cpu.Interpreter;
 using Uml.Core.Cpu.Paging;
 
 namespace Uml.Core.Cpu;
@@ -132,9 +133,8 @@ internal static unsafe class CpuReset
     private static void ClearFloatingPoint(CpuState* s)
     {
         s->Vectors = default;
-        s->X87 = default;
-        s->X87.ControlWord = 0x37F;
-        s->Mxcsr = 0x1F80;
+        StateComponents.ResetX87(s);
+        s->Mxcsr = StateComponents.InitialMxcsr;
     }
 
     private static void Finish(CpuState* s)

@@ -1,6 +1,7 @@
 using System.Numerics;
 using System.Text;
 using Uml.Core.Bus;
+using Uml.Core.Cpu.Interpreter;
 
 namespace Uml.Core.Cpu;
 
@@ -10,9 +11,6 @@ namespace Uml.Core.Cpu;
 /// </summary>
 internal sealed class CpuidTable
 {
-    /// <summary>State components XSAVE offers: x87 and SSE.</summary>
-    public const ulong SupportedXcr0 = 3;
-
     /// <summary>CPUID.15H: the clock the time-stamp counter and the local APIC's timer derive from, in Hz.</summary>
     public const uint CrystalFrequency = 1_000_000_000;
 
@@ -31,8 +29,8 @@ internal sealed class CpuidTable
     private const uint Features1D = 1u << 0 | 1u << 2 | 1u << 3 | 1u << 4 | 1u << 5 | 1u << 6 | 1u << 7 | 1u << 8 | 1u << 11 | 1u << 12
         | 1u << 13 | 1u << 14 | 1u << 15 | 1u << 16 | 1u << 17 | 1u << 19 | 1u << 23 | 1u << 24 | 1u << 25 | 1u << 26 | 1u << 27;
 
-    /// <summary>FSGSBASE, TSC_ADJUST, SMEP, ERMS, INVPCID, RDSEED, SMAP, CLFLUSHOPT, CLWB.</summary>
-    private const uint Features7B = 1u << 0 | 1u << 1 | 1u << 7 | 1u << 9 | 1u << 10 | 1u << 18 | 1u << 20 | 1u << 23 | 1u << 24;
+    /// <summary>FSGSBASE, TSC_ADJUST, SMEP, ERMS, INVPCID, no FCS and FDS, RDSEED, SMAP, CLFLUSHOPT, CLWB.</summary>
+    private const uint Features7B = 1u << 0 | 1u << 1 | 1u << 7 | 1u << 9 | 1u << 10 | 1u << 13 | 1u << 18 | 1u << 20 | 1u << 23 | 1u << 24;
 
     /// <summary>UMIP, RDPID.</summary>
     private const uint Features7C = 1u << 2 | 1u << 22;
@@ -45,7 +43,7 @@ internal sealed class CpuidTable
 
     private readonly uint _apicId;
     private readonly uint _processorCount;
-    private readonly ulong _tscFrequency;
+    private readonly IMachineClock _clock;
     private readonly uint _coreShift;
     private readonly uint[] _brand = new uint[12];
     private readonly Dictionary<uint, CpuidValues> _set = [];
@@ -53,12 +51,12 @@ internal sealed class CpuidTable
     /// <summary>The table of one processor.</summary>
     /// <param name="index">Its number and initial APIC ID.</param>
     /// <param name="processorCount">Processors in the machine: cores of one package, one thread each.</param>
-    /// <param name="tscFrequency">Ticks of the time-stamp counter a second.</param>
-    public CpuidTable(int index, int processorCount, ulong tscFrequency)
+    /// <param name="clock">Tells the frequency of the time-stamp counter.</param>
+    public CpuidTable(int index, int processorCount, IMachineClock clock)
     {
         _apicId = (uint)index;
         _processorCount = (uint)processorCount;
-        _tscFrequency = tscFrequency;
+        _clock = clock;
         _coreShift = (uint)BitOperations.Log2(BitOperations.RoundUpToPowerOf2(_processorCount));
         Span<byte> brand = stackalloc byte[48];
         brand.Clear();
@@ -160,11 +158,19 @@ internal sealed class CpuidTable
     {
         // Legacy area and header; neither x87 nor SSE state needs more (Intel SDM vol. 1, 13.4).
         const uint size = 512 + 64;
-        const uint xsaveopt = 1, xsavec = 2;
+<<<<<<< HEAD
+        const uint xsaveopt = 1, xsavec = 2, xgetbvInUse = 4;
         return subleaf switch
         {
             0 => new CpuidValues((uint)SupportedXcr0, size, size, (uint)(SupportedXcr0 >> 32)),
-            1 => new CpuidValues(xsaveopt | xsavec, size, 0, 0),
+            1 => new CpuidValues(xsaveopt | xsavec | xgetbvInUse, size, 0, 0),
+=======
+        const uint xsaveopt = 1, xsavec = 2, xgetbv1 = 4;
+        return subleaf switch
+        {
+            0 => new CpuidValues((uint)StateComponents.Supported, size, size, (uint)(StateComponents.Supported >> 32)),
+            1 => new CpuidValues(xsaveopt | xsavec | xgetbv1, size, 0, 0),
+>>>>>>> main
             _ => default,
         };
     }
@@ -172,13 +178,13 @@ internal sealed class CpuidTable
     /// <summary>Leaf 15H: TSC frequency = crystal * EBX / EAX.</summary>
     private CpuidValues Clock()
     {
-        ulong divisor = GreatestCommonDivisor(_tscFrequency, CrystalFrequency);
-        return new CpuidValues((uint)(CrystalFrequency / divisor), (uint)(_tscFrequency / divisor), CrystalFrequency, 0);
+        ulong divisor = GreatestCommonDivisor(_clock.TscFrequency, CrystalFrequency);
+        return new CpuidValues((uint)(CrystalFrequency / divisor), (uint)(_clock.TscFrequency / divisor), CrystalFrequency, 0);
     }
 
     private CpuidValues Frequencies()
     {
-        var megahertz = (uint)(_tscFrequency / 1_000_000);
+        var megahertz = (uint)(_clock.TscFrequency / 1_000_000);
         return new CpuidValues(megahertz, megahertz, 100, 0);
     }
 

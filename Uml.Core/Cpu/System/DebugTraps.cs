@@ -50,7 +50,11 @@ internal static unsafe class DebugTraps
         s->InterruptShadow = false;
         s->StepTrap = (s->SystemFlags & Flags.TF) != 0;
         s->PendingDebug = 0;
-        if ((s->Dr7 & Enables) == 0 || (s->SystemFlags & Flags.RF) != 0)
+
+        // RF counts for this instruction and is over with it, unless the instruction is the IRET that sets it.
+        bool resumes = (s->SystemFlags & Flags.RF) != 0;
+        s->SystemFlags &= ~(ulong)Flags.RF;
+        if ((s->Dr7 & Enables) == 0 || resumes)
         {
             return true;
         }
@@ -74,7 +78,6 @@ internal static unsafe class DebugTraps
     /// <summary>Call after a single-stepped instruction has retired, RIP behind it. False: #DB is recorded as a trap.</summary>
     public static bool AfterInstruction(CpuState* s)
     {
-        s->SystemFlags &= ~(ulong)Flags.RF;
         uint reasons = s->PendingDebug | (s->StepTrap ? BS : 0);
         s->PendingDebug = 0;
         s->StepTrap = false;

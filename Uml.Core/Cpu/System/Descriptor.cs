@@ -67,7 +67,7 @@ internal static class SystemType
 }
 
 /// <summary>Reads and marks entries of the GDT and the LDT.</summary>
-internal static unsafe class DescriptorTable
+internal static unsafe class DescriptorTables
 {
     /// <summary>The bits of a selector an error code keeps: index and TI.</summary>
     public const ushort ErrorMask = 0xFFFC;

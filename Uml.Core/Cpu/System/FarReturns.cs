@@ -80,7 +80,7 @@ internal static unsafe class FarReturns
 
         int rpl = selector & 3;
         bool allowed = rpl >= s->Cpl && (code.IsConformingCode ? code.Dpl <= rpl : code.Dpl == rpl);
-        return allowed || Fault.FailGP(s, DescriptorTable.Error(selector));
+        return allowed || Fault.FailGP(s, DescriptorTables.Error(selector));
     }
 
     /// <summary>Reads and checks the stack segment a return loads. It may be null when 64-bit code below CPL 3 is returned to.</summary>
@@ -88,18 +88,18 @@ internal static unsafe class FarReturns
     {
         stack = default;
         int rpl = codeSelector & 3;
-        if (DescriptorTable.IsNull(selector))
+        if (DescriptorTables.IsNull(selector))
         {
             stack = new SegmentRegister { Selector = selector };
             return (SegmentLoader.IsLongCode(s, code) && rpl != 3 && (selector & 3) == rpl) || Fault.FailGP(s);
         }
 
-        if (!DescriptorTable.Read(s, selector, out Descriptor descriptor))
+        if (!DescriptorTables.Read(s, selector, out Descriptor descriptor))
         {
             return false;
         }
 
-        uint error = DescriptorTable.Error(selector);
+        uint error = DescriptorTables.Error(selector);
         if ((selector & 3) != rpl || descriptor.Dpl != rpl || !descriptor.IsWritableData)
         {
             return Fault.FailGP(s, error);
@@ -110,7 +110,7 @@ internal static unsafe class FarReturns
             return Fault.Fail(s, Vector.SS, error);
         }
 
-        if (!DescriptorTable.MarkAccessed(s, selector, ref descriptor))
+        if (!DescriptorTables.MarkAccessed(s, selector, ref descriptor))
         {
             return false;
         }

@@ -63,7 +63,7 @@ internal static unsafe class FarTransfers
         bool allowed = code.IsConformingCode ? code.Dpl <= s->Cpl : code.Dpl == s->Cpl;
         return allowed && gate.Accepts(code)
             ? Enter(s, gate.Selector, code, s->Cpl, gate.Offset)
-            : Fault.FailGP(s, DescriptorTable.Error(gate.Selector));
+            : Fault.FailGP(s, DescriptorTables.Error(gate.Selector));
     }
 
     private static bool JumpReal(CpuState* s, ushort selector, ulong offset)
@@ -115,7 +115,7 @@ internal static unsafe class FarTransfers
 
         if (code.Dpl > s->Cpl || !gate.Accepts(code))
         {
-            return Fault.FailGP(s, DescriptorTable.Error(gate.Selector));
+            return Fault.FailGP(s, DescriptorTables.Error(gate.Selector));
         }
 
         if (code.IsConformingCode || code.Dpl == s->Cpl)
@@ -173,7 +173,7 @@ internal static unsafe class FarTransfers
             return false;
         }
 
-        var frame = new StackFrame(stack, esp, cpl, DescriptorTable.Error(stack.Selector));
+        var frame = new StackFrame(stack, esp, cpl, DescriptorTables.Error(stack.Selector));
         if (!frame.Push(s, s->Segments[(int)SegmentIndex.Ss].Selector, gate.Size)
             || !frame.Push(s, s->Gpr[4], gate.Size)
             || !CopyParameters(s, gate, ref frame)
@@ -212,25 +212,25 @@ internal static unsafe class FarTransfers
     private static bool ReadTarget(CpuState* s, ushort selector, out Descriptor descriptor)
     {
         descriptor = default;
-        if (DescriptorTable.IsNull(selector))
+        if (DescriptorTables.IsNull(selector))
         {
             return Fault.FailGP(s);
         }
 
-        if (!DescriptorTable.Read(s, selector, out descriptor))
+        if (!DescriptorTables.Read(s, selector, out descriptor))
         {
             return false;
         }
 
         bool both = SegmentLoader.IsLongCode(s, descriptor) && descriptor.IsDefault32;
-        return descriptor.IsSystem || (descriptor.IsCode && !both) || Fault.FailGP(s, DescriptorTable.Error(selector));
+        return descriptor.IsSystem || (descriptor.IsCode && !both) || Fault.FailGP(s, DescriptorTables.Error(selector));
     }
 
     /// <summary>A far transfer straight to a code segment stays at its privilege level.</summary>
     private static bool CheckDirect(CpuState* s, ushort selector, Descriptor code)
     {
         bool allowed = code.IsConformingCode ? code.Dpl <= s->Cpl : (selector & 3) <= s->Cpl && code.Dpl == s->Cpl;
-        return allowed || Fault.FailGP(s, DescriptorTable.Error(selector));
+        return allowed || Fault.FailGP(s, DescriptorTables.Error(selector));
     }
 
     private static bool Enter(CpuState* s, ushort selector, Descriptor code, int cpl, ulong rip)
@@ -260,7 +260,7 @@ internal readonly record struct Gate(ushort Selector, ulong Offset, int Size, in
     public static unsafe bool Read(CpuState* s, ushort selector, Descriptor descriptor, out Gate gate)
     {
         gate = default;
-        uint error = DescriptorTable.Error(selector);
+        uint error = DescriptorTables.Error(selector);
         bool isLong = (s->Mode & CpuMode.LongActive) != 0;
         bool isGate = descriptor.Type == SystemType.CallGate || (!isLong && descriptor.Type == SystemType.CallGate16);
         if (!isGate && !isLong && descriptor.Type is SystemType.TaskGate or SystemType.Tss or SystemType.Tss16)
@@ -286,7 +286,7 @@ internal readonly record struct Gate(ushort Selector, ulong Offset, int Size, in
             return true;
         }
 
-        if (!DescriptorTable.ReadHigh(s, selector, out ulong high))
+        if (!DescriptorTables.ReadHigh(s, selector, out ulong high))
         {
             return false;
         }

@@ -15,7 +15,7 @@ internal static unsafe partial class Interrupts
 
         if (!code.IsLong || code.IsDefault32)
         {
-            return Fault.FailGP(s, DescriptorTable.Error(gate.GateSelector, e.Ext));
+            return Fault.FailGP(s, DescriptorTables.Error(gate.GateSelector, e.Ext));
         }
 
         if (!LongStack(s, e, gate.GateStack, cpl, out ulong rsp)
@@ -95,7 +95,7 @@ internal static unsafe partial class Interrupts
             return false;
         }
 
-        uint error = DescriptorTable.Error(selector, e.Ext);
+        uint error = DescriptorTables.Error(selector, e.Ext);
         if (code.Dpl > s->Cpl)
         {
             return Fault.FailGP(s, error);

@@ -22,7 +22,7 @@ internal static unsafe partial class Interrupts
 
         if (fromVirtual8086 && cpl != 0)
         {
-            return Fault.FailGP(s, DescriptorTable.Error(gate.GateSelector, e.Ext));
+            return Fault.FailGP(s, DescriptorTables.Error(gate.GateSelector, e.Ext));
         }
 
         int size = gate.Type >= SystemType.InterruptGate ? 4 : 2;
@@ -35,7 +35,7 @@ internal static unsafe partial class Interrupts
             return false;
         }
 
-        uint stackError = inner ? DescriptorTable.Error(stack.Selector, e.Ext) : e.Ext;
+        uint stackError = inner ? DescriptorTables.Error(stack.Selector, e.Ext) : e.Ext;
         var frame = new StackFrame(stack, esp, cpl, stackError);
         if (!PushLegacyFrame(s, e, ref frame, size, inner, fromVirtual8086))
         {
@@ -113,17 +113,17 @@ internal static unsafe partial class Interrupts
             return false;
         }
 
-        if (DescriptorTable.IsNull(selector))
+        if (DescriptorTables.IsNull(selector))
         {
             return Fault.Fail(s, Vector.TS, ext);
         }
 
-        if (!DescriptorTable.Read(s, selector, out Descriptor descriptor, Vector.TS, ext))
+        if (!DescriptorTables.Read(s, selector, out Descriptor descriptor, Vector.TS, ext))
         {
             return false;
         }
 
-        uint error = DescriptorTable.Error(selector, ext);
+        uint error = DescriptorTables.Error(selector, ext);
         if ((selector & 3) != cpl || descriptor.Dpl != cpl || !descriptor.IsWritableData)
         {
             return Fault.Fail(s, Vector.TS, error);
@@ -134,7 +134,7 @@ internal static unsafe partial class Interrupts
             return Fault.Fail(s, Vector.SS, error);
         }
 
-        if (!DescriptorTable.MarkAccessed(s, selector, ref descriptor))
+        if (!DescriptorTables.MarkAccessed(s, selector, ref descriptor))
         {
             return false;
         }

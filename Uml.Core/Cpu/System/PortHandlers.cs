@@ -51,14 +51,15 @@ internal static unsafe class PortHandlers<T>
         ulong mask = MaskOf(op);
         bool repeats = op->R2 != 0;
         ushort port = Access.Reg<ushort>(s, Rdx);
-        if (repeats && (s->Gpr[Rcx] & mask) == 0)
-        {
-            return op + 1;
-        }
-
+        // A count of zero needs the permission too.
         if (!TaskState.AllowsPorts(s, port, sizeof(T)))
         {
             return null;
+        }
+
+        if (repeats && (s->Gpr[Rcx] & mask) == 0)
+        {
+            return op + 1;
         }
 
         do
@@ -93,14 +94,15 @@ internal static unsafe class PortHandlers<T>
         ulong mask = MaskOf(op);
         bool repeats = op->R2 != 0;
         ushort port = Access.Reg<ushort>(s, Rdx);
-        if (repeats && (s->Gpr[Rcx] & mask) == 0)
-        {
-            return op + 1;
-        }
-
+        // A count of zero needs the permission too.
         if (!TaskState.AllowsPorts(s, port, sizeof(T)))
         {
             return null;
+        }
+
+        if (repeats && (s->Gpr[Rcx] & mask) == 0)
+        {
+            return op + 1;
         }
 
         do

@@ -15,17 +15,17 @@ internal static unsafe class SegmentLoader
             return true;
         }
 
-        if (DescriptorTable.IsNull(selector))
+        if (DescriptorTables.IsNull(selector))
         {
             return LoadNull(s, index, selector);
         }
 
-        if (!DescriptorTable.Read(s, selector, out Descriptor descriptor))
+        if (!DescriptorTables.Read(s, selector, out Descriptor descriptor))
         {
             return false;
         }
 
-        uint error = DescriptorTable.Error(selector);
+        uint error = DescriptorTables.Error(selector);
         int rpl = selector & 3;
         if (index == SegmentIndex.Ss)
         {
@@ -44,7 +44,7 @@ internal static unsafe class SegmentLoader
             return Fault.Fail(s, index == SegmentIndex.Ss ? Vector.SS : Vector.NP, error);
         }
 
-        if (!DescriptorTable.MarkAccessed(s, selector, ref descriptor))
+        if (!DescriptorTables.MarkAccessed(s, selector, ref descriptor))
         {
             return false;
         }
@@ -101,17 +101,17 @@ internal static unsafe class SegmentLoader
     public static bool ReadCode(CpuState* s, ushort selector, out Descriptor descriptor, uint ext = 0)
     {
         descriptor = default;
-        if (DescriptorTable.IsNull(selector))
+        if (DescriptorTables.IsNull(selector))
         {
             return Fault.FailGP(s, ext);
         }
 
-        if (!DescriptorTable.Read(s, selector, out descriptor, Vector.GP, ext))
+        if (!DescriptorTables.Read(s, selector, out descriptor, Vector.GP, ext))
         {
             return false;
         }
 
-        return (descriptor.IsCode && !IsBothLongAnd32(s, descriptor)) || Fault.FailGP(s, DescriptorTable.Error(selector, ext));
+        return (descriptor.IsCode && !IsBothLongAnd32(s, descriptor)) || Fault.FailGP(s, DescriptorTables.Error(selector, ext));
     }
 
     /// <summary>The last checks before a code segment is loaded: present, the target within it or canonical; sets its accessed bit.</summary>
@@ -119,17 +119,24 @@ internal static unsafe class SegmentLoader
     {
         if (!descriptor.IsPresent)
         {
-            return Fault.Fail(s, Vector.NP, DescriptorTable.Error(selector, ext));
+            return Fault.Fail(s, Vector.NP, DescriptorTables.Error(selector, ext));
         }
 
         bool inside = IsLongCode(s, descriptor) ? Canonical.Is(rip) : rip <= descriptor.Limit;
-        return inside ? DescriptorTable.MarkAccessed(s, selector, ref descriptor) : Fault.FailGP(s, ext);
+        return inside ? DescriptorTables.MarkAccessed(s, selector, ref descriptor) : Fault.FailGP(s, ext);
     }
 
     /// <summary>Loads CS and RIP, both checked already, and sets CPL.</summary>
     public static void CommitCode(CpuState* s, ushort selector, Descriptor descriptor, int cpl, ulong rip)
     {
-        s->Segments[(int)SegmentIndex.Cs] = descriptor.ToSegment((ushort)((selector & ~3) | cpl));
+        SegmentRegister segment = descriptor.ToSegment((ushort)((selector & ~3) | cpl));
+        if (IsLongCode(s, descriptor))
+        {
+            // 64-bit mode has no code base (vol. 3, 3.2.4), and the engine adds what is here.
+            segment.Base = 0;
+        }
+
+        s->Segments[(int)SegmentIndex.Cs] = segment;
         s->Cpl = (byte)cpl;
         s->Rip = rip;
     }

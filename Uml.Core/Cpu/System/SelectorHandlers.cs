@@ -139,12 +139,12 @@ internal static unsafe class SelectorHandlers
             return false;
         }
 
-        if (DescriptorTable.IsNull(selector) || !DescriptorTable.Contains(s, selector))
+        if (DescriptorTables.IsNull(selector) || !DescriptorTables.Contains(s, selector))
         {
             return true;
         }
 
-        if (!DescriptorTable.Read(s, selector, out descriptor))
+        if (!DescriptorTables.Read(s, selector, out descriptor))
         {
             return false;
         }

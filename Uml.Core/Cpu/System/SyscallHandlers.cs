@@ -24,7 +24,7 @@ internal static unsafe class SyscallHandlers
         s->Gpr[R11] = flags & ~(ulong)Flags.RF;
         Flags.Set(s, flags & ~(s->SfMask | Flags.RF));
         var selector = (ushort)(s->Star >> 32);
-        Enter(s, (ushort)(selector & DescriptorTable.ErrorMask), (ushort)((selector & DescriptorTable.ErrorMask) + 8), Code64, 0, s->LStar);
+        Enter(s, (ushort)(selector & DescriptorTables.ErrorMask), (ushort)((selector & DescriptorTables.ErrorMask) + 8), Code64, 0, s->LStar);
 
         // Single-stepping goes by TF as SYSCALL leaves it.
         s->StepTrap &= (s->SystemFlags & Flags.TF) != 0;
@@ -82,7 +82,7 @@ internal static unsafe class SyscallHandlers
     /// <summary>SYSENTER.</summary>
     public static Op* Sysenter(CpuState* s, Op* op)
     {
-        if ((s->Mode & CpuMode.Protected) == 0 || (s->SysenterCs & DescriptorTable.ErrorMask) == 0)
+        if ((s->Mode & CpuMode.Protected) == 0 || (s->SysenterCs & DescriptorTables.ErrorMask) == 0)
         {
             return Fault.GP(s);
         }
@@ -90,7 +90,7 @@ internal static unsafe class SyscallHandlers
         bool isLong = (s->Mode & CpuMode.LongActive) != 0;
         s->SystemFlags &= ~(ulong)(Flags.VM | Flags.IF);
         s->Gpr[Rsp] = isLong ? s->SysenterEsp : (uint)s->SysenterEsp;
-        var cs = (ushort)(s->SysenterCs & DescriptorTable.ErrorMask);
+        var cs = (ushort)(s->SysenterCs & DescriptorTables.ErrorMask);
         Enter(s, cs, (ushort)(cs + 8), isLong ? Code64 : Code32, 0, isLong ? s->SysenterEip : (uint)s->SysenterEip);
         return Finish(s);
     }
@@ -128,7 +128,7 @@ internal static unsafe class SyscallHandlers
 
     private static bool MayExit(CpuState* s)
     {
-        bool allowed = (s->Mode & CpuMode.Protected) != 0 && s->Cpl == 0 && (s->SysenterCs & DescriptorTable.ErrorMask) != 0;
+        bool allowed = (s->Mode & CpuMode.Protected) != 0 && s->Cpl == 0 && (s->SysenterCs & DescriptorTables.ErrorMask) != 0;
         return allowed || Fault.FailGP(s);
     }
 

@@ -93,7 +93,8 @@ internal static unsafe class TableHandlers
             return Fault.UD(s);
         }
 
-        return Access.Load(s, op, out ushort selector) ? LoadLdt(s, op, selector) : null;
+        // Privilege comes before the operand's page faults.
+        return s->Cpl != 0 ? Fault.GP(s) : Access.Load(s, op, out ushort selector) ? LoadLdt(s, op, selector) : null;
     }
 
     private static Op* LoadLdt(CpuState* s, Op* op, ushort selector)
@@ -108,7 +109,7 @@ internal static unsafe class TableHandlers
             return Fault.GP(s);
         }
 
-        if (DescriptorTable.IsNull(selector))
+        if (DescriptorTables.IsNull(selector))
         {
             s->Segments[(int)SegmentIndex.Ldtr] = new SegmentRegister { Selector = selector };
             return op + 1;
@@ -136,7 +137,7 @@ internal static unsafe class TableHandlers
             return Fault.UD(s);
         }
 
-        return Access.Load(s, op, out ushort selector) ? LoadTask(s, op, selector) : null;
+        return s->Cpl != 0 ? Fault.GP(s) : Access.Load(s, op, out ushort selector) ? LoadTask(s, op, selector) : null;
     }
 
     private static Op* LoadTask(CpuState* s, Op* op, ushort selector)
@@ -146,14 +147,14 @@ internal static unsafe class TableHandlers
             return Fault.UD(s);
         }
 
-        if (s->Cpl != 0 || DescriptorTable.IsNull(selector))
+        if (s->Cpl != 0 || DescriptorTables.IsNull(selector))
         {
             return Fault.GP(s);
         }
 
         bool isLong = (s->Mode & CpuMode.LongActive) != 0;
         if (!ReadSystemSegment(s, selector, out Descriptor descriptor, out ulong high, SystemType.Tss, isLong ? SystemType.Tss : SystemType.Tss16)
-            || !DescriptorTable.MarkBusy(s, selector, ref descriptor))
+            || !DescriptorTables.MarkBusy(s, selector, ref descriptor))
         {
             return null;
         }
@@ -169,13 +170,13 @@ internal static unsafe class TableHandlers
     {
         descriptor = default;
         high = 0;
-        uint error = DescriptorTable.Error(selector);
+        uint error = DescriptorTables.Error(selector);
         if ((selector & 4) != 0)
         {
             return Fault.FailGP(s, error);
         }
 
-        if (!DescriptorTable.Read(s, selector, out descriptor))
+        if (!DescriptorTables.Read(s, selector, out descriptor))
         {
             return false;
         }
@@ -195,7 +196,7 @@ internal static unsafe class TableHandlers
             return true;
         }
 
-        if (!DescriptorTable.ReadHigh(s, selector, out ulong upper))
+        if (!DescriptorTables.ReadHigh(s, selector, out ulong upper))
         {
             return false;
         }

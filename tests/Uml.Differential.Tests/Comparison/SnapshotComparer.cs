@@ -20,7 +20,7 @@ internal static class SnapshotComparer
         var differences = new List<string>();
         ref MachineSnapshot e = ref expected.State;
         ref MachineSnapshot a = ref actual.State;
-        CompareOutcome(ref e, ref a, differences);
+        CompareOutcome(ref e, ref a, tolerance, differences);
         for (int i = 0; i < 16; i++)
         {
             Add(differences, s_names[i], e.Gprs[i], a.Gprs[i]);
@@ -34,11 +34,18 @@ internal static class SnapshotComparer
         return differences;
     }
 
-    private static void CompareOutcome(ref MachineSnapshot e, ref MachineSnapshot a, List<string> differences)
+    private static void CompareOutcome(ref MachineSnapshot e, ref MachineSnapshot a, in Tolerance tolerance, List<string> differences)
     {
         if (e.Vector != a.Vector)
         {
             differences.Add($"exception: expected {VectorName(ref e)}, got {VectorName(ref a)}");
+        }
+        else if (e.Vector == 14 && tolerance.AnyFaultAddress && e.Cr2 != a.Cr2)
+        {
+            if (Math.Abs((long)(e.Cr2 - a.Cr2)) >= MachineSnapshot.FxSize)
+            {
+                Add(differences, "cr2 (of about)", e.Cr2, a.Cr2);
+            }
         }
         else if (e.Vector >= 0)
         {

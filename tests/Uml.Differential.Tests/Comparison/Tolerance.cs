@@ -14,18 +14,28 @@ internal struct Tolerance
     /// <summary>x87 registers may be off by this many units in the last place (transcendental instructions: Intel SDM vol. 1, 8.3.10).</summary>
     public ulong X87UnitsInLastPlace;
 
-    /// <summary>First and last byte, relative to the memory operand, of stored FPU pointers (AMD's processors save them only on exceptions).</summary>
-    public (int From, int To) IgnoredStore;
+    /// <summary>
+    /// Ranges of bytes of the memory operand that are not compared: FPU pointers, which AMD's processors save only on exceptions, and
+    /// FXSAVE's MXCSR_MASK, which tells their misaligned mode.
+    /// </summary>
+    public (int From, int To)[]? IgnoredStore;
+
+    /// <summary>
+    /// The operand is accessed in pieces whose order processors do not promise: CR2 may be any of its bytes.
+    /// </summary>
+    public bool AnyFaultAddress;
 
     public static Tolerance For(in Instruction instruction) => instruction.Mnemonic switch
     {
         Mnemonic.Rcpps or Mnemonic.Rcpss or Mnemonic.Rsqrtps or Mnemonic.Rsqrtss => new Tolerance { XmmRelative = 3 * 1.5f / 4096 },
         Mnemonic.Fsin or Mnemonic.Fcos or Mnemonic.Fsincos or Mnemonic.Fptan or Mnemonic.Fpatan or Mnemonic.F2xm1 or Mnemonic.Fyl2x
             or Mnemonic.Fyl2xp1 => new Tolerance { X87UnitsInLastPlace = 2, UndefinedStatusWord = 0x200 },
-        Mnemonic.Fxsave or Mnemonic.Fxsave64 => new Tolerance { IgnoredStore = (6, 24) },
+        Mnemonic.Fxsave or Mnemonic.Fxsave64 => new Tolerance { IgnoredStore = [(6, 24), (28, 32)], AnyFaultAddress = true },
+        Mnemonic.Fxrstor or Mnemonic.Fxrstor64 or Mnemonic.Fldenv or Mnemonic.Frstor => new Tolerance { AnyFaultAddress = true },
         Mnemonic.Fnstenv or Mnemonic.Fnsave => new Tolerance
         {
-            IgnoredStore = instruction.Code is Code.Fnstenv_m14byte or Code.Fnsave_m94byte ? (6, 14) : (12, 28),
+            AnyFaultAddress = true,
+            IgnoredStore = instruction.Code is Code.Fnstenv_m14byte or Code.Fnsave_m94byte ? [(6, 14)] : [(12, 28)],
         },
         _ => default,
     };

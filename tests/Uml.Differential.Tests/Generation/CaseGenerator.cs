@@ -29,7 +29,7 @@ internal sealed class CaseGenerator(int bitness)
             var placer = new OperandPlacer(test, _encodings, code, instruction);
             if (placer.Place(ref rng))
             {
-                test.Instructions.Add(code.ToArray());
+                test.Steps = [new Step(code.ToArray())];
                 return test;
             }
         }
@@ -69,7 +69,7 @@ internal ref struct OperandPlacer(TestCase test, EncodingGenerator encodings, Sp
         }
 
         PlaceValues(ref rng, memory);
-        return PlaceBranch(ref rng) && new SpecialOperands(test, _instruction).Place(ref rng);
+        return PlaceBranch(ref rng) && new SpecialOperands(test, _instruction).Place(ref rng) && IsSafe(memory);
     }
 
     private void Fix(int register, ulong value)
@@ -215,7 +215,19 @@ internal ref struct OperandPlacer(TestCase test, EncodingGenerator encodings, Sp
         }
 
         ulong address = Operands.EffectiveAddress(_instruction, test.Bitness, ref test.State);
-        int margin = size + 16;
+        PlaceContent(ref rng, address, size);
+        return true;
+    }
+
+    /// <summary>Whether the memory operand, after everything was placed, can only hit what the test owns.</summary>
+    private readonly bool IsSafe(int memory)
+    {
+        if (memory < 0 || !AccessesMemory())
+        {
+            return true;
+        }
+
+        int margin = Operands.MemorySize(_instruction) + 16;
         if (Operands.IsBitString(_instruction))
         {
             margin += 4096 + 16;
@@ -225,7 +237,7 @@ internal ref struct OperandPlacer(TestCase test, EncodingGenerator encodings, Sp
             }
         }
 
-        PlaceContent(ref rng, address, size);
+        ulong address = Operands.EffectiveAddress(_instruction, test.Bitness, ref test.State);
         return Layout.IsSafe(address, margin) || (test.Bitness == 32 && address < 0x1_0000);
     }
 

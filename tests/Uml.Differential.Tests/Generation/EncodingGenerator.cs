@@ -134,6 +134,11 @@ internal sealed class EncodingGenerator(int bitness)
             rex |= 8;
         }
 
+        if (info.Mnemonic == Mnemonic.Pause)
+        {
+            rex &= ~1; // with REX.B some processors take it for XCHG R8
+        }
+
         if (rex != 0 || rng.OneIn(4))
         {
             writer.Write((byte)(0x40 | rex));

@@ -16,8 +16,8 @@ internal readonly ref struct SpecialOperands(TestCase test, Instruction instruct
                 return instruction.Immediate8 != 0x80; // a system call of the host's kernel
             case Mnemonic.Shld or Mnemonic.Shrd when instruction.Op1Register.GetSize() == 2:
                 return PlaceShiftCount(ref rng);
-            case Mnemonic.Bswap:
-                return instruction.Op0Register.GetSize() > 2; // undefined on 16-bit registers
+            case Mnemonic.Movsxd when instruction.Op0Register.GetSize() == 2:
+                return !Operands.HasMemory(instruction); // AMD's processors read four bytes, Intel's two
             case Mnemonic.Enter:
                 return PlaceEnter();
             case Mnemonic.Ldmxcsr:

@@ -3,7 +3,7 @@ using Uml.Differential.Tests.Engines;
 
 namespace Uml.Differential.Tests.Generation;
 
-/// <summary>A program with the state it starts from, and what may not be compared afterwards.</summary>
+/// <summary>A program with the state it starts from.</summary>
 internal sealed class TestCase
 {
     public required int Bitness { get; init; }
@@ -13,14 +13,14 @@ internal sealed class TestCase
     /// <summary>The form of a single-instruction case, null for a sequence.</summary>
     public required Code? Form { get; init; }
 
-    /// <summary>The program, instruction by instruction.</summary>
-    public List<byte[]> Instructions { get; init; } = [];
+    public IReadOnlyList<Step> Steps { get; set; } = [];
 
     public byte[] Memory { get; init; } = new byte[Layout.MemorySize];
 
     public MachineSnapshot State;
 
-    public byte[] Code => [.. Instructions.SelectMany(bytes => bytes)];
+    /// <summary>The linked program; empty when it cannot be linked.</summary>
+    public byte[] Code => Step.TryLink(Steps, out byte[] code) ? code : [];
 
     /// <summary>Bytes of a window, when <paramref name="address"/> lies in one and the length fits.</summary>
     public bool TryGetMemory(ulong address, int length, out Span<byte> bytes)
@@ -36,9 +36,10 @@ internal sealed class TestCase
         return true;
     }
 
-    public TestCase With(List<byte[]> instructions)
+    /// <summary>The same start for another program.</summary>
+    public TestCase With(IReadOnlyList<Step> steps)
     {
-        var copy = new TestCase { Bitness = Bitness, Seed = Seed, Form = Form, Instructions = instructions, Memory = [.. Memory] };
+        var copy = new TestCase { Bitness = Bitness, Seed = Seed, Form = Form, Steps = steps, Memory = [.. Memory] };
         copy.State = State;
         return copy;
     }

@@ -41,17 +41,18 @@ internal sealed class Differ(IExecutor reference, IExecutor subject)
         foreach (Instruction instruction in Disassembly.Decode(test.Bitness, code))
         {
             Tolerance own = Tolerance.For(instruction);
+            tolerance.AnyFaultAddress |= own.AnyFaultAddress;
             tolerance.XmmRelative = Math.Max(tolerance.XmmRelative, own.XmmRelative);
             tolerance.X87UnitsInLastPlace = Math.Max(tolerance.X87UnitsInLastPlace, own.X87UnitsInLastPlace);
             tolerance.UndefinedStatusWord |= (ushort)(own.UndefinedStatusWord | Undefined.StatusWord(instruction));
-            if (test.Instructions.Count == 1 && _expected.State.Vector < 0)
+            if (test.Form is not null && _expected.State.Vector < 0)
             {
                 tolerance.UndefinedFlags = Undefined.Flags(instruction, ref test.State);
             }
 
-            if (own.IgnoredStore.To != 0)
+            foreach ((int from, int to) in own.IgnoredStore ?? [])
             {
-                Blank(test, instruction, own.IgnoredStore.From, own.IgnoredStore.To);
+                Blank(test, instruction, from, to);
             }
         }
 

@@ -5,10 +5,13 @@ using Uml.Differential.Tests.Generation;
 namespace Uml.Differential.Tests.Running;
 
 /// <summary>A run over many cases, all derived from one seed.</summary>
-internal sealed class DifferentialRun(IExecutor reference, IExecutor subject, int bitness)
+internal sealed class DifferentialRun(IExecutor reference, IExecutor subject, FormCatalog catalog)
 {
+    private const string Sequences = "(sequences)";
+
     private readonly Differ _differ = new(reference, subject);
-    private readonly CaseGenerator _cases = new(bitness);
+    private readonly CaseGenerator _cases = new(catalog.Bitness);
+    private readonly SequenceGenerator _sequences = new(catalog);
 
     /// <summary>Failures by form, with how many cases of it failed and the report of the first.</summary>
     public SortedDictionary<string, (int Count, string First)> Failures { get; } = new(StringComparer.Ordinal);
@@ -41,6 +44,32 @@ internal sealed class DifferentialRun(IExecutor reference, IExecutor subject, in
     {
         TestCase test = _cases.Create(form, caseSeed);
         Note(form.Code.ToString(), test, RunGuarded(test));
+    }
+
+    /// <summary>Runs <paramref name="count"/> programs of several instructions.</summary>
+    public void RunSequences(long count, ulong seed, CancellationToken deadline = default)
+    {
+        for (long i = 0; i < count && !deadline.IsCancellationRequested; i++)
+        {
+            RunSequence(Rng.Derive(seed, (ulong)i));
+        }
+    }
+
+    /// <summary>Runs the one sequence a seed stands for, and shrinks it when it fails.</summary>
+    public void RunSequence(ulong caseSeed)
+    {
+        TestCase test = _sequences.Create(caseSeed);
+        List<string> differences = RunGuarded(test);
+        if (differences.Count > 0)
+        {
+            if (!Failures.ContainsKey(Sequences))
+            {
+                test = Shrinker.Shrink(test, smaller => RunGuarded(smaller).Count > 0);
+                differences = RunGuarded(test);
+            }
+
+            Note(Sequences, test, differences);
+        }
     }
 
     /// <summary>An engine that throws is as wrong as one that computes something else, and needs the same report.</summary>

@@ -12,6 +12,12 @@ internal static unsafe partial class Binder
             return BindCondition(in i);
         }
 
+        // By kind, not mnemonic: MOVSD and CMPSD are SSE instructions too. INS and OUTS are the system side's.
+        if (i.IsStringInstruction)
+        {
+            return BindString(in i, op);
+        }
+
         return i.Mnemonic switch
         {
             Mnemonic.Jmp => BindJump(in i, op),
@@ -23,11 +29,6 @@ internal static unsafe partial class Binder
             Mnemonic.Popa => &StackHandlers<ushort>.PopAll,
             Mnemonic.Popad => &StackHandlers<uint>.PopAll,
             Mnemonic.Loop or Mnemonic.Loope or Mnemonic.Loopne or Mnemonic.Jcxz or Mnemonic.Jecxz or Mnemonic.Jrcxz => BindLoop(in i),
-            Mnemonic.Movsb or Mnemonic.Movsw or Mnemonic.Movsd or Mnemonic.Movsq or
-            Mnemonic.Stosb or Mnemonic.Stosw or Mnemonic.Stosd or Mnemonic.Stosq or
-            Mnemonic.Lodsb or Mnemonic.Lodsw or Mnemonic.Lodsd or Mnemonic.Lodsq or
-            Mnemonic.Cmpsb or Mnemonic.Cmpsw or Mnemonic.Cmpsd or Mnemonic.Cmpsq or
-            Mnemonic.Scasb or Mnemonic.Scasw or Mnemonic.Scasd or Mnemonic.Scasq => BindString(in i, op, mode),
             _ => BindMisc(in i),
         };
     }

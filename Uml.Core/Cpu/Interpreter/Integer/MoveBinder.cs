@@ -26,13 +26,12 @@ internal static unsafe partial class Binder
             case Mnemonic.Btc: return BindBit<BitComplement>(in i);
             case Mnemonic.Shld or Mnemonic.Shrd: return BindDoubleShift(in i);
             case Mnemonic.Xlatb:
-                op->Base = RegisterForXlat(in i);
+                op->Base = Operands.RegisterOffset(i.MemoryBase);
+                op->Address = Operands.AddressSpace(op->Segment, i.MemoryBase.GetSize() * 8, mode);
                 return &MiscHandlers.Xlat;
             default: return BindFlow(in i, op, mode);
         }
     }
-
-    private static ushort RegisterForXlat(in Instruction i) => Operands.RegisterOffset(i.MemoryBase);
 
     private static Handler BindMov(in Instruction i)
     {

@@ -4,15 +4,19 @@ namespace Uml.Core.Cpu.Interpreter;
 
 internal static unsafe partial class Binder
 {
-    private static Handler BindString(in Instruction i, Op* op, CpuMode mode)
+    private static Handler BindString(in Instruction i, Op* op)
     {
+        if (i.Mnemonic is Mnemonic.Insb or Mnemonic.Insw or Mnemonic.Insd or Mnemonic.Outsb or Mnemonic.Outsw or Mnemonic.Outsd)
+        {
+            return null;
+        }
+
         op->Address = AddressSizeOf(in i) switch
         {
             8 => AddressFlags.None,
             4 => AddressFlags.Wrap32,
             _ => AddressFlags.Wrap16,
         };
-        _ = mode;
         return i.MemorySize.GetSize() switch
         {
             1 => BindString<byte>(in i),

@@ -154,8 +154,8 @@ internal static unsafe class StringHandlers<TRepeat, T>
         {
             if (!address.Source(s, op, sizeof(T), out ulong first) ||
                 !address.Destination(s, sizeof(T), write: false, out ulong second) ||
-                !Access.LoadAt(s, first, op->Segment, out T a) ||
-                !Access.LoadAt(s, second, SegmentIndex.Es, out T b))
+                !Access.LoadAt(s, second, SegmentIndex.Es, out T b) ||
+                !Access.LoadAt(s, first, op->Segment, out T a))
             {
                 return null;
             }

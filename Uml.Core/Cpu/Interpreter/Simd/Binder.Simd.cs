@@ -14,7 +14,7 @@ internal static unsafe partial class Binder
             return handler;
         }
 
-        if (UsesRegisters(in instruction, mmx: true) && !UsesRegisters(in instruction, mmx: false))
+        if (instruction.Code == Code.Emms || (UsesRegisters(in instruction, mmx: true) && !UsesRegisters(in instruction, mmx: false)))
         {
             return (mode & CpuMode.X87Disabled) != 0 ? &Enablement.RaiseMmxDisabled : handler;
         }

@@ -19,9 +19,7 @@ internal static unsafe partial class Binder
                 return &StateSave.Xsetbv;
         }
 
-        op->Imm = instruction.Code is Code.Fxsave64_m512byte or Code.Fxrstor64_m512byte or Code.Xsave64_mem or Code.Xrstor64_mem
-            or Code.Xsaveopt64_mem or Code.Xsavec64_mem ? 1 : 0;
-        return instruction.Code switch
+        Handler handler = instruction.Code switch
         {
             Code.Fxsave_m512byte or Code.Fxsave64_m512byte => &StateSave.Fxsave,
             Code.Fxrstor_m512byte or Code.Fxrstor64_m512byte => &StateSave.Fxrstor,
@@ -31,5 +29,12 @@ internal static unsafe partial class Binder
             Code.Xsavec_mem or Code.Xsavec64_mem => &StateSave.Xsavec,
             _ => null,
         };
+        if (handler != null)
+        {
+            op->Imm = instruction.Code is Code.Fxsave64_m512byte or Code.Fxrstor64_m512byte or Code.Xsave64_mem or Code.Xrstor64_mem
+                or Code.Xsaveopt64_mem or Code.Xsavec64_mem ? 1 : 0;
+        }
+
+        return handler;
     }
 }

@@ -48,13 +48,8 @@ internal static unsafe class ConversionHandlers<TOperation, TFrom, TTo>
             return Enablement.RaiseX87Error(s);
         }
 
-        Op* next = Apply(s, op, Access.Reg<TFrom>(s, op->R1));
-        if (next != null)
-        {
-            Mmx.Enter(s);
-        }
-
-        return next;
+        Mmx.Enter(s); // before numeric exceptions, as processors do (measured: Zen 3)
+        return Apply(s, op, Access.Reg<TFrom>(s, op->R1));
     }
 
     private static bool Load(CpuState* s, Op* op, out TFrom source)
@@ -76,12 +71,21 @@ internal static unsafe class ConversionHandlers<TOperation, TFrom, TTo>
             return Enablement.RaiseSimdError(s);
         }
 
-        Access.SetReg(s, op->R0, result);
+        if (typeof(TTo) == typeof(float))
+        {
+            CpuState.At<TTo>(s, op->R0) = result; // the rest of the vector stays
+        }
+        else
+        {
+            Access.SetReg(s, op->R0, result);
+        }
+
         return op + 1;
     }
 
     private static Op* WriteMmx(CpuState* s, Op* op, TFrom source)
     {
+        Mmx.Enter(s); // as above
         if (!TOperation.Apply(source, ref s->Mxcsr, out TTo result))
         {
             return Enablement.RaiseSimdError(s);

@@ -6,26 +6,23 @@ namespace Uml.Core.Cpu.Interpreter;
 /// </summary>
 internal static unsafe class Enablement
 {
-    private const ulong Cr0Mp = 1 << 1, Cr0Em = 1 << 2, Cr0Ts = 1 << 3, Cr0Ne = 1 << 5;
-    private const ulong Cr4OsFxsr = 1 << 9, Cr4OsXmmExcpt = 1 << 10, Cr4OsXsave = 1 << 18;
-
     /// <summary>The bits of the block mode that say whether vector and x87 instructions are disabled.</summary>
     public static CpuMode VectorModeBits(CpuState* s)
     {
-        if ((s->Cr0 & (Cr0Em | Cr0Ts)) != 0)
+        if ((s->Cr0 & (ControlRegisters.EM | ControlRegisters.TS)) != 0)
         {
             return CpuMode.VectorDisabled | CpuMode.X87Disabled;
         }
 
-        return (s->Cr4 & Cr4OsFxsr) == 0 ? CpuMode.VectorDisabled : CpuMode.None;
+        return (s->Cr4 & ControlRegisters.OSFXSR) == 0 ? CpuMode.VectorDisabled : CpuMode.None;
     }
 
     /// <summary>In place of an SSE instruction that may not run.</summary>
     public static Op* RaiseVectorDisabled(CpuState* s, Op* op) =>
-        (s->Cr0 & Cr0Em) != 0 || (s->Cr4 & Cr4OsFxsr) == 0 ? Fault.UD(s) : Fault.NM(s);
+        (s->Cr0 & ControlRegisters.EM) != 0 || (s->Cr4 & ControlRegisters.OSFXSR) == 0 ? Fault.UD(s) : Fault.NM(s);
 
     /// <summary>In place of an MMX instruction that may not run.</summary>
-    public static Op* RaiseMmxDisabled(CpuState* s, Op* op) => (s->Cr0 & Cr0Em) != 0 ? Fault.UD(s) : Fault.NM(s);
+    public static Op* RaiseMmxDisabled(CpuState* s, Op* op) => (s->Cr0 & ControlRegisters.EM) != 0 ? Fault.UD(s) : Fault.NM(s);
 
     /// <summary>In place of an x87 instruction that may not run.</summary>
     public static Op* RaiseX87Disabled(CpuState* s, Op* op) => Fault.NM(s);
@@ -34,18 +31,18 @@ internal static unsafe class Enablement
     /// Whether an unmasked x87 exception waits for the next waiting x87 or MMX instruction. Without CR0.NE it would go out on FERR#,
     /// which this machine does not wire up: then nothing happens, as with IGNNE# asserted.
     /// </summary>
-    public static bool IsX87ErrorPending(CpuState* s) => s->X87.HasPendingException && (s->Cr0 & Cr0Ne) != 0;
+    public static bool IsX87ErrorPending(CpuState* s) => s->X87.HasPendingException && (s->Cr0 & ControlRegisters.NE) != 0;
 
     /// <summary>Raises the pending x87 exception.</summary>
     public static Op* RaiseX87Error(CpuState* s) => Fault.Raise(s, Vector.MF);
 
     /// <summary>Raises an unmasked SSE floating-point exception (Intel SDM vol. 3, 6.15, interrupt 19).</summary>
-    public static Op* RaiseSimdError(CpuState* s) => (s->Cr4 & Cr4OsXmmExcpt) != 0 ? Fault.Raise(s, Vector.XM) : Fault.UD(s);
+    public static Op* RaiseSimdError(CpuState* s) => (s->Cr4 & ControlRegisters.OSXMMEXCPT) != 0 ? Fault.Raise(s, Vector.XM) : Fault.UD(s);
 
     /// <summary>WAIT: the one x87 instruction that CR0.EM leaves alone and CR0.MP puts under CR0.TS.</summary>
     public static Op* Wait(CpuState* s, Op* op)
     {
-        if ((s->Cr0 & (Cr0Mp | Cr0Ts)) == (Cr0Mp | Cr0Ts))
+        if ((s->Cr0 & (ControlRegisters.MP | ControlRegisters.TS)) == (ControlRegisters.MP | ControlRegisters.TS))
         {
             return Fault.NM(s);
         }
@@ -54,13 +51,13 @@ internal static unsafe class Enablement
     }
 
     /// <summary>Checks for FXSAVE and FXRSTOR: #NM under CR0.EM or CR0.TS.</summary>
-    public static bool FxsaveAllowed(CpuState* s) => (s->Cr0 & (Cr0Em | Cr0Ts)) == 0 || Refuse(s, Vector.NM);
+    public static bool FxsaveAllowed(CpuState* s) => (s->Cr0 & (ControlRegisters.EM | ControlRegisters.TS)) == 0 || Refuse(s, Vector.NM);
 
     /// <summary>Checks for XGETBV and XSETBV: #UD without CR4.OSXSAVE.</summary>
-    public static bool XcrAllowed(CpuState* s) => (s->Cr4 & Cr4OsXsave) != 0 || Refuse(s, Vector.UD);
+    public static bool XcrAllowed(CpuState* s) => (s->Cr4 & ControlRegisters.OSXSAVE) != 0 || Refuse(s, Vector.UD);
 
     /// <summary>Checks for the XSAVE family: #UD without CR4.OSXSAVE, #NM under CR0.TS.</summary>
-    public static bool XsaveAllowed(CpuState* s) => XcrAllowed(s) && ((s->Cr0 & Cr0Ts) == 0 || Refuse(s, Vector.NM));
+    public static bool XsaveAllowed(CpuState* s) => XcrAllowed(s) && ((s->Cr0 & ControlRegisters.TS) == 0 || Refuse(s, Vector.NM));
 
     private static bool Refuse(CpuState* s, byte vector)
     {

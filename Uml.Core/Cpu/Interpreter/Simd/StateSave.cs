@@ -192,7 +192,7 @@ internal static unsafe class StateSave
 
         ulong value = Mask(s);
         bool privileged = s->Cpl == 0 && (s->Mode & CpuMode.Virtual8086) == 0;
-        if (!privileged || (uint)s->Gpr[Rcx] != 0 || (value & StateComponents.X87) == 0 || (value & ~StateComponents.Supported) != 0)
+        if (!privileged || (uint)s->Gpr[Rcx] != 0 || (value & StateComponents.X87) == 0 || (value & ~CpuidTable.SupportedXcr0) != 0)
         {
             return Fault.GP(s);
         }

@@ -197,15 +197,17 @@ internal static unsafe class VectorMoves
             return false;
         }
 
-        uint bits = mask.ExtractMostSignificantBits();
-        if (bits == 0)
+        if (!Mmu.IsCanonical(s, linear) || !Mmu.IsCanonical(s, linear + (uint)size - 1))
         {
-            return true;
+            return Fault.Fail(s, op->Segment == SegmentIndex.Ss ? Vector.SS : Vector.GP, 0);
         }
 
-        // The last byte first: nothing is written when its page faults. A fault in the first page comes before any write to it.
-        int last = 31 - BitOperations.LeadingZeroCount(bits);
-        if (!Mmu.ProbeWrite(s, linear + (uint)last, 1, op->Segment))
+        // Nothing is written unless every page with a byte to write can be. Whether a page is checked that nothing is written to is
+        // the processor's choice (Intel SDM vol. 2B, MASKMOVQ); AMD's check the first one.
+        uint bits = mask.ExtractMostSignificantBits();
+        int split = (int)Math.Min((uint)size, 4096 - ((uint)linear & 4095));
+        if (!Mmu.ProbeWrite(s, linear, 1, op->Segment)
+            || ((bits >> split) != 0 && !Mmu.ProbeWrite(s, linear + (uint)split, 1, op->Segment)))
         {
             return false;
         }

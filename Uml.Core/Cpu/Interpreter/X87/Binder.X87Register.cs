@@ -13,7 +13,12 @@ internal static unsafe partial class Binder
             Mnemonic.Fld => &X87.LoadRegister,
             Mnemonic.Fxch => &X87.Exchange,
             Mnemonic.Fst => &X87Functions.Store,
-            Mnemonic.Fstp or Mnemonic.Fstpnce => &X87Functions.StorePop,
+            Mnemonic.Fstp => &X87Functions.StorePop,
+<<<<<<< HEAD
+            Mnemonic.Fstpnce => &X87Functions.StorePopUnchecked,
+=======
+            Mnemonic.Fstpnce => &X87Functions.StorePopQuiet,
+>>>>>>> main
             Mnemonic.Fcom => &X87Functions.Compare,
             Mnemonic.Fcomp => &X87Functions.ComparePop,
             Mnemonic.Fucom => &X87Functions.CompareQuiet,
@@ -110,6 +115,19 @@ internal static unsafe partial class Binder
         Mnemonic.Fdecstp => &X87.DecrementTop,
         Mnemonic.Fcompp => &X87Functions.ComparePopTwice,
         Mnemonic.Fucompp => &X87Functions.CompareQuietPopTwice,
+        _ => X87Transcendental(mnemonic),
+    };
+
+    private static delegate*<ref X87State, void> X87Transcendental(Mnemonic mnemonic) => mnemonic switch
+    {
+        Mnemonic.F2xm1 => &X87.Exp2Minus1,
+        Mnemonic.Fyl2x => &X87.TimesLog2,
+        Mnemonic.Fyl2xp1 => &X87.TimesLog2Plus1,
+        Mnemonic.Fptan => &X87.Tangent,
+        Mnemonic.Fpatan => &X87.ArcTangent,
+        Mnemonic.Fsin => &X87.Sine,
+        Mnemonic.Fcos => &X87.Cosine,
+        Mnemonic.Fsincos => &X87.SineAndCosine,
         _ => null,
     };
 

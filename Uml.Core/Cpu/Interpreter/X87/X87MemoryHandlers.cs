@@ -198,35 +198,35 @@ internal static unsafe class X87MemoryHandlers
     /// <summary>FST m32fp.</summary>
     public static Op* Store32(CpuState* s, Op* op)
     {
-        if (!BeginStore(s, op, out Before before))
+        if (!BeginStore<uint>(s, op))
         {
             return null;
         }
 
-        return X87.TryStoreFloat32(ref s->X87, Pops(op), out uint value) ? Finish(s, op, value, in before) : op + 1;
+        return X87.TryStoreFloat32(ref s->X87, Pops(op), out uint value) ? Finish(s, op, value) : op + 1;
     }
 
     /// <summary>FST m64fp.</summary>
     public static Op* Store64(CpuState* s, Op* op)
     {
-        if (!BeginStore(s, op, out Before before))
+        if (!BeginStore<ulong>(s, op))
         {
             return null;
         }
 
-        return X87.TryStoreFloat64(ref s->X87, Pops(op), out ulong value) ? Finish(s, op, value, in before) : op + 1;
+        return X87.TryStoreFloat64(ref s->X87, Pops(op), out ulong value) ? Finish(s, op, value) : op + 1;
     }
 
     /// <summary>FSTP m80fp.</summary>
     public static Op* Store80(CpuState* s, Op* op)
     {
-        if (!BeginStore(s, op, out Before before))
+        if (!BeginStore<TenBytes>(s, op))
         {
             return null;
         }
 
         return X87.TryStoreFloat80(ref s->X87, out Float80 value)
-            ? Finish(s, op, new TenBytes { Low = value.Significand, High = value.SignExponent }, in before)
+            ? Finish(s, op, new TenBytes { Low = value.Significand, High = value.SignExponent })
             : op + 1;
     }
 
@@ -234,13 +234,13 @@ internal static unsafe class X87MemoryHandlers
     public static Op* StoreInteger<T>(CpuState* s, Op* op)
         where T : unmanaged
     {
-        if (!BeginStore(s, op, out Before before))
+        if (!BeginStore<T>(s, op))
         {
             return null;
         }
 
         bool stored = X87.TryStoreInteger(ref s->X87, sizeof(T) * 8, (op->Imm & Truncating) != 0, Pops(op), out long value);
-        return stored ? Finish(s, op, *(T*)&value, in before) : op + 1;
+        return stored ? Finish(s, op, *(T*)&value) : op + 1;
     }
 
     public const int Truncating = 4;
@@ -248,37 +248,44 @@ internal static unsafe class X87MemoryHandlers
     /// <summary>FBSTP.</summary>
     public static Op* StoreDecimal(CpuState* s, Op* op)
     {
-        if (!BeginStore(s, op, out Before before))
+        if (!BeginStore<TenBytes>(s, op))
         {
             return null;
         }
 
         return X87.TryStoreDecimal(ref s->X87, out ulong low, out ushort high)
-            ? Finish(s, op, new TenBytes { Low = low, High = high }, in before)
+            ? Finish(s, op, new TenBytes { Low = low, High = high })
             : op + 1;
     }
 
-    /// <summary>What a store changes besides memory, to be put back when memory cannot be written.</summary>
-    private readonly record struct Before(ushort StatusWord, byte ValidTags);
-
-    private static bool BeginStore(CpuState* s, Op* op, out Before before)
-    {
-        before = new Before(s->X87.StatusWord, s->X87.ValidTags);
-        return X87Handlers.Begin(s, op);
-    }
-
-    private static Op* Finish<T>(CpuState* s, Op* op, T value, in Before before)
+    /// <summary>Before a store: an address that cannot be written comes before the exceptions of the value.</summary>
+    private static bool BeginStore<T>(CpuState* s, Op* op)
         where T : unmanaged
     {
-        if (!Access.Store(s, op, value))
+        if (Enablement.IsX87ErrorPending(s))
         {
-            s->X87.StatusWord = before.StatusWord;
-            s->X87.ValidTags = before.ValidTags;
-            return null;
+            Enablement.RaiseX87Error(s);
+            return false;
         }
 
+        if (!Access.CanStore<T>(s, op))
+        {
+            return false;
+        }
+
+        NoteAddresses(s, op);
+        return true;
+    }
+
+    private static Op* Finish<T>(CpuState* s, Op* op, T value)
+        where T : unmanaged => Access.Store(s, op, value) ? op + 1 : null;
+
+    /// <summary>FIP and FDP.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void NoteAddresses(CpuState* s, Op* op)
+    {
+        s->X87.InstructionPointer = s->BlockRip + op->Offset;
         s->X87.DataPointer = Access.Effective(s, op);
-        return op + 1;
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
@@ -297,8 +304,7 @@ internal static unsafe class X87MemoryHandlers
             return false;
         }
 
-        s->X87.InstructionPointer = s->BlockRip + op->Offset;
-        s->X87.DataPointer = Access.Effective(s, op);
+        NoteAddresses(s, op);
         return true;
     }
 

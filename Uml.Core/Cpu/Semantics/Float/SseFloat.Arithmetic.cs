@@ -113,10 +113,7 @@ internal static partial class SseFloat
         if (IsFastMode(mxcsr))
         {
             result = TOperation.Host(left, right);
-            Vector128<float> magnitude = Vector128.Abs(result);
-            Vector128<float> safe = Vector128.GreaterThanOrEqual(magnitude, Vector128.Create(SafeMin32))
-                & Vector128.LessThanOrEqual(magnitude, Vector128.Create(float.MaxValue));
-            if (AllTrue(safe & Plain(left) & Plain(right)))
+            if (AllTrue(Safe(result) & Plain(left) & Plain(right)))
             {
                 return true;
             }
@@ -133,10 +130,7 @@ internal static partial class SseFloat
         if (IsFastMode(mxcsr))
         {
             result = TOperation.Host(left, right);
-            Vector128<double> magnitude = Vector128.Abs(result);
-            Vector128<double> safe = Vector128.GreaterThanOrEqual(magnitude, Vector128.Create(SafeMin64))
-                & Vector128.LessThanOrEqual(magnitude, Vector128.Create(double.MaxValue));
-            if (AllTrue(safe & Plain(left) & Plain(right)))
+            if (AllTrue(Safe(result) & Plain(left) & Plain(right)))
             {
                 return true;
             }
@@ -145,12 +139,22 @@ internal static partial class SseFloat
         return PackedLanes64<TOperation>(left, right, ref mxcsr, out result);
     }
 
-    /// <summary>Element by element when the vector as a whole is not plain; each element may still take its own fast path.</summary>
+    /// <summary>Zeros among the results are common; beyond them, element by element, where each may still take its own fast path.</summary>
     [MethodImpl(MethodImplOptions.NoInlining)]
     private static bool PackedLanes32<TOperation>(
         Vector128<float> left, Vector128<float> right, ref uint mxcsr, out Vector128<float> result)
         where TOperation : struct, IHostOperation
     {
+        if (IsFastMode(mxcsr))
+        {
+            result = TOperation.Host(left, right);
+            Vector128<float> exactZero = Vector128.Equals(result, Vector128<float>.Zero) & TOperation.IsZeroExact(left, right);
+            if (AllTrue((Safe(result) | exactZero) & Plain(left) & Plain(right)))
+            {
+                return true;
+            }
+        }
+
         if ((mxcsr & AllMasks) == AllMasks)
         {
             Vector128<uint> a = left.AsUInt32();
@@ -173,6 +177,16 @@ internal static partial class SseFloat
         Vector128<double> left, Vector128<double> right, ref uint mxcsr, out Vector128<double> result)
         where TOperation : struct, IHostOperation
     {
+        if (IsFastMode(mxcsr))
+        {
+            result = TOperation.Host(left, right);
+            Vector128<double> exactZero = Vector128.Equals(result, Vector128<double>.Zero) & TOperation.IsZeroExact(left, right);
+            if (AllTrue((Safe(result) | exactZero) & Plain(left) & Plain(right)))
+            {
+                return true;
+            }
+        }
+
         if ((mxcsr & AllMasks) == AllMasks)
         {
             Vector128<ulong> a = left.AsUInt64();

@@ -11,10 +11,7 @@ internal static partial class SseFloat
         if (IsFastMode(mxcsr))
         {
             result = left + (right ^ Vector128.Create(-0f, 0, -0f, 0));
-            Vector128<float> magnitude = Vector128.Abs(result);
-            Vector128<float> safe = Vector128.GreaterThanOrEqual(magnitude, Vector128.Create(SafeMin32))
-                & Vector128.LessThanOrEqual(magnitude, Vector128.Create(float.MaxValue));
-            if (AllTrue(safe & Plain(left) & Plain(right)))
+            if (AllTrue(Safe(result) & Plain(left) & Plain(right)))
             {
                 return true;
             }
@@ -31,10 +28,7 @@ internal static partial class SseFloat
         if (IsFastMode(mxcsr))
         {
             result = left + (right ^ Vector128.Create(-0.0, 0));
-            Vector128<double> magnitude = Vector128.Abs(result);
-            Vector128<double> safe = Vector128.GreaterThanOrEqual(magnitude, Vector128.Create(SafeMin64))
-                & Vector128.LessThanOrEqual(magnitude, Vector128.Create(double.MaxValue));
-            if (AllTrue(safe & Plain(left) & Plain(right)))
+            if (AllTrue(Safe(result) & Plain(left) & Plain(right)))
             {
                 return true;
             }

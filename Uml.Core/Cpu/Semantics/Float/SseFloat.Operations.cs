@@ -24,6 +24,10 @@ internal interface IHostOperation : ILaneOperation
 
     /// <summary>Given operands that are zero or normal, whether a zero result is exact.</summary>
     static abstract bool IsZeroExact(double left, double right);
+
+    static abstract Vector128<float> IsZeroExact(Vector128<float> left, Vector128<float> right);
+
+    static abstract Vector128<double> IsZeroExact(Vector128<double> left, Vector128<double> right);
 }
 
 internal readonly struct AddOperation : IHostOperation
@@ -37,6 +41,10 @@ internal readonly struct AddOperation : IHostOperation
     public static Vector128<double> Host(Vector128<double> left, Vector128<double> right) => left + right;
 
     public static bool IsZeroExact(double left, double right) => true;
+
+    public static Vector128<float> IsZeroExact(Vector128<float> left, Vector128<float> right) => Vector128<float>.AllBitsSet;
+
+    public static Vector128<double> IsZeroExact(Vector128<double> left, Vector128<double> right) => Vector128<double>.AllBitsSet;
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static TBits Apply<TFormat, TBits>(TBits left, TBits right, int immediate, ref FloatContext context)
@@ -56,6 +64,10 @@ internal readonly struct SubtractOperation : IHostOperation
 
     public static bool IsZeroExact(double left, double right) => true;
 
+    public static Vector128<float> IsZeroExact(Vector128<float> left, Vector128<float> right) => Vector128<float>.AllBitsSet;
+
+    public static Vector128<double> IsZeroExact(Vector128<double> left, Vector128<double> right) => Vector128<double>.AllBitsSet;
+
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static TBits Apply<TFormat, TBits>(TBits left, TBits right, int immediate, ref FloatContext context)
         where TFormat : struct, ISseFormat<TBits>
@@ -73,6 +85,12 @@ internal readonly struct MultiplyOperation : IHostOperation
     public static Vector128<double> Host(Vector128<double> left, Vector128<double> right) => left * right;
 
     public static bool IsZeroExact(double left, double right) => left == 0 || right == 0;
+
+    public static Vector128<float> IsZeroExact(Vector128<float> left, Vector128<float> right) =>
+        Vector128.Equals(left, Vector128<float>.Zero) | Vector128.Equals(right, Vector128<float>.Zero);
+
+    public static Vector128<double> IsZeroExact(Vector128<double> left, Vector128<double> right) =>
+        Vector128.Equals(left, Vector128<double>.Zero) | Vector128.Equals(right, Vector128<double>.Zero);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static TBits Apply<TFormat, TBits>(TBits left, TBits right, int immediate, ref FloatContext context)
@@ -92,6 +110,10 @@ internal readonly struct DivideOperation : IHostOperation
 
     public static bool IsZeroExact(double left, double right) => left == 0 && right != 0;
 
+    public static Vector128<float> IsZeroExact(Vector128<float> left, Vector128<float> right) => Vector128.Equals(left, Vector128<float>.Zero);
+
+    public static Vector128<double> IsZeroExact(Vector128<double> left, Vector128<double> right) => Vector128.Equals(left, Vector128<double>.Zero);
+
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static TBits Apply<TFormat, TBits>(TBits left, TBits right, int immediate, ref FloatContext context)
         where TFormat : struct, ISseFormat<TBits>
@@ -110,6 +132,10 @@ internal readonly struct SquareRootOperation : IHostOperation
     public static Vector128<double> Host(Vector128<double> left, Vector128<double> right) => Vector128.Sqrt(right);
 
     public static bool IsZeroExact(double left, double right) => true;
+
+    public static Vector128<float> IsZeroExact(Vector128<float> left, Vector128<float> right) => Vector128<float>.AllBitsSet;
+
+    public static Vector128<double> IsZeroExact(Vector128<double> left, Vector128<double> right) => Vector128<double>.AllBitsSet;
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static TBits Apply<TFormat, TBits>(TBits left, TBits right, int immediate, ref FloatContext context)

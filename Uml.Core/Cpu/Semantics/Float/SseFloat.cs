@@ -76,6 +76,22 @@ internal static partial class SseFloat
         Vector128.GreaterThanOrEqual(Vector128.Abs(value), Vector128.Create(MinNormal64)) | Vector128.Equals(value, Vector128<double>.Zero);
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static Vector128<float> Safe(Vector128<float> value)
+    {
+        Vector128<float> magnitude = Vector128.Abs(value);
+        return Vector128.GreaterThanOrEqual(magnitude, Vector128.Create(SafeMin32))
+            & Vector128.LessThanOrEqual(magnitude, Vector128.Create(float.MaxValue));
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static Vector128<double> Safe(Vector128<double> value)
+    {
+        Vector128<double> magnitude = Vector128.Abs(value);
+        return Vector128.GreaterThanOrEqual(magnitude, Vector128.Create(SafeMin64))
+            & Vector128.LessThanOrEqual(magnitude, Vector128.Create(double.MaxValue));
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static bool AllTrue(Vector128<float> mask) => Vector128.ExtractMostSignificantBits(mask) == 0xF;
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

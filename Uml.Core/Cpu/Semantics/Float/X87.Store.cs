@@ -99,6 +99,18 @@ internal static partial class X87
         }
     }
 
+    /// <summary>FSTPNCE ST(i) (D9 D8+i, undocumented; measured on Zen 3): FSTP that pops an empty ST(0) without an exception and without storing.</summary>
+    public static void StoreRegisterUnchecked(ref X87State state, int index)
+    {
+        SetConditions(ref state, 0, C1);
+        if (!state.IsEmpty(0))
+        {
+            SetRegister(ref state, index, state.St(0));
+        }
+
+        Pop(ref state);
+    }
+
     private static bool StoreUnderflow(ref X87State state, bool pop)
     {
         if (!RaiseStackFault(ref state, overflow: false))

@@ -52,6 +52,7 @@ internal struct X87State
     /// <summary>ES: the next waiting instruction raises #MF (SDM vol. 1, 8.7).</summary>
     public readonly bool HasPendingException => (StatusWord & X87.ErrorSummary) != 0;
 
+    // SAFETY: the index is taken mod 8 and the inline array has 8 elements.
     [UnscopedRef]
     public ref Float80 Physical(int index) => ref Unsafe.Add(ref Unsafe.As<RegisterFile, Float80>(ref _registers), index & 7);
 

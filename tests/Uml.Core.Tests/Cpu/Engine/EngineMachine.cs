@@ -28,15 +28,8 @@ internal sealed unsafe class EngineMachine : IDisposable
         }
 
         CpuState* s = Cpu.State;
-        s->Cr0 = 0x8001_0001;
-        s->Cr3 = PageTables;
-        s->Cr4 = 0x20;
-        s->Efer = 0xD00;
-        s->Segments[(int)SegmentIndex.Cs].Attributes = SegmentRegister.L | SegmentRegister.S | SegmentRegister.Present | 0xB;
-        s->SystemFlags = Flags.Fixed1;
+        CpuReset.EnterLong64(s, Code, PageTables, cs: 0x10, ds: 0x18);
         s->Gpr[4] = StackTop;
-        s->Rip = Code;
-        Mmu.SwitchAddressSpace(s, keep: false);
     }
 
     public VirtualCpu Cpu { get; }

@@ -1,0 +1,166 @@
+using System.Runtime.Intrinsics;
+using Iced.Intel;
+using Uml.Core.Cpu;
+using Uml.Core.Cpu.Interpreter;
+using Uml.Core.Cpu.Paging;
+using Uml.Core.Cpu.Semantics;
+using Uml.Core.Tests.Cpu.Engine;
+using static Iced.Intel.AssemblerRegisters;
+
+namespace Uml.Core.Tests.Cpu.Simd;
+
+/// <summary>When vector and x87 instructions raise #UD, #NM, #MF and #XM (Intel SDM vol. 3, table 13-1, 2.5 and 6.15).</summary>
+[FixtureLifeCycle(LifeCycle.InstancePerTestCase)]
+public sealed unsafe class EnablementTests : IDisposable
+{
+    private readonly EngineMachine _machine = new();
+
+    public EnablementTests()
+    {
+        VectorMachine.Enable(_machine);
+        CpuState* s = _machine.State;
+        s->Gpr[7] = EngineMachine.Data;
+        s->Mxcsr = 0x1F80;
+        X87.Initialize(ref s->X87);
+    }
+
+    public void Dispose() => _machine.Dispose();
+
+    private static IEnumerable<TestCaseData> Cases()
+    {
+        (string Name, Action<Assembler> Code, byte? Em, byte? Ts, byte? NoFxsr)[] cases =
+        [
+            ("PXOR xmm", a => a.pxor(xmm0, xmm1), Vector.UD, Vector.NM, Vector.UD),
+            ("ADDSD xmm", a => a.addsd(xmm0, xmm1), Vector.UD, Vector.NM, Vector.UD),
+            ("MOVUPS load", a => a.movups(xmm0, __[rdi]), Vector.UD, Vector.NM, Vector.UD),
+            ("CVTPI2PS", a => a.cvtpi2ps(xmm0, mm0), Vector.UD, Vector.NM, Vector.UD),
+            ("STMXCSR", a => a.stmxcsr(__[rdi]), Vector.UD, Vector.NM, Vector.UD),
+            ("PXOR mm", a => a.pxor(mm0, mm1), Vector.UD, Vector.NM, null),
+            ("EMMS", a => a.emms(), Vector.UD, Vector.NM, null),
+            ("FLD1", a => a.fld1(), Vector.NM, Vector.NM, null),
+            ("FNSTSW", a => a.fnstsw(ax), Vector.NM, Vector.NM, null),
+            ("WAIT", a => a.wait(), null, Vector.NM, null),
+            ("FXSAVE", a => a.fxsave(__[rdi]), Vector.NM, Vector.NM, null),
+            ("CRC32", a => a.crc32(eax, ebx), null, null, null),
+            ("MOVNTI", a => a.movnti(__dword_ptr[rdi], eax), null, null, null),
+        ];
+        foreach ((string name, Action<Assembler> code, byte? em, byte? ts, byte? noFxsr) in cases)
+        {
+            yield return new TestCaseData(code, 0UL, 0UL, null).SetArgDisplayNames(name, "enabled");
+            yield return new TestCaseData(code, VectorMachine.Em, 0UL, em).SetArgDisplayNames(name, "CR0.EM");
+            yield return new TestCaseData(code, VectorMachine.Ts, 0UL, ts).SetArgDisplayNames(name, "CR0.TS");
+            yield return new TestCaseData(code, 0UL, VectorMachine.OsFxsr, noFxsr).SetArgDisplayNames(name, "no CR4.OSFXSR");
+        }
+    }
+
+    [TestCaseSource(nameof(Cases))]
+    public void Instructions_run_only_where_control_registers_let_them(Action<Assembler> code, ulong cr0, ulong clearCr4, byte? expected)
+    {
+        _machine.State->Cr0 |= cr0;
+        _machine.State->Cr4 &= ~clearCr4;
+        Mmu.UpdateMode(_machine.State);
+        Assert.That(VectorMachine.Run(_machine, code), Is.EqualTo(expected));
+    }
+
+    [Test]
+    public void A_block_decoded_while_disabled_is_not_used_once_enabled()
+    {
+        _machine.Load(a => a.pxor(xmm0, xmm1));
+        _machine.State->Cr0 |= VectorMachine.Ts;
+        Mmu.UpdateMode(_machine.State);
+        Assert.That(Step(), Is.EqualTo(ExitCode.ExceptionAtRip));
+        _machine.State->Cr0 &= ~VectorMachine.Ts;
+        Mmu.UpdateMode(_machine.State);
+        Assert.That(Step(), Is.EqualTo(ExitCode.BlockEnd));
+
+        ExitCode Step()
+        {
+            _machine.State->Rip = EngineMachine.Code;
+            return InterpreterEngine.Step(_machine.State, _machine.Cpu.Blocks);
+        }
+    }
+
+    [Test]
+    public void A_pending_x87_exception_strikes_the_next_waiting_instruction()
+    {
+        CpuState* s = _machine.State;
+        X87.LoadControlWord(ref s->X87, 0x37E);
+        Assert.That(VectorMachine.Run(_machine, a => a.fstp(st1)), Is.Null, "the stack fault itself only sets ES");
+        using (Assert.EnterMultipleScope())
+        {
+            Assert.That(VectorMachine.Run(_machine, a => a.fnstsw(ax)), Is.Null);
+            Assert.That(VectorMachine.Run(_machine, a => a.wait()), Is.EqualTo(Vector.MF));
+            Assert.That(VectorMachine.Run(_machine, a => a.fld1()), Is.EqualTo(Vector.MF));
+            Assert.That(VectorMachine.Run(_machine, a => a.movd(mm0, eax)), Is.EqualTo(Vector.MF));
+            Assert.That(VectorMachine.Run(_machine, a => a.pxor(xmm0, xmm0)), Is.Null);
+            Assert.That(VectorMachine.Run(_machine, a => a.fnclex()), Is.Null);
+            Assert.That(VectorMachine.Run(_machine, a => a.wait()), Is.Null);
+        }
+    }
+
+    [Test]
+    public void An_unmasked_sse_exception_is_XM_and_leaves_the_destination()
+    {
+        CpuState* s = _machine.State;
+        s->Mxcsr = 0x1D80;
+        CpuState.At<double>(s, CpuState.VectorsOffset) = 1.5;
+        Assert.That(VectorMachine.Run(_machine, a => a.divsd(xmm0, xmm1)), Is.EqualTo(Vector.XM));
+        using (Assert.EnterMultipleScope())
+        {
+            Assert.That(CpuState.At<double>(s, CpuState.VectorsOffset), Is.EqualTo(1.5));
+            Assert.That(s->Mxcsr, Is.EqualTo(0x1D84));
+        }
+
+        s->Cr4 &= ~VectorMachine.OsXmmExcpt;
+        Assert.That(VectorMachine.Run(_machine, a => a.divsd(xmm0, xmm1)), Is.EqualTo(Vector.UD));
+    }
+
+    [Test]
+    public void Sixteen_byte_operands_are_aligned_except_where_documented()
+    {
+        _machine.State->Gpr[7] = EngineMachine.Data + 4;
+        using (Assert.EnterMultipleScope())
+        {
+            Assert.That(VectorMachine.Run(_machine, a => a.movaps(xmm0, __[rdi])), Is.EqualTo(Vector.GP));
+            Assert.That(VectorMachine.Run(_machine, a => a.movntdq(__[rdi], xmm0)), Is.EqualTo(Vector.GP));
+            Assert.That(VectorMachine.Run(_machine, a => a.paddb(xmm0, __[rdi])), Is.EqualTo(Vector.GP));
+            Assert.That(VectorMachine.Run(_machine, a => a.addps(xmm0, __[rdi])), Is.EqualTo(Vector.GP));
+            Assert.That(VectorMachine.Run(_machine, a => a.cvtpd2ps(xmm0, __[rdi])), Is.EqualTo(Vector.GP));
+            Assert.That(VectorMachine.Run(_machine, a => a.movups(xmm0, __[rdi])), Is.Null);
+            Assert.That(VectorMachine.Run(_machine, a => a.lddqu(xmm0, __[rdi])), Is.Null);
+            Assert.That(VectorMachine.Run(_machine, a => a.pcmpistri(xmm0, __[rdi], 0)), Is.Null);
+            Assert.That(VectorMachine.Run(_machine, a => a.addsd(xmm0, __qword_ptr[rdi])), Is.Null);
+            Assert.That(VectorMachine.Run(_machine, a => a.pmovzxbw(xmm0, __qword_ptr[rdi])), Is.Null);
+            Assert.That(VectorMachine.Run(_machine, a => a.paddb(mm0, __[rdi])), Is.Null);
+        }
+    }
+
+    [Test]
+    public void Mmx_writes_mark_the_stack_valid_and_set_the_exponent()
+    {
+        CpuState* s = _machine.State;
+        s->X87.StatusWord = 3 << 11;
+        s->Gpr[0] = 0x1122334455667788;
+        VectorMachine.Run(_machine, a => a.movq(mm2, rax));
+        using (Assert.EnterMultipleScope())
+        {
+            Assert.That(s->X87.Physical(2), Is.EqualTo(new Float80(0xFFFF, 0x1122334455667788)));
+            Assert.That(s->X87.ValidTags, Is.EqualTo(0xFF));
+            Assert.That(s->X87.Top, Is.Zero);
+        }
+
+        VectorMachine.Run(_machine, a => a.emms());
+        Assert.That(s->X87.ValidTags, Is.Zero);
+    }
+
+    [Test]
+    public void Legacy_instructions_leave_the_upper_half_of_the_vector_slot()
+    {
+        CpuState* s = _machine.State;
+        CpuState.At<Vector256<byte>>(s, CpuState.VectorsOffset) = Vector256<byte>.AllBitsSet;
+        VectorMachine.Run(_machine, a => a.pxor(xmm0, xmm0));
+        Assert.That(
+            CpuState.At<Vector256<byte>>(s, CpuState.VectorsOffset),
+            Is.EqualTo(Vector256.Create(Vector128<byte>.Zero, Vector128<byte>.AllBitsSet)));
+    }
+}

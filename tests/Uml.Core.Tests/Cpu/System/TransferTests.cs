@@ -1,0 +1,394 @@
+using Uml.Core.Cpu;
+using static Iced.Intel.AssemblerRegisters;
+
+namespace Uml.Core.Tests.Cpu.System;
+
+[FixtureLifeCycle(LifeCycle.InstancePerTestCase)]
+public sealed unsafe class TransferTests : IDisposable
+{
+    private const uint Efer = 0xC0000080, Star = 0xC0000081, LStar = 0xC0000082, SfMask = 0xC0000084;
+    private readonly SystemMachine _machine = new SystemMachine().Start64();
+
+    public void Dispose() => _machine.Dispose();
+
+    private void Msr(uint index, ulong value) => Assert.That(ModelSpecificRegisters.TryWrite(_machine.State, index, value));
+
+    private void EnableSyscall()
+    {
+        Msr(Efer, 0xD01);
+        Msr(Star, ((ulong)(SystemMachine.User32 & ~3) << 48) | ((ulong)SystemMachine.Code64 << 32));
+        Msr(LStar, SystemMachine.Handlers);
+        Msr(SfMask, Flags.IF | Flags.TF | Flags.DF);
+    }
+
+    [Test]
+    public void IRETQ_goes_to_user_mode_with_everything_from_the_frame()
+    {
+        _machine.Load(a => a.jmp(SystemMachine.UserCode), SystemMachine.UserCode);
+        _machine.Load(a => SystemMachine.GoToUser(a, flags: 0x3202));
+        _machine.Cpu.Run(10);
+        Assert.Multiple(() =>
+        {
+            Assert.That(_machine.State->Rip, Is.EqualTo(SystemMachine.UserCode));
+            Assert.That(_machine.State->Cpl, Is.EqualTo(3));
+            Assert.That(_machine.Cs, Is.EqualTo(SystemMachine.User64));
+            Assert.That(_machine.Ss, Is.EqualTo(SystemMachine.UserData));
+            Assert.That(_machine.Rsp, Is.EqualTo(SystemMachine.Stack));
+            Assert.That(Flags.Get(_machine.State), Is.EqualTo(0x3202UL));
+        });
+    }
+
+    [Test]
+    public void IRETQ_at_the_same_level_takes_the_stack_from_the_frame()
+    {
+        _machine.Load(a =>
+        {
+            a.push(SystemMachine.Data0);
+            a.push(0x12345);
+            a.push(2);
+            a.push(SystemMachine.Code64);
+            a.push((int)SystemMachine.UserCode);
+            a.iretq();
+        });
+        _machine.Cpu.Run(6);
+        Assert.That(_machine.State->Rip, Is.EqualTo(SystemMachine.UserCode));
+        Assert.That(_machine.Rsp, Is.EqualTo(0x12345UL));
+    }
+
+    [Test]
+    public void IRETQ_to_a_null_stack_segment_is_allowed_below_level_3_only([Values] bool user)
+    {
+        int vector = _machine.Load(a => a.hlt(), SystemMachine.UserCode).RunToHalt(a =>
+        {
+            a.push(user ? 3 : 0);
+            a.push((int)SystemMachine.Stack);
+            a.push(2);
+            a.push(user ? SystemMachine.User64 : SystemMachine.Code64);
+            a.push((int)SystemMachine.UserCode);
+            a.iretq();
+        });
+        Assert.That(vector, Is.EqualTo(user ? Vector.GP : -1));
+    }
+
+    [Test]
+    public void IRETQ_to_an_address_that_is_not_canonical_faults_before_leaving()
+    {
+        int vector = _machine.RunToHalt(a =>
+        {
+            a.push(SystemMachine.UserData);
+            a.push((int)SystemMachine.Stack);
+            a.push(2);
+            a.push(SystemMachine.User64);
+            a.mov(rax, 1L << 47);
+            a.push(rax);
+            a.iretq();
+        });
+        Assert.That(vector, Is.EqualTo(Vector.GP));
+        Assert.That(_machine.Frame(2), Is.EqualTo(SystemMachine.Code64), "at CPL 0");
+        Assert.That(_machine.Frame(0), Is.Zero);
+    }
+
+    [Test]
+    public void IRETQ_with_NT_set_raises_GP()
+    {
+        int vector = _machine.RunToHalt(a =>
+        {
+            a.push(0x4002);
+            a.popfq();
+            a.iretq();
+        });
+        Assert.That(vector, Is.EqualTo(Vector.GP));
+    }
+
+    [Test]
+    public void IRETQ_cannot_go_to_an_inner_level()
+    {
+        _machine.Load(a => SystemMachine.GoToUser(a, cs: SystemMachine.Code64), SystemMachine.UserCode);
+        int vector = _machine.RunToHalt(a => SystemMachine.GoToUser(a));
+        Assert.That(vector, Is.EqualTo(Vector.GP));
+        Assert.That(_machine.Frame(0), Is.EqualTo(SystemMachine.Code64));
+    }
+
+    [Test]
+    public void User_mode_cannot_change_IF_or_IOPL_by_IRETQ_or_POPF()
+    {
+        _machine.Load(
+            a =>
+            {
+                a.push(0x3202);
+                a.popfq();
+                a.push(SystemMachine.UserData);
+                a.push((int)SystemMachine.Stack);
+                a.push(0x3002);
+                a.push(SystemMachine.User64);
+                a.push((int)SystemMachine.UserCode + 0x100);
+                a.iretq();
+            },
+            SystemMachine.UserCode);
+        _machine.Load(a => a.ud2(), SystemMachine.UserCode + 0x100);
+        _machine.RunToHalt(a => SystemMachine.GoToUser(a, flags: 0x202));
+        Assert.That(_machine.Frame(2) & ~Flags.RF, Is.EqualTo(0x202UL));
+    }
+
+    [Test]
+    public void A_return_to_user_mode_drops_segments_of_inner_levels()
+    {
+        _machine.Load(a => a.jmp(SystemMachine.UserCode), SystemMachine.UserCode);
+        _machine.Load(a =>
+        {
+            a.mov(eax, SystemMachine.UserData);
+            a.mov(fs, eax);
+            SystemMachine.GoToUser(a);
+        });
+        _machine.Cpu.Run(20);
+        Assert.That(_machine.State->Segments[(int)SegmentIndex.Ds].Selector, Is.Zero, "was a segment of level 0");
+        Assert.That(_machine.State->Segments[(int)SegmentIndex.Fs].Selector, Is.EqualTo(SystemMachine.UserData));
+    }
+
+    [Test]
+    public void SYSCALL_saves_RIP_and_flags_and_masks()
+    {
+        EnableSyscall();
+        _machine.Load(
+            a =>
+            {
+                a.std();
+                a.stc();
+                a.syscall();
+            },
+            SystemMachine.UserCode);
+        Assert.That(_machine.RunToHalt(a => SystemMachine.GoToUser(a)), Is.Zero);
+        Assert.Multiple(() =>
+        {
+            Assert.That(_machine.State->Gpr[1], Is.EqualTo(SystemMachine.UserCode + 4));
+            Assert.That(_machine.State->Gpr[11], Is.EqualTo(0x603UL));
+            Assert.That(Flags.Get(_machine.State), Is.EqualTo(3UL));
+            Assert.That(_machine.Cs, Is.EqualTo(SystemMachine.Code64));
+            Assert.That(_machine.Ss, Is.EqualTo(SystemMachine.Data0));
+            Assert.That(_machine.State->Cpl, Is.Zero);
+            Assert.That(_machine.Rsp, Is.EqualTo(SystemMachine.Stack), "SYSCALL leaves the stack alone");
+        });
+    }
+
+    [Test]
+    public void SYSCALL_is_undefined_until_EFER_enables_it() =>
+        Assert.That(_machine.RunToHalt(a => a.syscall()), Is.EqualTo(Vector.UD));
+
+    [Test]
+    public void SYSRETQ_returns_to_64_bit_user_code()
+    {
+        EnableSyscall();
+        _machine.Load(a => a.ud2(), SystemMachine.UserCode);
+        _machine.RunToHalt(a =>
+        {
+            a.mov(ecx, (int)SystemMachine.UserCode);
+            a.mov(r11d, 0x202);
+            a.sysretq();
+        });
+        Assert.Multiple(() =>
+        {
+            Assert.That(_machine.Frame(0), Is.EqualTo(SystemMachine.UserCode));
+            Assert.That(_machine.Frame(1), Is.EqualTo(SystemMachine.User64));
+            Assert.That(_machine.Frame(4), Is.EqualTo(SystemMachine.UserData));
+            Assert.That(_machine.Frame(2) & Flags.IF, Is.Not.Zero);
+        });
+    }
+
+    [Test]
+    public void SYSRETQ_to_an_address_that_is_not_canonical_faults_at_level_0()
+    {
+        EnableSyscall();
+        int vector = _machine.RunToHalt(a =>
+        {
+            a.mov(rcx, 1L << 47);
+            a.mov(r11d, 0x202);
+            a.sysretq();
+        });
+        Assert.That(vector, Is.EqualTo(Vector.GP));
+        Assert.That(_machine.Frame(2), Is.EqualTo(SystemMachine.Code64));
+        Assert.That(_machine.Frame(3) & Flags.IF, Is.Zero, "flags were not loaded");
+    }
+
+    [Test]
+    public void SYSRETL_and_SYSENTER_serve_compatibility_mode()
+    {
+        EnableSyscall();
+        Msr(0x174, SystemMachine.Code64);
+        Msr(0x175, SystemMachine.Stack0);
+        Msr(0x176, SystemMachine.Handlers + 0x100);
+        _machine.Load(
+            a =>
+            {
+                a.mov(eax, 0x12345678);
+                a.inc(eax);
+                a.sysenter();
+            },
+            SystemMachine.UserCode,
+            bitness: 32);
+        int handler = _machine.RunToHalt(a =>
+        {
+            a.mov(rax, -1L);
+            a.mov(ecx, (int)SystemMachine.UserCode);
+            a.mov(r11d, 0x202);
+            a.db(0x0F, 0x07);
+        });
+        Assert.Multiple(() =>
+        {
+            Assert.That(handler, Is.EqualTo(0x10));
+            Assert.That(_machine.Rax, Is.EqualTo(0x12345679UL));
+            Assert.That(_machine.Rsp, Is.EqualTo(SystemMachine.Stack0));
+            Assert.That(_machine.Cs, Is.EqualTo(SystemMachine.Code64));
+            Assert.That(_machine.State->SystemFlags & Flags.IF, Is.Zero);
+            Assert.That(_machine.State->Mode & CpuMode.Long64, Is.Not.EqualTo(CpuMode.None));
+        });
+    }
+
+    [Test]
+    public void SYSEXITQ_returns_to_user_mode_by_RCX_and_RDX()
+    {
+        Msr(0x174, SystemMachine.Code64);
+        _machine.SetDescriptor(0x28, SystemMachine.Descriptor(0, 0xFFFFF, 0xFB, 0xA));
+        _machine.Load(a => a.ud2(), SystemMachine.UserCode);
+        _machine.RunToHalt(a =>
+        {
+            a.mov(edx, (int)SystemMachine.UserCode);
+            a.mov(ecx, 0x23456);
+            a.sysexitq();
+        });
+        Assert.That(_machine.Frame(0), Is.EqualTo(SystemMachine.UserCode));
+        Assert.That(_machine.Frame(1), Is.EqualTo(0x2BUL));
+        Assert.That(_machine.Frame(3), Is.EqualTo(0x23456UL));
+        Assert.That(_machine.Frame(4), Is.EqualTo(0x33UL));
+    }
+
+    [Test]
+    public void SWAPGS_exchanges_the_bases_and_is_privileged()
+    {
+        Msr(0xC0000101, 0x1111);
+        Msr(0xC0000102, 0xFFFF800000000000);
+        _machine.Load(a => a.swapgs(), SystemMachine.UserCode);
+        int vector = _machine.RunToHalt(a =>
+        {
+            a.swapgs();
+            SystemMachine.GoToUser(a);
+        });
+        Assert.That(vector, Is.EqualTo(Vector.GP));
+        Assert.That(_machine.State->Segments[(int)SegmentIndex.Gs].Base, Is.EqualTo(0xFFFF800000000000));
+        Assert.That(_machine.State->KernelGsBase, Is.EqualTo(0x1111UL));
+    }
+
+    [Test]
+    public void A_far_return_and_a_far_jump_change_between_64_bit_and_compatibility_mode()
+    {
+        _machine.Poke(SystemMachine.Data, (uint)SystemMachine.UserCode + 0x100);
+        _machine.Poke(SystemMachine.Data + 4, SystemMachine.Code64);
+        _machine.Load(
+            a =>
+            {
+                a.mov(ebx, esp);
+                a.dec(eax);
+                a.jmp(__fword_ptr[(uint)SystemMachine.Data]);
+            },
+            SystemMachine.UserCode,
+            bitness: 32);
+        _machine.Load(a => a.hlt(), SystemMachine.UserCode + 0x100);
+        int vector = _machine.RunToHalt(a =>
+        {
+            a.xor(eax, eax);
+            a.push(SystemMachine.Code32);
+            a.push((int)SystemMachine.UserCode);
+            a.db(0x48, 0xCB);
+        });
+        Assert.That(vector, Is.EqualTo(-1));
+        Assert.That(_machine.Rax, Is.EqualTo(0xFFFFFFFFUL));
+        Assert.That(_machine.Cs, Is.EqualTo(SystemMachine.Code64));
+    }
+
+    [Test]
+    public void A_call_gate_leads_to_level_0_with_the_TSS_stack_and_RETF_back()
+    {
+        // A 64-bit call gate at 58H: 16 bytes, DPL 3.
+        _machine.SetDescriptor(SystemMachine.Scratch, (SystemMachine.Handlers & 0xFFFF) | ((ulong)SystemMachine.Code64 << 16) | (0xECUL << 40)
+            | ((SystemMachine.Handlers & 0xFFFF0000) << 32));
+        _machine.SetDescriptor(SystemMachine.Scratch + 8, 0);
+        _machine.Load(a => a.db(0x48, 0xCB), SystemMachine.Handlers);
+        _machine.Poke(SystemMachine.Data, 0xDEADBEEF);
+        _machine.Poke(SystemMachine.Data + 4, (ushort)(SystemMachine.Scratch | 3));
+        _machine.Load(
+            a =>
+            {
+                a.call(__fword_ptr[SystemMachine.Data]);
+                a.mov(ebx, cs);
+                a.ud2();
+            },
+            SystemMachine.UserCode);
+        int vector = _machine.RunToHalt(a => SystemMachine.GoToUser(a));
+        Assert.That(vector, Is.EqualTo(Vector.UD));
+        Assert.That(_machine.State->Gpr[3], Is.EqualTo(SystemMachine.User64));
+        Assert.That(_machine.Frame(3), Is.EqualTo(SystemMachine.Stack));
+        Assert.That(_machine.Peek<ulong>(SystemMachine.Stack0 - 8), Is.EqualTo(SystemMachine.UserData), "SS, RSP, CS, RIP pushed by the gate");
+    }
+
+    [Test]
+    public void A_far_jump_to_data_or_to_a_task_raises_GP_with_the_selector([Values(SystemMachine.Data0, SystemMachine.TssSelector)] ushort selector)
+    {
+        _machine.Poke(SystemMachine.Data + 4, selector);
+        Assert.That(_machine.RunToHalt(a => a.jmp(__fword_ptr[SystemMachine.Data])), Is.EqualTo(Vector.GP));
+        Assert.That(_machine.Frame(0), Is.EqualTo(selector));
+    }
+
+    [Test]
+    public void STI_holds_interrupts_off_for_one_instruction_and_HLT_is_woken()
+    {
+        _machine.SetGate64(0x40, SystemMachine.Handlers + 0x400);
+        var apic = new PendingVector(0x40);
+        _machine.Cpu.ConnectLocalApic(apic);
+        _machine.Cpu.SetInterruptRequest(true);
+        int vector = _machine.RunToHalt(a =>
+        {
+            a.sti();
+            a.inc(rbx);
+            a.inc(rbx);
+            a.hlt();
+        });
+        Assert.That(vector, Is.EqualTo(0x40));
+        Assert.That(_machine.State->Gpr[3], Is.EqualTo(1UL));
+        Assert.That(_machine.Frame(0), Is.EqualTo(SystemMachine.Code + 4));
+    }
+
+    [Test]
+    public void MOV_SS_holds_interrupts_off_for_one_instruction()
+    {
+        var apic = new PendingVector(0x40);
+        _machine.Cpu.ConnectLocalApic(apic);
+        _machine.Cpu.SetInterruptRequest(true);
+        int vector = _machine.RunToHalt(a =>
+        {
+            a.mov(eax, SystemMachine.Data0);
+            a.sti();
+            a.mov(ss, eax);
+            a.mov(esp, 0x2FF00);
+            a.inc(rbx);
+            a.hlt();
+        });
+        Assert.That(vector, Is.EqualTo(0x40));
+        Assert.That(_machine.State->Gpr[3], Is.Zero);
+        Assert.That(_machine.Frame(3), Is.EqualTo(0x2FF00UL));
+    }
+
+    private sealed class PendingVector(int vector) : Uml.Core.Bus.ILocalApic
+    {
+        private int _vector = vector;
+
+        public byte TaskPriority { get; set; }
+
+        public bool IsEnabled => true;
+
+        public int AcknowledgeInterrupt()
+        {
+            int vector = _vector;
+            _vector = -1;
+            return vector;
+        }
+    }
+}

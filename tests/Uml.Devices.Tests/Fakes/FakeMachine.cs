@@ -1,0 +1,73 @@
+using Uml.Core;
+using Uml.Core.Bus;
+using Uml.Core.Memory;
+
+namespace Uml.Devices.Tests.Fakes;
+
+/// <summary>A machine without a processor: the real bus, RAM, a clock that the test moves, and records of what devices asked for.</summary>
+internal sealed class FakeMachine : IMachineContext
+{
+    private readonly Queue<Action> _posted = new();
+
+    public FakeMachine(ulong memory = 2 << 20, int processors = 1)
+    {
+        Ram = new FakeMemory(memory);
+        RealBus = new MachineBus(Ram.Ranges);
+        Cpus = Enumerable.Range(0, processors).Select(i => new FakeProcessor(i)).ToList();
+    }
+
+    public event Action? Quiescing;
+
+    public MachineBus RealBus { get; }
+
+    public FakeMemory Ram { get; }
+
+    public FakeClock Time { get; } = new();
+
+    public List<FakeProcessor> Cpus { get; }
+
+    public FakeProcessor Cpu => Cpus[0];
+
+    public List<MachineExit> Exits { get; } = [];
+
+    public IMachineBus Bus => RealBus;
+
+    public IGuestMemory Memory => Ram;
+
+    public IMachineClock Clock => Time;
+
+    public IReadOnlyList<IProcessor> Processors => Cpus;
+
+    public int PostedCount => _posted.Count;
+
+    public void RequestExit(MachineExit exit) => Exits.Add(exit);
+
+    public void Post(Action action) => _posted.Enqueue(action);
+
+    public void RunPosted()
+    {
+        while (_posted.TryDequeue(out var action))
+        {
+            action();
+        }
+    }
+
+    public void Quiesce() => Quiescing?.Invoke();
+
+    public ulong ReadMsr(uint index, int processor = 0)
+    {
+        Assert.That(RealBus.TryReadMsr(Cpus[processor], index, out ulong value), Is.True, $"RDMSR {index:X}");
+        return value;
+    }
+
+    public void WriteMsr(uint index, ulong value, int processor = 0) =>
+        Assert.That(RealBus.TryWriteMsr(Cpus[processor], index, value), Is.True, $"WRMSR {index:X} {value:X}");
+
+    public byte In(ushort port) => (byte)RealBus.ReadPort(port, 1);
+
+    public void Out(ushort port, byte value) => RealBus.WritePort(port, 1, value);
+
+    public uint Read32(ulong address) => (uint)RealBus.ReadMemory(address, 4);
+
+    public void Write32(ulong address, uint value) => RealBus.WriteMemory(address, 4, value);
+}

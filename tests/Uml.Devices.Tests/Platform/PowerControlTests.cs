@@ -1,0 +1,89 @@
+using Uml.Core;
+using Uml.Devices.Pci;
+using Uml.Devices.Platform;
+using Uml.Devices.Tests.Fakes;
+
+namespace Uml.Devices.Tests.Platform;
+
+internal sealed class PowerControlTests
+{
+    private readonly FakeMachine _machine = new();
+
+    [SetUp]
+    public void Attach()
+    {
+        var power = new PowerControl();
+        power.Attach(_machine);
+        new PciHostBridge(power).Attach(_machine);
+        new SystemControlPort().Attach(_machine);
+    }
+
+    [Test]
+    public void Sleep_type_5_with_enable_switches_off()
+    {
+        _machine.Out(0x601, 0x80);
+        _machine.Out(0x600, 0x14);
+        Assert.That(_machine.Exits, Is.Empty);
+        Assert.That(_machine.In(0x600), Is.EqualTo(0x14));
+        _machine.Out(0x600, 0x34);
+        Assert.That(_machine.Exits.Single().Reason, Is.EqualTo(MachineExitReason.PowerOff));
+        Assert.That(_machine.In(0x600), Is.EqualTo(0x14), "enable reads as zero");
+        Assert.That(_machine.In(0x601), Is.Zero);
+    }
+
+    [TestCase(0x20)]
+    [TestCase(0x30)]
+    [TestCase(0x3C)]
+    public void Other_sleep_types_do_nothing(int value)
+    {
+        _machine.Out(0x600, (byte)value);
+        Assert.That(_machine.Exits, Is.Empty);
+    }
+
+    [TestCase(new byte[] { 0x06 }, 1)]
+    [TestCase(new byte[] { 0x02, 0x06 }, 1)]
+    [TestCase(new byte[] { 0x0E, 0x00, 0x04 }, 2)]
+    [TestCase(new byte[] { 0x06, 0x06 }, 1)]
+    [TestCase(new byte[] { 0x02, 0x0A, 0x00, 0xFB }, 0)]
+    public void The_rising_edge_of_the_reset_bit_resets(byte[] values, int expected)
+    {
+        foreach (byte value in values)
+        {
+            _machine.Out(0xCF9, value);
+        }
+
+        Assert.That(_machine.Exits, Has.Count.EqualTo(expected));
+        Assert.That(_machine.Exits, Has.All.Matches<MachineExit>(e => e is { Reason: MachineExitReason.Reboot, Status: 0 }));
+        Assert.That(_machine.In(0xCF9), Is.EqualTo(values[^1] & 0x0E));
+    }
+
+    [Test]
+    public void The_keyboard_controller_pulses_the_reset_line_and_does_nothing_else()
+    {
+        _machine.Out(0x64, 0xAA);
+        Assert.That(_machine.In(0x64), Is.EqualTo(0xFF));
+        Assert.That(_machine.Exits, Is.Empty);
+        _machine.Out(0x64, 0xFE);
+        Assert.That(_machine.Exits.Single().Reason, Is.EqualTo(MachineExitReason.Reboot));
+    }
+
+    [TestCase(1, 0x7BUL, 0x7Bu)]
+    [TestCase(2, 0x1234UL, 0x1234u)]
+    [TestCase(4, 0xDEAD_BEEFUL, 0xDEAD_BEEFu)]
+    [TestCase(4, 0UL, 0u)]
+    public void The_debug_exit_port_carries_a_status(int size, ulong value, uint status)
+    {
+        _machine.RealBus.WritePort(0xF4, size, value);
+        var exit = _machine.Exits.Single();
+        Assert.That(exit.Reason, Is.EqualTo(MachineExitReason.DebugExit));
+        Assert.That(exit.Status, Is.EqualTo(status));
+        Assert.That(_machine.In(0xF4), Is.EqualTo(0xFF));
+    }
+
+    [Test]
+    public void The_system_control_port_shows_no_memory_error_and_a_timer_that_is_done()
+    {
+        _machine.Out(0x61, 0xFF);
+        Assert.That(_machine.In(0x61), Is.EqualTo(0x20));
+    }
+}

@@ -1,0 +1,83 @@
+using Microsoft.Extensions.DependencyInjection;
+using Uml.Core.Bus;
+using Uml.Devices.Consoles;
+using Uml.Devices.Platform;
+using Uml.Devices.Tests.Fakes;
+
+namespace Uml.Devices.Tests.Platform;
+
+internal sealed class StandardBoardTests
+{
+    private readonly FakeMachine _machine = new();
+
+    [Test]
+    public void A_byte_sent_to_com1_arrives_and_a_typed_one_interrupts_the_processor()
+    {
+        var channel = new FakeChannel();
+        using var services = Attach(s => s.AddSingleton<IConsoleChannel>(channel));
+        _machine.Out(0x3F8, (byte)'>');
+        _machine.Quiesce();
+        Assert.That(channel.Output.ToString(), Is.EqualTo(">"));
+
+        _machine.WriteMsr(0x1B, 0xFEE0_0D00);
+        _machine.WriteMsr(0x80F, 0x1FF);
+        _machine.Write32(0xFEC0_0000, 0x18);
+        _machine.Write32(0xFEC0_0010, 0x24);
+        _machine.Out(0x3FC, 0x08);
+        _machine.Out(0x3F9, 0x01);
+        channel.Type("x");
+        _machine.RunPosted();
+        Assert.That(_machine.Cpu.Acknowledge(), Is.EqualTo(0x24));
+        Assert.That(_machine.In(0x3F8), Is.EqualTo((byte)'x'));
+    }
+
+    [Test]
+    public void Ports_exist_for_the_channels_that_are_registered()
+    {
+        var first = new FakeChannel();
+        var third = new FakeChannel();
+        using var services = Attach(s =>
+        {
+            s.AddKeyedSingleton<IConsoleChannel>("ttyS0", first);
+            s.AddKeyedSingleton<IConsoleChannel>("ttyS2", third);
+            s.AddSingleton<IConsoleChannel>(new FakeChannel());
+        });
+        _machine.Out(0x3F8, (byte)'1');
+        _machine.Out(0x3E8, (byte)'3');
+        _machine.Quiesce();
+        Assert.That(first.Output.ToString(), Is.EqualTo("1"));
+        Assert.That(third.Output.ToString(), Is.EqualTo("3"));
+        Assert.That(_machine.In(0x2FD), Is.EqualTo(0xFF));
+    }
+
+    [Test]
+    public void Without_a_channel_the_console_goes_nowhere()
+    {
+        using var services = Attach(_ => { });
+        _machine.Out(0x3F8, (byte)'x');
+        _machine.Quiesce();
+        Assert.That(_machine.In(0x3FD), Is.EqualTo(0x60));
+    }
+
+    [Test]
+    public void Every_device_is_one_object_under_both_its_names()
+    {
+        using var services = Attach(_ => { });
+        var devices = services.GetServices<IMachineDevice>().ToList();
+        Assert.That(devices, Is.Unique);
+        Assert.That(devices, Has.Member(services.GetRequiredService<IInterruptRouter>()));
+    }
+
+    private ServiceProvider Attach(Action<IServiceCollection> configure)
+    {
+        var collection = new ServiceCollection();
+        configure(collection);
+        var services = collection.AddStandardBoard().BuildServiceProvider(validateScopes: true);
+        foreach (var device in services.GetServices<IMachineDevice>())
+        {
+            device.Attach(_machine);
+        }
+
+        return services;
+    }
+}

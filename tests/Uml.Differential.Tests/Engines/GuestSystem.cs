@@ -1,0 +1,167 @@
+using System.Runtime.InteropServices;
+using Uml.Core.Cpu;
+using Uml.Core.Memory;
+
+namespace Uml.Differential.Tests.Engines;
+
+/// <summary>
+/// The least of an operating system around test programs: page tables that map what <see cref="Layout"/> says, descriptor tables with
+/// Linux's user segments, and for each exception a handler that halts with the exception's frame on its stack.
+/// </summary>
+internal sealed unsafe class GuestSystem
+{
+    public const ulong RamSize = 1 << 20;
+    public const ulong CodePhysical = 0x4_0000, DataPhysical = 0x5_0000;
+    public const byte Hlt = 0xF4;
+
+    private const ulong TablesPhysical = 0x1000, SystemPhysical = 0x6_0000;
+
+    /// <summary>Supervisor pages, out of reach of test programs: descriptors and TSS, IDT, handlers, stack.</summary>
+    private const ulong System = 0x7800_0000, Gdt = System, Tss = System + 0x800, Idt = System + 0x1000, Handlers = System + 0x2000;
+    private const ulong StackTop = System + 0x4000;
+    private const int SystemPages = 4, HandlerStride = 16, TssSize = 0x68;
+    private const ushort KernelCode = 0x10, TaskState = 0x40, GdtLimit = 0x4F;
+
+    private readonly GuestRam _ram;
+    private ulong _nextTable = TablesPhysical + Layout.PageSize;
+
+    public GuestSystem(GuestRam ram)
+    {
+        _ram = ram;
+        const ulong present = 1, write = 2, user = 4, noExecute = 1UL << 63;
+        MapPage(Layout.Code, CodePhysical, present | user);
+        ulong physical = DataPhysical;
+        foreach (Window window in Layout.Windows)
+        {
+            for (int offset = 0; offset < window.Size; offset += Layout.PageSize)
+            {
+                MapPage(window.Start + (ulong)offset, physical, present | user | noExecute | (window.Writable ? write : 0));
+                physical += Layout.PageSize;
+            }
+        }
+
+        for (ulong i = 0; i < SystemPages; i++)
+        {
+            MapPage(System + (i * Layout.PageSize), SystemPhysical + (i * Layout.PageSize), present | write);
+        }
+
+        Memory(CodePhysical, Layout.PageSize).Fill(Hlt);
+        WriteDescriptors();
+        WriteInterruptTable();
+    }
+
+    public Span<byte> Memory(ulong physical, int length) => _ram.TryGetSpan(new(physical), length, out Span<byte> span)
+        ? span
+        : throw new ArgumentOutOfRangeException(nameof(physical));
+
+    /// <summary>Sets control registers and descriptor tables as they are when user code runs.</summary>
+    public static void Enter(CpuState* s, int bitness, ulong gsBase)
+    {
+        s->Cpl = 3;
+        s->Cr0 = 0x8005_0033; // PG AM WP NE ET MP PE, as Linux sets it
+        s->Cr2 = 0;
+        s->Cr3 = TablesPhysical;
+        s->Cr4 = (1 << 5) | (1 << 7) | (1 << 9) | (1 << 10) | (1 << 16); // PAE PGE OSFXSR OSXMMEXCPT FSGSBASE
+        s->Efer = 0xD01; // NXE LMA LME SCE
+        s->GdtBase = Gdt;
+        s->GdtLimit = GdtLimit;
+        s->IdtBase = Idt;
+        s->IdtLimit = 0xFFF;
+        s->Halted = false;
+        s->InterruptShadow = false;
+        s->Poll = 0;
+
+        const ushort user = SegmentRegister.Present | SegmentRegister.DplMask | SegmentRegister.S | SegmentRegister.G | 1;
+        var data = new SegmentRegister { Selector = Layout.UserData, Limit = uint.MaxValue, Attributes = user | 2 | SegmentRegister.Db };
+        SegmentRegister code = data;
+        code.Selector = bitness == 32 ? Layout.UserCode32 : Layout.UserCode64;
+        code.Attributes = (ushort)(user | 0xA | (bitness == 32 ? SegmentRegister.Db : SegmentRegister.L));
+        s->Segments[(int)SegmentIndex.Cs] = code;
+        s->Segments[(int)SegmentIndex.Ss] = data;
+        s->Segments[(int)SegmentIndex.Ds] = bitness == 32 ? data : default;
+        s->Segments[(int)SegmentIndex.Es] = bitness == 32 ? data : default;
+        s->Segments[(int)SegmentIndex.Fs] = default;
+        s->Segments[(int)SegmentIndex.Gs] = new SegmentRegister { Base = gsBase };
+        s->Segments[(int)SegmentIndex.Ldtr] = default;
+        s->Segments[(int)SegmentIndex.Tr] = new SegmentRegister
+        {
+            Selector = TaskState,
+            Base = Tss,
+            Limit = TssSize - 1,
+            Attributes = SegmentRegister.Present | 0xB,
+        };
+    }
+
+    /// <summary>Takes the exception frame a handler halted with apart (Intel SDM vol. 3, 6.14.2): the state of the interrupted program.</summary>
+    public void ReadFrame(CpuState* s, ref MachineSnapshot state)
+    {
+        ulong handler = s->Rip - 1 - Handlers;
+        if (handler % HandlerStride != 0 || handler / HandlerStride > 255)
+        {
+            throw new InvalidOperationException($"The processor halted at 0x{s->Rip:x}, which is no exception handler.");
+        }
+
+        state.Vector = (int)(handler / HandlerStride);
+        bool hasError = state.Vector is 8 or (>= 10 and <= 14) or 17;
+        ulong frame = s->Gpr[4] - System + SystemPhysical;
+        ReadOnlySpan<ulong> words = MemoryMarshal.Cast<byte, ulong>(Memory(frame, hasError ? 48 : 40));
+        state.ErrorCode = hasError ? (uint)words[0] : 0;
+        words = hasError ? words[1..] : words;
+        state.Rip = words[0];
+        state.Rflags = words[2];
+        state.Gprs[4] = words[3];
+        state.Cr2 = s->Cr2;
+    }
+
+    private void WriteDescriptors()
+    {
+        Span<ulong> gdt = MemoryMarshal.Cast<byte, ulong>(Memory(SystemPhysical, 0x50));
+        gdt[KernelCode / 8] = 0x00AF_9B00_0000_FFFF;
+        gdt[0x18 / 8] = 0x00CF_9300_0000_FFFF;
+        gdt[Layout.UserCode32 / 8] = 0x00CF_FB00_0000_FFFF;
+        gdt[Layout.UserData / 8] = 0x00CF_F300_0000_FFFF;
+        gdt[Layout.UserCode64 / 8] = 0x00AF_FB00_0000_FFFF;
+
+        Span<byte> task = Memory(SystemPhysical + (Tss - System), TssSize);
+        MemoryMarshal.Write(task[4..], StackTop); // RSP0
+        MemoryMarshal.Write(task[0x66..], (ushort)TssSize); // I/O permission bitmap: none
+    }
+
+    private void WriteInterruptTable()
+    {
+        Memory(SystemPhysical + (Handlers - System), Layout.PageSize).Fill(Hlt);
+        Span<byte> table = Memory(SystemPhysical + (Idt - System), Layout.PageSize);
+        for (int vector = 0; vector < 256; vector++)
+        {
+            ulong handler = Handlers + ((ulong)vector * HandlerStride);
+            int privilege = vector is 3 or 4 ? 3 : 0; // INT3 and INTO are for everyone
+            Span<byte> gate = table.Slice(vector * 16, 16);
+            MemoryMarshal.Write(gate, (ushort)handler);
+            MemoryMarshal.Write(gate[2..], KernelCode);
+            gate[5] = (byte)(0x8E | (privilege << 5));
+            MemoryMarshal.Write(gate[6..], (ushort)(handler >> 16));
+            MemoryMarshal.Write(gate[8..], handler >> 32);
+        }
+    }
+
+    /// <summary>Adds one 4 KiB page to the tables (Intel SDM vol. 3, 4.5); accessed and dirty bits are set from the start.</summary>
+    private void MapPage(ulong linear, ulong physical, ulong flags)
+    {
+        ulong table = TablesPhysical;
+        for (int shift = 39; shift > 12; shift -= 9)
+        {
+            Span<byte> entry = Memory(table + (((linear >> shift) & 511) * 8), 8);
+            ulong value = MemoryMarshal.Read<ulong>(entry);
+            if (value == 0)
+            {
+                value = _nextTable | 0x27;
+                _nextTable += Layout.PageSize;
+                MemoryMarshal.Write(entry, value);
+            }
+
+            table = value & ~0xFFFUL;
+        }
+
+        MemoryMarshal.Write(Memory(table + (((linear >> 12) & 511) * 8), 8), physical | flags | 0x60);
+    }
+}
