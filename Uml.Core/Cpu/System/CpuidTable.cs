@@ -158,19 +158,11 @@ internal sealed class CpuidTable
     {
         // Legacy area and header; neither x87 nor SSE state needs more (Intel SDM vol. 1, 13.4).
         const uint size = 512 + 64;
-<<<<<<< HEAD
-        const uint xsaveopt = 1, xsavec = 2, xgetbvInUse = 4;
-        return subleaf switch
-        {
-            0 => new CpuidValues((uint)SupportedXcr0, size, size, (uint)(SupportedXcr0 >> 32)),
-            1 => new CpuidValues(xsaveopt | xsavec | xgetbvInUse, size, 0, 0),
-=======
         const uint xsaveopt = 1, xsavec = 2, xgetbv1 = 4;
         return subleaf switch
         {
             0 => new CpuidValues((uint)StateComponents.Supported, size, size, (uint)(StateComponents.Supported >> 32)),
             1 => new CpuidValues(xsaveopt | xsavec | xgetbv1, size, 0, 0),
->>>>>>> main
             _ => default,
         };
     }

@@ -26,6 +26,9 @@ internal static unsafe class StateComponents
     /// <summary>Bits of XCR0.</summary>
     public const ulong X87 = 1, Sse = 2;
 
+    /// <summary>Every component there is: CPUID.(EAX=0DH,ECX=0):EDX:EAX.</summary>
+    public const ulong Supported = X87 | Sse;
+
     /// <summary>MXCSR after reset.</summary>
     public const uint InitialMxcsr = SseFloat.DefaultMxcsr;
 

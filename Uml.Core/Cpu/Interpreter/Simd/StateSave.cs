@@ -1,4 +1,5 @@
 using System.Runtime.CompilerServices;
+using Uml.Core.Cpu.Paging;
 
 namespace Uml.Core.Cpu.Interpreter;
 
@@ -192,7 +193,7 @@ internal static unsafe class StateSave
 
         ulong value = Mask(s);
         bool privileged = s->Cpl == 0 && (s->Mode & CpuMode.Virtual8086) == 0;
-        if (!privileged || (uint)s->Gpr[Rcx] != 0 || (value & StateComponents.X87) == 0 || (value & ~CpuidTable.SupportedXcr0) != 0)
+        if (!privileged || (uint)s->Gpr[Rcx] != 0 || (value & StateComponents.X87) == 0 || (value & ~StateComponents.Supported) != 0)
         {
             return Fault.GP(s);
         }
@@ -279,7 +280,8 @@ internal static unsafe class StateSave
             return false;
         }
 
-        return (linear & (ulong)(alignment - 1)) == 0 || Fault.FailGP(s);
+        // A non-canonical address, which may be #SS, is the access's to report.
+        return (linear & (ulong)(alignment - 1)) == 0 || !Mmu.IsCanonical(s, linear) || Fault.FailGP(s);
     }
 
     /// <summary>RFBM: what EDX:EAX asks for of what XCR0 enables.</summary>

@@ -14,11 +14,7 @@ internal static unsafe partial class Binder
             Mnemonic.Fxch => &X87.Exchange,
             Mnemonic.Fst => &X87Functions.Store,
             Mnemonic.Fstp => &X87Functions.StorePop,
-<<<<<<< HEAD
             Mnemonic.Fstpnce => &X87Functions.StorePopUnchecked,
-=======
-            Mnemonic.Fstpnce => &X87Functions.StorePopQuiet,
->>>>>>> main
             Mnemonic.Fcom => &X87Functions.Compare,
             Mnemonic.Fcomp => &X87Functions.ComparePop,
             Mnemonic.Fucom => &X87Functions.CompareQuiet,

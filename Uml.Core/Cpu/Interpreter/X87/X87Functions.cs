@@ -11,23 +11,8 @@ internal static class X87Functions
     /// <summary>FSTP ST(i).</summary>
     public static void StorePop(ref X87State state, int index) => X87.StoreRegister(ref state, index, pop: true);
 
-<<<<<<< HEAD
     /// <summary>The alias of FSTP at D9 D8: does not look whether ST(0) is empty.</summary>
     public static void StorePopUnchecked(ref X87State state, int index) => X87.StoreRegisterUnchecked(ref state, index);
-=======
-    /// <summary>FSTPNCE ST(i), an alias of FSTP that only pops when ST(0) is empty.</summary>
-    public static void StorePopQuiet(ref X87State state, int index)
-    {
-        if (state.IsEmpty(0))
-        {
-            X87.IncrementTop(ref state);
-        }
-        else
-        {
-            StorePop(ref state, index);
-        }
-    }
->>>>>>> main
 
     /// <summary>FCOM ST(i).</summary>
     public static void Compare(ref X87State state, int index) => X87.CompareRegister(ref state, index, signaling: true, pops: 0);
