@@ -43,6 +43,13 @@ internal static unsafe partial class Interrupts
         public bool ChecksDpl => Kind is InterruptKind.Software or InterruptKind.SoftwareException;
     }
 
+    /// <summary>
+    /// How many events in a row may fail to be delivered, far more than lead to a double fault. Benign ones can follow each other
+    /// without end, on processors too: #AC whose frame is misaligned raises #AC (the class of CVE-2015-5307). The limit is ours: behind
+    /// it nothing is delivered and the instruction starts over, so that the machine's thread is heard in between.
+    /// </summary>
+    private const int MaximumNesting = 16;
+
     private enum FaultClass
     {
         Benign,
@@ -74,8 +81,13 @@ internal static unsafe partial class Interrupts
         }
 
         var current = new Event(vector, hasError, error, kind, returnRip);
-        while (!TryDeliver(s, current))
+        for (int nesting = 1; !TryDeliver(s, current); nesting++)
         {
+            if (nesting == MaximumNesting)
+            {
+                break;
+            }
+
             if (!Combine(s, ref current))
             {
                 s->Exit = ExitCode.Shutdown;
