@@ -48,6 +48,11 @@ internal sealed unsafe partial class VirtualCpu : ICodeObserver, ICpuRunner
         ram.CodeObserver = this;
         _systemLog = new SystemLog(logger);
         Cpuid = new CpuidTable(index, processorCount: 1, clock);
+        if (options.RandomSeed is { } seed)
+        {
+            Entropy = new SeededEntropySource(seed);
+        }
+
         CpuReset.PowerOn(_state);
     }
 

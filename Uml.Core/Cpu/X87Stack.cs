@@ -68,8 +68,9 @@ public sealed unsafe class X87Stack
         int exponent = signExponent & 0x7FFF;
         if (exponent == 0x7FFF)
         {
-            double special = significand << 1 == 0 ? double.PositiveInfinity : double.NaN;
-            return negative ? -special : special;
+            // A NaN keeps its payload's upper bits and becomes quiet, as when FST stores it.
+            ulong fraction = significand << 1 == 0 ? 0 : (1UL << 51) | ((significand << 1) >> 12);
+            return BitConverter.UInt64BitsToDouble((negative ? 1UL << 63 : 0) | (0x7FFUL << 52) | fraction);
         }
 
         if (significand == 0)

@@ -43,13 +43,6 @@ internal static unsafe partial class Interrupts
         public bool ChecksDpl => Kind is InterruptKind.Software or InterruptKind.SoftwareException;
     }
 
-    /// <summary>
-    /// How many events in a row may fail to be delivered, far more than lead to a double fault. Benign ones can follow each other
-    /// without end, on processors too: #AC whose frame is misaligned raises #AC (the class of CVE-2015-5307). The limit is ours: behind
-    /// it nothing is delivered and the instruction starts over, so that the machine's thread is heard in between.
-    /// </summary>
-    private const int MaximumNesting = 16;
-
     private enum FaultClass
     {
         Benign,
@@ -80,15 +73,13 @@ internal static unsafe partial class Interrupts
             s->NmiBlocked = true;
         }
 
+        // Exceptions that are neither contributory nor page faults could follow each other for ever: #AC on the pushes of a handler at
+        // CPL 3. A processor would hang; this one shuts down.
+        const int mostAttempts = 8;
         var current = new Event(vector, hasError, error, kind, returnRip);
-        for (int nesting = 1; !TryDeliver(s, current); nesting++)
+        for (int attempt = 1; !TryDeliver(s, current); attempt++)
         {
-            if (nesting == MaximumNesting)
-            {
-                break;
-            }
-
-            if (!Combine(s, ref current))
+            if (attempt == mostAttempts || !Combine(s, ref current))
             {
                 s->Exit = ExitCode.Shutdown;
                 return false;
@@ -153,7 +144,9 @@ internal static unsafe partial class Interrupts
         return (s->Mode & CpuMode.LongActive) != 0 ? DeliverLong(s, e) : DeliverProtected(s, e);
     }
 
-    /// <summary>RFLAGS as the frame holds them: RF is set for faults, so that an instruction breakpoint does not hit again (vol. 3, 18.3.1.1).</summary>
+    /// <summary>
+    /// RFLAGS as the frame holds them: RF is set for faults, so that an instruction breakpoint does not hit again (vol. 3, 18.3.1.1).
+    /// </summary>
     private static ulong FrameFlags(CpuState* s, in Event e)
     {
         ulong flags = Flags.Get(s);
@@ -184,7 +177,9 @@ internal static unsafe partial class Interrupts
         }
 
         var frame = new StackFrame(s->Segments[(int)SegmentIndex.Ss], s->Gpr[4], 0, 0);
-        if (!frame.Push(s, Flags.Get(s), 2) || !frame.Push(s, s->Segments[(int)SegmentIndex.Cs].Selector, 2) || !frame.Push(s, e.ReturnRip, 2))
+        if (!frame.Push(s, Flags.Get(s), 2)
+            || !frame.Push(s, s->Segments[(int)SegmentIndex.Cs].Selector, 2)
+            || !frame.Push(s, e.ReturnRip, 2))
         {
             return false;
         }

@@ -23,7 +23,10 @@ internal static class SnapshotComparer
         CompareOutcome(ref e, ref a, tolerance, differences);
         for (int i = 0; i < 16; i++)
         {
-            Add(differences, s_names[i], e.Gprs[i], a.Gprs[i]);
+            if (i == 4 || e.Vector < 0 || !tolerance.PartialOnFault)
+            {
+                Add(differences, s_names[i], e.Gprs[i], a.Gprs[i]);
+            }
         }
 
         uint flags = ComparedFlags & ~tolerance.UndefinedFlags;

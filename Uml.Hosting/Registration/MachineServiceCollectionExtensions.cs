@@ -1,0 +1,131 @@
+using System.Diagnostics.Metrics;
+using Microsoft.Extensions.Configuration;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.DependencyInjection.Extensions;
+using Microsoft.Extensions.Hosting;
+using Microsoft.Extensions.Logging;
+using Uml.Core;
+using Uml.Core.Boot;
+using Uml.Core.Machine;
+using Uml.Hosting.CommandLine;
+using Uml.Hosting.Registration;
+
+namespace Uml.Hosting;
+
+/// <summary>Registers machines with an application's host.</summary>
+public static class MachineServiceCollectionExtensions
+{
+    /// <summary>
+    /// Registers a machine with the standard board: a singleton <see cref="IVirtualMachine"/> with the machine's name as its key (the
+    /// first one also without), built when it is asked for, and started and stopped with the host.
+    /// </summary>
+    /// <remarks>
+    /// The machine gets the host's logging, metrics and <see cref="TimeProvider"/>; its own services are its own.
+    /// </remarks>
+    /// <param name="services">The host's services.</param>
+    /// <param name="name">The machine's name.</param>
+    /// <param name="configure">Composes the machine; is given the host's services too.</param>
+    /// <param name="options">What the host does with it; null for the defaults.</param>
+    public static IServiceCollection AddVirtualMachine(
+        this IServiceCollection services,
+        string name,
+        Action<VirtualMachineBuilder, IServiceProvider> configure,
+        MachineHostOptions? options = null)
+    {
+        ArgumentNullException.ThrowIfNull(services);
+        ArgumentException.ThrowIfNullOrWhiteSpace(name);
+        ArgumentNullException.ThrowIfNull(configure);
+        services.AddKeyedSingleton(name, (host, _) => Build(host, name, configure));
+        services.TryAddSingleton(host => host.GetRequiredKeyedService<IVirtualMachine>(name));
+        services.AddSingleton<IHostedService>(host => new MachineHostedService(
+            host.GetRequiredKeyedService<IVirtualMachine>(name),
+            options ?? new MachineHostOptions(),
+            host.GetRequiredService<IHostApplicationLifetime>()));
+        return services;
+    }
+
+    /// <summary>Registers a machine as a configuration section describes it; the keys are those of <see cref="MachineSettings"/>.</summary>
+    /// <param name="services">The host's services.</param>
+    /// <param name="name">The machine's name.</param>
+    /// <param name="section">The section.</param>
+    /// <param name="configure">Composes what configuration does not; null adds nothing.</param>
+    /// <param name="options">What the host does with it; null for the defaults.</param>
+    public static IServiceCollection AddVirtualMachine(
+        this IServiceCollection services,
+        string name,
+        IConfiguration section,
+        Action<VirtualMachineBuilder, IServiceProvider>? configure = null,
+        MachineHostOptions? options = null)
+    {
+        ArgumentNullException.ThrowIfNull(section);
+        return services.AddVirtualMachine(
+            name,
+            (builder, host) =>
+            {
+                builder.Configure(section);
+                configure?.Invoke(builder, host);
+            },
+            options);
+    }
+
+    /// <summary>Makes a machine what a configuration section describes; the keys are those of <see cref="MachineSettings"/>.</summary>
+    /// <param name="builder">The machine.</param>
+    /// <param name="section">The section.</param>
+    /// <exception cref="MachineConfigurationException">A value is wrong; the message says what to write.</exception>
+    public static VirtualMachineBuilder Configure(this VirtualMachineBuilder builder, IConfiguration section)
+    {
+        ArgumentNullException.ThrowIfNull(builder);
+        ArgumentNullException.ThrowIfNull(section);
+        MachineSettings settings = new();
+        try
+        {
+            section.Bind(settings);
+        }
+        catch (InvalidOperationException e)
+        {
+            throw new MachineConfigurationException($"The machine's configuration cannot be read: {e.Message}", e);
+        }
+
+        return builder.Configure(machine => Apply(settings, machine)).ConfigureBoot(boot => Apply(settings, boot));
+    }
+
+    private static void Apply(MachineSettings settings, MachineOptions machine)
+    {
+        machine.ClockMode = settings.ClockMode;
+        if (settings.Memory is { } memory)
+        {
+            machine.MemorySize = ByteSize.TryParse(memory, out ulong bytes, out string? problem)
+                ? bytes
+                : throw new MachineConfigurationException($"Memory: {problem}");
+        }
+    }
+
+    private static void Apply(MachineSettings settings, BootOptions boot)
+    {
+        boot.Protocol = settings.Protocol;
+        boot.Kernel = settings.Kernel is { } kernel ? BootFile.FromPath(kernel) : boot.Kernel;
+        boot.Initrd = settings.Initrd is { } initrd ? BootFile.FromPath(initrd) : boot.Initrd;
+        boot.CommandLine = settings.CommandLine ?? boot.CommandLine;
+    }
+
+    private static IVirtualMachine Build(IServiceProvider host, string name, Action<VirtualMachineBuilder, IServiceProvider> configure)
+    {
+        VirtualMachineBuilder builder = UmlMachine.CreateDefaultBuilder().Configure(machine => machine.Name = name);
+
+        // Instances of the host's, which the machine's container does not dispose.
+        Share<ILoggerFactory>(host, builder);
+        Share<IMeterFactory>(host, builder);
+        Share<TimeProvider>(host, builder);
+        configure(builder, host);
+        return builder.Build();
+    }
+
+    private static void Share<TService>(IServiceProvider host, VirtualMachineBuilder builder)
+        where TService : class
+    {
+        if (host.GetService<TService>() is { } service)
+        {
+            builder.Services.AddSingleton(service);
+        }
+    }
+}

@@ -1,0 +1,91 @@
+using System.Text;
+using Microsoft.CodeAnalysis;
+using Microsoft.CodeAnalysis.CSharp;
+
+namespace Uml.Conventions.Tests;
+
+/// <summary>Every C# block in the documentation is a whole program that compiles.</summary>
+[TestFixture]
+public sealed class DocumentationTests
+{
+    /// <summary>What the SDK's implicit usings are for an application.</summary>
+    private const string ImplicitUsings =
+        "global using System; global using System.Collections.Generic; global using System.IO; global using System.Linq;"
+        + "global using System.Net.Http; global using System.Threading; global using System.Threading.Tasks;";
+
+    public static IEnumerable<TestCaseData> Blocks()
+    {
+        foreach (string path in Repository.Files(".md"))
+        {
+            foreach ((int line, string code) in ReadBlocks(path))
+            {
+                yield return new TestCaseData(code).SetArgDisplayNames($"{Repository.Relative(path)}:{line}");
+            }
+        }
+    }
+
+    [TestCaseSource(nameof(Blocks))]
+    public void A_block_of_code_compiles(string code)
+    {
+        CSharpParseOptions options = new(LanguageVersion.Latest);
+        CSharpCompilation compilation = CSharpCompilation.Create(
+            "Documentation",
+            [CSharpSyntaxTree.ParseText(code, options), CSharpSyntaxTree.ParseText(ImplicitUsings, options)],
+            References(),
+            new CSharpCompilationOptions(OutputKind.ConsoleApplication, nullableContextOptions: NullableContextOptions.Enable));
+        IEnumerable<string> problems = compilation.GetDiagnostics()
+            .Where(diagnostic => diagnostic.Severity >= DiagnosticSeverity.Warning).Select(diagnostic => diagnostic.ToString());
+        Assert.That(problems, Is.Empty, code);
+    }
+
+    [Test]
+    public void The_readme_shows_the_main_job_in_ten_lines()
+    {
+        (int _, string code) = ReadBlocks(Path.Combine(Repository.Root, "README.md")).First();
+        string[] statements = [.. code.Split('\n').Where(line => line.Trim().Length > 0 && !line.StartsWith("using Uml", StringComparison.Ordinal))];
+        Assert.That(statements, Has.Length.LessThanOrEqualTo(10));
+    }
+
+    [Test]
+    public void The_readme_gives_exactly_two_commands()
+    {
+        string[] commands = [.. File.ReadLines(Path.Combine(Repository.Root, "README.md"))
+            .Where(line => line.StartsWith("dotnet ", StringComparison.Ordinal))];
+        Assert.That(commands, Has.Length.EqualTo(2));
+        Assert.That(commands[0], Does.StartWith("dotnet run").And.Contain("samples/BootLinux"));
+        Assert.That(commands[1], Does.StartWith("dotnet test"));
+    }
+
+    private static IEnumerable<(int Line, string Code)> ReadBlocks(string path)
+    {
+        StringBuilder? code = null;
+        int start = 0;
+        foreach ((int index, string line) in File.ReadLines(path).Index())
+        {
+            if (code is null && line.TrimEnd() == "```csharp")
+            {
+                (code, start) = (new StringBuilder(), index + 1);
+            }
+            else if (code is not null && line.TrimEnd() == "```")
+            {
+                yield return (start, code.ToString());
+                code = null;
+            }
+            else
+            {
+                code?.AppendLine(line);
+            }
+        }
+    }
+
+    private static IEnumerable<MetadataReference> References()
+    {
+        foreach (string library in Repository.Libraries)
+        {
+            Repository.Load(library);
+        }
+
+        string trusted = (string)AppContext.GetData("TRUSTED_PLATFORM_ASSEMBLIES")!;
+        return trusted.Split(Path.PathSeparator).Select(path => MetadataReference.CreateFromFile(path));
+    }
+}
