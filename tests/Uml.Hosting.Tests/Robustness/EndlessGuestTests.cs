@@ -87,8 +87,7 @@ public sealed class EndlessGuestTests
         {
             FlatGuest.LoadTables(a);
             Label handler = a.CreateLabel();
-            a.lea(rax, __[handler]);
-            PointGates(a);
+            FlatGuest.PointGates(a, handler);
             a.ud2();
             a.Label(ref handler);
             a.mov(rax, Nowhere);
@@ -98,8 +97,7 @@ public sealed class EndlessGuestTests
         {
             FlatGuest.LoadTables(a);
             Label handler = a.CreateLabel();
-            a.lea(rax, __[handler]);
-            PointGates(a);
+            FlatGuest.PointGates(a, handler);
             a.ud2();
             a.Label(ref handler);
             a.iretq();
@@ -108,8 +106,7 @@ public sealed class EndlessGuestTests
         {
             FlatGuest.LoadTables(a);
             Label handler = a.CreateLabel();
-            a.lea(rax, __[handler]);
-            PointGates(a);
+            FlatGuest.PointGates(a, handler);
             a.pushfq();
             a.or(__qword_ptr[rsp], 0x100);
             a.popfq();
@@ -121,8 +118,7 @@ public sealed class EndlessGuestTests
         {
             FlatGuest.LoadTables(a);
             Label handler = a.CreateLabel();
-            a.lea(rax, __[handler]);
-            PointGates(a);
+            FlatGuest.PointGates(a, handler);
             a.mov(rax, FlatGuest.InterruptStack - 8);
             a.mov(dr0, rax);
             a.mov(eax, 0x000B_0003);
@@ -137,8 +133,7 @@ public sealed class EndlessGuestTests
         {
             FlatGuest.LoadTables(a);
             Label handler = a.CreateLabel();
-            a.lea(rax, __[handler]);
-            PointGates(a);
+            FlatGuest.PointGates(a, handler);
             a.mov(ebx, 0xFEE0_0000u);
             a.mov(__dword_ptr[rbx + 0xF0], 0x1FF);
             a.sti();
@@ -153,8 +148,7 @@ public sealed class EndlessGuestTests
         {
             FlatGuest.LoadTables(a);
             Label handler = a.CreateLabel();
-            a.lea(rax, __[handler]);
-            PointGates(a);
+            FlatGuest.PointGates(a, handler);
             a.mov(ebx, 0xFEE0_0000u);
             a.mov(__dword_ptr[rbx + 0xF0], 0x1FF);
             Loop(a, a => SendSelf(a, 0x400));
@@ -165,8 +159,7 @@ public sealed class EndlessGuestTests
         {
             FlatGuest.LoadTables(a);
             Label handler = a.CreateLabel();
-            a.lea(rax, __[handler]);
-            PointGates(a);
+            FlatGuest.PointGates(a, handler);
             a.mov(ebx, 0xFEE0_0000u);
             a.mov(__dword_ptr[rbx + 0xF0], 0x1FF);
             a.mov(__dword_ptr[rbx + 0x320], 0x2_0040);
@@ -183,7 +176,6 @@ public sealed class EndlessGuestTests
             a.sti();
             Loop(a, a => a.hlt());
         });
-        yield return new("alignment checks that its own alignment check fails", AlignmentChecks) { Protocol = BootProtocol.Flat32 };
         yield return new("spins in real mode", a => Loop(a, _ => { })) { Protocol = BootProtocol.Flat16 };
         yield return new("interrupts itself in real mode", a => Loop(a, a => a.@int(0x21))) { Protocol = BootProtocol.Flat16 };
     }
@@ -216,21 +208,6 @@ public sealed class EndlessGuestTests
         a.ud2();
     }
 
-    /// <summary>Makes all gates lead to RAX, which is below 64 KiB above the code.</summary>
-    private static void PointGates(Assembler a)
-    {
-        a.mov(edi, (uint)FlatGuest.Idt);
-        a.mov(ecx, 256);
-        Label again = a.CreateLabel();
-        a.Label(ref again);
-        a.mov(__word_ptr[rdi], ax);
-        a.mov(rdx, rax);
-        a.shr(rdx, 16);
-        a.mov(__word_ptr[rdi + 6], dx);
-        a.add(rdi, 16);
-        a.loop(again);
-    }
-
     private static void SendSelf(Assembler a, uint command) => a.mov(__dword_ptr[rbx + 0x300], 0x4_0000 | command);
 
     private static void SelfModifying(Assembler a)
@@ -242,36 +219,6 @@ public sealed class EndlessGuestTests
         a.Label(ref immediate);
         a.mov(al, 0);
         a.jmp(again);
-    }
-
-    /// <summary>
-    /// At CPL 3 with a misaligned stack, EFLAGS.AC and CR0.AM, and a gate to a handler at CPL 3: delivering #AC raises #AC, without
-    /// end on real processors too (the class of CVE-2015-5307).
-    /// </summary>
-    private static void AlignmentChecks(Assembler a)
-    {
-        Label setup = a.CreateLabel(), user = a.CreateLabel();
-        a.mov(eax, cs);
-        a.test(al, 3);
-        a.jz(setup);
-        a.Label(ref user);
-        a.mov(eax, __dword_ptr[0x40_0001]);
-        a.jmp(user);
-        a.Label(ref setup);
-        a.lgdt(__[(int)FlatGuest.GdtPointer]);
-        a.lidt(__[(int)FlatGuest.IdtPointer]);
-        a.mov(eax, cr0);
-        a.or(eax, 1 << 18);
-        a.mov(cr0, eax);
-        a.mov(eax, 0x23);
-        a.mov(ds, ax);
-        a.mov(es, ax);
-        a.push(0x23);
-        a.push(0x40_8002);
-        a.push(0x4_0002);
-        a.push(0x1B);
-        a.push((int)FlatGuest.Code);
-        a.iretd();
     }
 
     /// <summary>What a machine is to be busy with.</summary>
@@ -288,11 +235,7 @@ public sealed class EndlessGuestTests
         public IVirtualMachine Build(ClockMode clock)
         {
             IVirtualMachine machine = FlatGuest.Build(Code, Handler, clock, Protocol, UseIst);
-            if (Protocol == BootProtocol.Flat32)
-            {
-                FlatGuest.WriteTables32(machine);
-            }
-            else if (Endless)
+            if (Endless)
             {
                 FlatGuest.WriteEndlessTables(machine);
             }

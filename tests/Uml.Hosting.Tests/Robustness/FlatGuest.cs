@@ -85,6 +85,23 @@ internal static class FlatGuest
         a.ltr(ax);
     }
 
+    /// <summary>Makes all gates lead to a place in the code.</summary>
+    public static void PointGates(Assembler a, Label handler)
+    {
+        Label again = a.CreateLabel();
+        a.lea(rax, __[handler]);
+        a.mov(rdx, rax);
+        a.shr(rdx, 16);
+        a.mov(edi, (uint)Idt);
+        a.mov(ecx, 256);
+        a.Label(ref again);
+        a.mov(__word_ptr[rdi], ax);
+        a.mov(__word_ptr[rdi + 6], dx);
+        a.add(rdi, 16);
+        a.dec(ecx);
+        a.jnz(again);
+    }
+
     public static void WriteTables(IVirtualMachine machine, ulong handler, bool useIst = false, ulong? gdt = null, ulong? idt = null, ulong? tss = null)
     {
         byte[] gates = new byte[4096];
