@@ -10,11 +10,18 @@ public enum CpuEngine
 /// <summary>What the virtual CPUs are.</summary>
 public sealed class CpuOptions
 {
+    /// <summary>The smallest <see cref="CodeCacheSize"/>: 1 MiB.</summary>
+    public const ulong MinimumCodeCacheSize = 1UL << 20;
+
+    /// <summary>The largest <see cref="CodeCacheSize"/>: 64 GiB. A limit of ours.</summary>
+    public const ulong MaximumCodeCacheSize = 64UL << 30;
+
     /// <summary>The engine. Default: <see cref="CpuEngine.Interpreter"/>.</summary>
     public CpuEngine Engine { get; set; } = CpuEngine.Interpreter;
 
     /// <summary>
-    /// Host memory for decoded guest code, in bytes a virtual CPU; at least 1 MiB. When it is full it is emptied and filled anew. Only
+    /// Host memory for decoded guest code, in bytes a virtual CPU: <see cref="MinimumCodeCacheSize"/> to
+    /// <see cref="MaximumCodeCacheSize"/>. When it is full it is emptied and filled anew. Only
     /// what is used is taken from the host. Default: 64 MiB.
     /// </summary>
     public ulong CodeCacheSize { get; set; } = 64 << 20;

@@ -11,6 +11,12 @@ namespace Uml.Core.Cpu;
 /// <summary>One virtual CPU: owns its unmanaged state, its translation buffers and decoded blocks, and runs them.</summary>
 internal sealed unsafe partial class VirtualCpu : ICodeObserver, ICpuRunner
 {
+    /// <summary>
+    /// Exceptions delivered in one <see cref="Run"/>. The limit is ours: a handler whose first instruction faults retires nothing, and
+    /// the loop around this CPU has timers to look after.
+    /// </summary>
+    private const int MaximumDeliveries = 1 << 14;
+
     private readonly ILogger _logger;
     private GCHandle _handle;
     private CpuState* _state;
@@ -136,6 +142,7 @@ internal sealed unsafe partial class VirtualCpu : ICodeObserver, ICpuRunner
 
     private RunResult RunCore(CpuState* s)
     {
+        int deliveries = 0;
         while (true)
         {
             if (TakeAttention(s) is { } result)
@@ -148,7 +155,7 @@ internal sealed unsafe partial class VirtualCpu : ICodeObserver, ICpuRunner
                 return RunResult.Halted;
             }
 
-            if (s->Remaining <= 0)
+            if (s->Remaining <= 0 || deliveries == MaximumDeliveries)
             {
                 return RunResult.BudgetExhausted;
             }
@@ -159,6 +166,7 @@ internal sealed unsafe partial class VirtualCpu : ICodeObserver, ICpuRunner
             switch (exit)
             {
                 case ExitCode.ExceptionAtRip:
+                    deliveries++;
                     Interrupts.DeliverException(s);
                     if (s->Exit == ExitCode.Shutdown)
                     {

@@ -6,6 +6,9 @@ namespace Uml.Core;
 /// <summary>Says what is wrong with machine options, and what to do about it.</summary>
 internal sealed class MachineOptionsValidator : IValidateOptions<MachineOptions>
 {
+    /// <summary>The real-time clock shows four digits; a guest that runs for a century does not reach the end of them.</summary>
+    private const int LatestYear = 9899;
+
     public ValidateOptionsResult Validate(string? name, MachineOptions options)
     {
         var problems = new List<string>();
@@ -20,11 +23,11 @@ internal sealed class MachineOptionsValidator : IValidateOptions<MachineOptions>
             problems.Add($"MachineOptions.ClockMode is {(int)options.ClockMode}; use ClockMode.Real or ClockMode.Virtual.");
         }
 
-        if (options.StartTime is { } start && start < DateTimeOffset.UnixEpoch)
+        if (options.StartTime is { } start && (start < DateTimeOffset.UnixEpoch || start.Year > LatestYear))
         {
             problems.Add(string.Create(
                 CultureInfo.InvariantCulture,
-                $"MachineOptions.StartTime is {start:u}; Linux counts time from 1970-01-01, use that or later."));
+                $"MachineOptions.StartTime is {start:u}; Linux counts time from 1970-01-01, use that up to the year {LatestYear}."));
         }
 
         if (options.Cpu is null)
@@ -34,6 +37,11 @@ internal sealed class MachineOptionsValidator : IValidateOptions<MachineOptions>
         else if (!Enum.IsDefined(options.Cpu.Engine))
         {
             problems.Add($"MachineOptions.Cpu.Engine is {(int)options.Cpu.Engine}; use CpuEngine.Interpreter.");
+        }
+        else if (options.Cpu.CodeCacheSize is < CpuOptions.MinimumCodeCacheSize or > CpuOptions.MaximumCodeCacheSize)
+        {
+            problems.Add(
+                $"MachineOptions.Cpu.CodeCacheSize is {options.Cpu.CodeCacheSize} bytes; use 1 MiB to 64 GiB, it counts bytes: 64 MiB is 64UL << 20.");
         }
 
         return problems.Count == 0 ? ValidateOptionsResult.Success : ValidateOptionsResult.Fail(problems);

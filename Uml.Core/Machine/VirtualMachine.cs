@@ -189,21 +189,38 @@ internal sealed class VirtualMachine : IVirtualMachine, IMachineLoopObserver
 
     void IMachineLoopObserver.OnEnded(MachineExit exit)
     {
+        try
+        {
+            exit = Interpret(exit);
+            MachineLog.Ended(_logger, Name, InstructionsRetired, exit.Reason, exit.Status, exit.Message);
+            if (exit.Exception is { } defect)
+            {
+                MachineLog.Defect(_logger, defect, Name);
+            }
+
+            _metrics.Ended(exit, _started);
+        }
+#pragma warning disable CA1031 // Interpreters, loggers and listeners of metrics are the user's; what they throw ends the machine's thread, never the process.
+        catch (Exception e)
+#pragma warning restore CA1031
+        {
+            exit = new MachineExit(
+                MachineExitReason.InternalError, exit.Status, $"A service that was told of the machine's end failed: {e.Message} The end was: {exit.Message}", e);
+        }
+
+        Processors[0].SetRunning(false);
+        _state = MachineState.Stopped;
+        _exited.TrySetResult(exit);
+    }
+
+    private MachineExit Interpret(MachineExit exit)
+    {
         foreach (IMachineExitInterpreter interpreter in _interpreters)
         {
             exit = interpreter.Interpret(exit);
         }
 
-        Processors[0].SetRunning(false);
-        _state = MachineState.Stopped;
-        MachineLog.Ended(_logger, Name, InstructionsRetired, exit.Reason, exit.Status, exit.Message);
-        if (exit.Exception is { } defect)
-        {
-            MachineLog.Defect(_logger, defect, Name);
-        }
-
-        _metrics.Ended(exit, _started);
-        _exited.TrySetResult(exit);
+        return exit;
     }
 
     private void LoadBoot()
@@ -238,8 +255,14 @@ internal sealed class VirtualMachine : IVirtualMachine, IMachineLoopObserver
     private async Task DisposeCoreAsync()
     {
         await StopAsync().ConfigureAwait(false);
-        await _services.DisposeAsync().ConfigureAwait(false);
-        _hardware.Dispose();
-        _metrics.Dispose();
+        try
+        {
+            await _services.DisposeAsync().ConfigureAwait(false);
+        }
+        finally
+        {
+            _hardware.Dispose();
+            _metrics.Dispose();
+        }
     }
 }

@@ -85,8 +85,7 @@ public sealed class VirtualMachineBuilder
         {
             MachineOptions options = GetOptions(services);
             MachineClock clock = CreateClock(options, services.GetRequiredService<TimeProvider>());
-            hardware = services.GetRequiredService<IMachineHardwareFactory>()
-                .Create(options, clock, services.GetRequiredService<ILoggerFactory>());
+            hardware = CreateHardware(services, options, clock);
             clock.Connect(hardware.Cpu);
             var machine = new VirtualMachine(services, options, hardware, clock);
             machine.AttachDevices();
@@ -112,6 +111,18 @@ public sealed class VirtualMachineBuilder
         catch (OptionsValidationException e)
         {
             throw new MachineConfigurationException(string.Join(Environment.NewLine, e.Failures), e);
+        }
+    }
+
+    private static MachineHardware CreateHardware(ServiceProvider services, MachineOptions options, MachineClock clock)
+    {
+        try
+        {
+            return services.GetRequiredService<IMachineHardwareFactory>().Create(options, clock, services.GetRequiredService<ILoggerFactory>());
+        }
+        catch (InsufficientMemoryException e)
+        {
+            throw new MachineConfigurationException($"Machine '{options.Name}' gets no memory: {e.Message}", e);
         }
     }
 

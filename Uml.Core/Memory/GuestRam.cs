@@ -60,10 +60,10 @@ internal sealed unsafe class GuestRam : IGuestMemory, IDisposable
     public byte* Base => _memory.Pointer;
 
     /// <summary>End of the RAM that starts at address 0.</summary>
-    public ulong LowEnd { get; }
+    public ulong LowEnd { get; private set; }
 
     /// <summary>End of the RAM that starts at 4 GiB; 4 GiB when there is none.</summary>
-    public ulong HighEnd { get; }
+    public ulong HighEnd { get; private set; }
 
     public PageInfo* Pages => (PageInfo*)_pages.Pointer;
 
@@ -120,6 +120,7 @@ internal sealed unsafe class GuestRam : IGuestMemory, IDisposable
     }
 
     /// <summary>The offset into RAM of a guest-physical range, when all of it is RAM.</summary>
+    /// <exception cref="ObjectDisposedException">The machine was disposed, and its RAM with it.</exception>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public bool TryGetOffset(ulong physical, int length, out ulong offset)
     {
@@ -130,7 +131,13 @@ internal sealed unsafe class GuestRam : IGuestMemory, IDisposable
         }
 
         offset = physical - HighStart + LowLimit;
-        return physical >= HighStart && physical < HighEnd && length >= 0 && (ulong)length <= HighEnd - physical;
+        if (physical >= HighStart && physical < HighEnd)
+        {
+            return length >= 0 && (ulong)length <= HighEnd - physical;
+        }
+
+        ObjectDisposedException.ThrowIf(Base == null, typeof(IVirtualMachine));
+        return false;
     }
 
     private void DropCode(ulong offset, int length)
@@ -156,6 +163,9 @@ internal sealed unsafe class GuestRam : IGuestMemory, IDisposable
 
     public void Dispose()
     {
+        // From here on no address is RAM: whoever still holds the machine must not reach memory that others may be given.
+        LowEnd = 0;
+        HighEnd = HighStart;
         _memory.Dispose();
         _pages.Dispose();
     }

@@ -39,7 +39,7 @@ internal static class Program
         }
 
         int bitness = int.Parse(options.GetValueOrDefault("--bits", "64"), CultureInfo.InvariantCulture);
-        FormCatalog catalog = bitness == 64 ? FormCatalog.Mode64 : FormCatalog.Mode32;
+        FormCatalog catalog = FormCatalog.For(bitness);
         return options.ContainsKey("--list") ? List(catalog) : Run(catalog, options);
     }
 

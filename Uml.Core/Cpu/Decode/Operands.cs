@@ -30,7 +30,7 @@ internal static unsafe class Operands
                     op->R0 = instruction.FarBranchSelector;
                     break;
                 case >= OpKind.MemorySegSI and <= OpKind.MemoryESRDI:
-                    op->Segment = SegmentOf(instruction.MemorySegment);
+                    op->Segment = SegmentOf(in instruction, mode);
                     break;
                 default:
                     if (!immediate)

@@ -59,6 +59,13 @@ internal static unsafe partial class Mmu
     /// <summary>Reads at supervisor privilege whatever the CPL: descriptor tables, TSS, interrupt stacks (an implicit supervisor access).</summary>
     public static bool ReadSystem<T>(CpuState* s, ulong linear, out T value) where T : unmanaged
     {
+        TlbEntry* entry = Tlb.Entry(VirtualCpu.From(s).AddressSpaces.Current(TlbView.Supervisor), linear);
+        if (entry->ReadTag == ((linear + (ulong)sizeof(T) - 1) & ~PageOffset))
+        {
+            value = Unsafe.ReadUnaligned<T>((void*)(entry->Addend + (nint)linear));
+            return true;
+        }
+
         T result = default;
         bool ok = LocateSystem(s, linear, sizeof(T), AccessKind.Read, out ulong first, out ulong second, out int firstSize);
         if (ok)
@@ -73,6 +80,13 @@ internal static unsafe partial class Mmu
     /// <summary>Writes at supervisor privilege whatever the CPL.</summary>
     public static bool WriteSystem<T>(CpuState* s, ulong linear, T value) where T : unmanaged
     {
+        TlbEntry* entry = Tlb.Entry(VirtualCpu.From(s).AddressSpaces.Current(TlbView.Supervisor), linear);
+        if (entry->WriteTag == ((linear + (ulong)sizeof(T) - 1) & ~PageOffset))
+        {
+            Unsafe.WriteUnaligned((void*)(entry->Addend + (nint)linear), value);
+            return true;
+        }
+
         if (!LocateSystem(s, linear, sizeof(T), AccessKind.Write, out ulong first, out ulong second, out int firstSize))
         {
             return false;

@@ -35,7 +35,10 @@ internal static unsafe class PageWalk
 
     private const ulong Cr0WP = 1 << 16, Cr0PG = 1UL << 31;
     private const ulong Cr4Pse = 1 << 4, Cr4Pae = 1 << 5, Cr4Smep = 1 << 20, Cr4Smap = 1 << 21;
-    private const ulong EferNxe = 1 << 11;
+    private const ulong EferLma = 1 << 10, EferNxe = 1 << 11;
+
+    /// <summary>Bits 52 to 62 of PAE entries, which IA-32e mode ignores (vol. 3, 4.4.2).</summary>
+    private const ulong PaeReserved = 0x7FFUL << 52;
 
     /// <summary>The host address of a guest-physical address in RAM, or null.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
@@ -70,42 +73,11 @@ internal static unsafe class PageWalk
         }
 
         t = default;
-        ulong entry;
-        ulong* slot;
-        if ((s->Efer & (1 << 10)) != 0)
-        {
-            if (!WalkLong(s, linear, ref t, out slot, out entry, ref error))
-            {
-                return FailAs(s, kind, user, ref error);
-            }
-        }
-        else if ((s->Cr4 & Cr4Pae) != 0)
-        {
-            if (!WalkPae(s, linear, ref t, out slot, out entry, ref error))
-            {
-                return FailAs(s, kind, user, ref error);
-            }
-        }
-        else if (!WalkLegacy(s, linear, ref t, out uint* slot32, out uint entry32, ref error))
+        bool wide = (s->Efer & EferLma) != 0 || (s->Cr4 & Cr4Pae) != 0;
+        bool found = wide ? WalkWide(s, linear, ref t, out void* slot, ref error) : WalkLegacy(s, linear, ref t, out slot, ref error);
+        if (!found)
         {
             return FailAs(s, kind, user, ref error);
-        }
-        else
-        {
-            if (!Permitted(s, kind, user, allowUserPages, in t))
-            {
-                error = ErrorPresent;
-                return FailAs(s, kind, user, ref error);
-            }
-
-            uint wanted32 = entry32 | (uint)A | (kind == AccessKind.Write ? (uint)D : 0);
-            if (wanted32 != entry32)
-            {
-                Interlocked.Or(ref *slot32, wanted32);
-            }
-
-            t.Dirty = (wanted32 & D) != 0;
-            return true;
         }
 
         if (!Permitted(s, kind, user, allowUserPages, in t))
@@ -114,10 +86,12 @@ internal static unsafe class PageWalk
             return FailAs(s, kind, user, ref error);
         }
 
-        ulong wanted = entry | A | (kind == AccessKind.Write ? D : 0);
+        // Both bits are in the low half, whatever the width of the entry.
+        uint entry = *(uint*)slot;
+        uint wanted = entry | (uint)A | (kind == AccessKind.Write ? (uint)D : 0);
         if (wanted != entry)
         {
-            Interlocked.Or(ref *slot, wanted);
+            Interlocked.Or(ref *(uint*)slot, wanted);
         }
 
         t.Dirty = (wanted & D) != 0;
@@ -162,25 +136,40 @@ internal static unsafe class PageWalk
         return kind != AccessKind.Write || t.Writable || (s->Cr0 & Cr0WP) == 0;
     }
 
-    private static bool WalkLong(CpuState* s, ulong linear, ref Translation t, out ulong* slot, out ulong entry, ref uint error)
+    /// <summary>8-byte entries: four levels in IA-32e mode, two below a directory pointer with PAE.</summary>
+    private static bool WalkWide(CpuState* s, ulong linear, ref Translation t, out void* slot, ref uint error)
     {
-        bool nxe = (s->Efer & EferNxe) != 0;
-        ulong table = s->Cr3 & AddressMask;
+        if ((s->Efer & EferLma) != 0)
+        {
+            return WalkTables(s, linear, s->Cr3 & AddressMask, 39, PS, ref t, out slot, ref error);
+        }
+
+        slot = Host(s, (s->Cr3 & 0xFFFF_FFE0) + (((linear >> 30) & 3) * 8));
+        ulong pointer = slot == null ? 0 : *(ulong*)slot;
+        return (pointer & P) != 0 && WalkTables(s, linear, pointer & AddressMask, 21, PaeReserved, ref t, out slot, ref error);
+    }
+
+    /// <param name="table">Guest-physical address of the first table.</param>
+    /// <param name="shift">Lowest bit of the linear address that indexes it.</param>
+    /// <param name="reservedInFirst">Bits that must be clear in the first table, besides the common ones; below it those of bits 52 and up.</param>
+    private static bool WalkTables(
+        CpuState* s, ulong linear, ulong table, int shift, ulong reservedInFirst, ref Translation t, out void* slot, ref uint error)
+    {
+        ulong common = ReservedHigh | (reservedInFirst & PaeReserved) | ((s->Efer & EferNxe) != 0 ? 0 : NX);
         ulong rights = W | U;
         bool noExecute = false;
-        for (int shift = 39; ; shift -= 9)
+        for (ulong special = reservedInFirst; ; shift -= 9, special = 0)
         {
-            slot = (ulong*)Host(s, table + ((linear >> shift) & 0x1FF) * 8);
-            entry = slot == null ? 0 : *slot;
+            slot = Host(s, table + (((linear >> shift) & 0x1FF) * 8));
+            ulong entry = slot == null ? 0 : *(ulong*)slot;
             if ((entry & P) == 0)
             {
                 return false;
             }
 
             bool leaf = shift == 12 || (shift is 21 or 30 && (entry & PS) != 0);
-            ulong reserved = ReservedHigh | (nxe ? 0 : NX);
-            reserved |= leaf && shift > 12 ? ((1UL << shift) - 1) & ~0x1FFFUL : 0;
-            reserved |= shift == 39 ? PS : 0;
+            ulong offsetMask = (1UL << shift) - 1;
+            ulong reserved = common | special | (leaf && shift > 12 ? offsetMask & ~0x1FFFUL : 0);
             if ((entry & reserved) != 0)
             {
                 error = ErrorPresent | ErrorReserved;
@@ -191,7 +180,6 @@ internal static unsafe class PageWalk
             noExecute |= (entry & NX) != 0;
             if (leaf)
             {
-                ulong offsetMask = (1UL << shift) - 1;
                 t.Physical = (entry & AddressMask & ~offsetMask) | (linear & offsetMask);
                 t.PageShift = (byte)shift;
                 t.Writable = (rights & W) != 0;
@@ -201,65 +189,16 @@ internal static unsafe class PageWalk
                 return true;
             }
 
-            SetAccessed(slot, entry);
+            SetAccessed((ulong*)slot, entry);
             table = entry & AddressMask;
         }
     }
 
-    private static bool WalkPae(CpuState* s, ulong linear, ref Translation t, out ulong* slot, out ulong entry, ref uint error)
+    /// <summary>4-byte entries, two levels.</summary>
+    private static bool WalkLegacy(CpuState* s, ulong linear, ref Translation t, out void* slot, ref uint error)
     {
-        bool nxe = (s->Efer & EferNxe) != 0;
-        slot = (ulong*)Host(s, (s->Cr3 & 0xFFFF_FFE0) + ((linear >> 30) & 3) * 8);
-        entry = slot == null ? 0 : *slot;
-        if ((entry & P) == 0)
-        {
-            return false;
-        }
-
-        ulong table = entry & AddressMask;
-        ulong rights = W | U;
-        bool noExecute = false;
-        for (int shift = 21; ; shift -= 9)
-        {
-            slot = (ulong*)Host(s, table + ((linear >> shift) & 0x1FF) * 8);
-            entry = slot == null ? 0 : *slot;
-            if ((entry & P) == 0)
-            {
-                return false;
-            }
-
-            bool leaf = shift == 12 || (entry & PS) != 0;
-            ulong reserved = ReservedHigh | (0x7FFUL << 52) | (nxe ? 0 : NX);
-            reserved |= leaf && shift > 12 ? 0x1FE000UL : 0;
-            if ((entry & reserved) != 0)
-            {
-                error = ErrorPresent | ErrorReserved;
-                return false;
-            }
-
-            rights &= entry;
-            noExecute |= (entry & NX) != 0;
-            if (leaf)
-            {
-                ulong offsetMask = (1UL << shift) - 1;
-                t.Physical = (entry & AddressMask & ~offsetMask) | (linear & offsetMask);
-                t.PageShift = (byte)shift;
-                t.Writable = (rights & W) != 0;
-                t.User = (rights & U) != 0;
-                t.NoExecute = noExecute;
-                t.Global = (entry & G) != 0;
-                return true;
-            }
-
-            SetAccessed(slot, entry);
-            table = entry & AddressMask;
-        }
-    }
-
-    private static bool WalkLegacy(CpuState* s, ulong linear, ref Translation t, out uint* slot, out uint entry, ref uint error)
-    {
-        slot = (uint*)Host(s, (s->Cr3 & 0xFFFF_F000) + ((linear >> 22) & 0x3FF) * 4);
-        entry = slot == null ? 0 : *slot;
+        slot = Host(s, (s->Cr3 & 0xFFFF_F000) + (((linear >> 22) & 0x3FF) * 4));
+        uint entry = slot == null ? 0 : *(uint*)slot;
         if ((entry & P) == 0)
         {
             return false;
@@ -282,9 +221,9 @@ internal static unsafe class PageWalk
         else
         {
             uint directory = entry;
-            uint* directorySlot = slot;
-            slot = (uint*)Host(s, (directory & 0xFFFF_F000) + ((linear >> 12) & 0x3FF) * 4);
-            entry = slot == null ? 0 : *slot;
+            uint* directorySlot = (uint*)slot;
+            slot = Host(s, (directory & 0xFFFF_F000) + (((linear >> 12) & 0x3FF) * 4));
+            entry = slot == null ? 0 : *(uint*)slot;
             if ((entry & P) == 0)
             {
                 return false;

@@ -12,15 +12,19 @@ internal static unsafe class BlockExit
     public static Op* Behind(CpuState* s, Op* op)
     {
         Flow.Unretire(s, op + 1);
-        return Flow.EndBlock(s, Flow.Next(s, op));
+        s->Rip = Flow.Next(s, op);
+        return Continue(s);
     }
 
-    /// <summary>Ends the block after a transfer that has set RIP. Transfers are always the last operation of their block.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Op* Leave(CpuState* s)
+    /// <summary>
+    /// Goes on at RIP, which a transfer has set: straight to the next block, or to the engine when an interrupt can be taken now or RF
+    /// asks for a single instruction. Transfers are always the last operation of their block.
+    /// </summary>
+    public static Op* Continue(CpuState* s)
     {
-        s->Exit = ExitCode.BlockEnd;
-        return null;
+        ulong flags = s->SystemFlags;
+        int pending = Volatile.Read(ref s->NmiLine) | ((flags & Flags.IF) != 0 ? Volatile.Read(ref s->InterruptLine) : 0);
+        return pending == 0 && (flags & Flags.RF) == 0 ? Flow.Jump(s, s->Rip) : Flow.EndBlock(s, s->Rip);
     }
 
     /// <summary>Goes on behind an instruction that may have changed what blocks are keyed by.</summary>

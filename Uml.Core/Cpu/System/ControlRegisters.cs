@@ -15,7 +15,8 @@ internal static unsafe class ControlRegisters
     private const ulong Cr0Writable = PE | MP | EM | TS | NE | WP | AM | NW | CD | PG;
 
     /// <summary>The CR4 bits whose features the CPU model offers; all others are reserved.</summary>
-    private const ulong Cr4Writable = TSD | DE | PSE | PAE | MCE | PGE | PCE | OSFXSR | OSXMMEXCPT | UMIP | FSGSBASE | PCIDE | OSXSAVE | SMEP | SMAP;
+    private const ulong Cr4Writable = TSD | DE | PSE | PAE | MCE | PGE | PCE | OSFXSR | OSXMMEXCPT | UMIP | FSGSBASE | PCIDE
+        | OSXSAVE | SMEP | SMAP;
 
     /// <summary>CR3 bit 63: keep the translations of the new PCID.</summary>
     private const ulong NoFlush = 1UL << 63;

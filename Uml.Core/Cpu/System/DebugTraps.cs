@@ -4,7 +4,9 @@ namespace Uml.Core.Cpu;
 /// Debug exceptions (Intel SDM vol. 3, 18.3). While <see cref="Attention.SingleStep"/> is set the engine runs instructions one by one,
 /// each between <see cref="BeforeInstruction"/> and <see cref="AfterInstruction"/>.
 /// </summary>
-/// <remarks>TF counts as it is when an instruction begins; SYSCALL and interrupt delivery decide anew, MOV SS and POP SS put the trap off.</remarks>
+/// <remarks>
+/// TF counts as it is when an instruction begins; SYSCALL and interrupt delivery decide anew, MOV SS and POP SS put the trap off.
+/// </remarks>
 internal static unsafe class DebugTraps
 {
     /// <summary>DR6: BD, a debug register was touched while DR7.GD; BS, single step; BT, task switch.</summary>
@@ -21,7 +23,9 @@ internal static unsafe class DebugTraps
 
     private const int Execute = 0, Write = 1, InputOutput = 2;
 
-    /// <summary>Tells the engine whether to go instruction by instruction. Call after a change of TF, DR7 or the interrupt shadow.</summary>
+    /// <summary>
+    /// Tells the engine whether to go instruction by instruction. Call after a change of TF, DR7 or the interrupt shadow.
+    /// </summary>
     public static void RefreshStepping(CpuState* s)
     {
         bool wanted = (s->SystemFlags & Flags.TF) != 0 || s->InterruptShadow || (s->Dr7 & Enables) != 0;

@@ -90,7 +90,9 @@ internal static unsafe class DescriptorTables
         return ldt.IsUsable && last <= ldt.Limit;
     }
 
-    /// <summary>Reads a descriptor; one outside its table raises <paramref name="vector"/> with the selector and <paramref name="ext"/>.</summary>
+    /// <summary>
+    /// Reads a descriptor; one outside its table raises <paramref name="vector"/> with the selector and <paramref name="ext"/>.
+    /// </summary>
     public static bool Read(CpuState* s, ushort selector, out Descriptor descriptor, byte vector = Vector.GP, uint ext = 0)
     {
         descriptor = default;

@@ -11,7 +11,9 @@ internal interface IEntropySource
     ulong Next();
 }
 
-/// <summary>The host's random number generator, asked for a page at a time: one call each would cost a system call per instruction.</summary>
+/// <summary>
+/// The host's random number generator, asked for a page at a time: one call each would cost a system call per instruction.
+/// </summary>
 internal sealed class HostEntropySource : IEntropySource
 {
     private readonly ulong[] _buffer = new ulong[512];

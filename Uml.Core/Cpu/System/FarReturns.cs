@@ -28,7 +28,7 @@ internal static unsafe class FarReturns
             SegmentLoader.LoadReal(s, SegmentIndex.Cs, selector);
             s->Rip = rip;
             Mmu.UpdateMode(s);
-            return BlockExit.Leave(s);
+            return BlockExit.Continue(s);
         }
 
         if (!ReadCode(s, selector, out Descriptor code))
@@ -39,7 +39,7 @@ internal static unsafe class FarReturns
         bool done = (selector & 3) > s->Cpl
             ? ReturnOuter(s, selector, code, rip, size, release)
             : ReturnSame(s, selector, code, rip, (ulong)(2 * size) + release);
-        return done ? BlockExit.Leave(s) : null;
+        return done ? BlockExit.Continue(s) : null;
     }
 
     private static bool ReturnSame(CpuState* s, ushort selector, Descriptor code, ulong rip, ulong release)

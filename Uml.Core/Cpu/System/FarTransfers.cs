@@ -8,20 +8,20 @@ internal static unsafe class FarTransfers
 {
     /// <summary>JMP ptr16:16/32: the offset is the immediate, the selector in R0.</summary>
     public static Op* JumpDirect(CpuState* s, Op* op) =>
-        Jump(s, op->R0, (uint)op->Imm) ? BlockExit.Leave(s) : null;
+        Jump(s, op->R0, (uint)op->Imm) ? BlockExit.Continue(s) : null;
 
     /// <summary>JMP m16:16/32/64.</summary>
     public static Op* JumpIndirect<T>(CpuState* s, Op* op) where T : unmanaged =>
-        LoadPointer<T>(s, op, out ushort selector, out ulong offset) && Jump(s, selector, offset) ? BlockExit.Leave(s) : null;
+        LoadPointer<T>(s, op, out ushort selector, out ulong offset) && Jump(s, selector, offset) ? BlockExit.Continue(s) : null;
 
     /// <summary>CALL ptr16:16/32: operands as for <see cref="JumpDirect"/>, R2 is the operand size.</summary>
     public static Op* CallDirect(CpuState* s, Op* op) =>
-        Call(s, op->R0, (uint)op->Imm, op->R2, Flow.Next(s, op)) ? BlockExit.Leave(s) : null;
+        Call(s, op->R0, (uint)op->Imm, op->R2, Flow.Next(s, op)) ? BlockExit.Continue(s) : null;
 
     /// <summary>CALL m16:16/32/64.</summary>
     public static Op* CallIndirect<T>(CpuState* s, Op* op) where T : unmanaged =>
         LoadPointer<T>(s, op, out ushort selector, out ulong offset) && Call(s, selector, offset, sizeof(T), Flow.Next(s, op))
-            ? BlockExit.Leave(s)
+            ? BlockExit.Continue(s)
             : null;
 
     private static bool LoadPointer<T>(CpuState* s, Op* op, out ushort selector, out ulong offset) where T : unmanaged

@@ -34,7 +34,7 @@ internal static unsafe class InterruptReturn
 
         s->NmiBlocked = false;
         DebugTraps.RefreshStepping(s);
-        return BlockExit.Leave(s);
+        return BlockExit.Continue(s);
     }
 
     private static bool ReturnReal(CpuState* s, int size)
@@ -65,7 +65,9 @@ internal static unsafe class InterruptReturn
         return true;
     }
 
-    /// <summary>NT: a return to another task. In IA-32e mode #GP(0) by rule; elsewhere hardware task switching is not implemented.</summary>
+    /// <summary>
+    /// NT: a return to another task. In IA-32e mode #GP(0) by rule; elsewhere hardware task switching is not implemented.
+    /// </summary>
     private static bool RefuseTaskReturn(CpuState* s)
     {
         if ((s->Mode & CpuMode.LongActive) == 0)
@@ -176,7 +178,9 @@ internal static unsafe class InterruptReturn
     {
         cs = 0;
         flags = 0;
-        return StackFrame.Peek(s, 0, size, out rip) && StackFrame.Peek(s, (ulong)size, size, out cs) && StackFrame.Peek(s, (ulong)(2 * size), size, out flags);
+        return StackFrame.Peek(s, 0, size, out rip)
+            && StackFrame.Peek(s, (ulong)size, size, out cs)
+            && StackFrame.Peek(s, (ulong)(2 * size), size, out flags);
     }
 
     /// <summary>What of RFLAGS the image replaces, by the privilege before the return.</summary>

@@ -114,7 +114,9 @@ internal static unsafe partial class Interrupts
         return true;
     }
 
-    /// <summary>The stack a handler starts on: of the IST, of an inner level, or the current one (Intel SDM vol. 3, 6.14.4 and 6.14.5).</summary>
+    /// <summary>
+    /// The stack a handler starts on: of the IST, of an inner level, or the current one (Intel SDM vol. 3, 6.14.4 and 6.14.5).
+    /// </summary>
     private static bool LongStack(CpuState* s, in Event e, int interruptStack, int cpl, out ulong rsp)
     {
         if (interruptStack != 0)

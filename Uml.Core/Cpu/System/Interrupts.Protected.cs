@@ -30,7 +30,8 @@ internal static unsafe partial class Interrupts
         SegmentRegister stack = s->Segments[(int)SegmentIndex.Ss];
         ulong esp = s->Gpr[4];
         bool inner = cpl != s->Cpl;
-        if ((inner && !InnerStack(s, cpl, e.Ext, out stack, out esp)) || !SegmentLoader.CheckTarget(s, gate.GateSelector, ref code, target, e.Ext))
+        if ((inner && !InnerStack(s, cpl, e.Ext, out stack, out esp))
+            || !SegmentLoader.CheckTarget(s, gate.GateSelector, ref code, target, e.Ext))
         {
             return false;
         }
@@ -103,7 +104,9 @@ internal static unsafe partial class Interrupts
         return CheckGate(s, e, gate, isGate);
     }
 
-    /// <summary>The stack of an inner privilege level, from the TSS, checked (Intel SDM vol. 2, INT n, INTER-PRIVILEGE-LEVEL-INTERRUPT).</summary>
+    /// <summary>
+    /// The stack of an inner privilege level, from the TSS, checked (Intel SDM vol. 2, INT n, INTER-PRIVILEGE-LEVEL-INTERRUPT).
+    /// </summary>
     public static bool InnerStack(CpuState* s, int cpl, uint ext, out SegmentRegister stack, out ulong esp)
     {
         stack = default;

@@ -73,10 +73,13 @@ internal static unsafe partial class Interrupts
             s->NmiBlocked = true;
         }
 
+        // Exceptions that are neither contributory nor page faults could follow each other for ever: #AC on the pushes of a handler at
+        // CPL 3. A processor would hang; this one shuts down.
+        const int mostAttempts = 8;
         var current = new Event(vector, hasError, error, kind, returnRip);
-        while (!TryDeliver(s, current))
+        for (int attempt = 1; !TryDeliver(s, current); attempt++)
         {
-            if (!Combine(s, ref current))
+            if (attempt == mostAttempts || !Combine(s, ref current))
             {
                 s->Exit = ExitCode.Shutdown;
                 return false;
@@ -141,7 +144,9 @@ internal static unsafe partial class Interrupts
         return (s->Mode & CpuMode.LongActive) != 0 ? DeliverLong(s, e) : DeliverProtected(s, e);
     }
 
-    /// <summary>RFLAGS as the frame holds them: RF is set for faults, so that an instruction breakpoint does not hit again (vol. 3, 18.3.1.1).</summary>
+    /// <summary>
+    /// RFLAGS as the frame holds them: RF is set for faults, so that an instruction breakpoint does not hit again (vol. 3, 18.3.1.1).
+    /// </summary>
     private static ulong FrameFlags(CpuState* s, in Event e)
     {
         ulong flags = Flags.Get(s);
@@ -172,7 +177,9 @@ internal static unsafe partial class Interrupts
         }
 
         var frame = new StackFrame(s->Segments[(int)SegmentIndex.Ss], s->Gpr[4], 0, 0);
-        if (!frame.Push(s, Flags.Get(s), 2) || !frame.Push(s, s->Segments[(int)SegmentIndex.Cs].Selector, 2) || !frame.Push(s, e.ReturnRip, 2))
+        if (!frame.Push(s, Flags.Get(s), 2)
+            || !frame.Push(s, s->Segments[(int)SegmentIndex.Cs].Selector, 2)
+            || !frame.Push(s, e.ReturnRip, 2))
         {
             return false;
         }

@@ -3,7 +3,9 @@ using Uml.Core.Cpu.Paging;
 
 namespace Uml.Core.Cpu;
 
-/// <summary>RDMSR and WRMSR (Intel SDM vol. 4, table 2-2). What is not listed here belongs to devices on the bus: local APIC, kvm-clock.</summary>
+/// <summary>
+/// RDMSR and WRMSR (Intel SDM vol. 4, table 2-2). What is not listed here belongs to devices on the bus: local APIC, kvm-clock.
+/// </summary>
 internal static unsafe class ModelSpecificRegisters
 {
     /// <summary>IA32_EFER.</summary>
@@ -13,8 +15,8 @@ internal static unsafe class ModelSpecificRegisters
     /// IA32_ARCH_CAPABILITIES: RDCL_NO, SKIP_L1DFL_VMENTRY, SSB_NO, MDS_NO, PSCHANGE_MC_NO, TAA_NO, SBDR_SSDP_NO, FBSDP_NO, PSDP_NO,
     /// BHI_NO, PBRSB_NO, GDS_NO, RFDS_NO, ITS_NO: nothing here speculates, so a guest needs no mitigation.
     /// </summary>
-    private const ulong ArchCapabilities = 1UL << 0 | 1UL << 3 | 1UL << 4 | 1UL << 5 | 1UL << 6 | 1UL << 8 | 1UL << 13 | 1UL << 14 | 1UL << 15
-        | 1UL << 20 | 1UL << 24 | 1UL << 26 | 1UL << 27 | 1UL << 62;
+    private const ulong ArchCapabilities = 1UL << 0 | 1UL << 3 | 1UL << 4 | 1UL << 5 | 1UL << 6 | 1UL << 8 | 1UL << 13 | 1UL << 14
+        | 1UL << 15 | 1UL << 20 | 1UL << 24 | 1UL << 26 | 1UL << 27 | 1UL << 62;
 
     /// <summary>IA32_MISC_ENABLE: fast strings (bit 0) can be switched; branch trace and PEBS storage are unavailable (11, 12).</summary>
     public const ulong MiscEnableDefault = 1 | 1 << 11 | 1 << 12;

@@ -75,7 +75,9 @@ internal static unsafe class SegmentLoader
     /// <summary>Present, writable, accessed data: what reset gives every segment.</summary>
     public const ushort RealAttributes = 0x93;
 
-    /// <summary>Gives a segment the fixed limit and rights of virtual-8086 mode (Intel SDM vol. 3, 21.2.1), its base from the selector.</summary>
+    /// <summary>
+    /// Gives a segment the fixed limit and rights of virtual-8086 mode (Intel SDM vol. 3, 21.2.1), its base from the selector.
+    /// </summary>
     public static void SetVirtual8086(ref SegmentRegister segment)
     {
         segment.Base = (ulong)segment.Selector << 4;
@@ -114,7 +116,9 @@ internal static unsafe class SegmentLoader
         return (descriptor.IsCode && !IsBothLongAnd32(s, descriptor)) || Fault.FailGP(s, DescriptorTables.Error(selector, ext));
     }
 
-    /// <summary>The last checks before a code segment is loaded: present, the target within it or canonical; sets its accessed bit.</summary>
+    /// <summary>
+    /// The last checks before a code segment is loaded: present, the target within it or canonical; sets its accessed bit.
+    /// </summary>
     public static bool CheckTarget(CpuState* s, ushort selector, ref Descriptor descriptor, ulong rip, uint ext = 0)
     {
         if (!descriptor.IsPresent)

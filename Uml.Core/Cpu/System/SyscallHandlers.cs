@@ -23,8 +23,8 @@ internal static unsafe class SyscallHandlers
         ulong flags = Flags.Get(s);
         s->Gpr[R11] = flags & ~(ulong)Flags.RF;
         Flags.Set(s, flags & ~(s->SfMask | Flags.RF));
-        var selector = (ushort)(s->Star >> 32);
-        Enter(s, (ushort)(selector & DescriptorTables.ErrorMask), (ushort)((selector & DescriptorTables.ErrorMask) + 8), Code64, 0, s->LStar);
+        var selector = (ushort)((s->Star >> 32) & DescriptorTables.ErrorMask);
+        Enter(s, selector, (ushort)(selector + 8), Code64, 0, s->LStar);
 
         // Single-stepping goes by TF as SYSCALL leaves it.
         s->StepTrap &= (s->SystemFlags & Flags.TF) != 0;
@@ -166,6 +166,6 @@ internal static unsafe class SyscallHandlers
     {
         Mmu.UpdateMode(s);
         DebugTraps.RefreshStepping(s);
-        return BlockExit.Leave(s);
+        return BlockExit.Continue(s);
     }
 }

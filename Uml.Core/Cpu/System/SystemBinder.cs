@@ -5,7 +5,9 @@ namespace Uml.Core.Cpu.Interpreter;
 /// <summary>Segment, interrupt, privilege and processor-control instructions.</summary>
 internal static unsafe partial class Binder
 {
-    /// <summary>Whether the instruction has to be the last of its block though it is no jump: what follows may run under other rules.</summary>
+    /// <summary>
+    /// Whether the instruction has to be the last of its block though it is no jump: what follows may run under other rules.
+    /// </summary>
     private static bool EndsSystemBlock(in Instruction i) => i.Mnemonic switch
     {
         Mnemonic.Hlt or Mnemonic.Lmsw or Mnemonic.Wrmsr or Mnemonic.Invlpg or Mnemonic.Invpcid or
@@ -146,9 +148,10 @@ internal static unsafe partial class Binder
         Mnemonic.Prefetch or Mnemonic.Prefetchw or Mnemonic.Prefetchwt1 or Mnemonic.Prefetchnta or Mnemonic.Prefetcht0
             or Mnemonic.Prefetcht1 or Mnemonic.Prefetcht2 or Mnemonic.Prefetchit0 or Mnemonic.Prefetchit1 => &MiscHandlers.Nop,
 
-        // Encodings that are hints to processors without the feature: CET, CLDEMOTE, the reserved NOPs (Intel SDM vol. 2, NOP).
+        // Encodings that are hints to processors without the feature: CET, MPX, CLDEMOTE, the reserved NOPs (Intel SDM vol. 2, NOP).
         Mnemonic.Endbr32 or Mnemonic.Endbr64 or Mnemonic.Rdsspd or Mnemonic.Rdsspq or Mnemonic.Cldemote or Mnemonic.Reservednop
-            => &MiscHandlers.Nop,
+            or Mnemonic.Bndcl or Mnemonic.Bndcn or Mnemonic.Bndcu or Mnemonic.Bndldx or Mnemonic.Bndmk or Mnemonic.Bndmov
+            or Mnemonic.Bndstx => &MiscHandlers.Nop,
         _ => null,
     };
 

@@ -153,7 +153,8 @@ internal static unsafe class TableHandlers
         }
 
         bool isLong = (s->Mode & CpuMode.LongActive) != 0;
-        if (!ReadSystemSegment(s, selector, out Descriptor descriptor, out ulong high, SystemType.Tss, isLong ? SystemType.Tss : SystemType.Tss16)
+        int otherType = isLong ? SystemType.Tss : SystemType.Tss16;
+        if (!ReadSystemSegment(s, selector, out Descriptor descriptor, out ulong high, SystemType.Tss, otherType)
             || !DescriptorTables.MarkBusy(s, selector, ref descriptor))
         {
             return null;
@@ -165,7 +166,9 @@ internal static unsafe class TableHandlers
         return op + 1;
     }
 
-    /// <summary>Reads the GDT entry of an LDT or TSS: 16 bytes in IA-32e mode. <paramref name="high"/> is ready to be merged into the base.</summary>
+    /// <summary>
+    /// Reads the GDT entry of an LDT or TSS: 16 bytes in IA-32e mode. <paramref name="high"/> is ready to be merged into the base.
+    /// </summary>
     private static bool ReadSystemSegment(CpuState* s, ushort selector, out Descriptor descriptor, out ulong high, int type, int otherType)
     {
         descriptor = default;

@@ -2,7 +2,9 @@ using Uml.Core.Cpu.Paging;
 
 namespace Uml.Core.Cpu;
 
-/// <summary>The task-state segment: stacks of inner privilege levels and the I/O permission bitmap (Intel SDM vol. 3, 8.2 and 8.7).</summary>
+/// <summary>
+/// The task-state segment: stacks of inner privilege levels and the I/O permission bitmap (Intel SDM vol. 3, 8.2 and 8.7).
+/// </summary>
 internal static unsafe class TaskState
 {
     /// <summary>Offset of the I/O map base, the same in 32-bit and 64-bit segments.</summary>
@@ -12,7 +14,8 @@ internal static unsafe class TaskState
     public static bool ReadStack64(CpuState* s, int cpl, uint ext, out ulong rsp) => Read64(s, (uint)(4 + (cpl * 8)), ext, out rsp);
 
     /// <summary>IST1 to IST7 of the 64-bit TSS.</summary>
-    public static bool ReadInterruptStack(CpuState* s, int index, uint ext, out ulong rsp) => Read64(s, (uint)(28 + (index * 8)), ext, out rsp);
+    public static bool ReadInterruptStack(CpuState* s, int index, uint ext, out ulong rsp) =>
+        Read64(s, (uint)(28 + (index * 8)), ext, out rsp);
 
     /// <summary>SSn:ESPn of the 32-bit or 16-bit TSS.</summary>
     public static bool ReadStack32(CpuState* s, int cpl, uint ext, out ushort ss, out uint esp)

@@ -137,7 +137,8 @@ public sealed class CodeSandbox : IDisposable
         WakeUp();
         while (true)
         {
-            long remaining = instructionBudget - (long)(_cpu.InstructionsRetired - start);
+            ulong before = _cpu.InstructionsRetired;
+            long remaining = instructionBudget - (long)(before - start);
             RunResult result = remaining > 0 ? _cpu.Run(remaining) : RunResult.BudgetExhausted;
             ulong retired = _cpu.InstructionsRetired - start;
             switch (result)
@@ -146,7 +147,7 @@ public sealed class CodeSandbox : IDisposable
                     return Stop(retired);
                 case RunResult.Shutdown:
                     return new CodeResult(CodeStopReason.TripleFault, retired);
-                case RunResult.BudgetExhausted when remaining <= 0:
+                case RunResult.BudgetExhausted when remaining <= 0 || _cpu.InstructionsRetired == before:
                     return new CodeResult(CodeStopReason.BudgetExhausted, retired);
             }
         }

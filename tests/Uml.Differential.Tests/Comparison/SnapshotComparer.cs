@@ -23,12 +23,17 @@ internal static class SnapshotComparer
         CompareOutcome(ref e, ref a, tolerance, differences);
         for (int i = 0; i < 16; i++)
         {
-            Add(differences, s_names[i], e.Gprs[i], a.Gprs[i]);
+            if (i == 4 || e.Vector < 0 || !tolerance.PartialOnFault)
+            {
+                Add(differences, s_names[i], e.Gprs[i], a.Gprs[i]);
+            }
         }
 
         uint flags = ComparedFlags & ~tolerance.UndefinedFlags;
         Add(differences, $"rflags (of 0x{flags:x})", e.Rflags & flags, a.Rflags & flags);
         Add(differences, "gs base", e.GsBase, a.GsBase);
+        Add(differences, "ds", e.Ds, a.Ds);
+        Add(differences, "es", e.Es, a.Es);
         CompareFloatingPoint(ref e, ref a, tolerance, differences);
         CompareMemory(expected, actual, differences);
         return differences;

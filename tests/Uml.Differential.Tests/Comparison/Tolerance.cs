@@ -25,6 +25,9 @@ internal struct Tolerance
     /// </summary>
     public bool AnyFaultAddress;
 
+    /// <summary>General registers the instruction loads may hold what was read before a fault: POPA is restartable all the same.</summary>
+    public bool PartialOnFault;
+
     public static Tolerance For(in Instruction instruction) => instruction.Mnemonic switch
     {
         Mnemonic.Rcpps or Mnemonic.Rcpss or Mnemonic.Rsqrtps or Mnemonic.Rsqrtss => new Tolerance { XmmRelative = 3 * 1.5f / 4096 },
@@ -32,6 +35,8 @@ internal struct Tolerance
             or Mnemonic.Fyl2xp1 => new Tolerance { X87UnitsInLastPlace = 2, UndefinedStatusWord = 0x200 },
         Mnemonic.Fxsave or Mnemonic.Fxsave64 => new Tolerance { IgnoredStore = [(6, 24), (28, 32)], AnyFaultAddress = true },
         Mnemonic.Fxrstor or Mnemonic.Fxrstor64 or Mnemonic.Fldenv or Mnemonic.Frstor => new Tolerance { AnyFaultAddress = true },
+        Mnemonic.Retf or Mnemonic.Iret or Mnemonic.Iretd or Mnemonic.Iretq => new Tolerance { AnyFaultAddress = true },
+        Mnemonic.Popa or Mnemonic.Popad => new Tolerance { PartialOnFault = true },
         Mnemonic.Fnstenv or Mnemonic.Fnsave => new Tolerance
         {
             AnyFaultAddress = true,

@@ -15,7 +15,10 @@ internal sealed class FormCatalog
         CpuidFeature.PCLMULQDQ, CpuidFeature.XSAVE, CpuidFeature.FSGSBASE, CpuidFeature.CLFSH, CpuidFeature.MULTIBYTENOP,
         CpuidFeature.PAUSE, CpuidFeature.CET_IBT, CpuidFeature.INVPCID, CpuidFeature.MSR, CpuidFeature.SMAP, CpuidFeature.SEP,
         CpuidFeature.SYSCALL, CpuidFeature.TSC, CpuidFeature.RDTSCP, CpuidFeature.RDRAND, CpuidFeature.CPUID, CpuidFeature.PREFETCHW,
+        CpuidFeature.PREFETCHWT1, CpuidFeature.PREFETCHITI, CpuidFeature.CLDEMOTE, CpuidFeature.CLFLUSHOPT, CpuidFeature.CLWB, CpuidFeature.WBNOINVD,
     ];
+
+    public const string NotInModel = "not in the CPU model";
 
     private readonly Dictionary<Code, string> _excluded = [];
 
@@ -51,6 +54,8 @@ internal sealed class FormCatalog
 
     public int Bitness { get; }
 
+    public static FormCatalog For(int bitness) => bitness == 64 ? Mode64 : Mode32;
+
     /// <summary>Forms that are generated, in a fixed order.</summary>
     public IReadOnlyList<OpCodeInfo> Covered { get; }
 
@@ -59,11 +64,18 @@ internal sealed class FormCatalog
 
     private static string? ReasonToExclude(OpCodeInfo info, int bitness)
     {
+        if (ReasonByMnemonic(info) is { } reason)
+        {
+            return reason;
+        }
+
+        // RDSSP does nothing while shadow stacks are off, which is how compilers come to emit it.
+        bool isHint = info.Mnemonic is Mnemonic.Rdsspd or Mnemonic.Rdsspq;
         foreach (CpuidFeature feature in info.Code.CpuidFeatures())
         {
-            if (!s_model.Contains(feature))
+            if (!isHint && !s_model.Contains(feature))
             {
-                return $"not in the CPU model: {feature}";
+                return $"{NotInModel}: {feature}";
             }
         }
 
@@ -77,24 +89,24 @@ internal sealed class FormCatalog
             return "decoded only on request: the processors of our model do not have it";
         }
 
-        return ReasonByMnemonic(info) ?? ReasonByCode(info.Code);
+        return ReasonByCode(info.Code);
     }
 
     private static string? ReasonByMnemonic(OpCodeInfo info) => info.Mnemonic switch
     {
         Mnemonic.Rdtsc or Mnemonic.Rdtscp or Mnemonic.Rdrand or Mnemonic.Rdseed or Mnemonic.Rdpmc => "its result differs each time",
+        Mnemonic.Tzcnt or Mnemonic.Lzcnt => "without BMI1 and LZCNT, which the host has, these bytes are BSF and BSR: covered as such",
+        Mnemonic.Rdpid => "tells which processor the thread runs on",
         Mnemonic.Cpuid or Mnemonic.Xgetbv => "tells the processor's model, which differs by design",
         Mnemonic.Syscall or Mnemonic.Sysenter or Mnemonic.Sysret or Mnemonic.Sysexit => "enters or leaves the kernel: covered by the system tests",
         Mnemonic.Sgdt or Mnemonic.Sidt or Mnemonic.Sldt or Mnemonic.Str or Mnemonic.Smsw =>
             "the host's kernel emulates it for user mode (UMIP): covered by the system tests",
-        Mnemonic.Lar or Mnemonic.Lsl or Mnemonic.Verr or Mnemonic.Verw or Mnemonic.Arpl =>
-            "depends on the kernel's descriptor tables: covered by the system tests",
-        Mnemonic.Lfs or Mnemonic.Lgs or Mnemonic.Lss or Mnemonic.Les or Mnemonic.Lds =>
-            "loads segment registers, which the host's threads need (FS) or which end the host thread (SS): covered by the system tests",
-        Mnemonic.Iret or Mnemonic.Iretd or Mnemonic.Iretq or Mnemonic.Retf =>
-            "far transfer through the kernel's descriptor tables: covered by the system tests",
+        Mnemonic.Lfs or Mnemonic.Lgs or Mnemonic.Lss =>
+            "loads segment registers that the host thread needs (FS, SS) or whose base the thunk restores (GS): covered by the system tests",
         Mnemonic.Wrfsbase or Mnemonic.Rdfsbase => "FS is the host thread's own",
-        Mnemonic.Xsave or Mnemonic.Xsave64 or Mnemonic.Xrstor or Mnemonic.Xrstor64 =>
+        Mnemonic.Vmcall or Mnemonic.Vmmcall => "would be taken by the host's own hypervisor",
+        Mnemonic.Xsaveopt or Mnemonic.Xsaveopt64 or Mnemonic.Xsavec or Mnemonic.Xsavec64 or Mnemonic.Xsaves or Mnemonic.Xsaves64
+            or Mnemonic.Xrstors or Mnemonic.Xrstors64 or Mnemonic.Xsave or Mnemonic.Xsave64 or Mnemonic.Xrstor or Mnemonic.Xrstor64 =>
             "its components are those of the host's XCR0, AVX included: covered by the system tests",
         Mnemonic.Xsetbv => "#GP or #UD by CR4.OSXSAVE, which is the kernel's: covered by the system tests",
         _ => null,
@@ -102,15 +114,12 @@ internal sealed class FormCatalog
 
     private static string? ReasonByCode(Code code) => code switch
     {
-        Code.Mov_Sreg_rm16 or Code.Mov_Sreg_r32m16 or Code.Mov_Sreg_r64m16 or Code.Popw_FS or Code.Popq_FS
-            or Code.Popw_GS or Code.Popq_GS or Code.Popd_FS or Code.Popd_GS or Code.Popd_SS or Code.Popw_SS or Code.Popd_DS or Code.Popw_DS
-            or Code.Popd_ES or Code.Popw_ES =>
-            "loads segment registers, which the host's threads need: covered by the system tests",
-        Code.Call_m1616 or Code.Call_m1632 or Code.Call_m1664 or Code.Jmp_m1616 or Code.Jmp_m1632 or Code.Jmp_m1664
-            or Code.Call_ptr1616 or Code.Call_ptr1632 or Code.Jmp_ptr1616 or Code.Jmp_ptr1632 =>
-            "far transfer through the kernel's descriptor tables: covered by the system tests",
+        Code.Popw_FS or Code.Popq_FS or Code.Popw_GS or Code.Popq_GS or Code.Popd_FS or Code.Popd_GS or Code.Popd_SS or Code.Popw_SS =>
+            "loads segment registers that the host thread needs (FS, SS) or whose base the thunk restores (GS): covered by the system tests",
+        Code.Call_m1664 or Code.Jmp_m1664 => "AMD's processors ignore REX.W here, Intel's and ours do not: covered by the system tests",
         Code.Reservednop_rm16_r16_0F0D or Code.Reservednop_rm32_r32_0F0D or Code.Reservednop_rm64_r64_0F0D =>
             "AMD's processors raise #UD for the register forms, Intel's and ours do nothing",
+        Code.Salc => NotInModel + ": undocumented",
         Code.Bswap_r16 => "its result is undefined (Intel SDM vol. 2, BSWAP)",
         Code.Int1 => "#DB: the kernel reports it as a single step and may rewrite it: covered by the system tests",
         _ => null,

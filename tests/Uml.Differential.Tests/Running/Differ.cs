@@ -41,6 +41,7 @@ internal sealed class Differ(IExecutor reference, IExecutor subject)
         foreach (Instruction instruction in Disassembly.Decode(test.Bitness, code))
         {
             Tolerance own = Tolerance.For(instruction);
+            tolerance.PartialOnFault |= own.PartialOnFault;
             tolerance.AnyFaultAddress |= own.AnyFaultAddress;
             tolerance.XmmRelative = Math.Max(tolerance.XmmRelative, own.XmmRelative);
             tolerance.X87UnitsInLastPlace = Math.Max(tolerance.X87UnitsInLastPlace, own.X87UnitsInLastPlace);

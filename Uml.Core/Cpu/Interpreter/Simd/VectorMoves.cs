@@ -6,6 +6,7 @@ using Uml.Core.Cpu.Paging;
 namespace Uml.Core.Cpu.Interpreter;
 
 /// <summary>Instructions that move data between XMM registers, general registers and memory unchanged.</summary>
+// SAFETY: register operands are offsets within CpuState that the decoder made; memory is reached only through Access and Mmu.
 internal static unsafe class VectorMoves
 {
     private const int HighHalf = 8;
@@ -202,16 +203,14 @@ internal static unsafe class VectorMoves
             return Fault.Fail(s, op->Segment == SegmentIndex.Ss ? Vector.SS : Vector.GP, 0);
         }
 
-        // Nothing is written unless every page with a byte to write can be. Whether a page is checked that nothing is written to is
-        // the processor's choice (Intel SDM vol. 2B, MASKMOVQ); AMD's check the first one.
-        uint bits = mask.ExtractMostSignificantBits();
-        int split = (int)Math.Min((uint)size, 4096 - ((uint)linear & 4095));
-        if (!Mmu.ProbeWrite(s, linear, 1, op->Segment)
-            || ((bits >> split) != 0 && !Mmu.ProbeWrite(s, linear + (uint)split, 1, op->Segment)))
+        // Whether a page is checked that nothing is written to is the processor's choice (Intel SDM vol. 2B, MASKMOVQ); AMD's check
+        // the whole operand.
+        if (!Mmu.ProbeWrite(s, linear, size, op->Segment))
         {
             return false;
         }
 
+        uint bits = mask.ExtractMostSignificantBits();
         for (; bits != 0; bits &= bits - 1)
         {
             int i = BitOperations.TrailingZeroCount(bits);

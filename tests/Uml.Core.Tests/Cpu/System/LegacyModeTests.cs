@@ -141,7 +141,8 @@ public sealed unsafe class LegacyModeTests : IDisposable
         _machine.Start32();
         _machine.SetDescriptor(
             SystemMachine.Scratch,
-            (SystemMachine.Handlers & 0xFFFF) | ((ulong)SystemMachine.Code32 << 16) | (2UL << 32) | (0xECUL << 40) | ((SystemMachine.Handlers & 0xFFFF0000) << 32));
+            (SystemMachine.Handlers & 0xFFFF) | ((ulong)SystemMachine.Code32 << 16) | (2UL << 32) | (0xECUL << 40)
+                | ((SystemMachine.Handlers & 0xFFFF0000) << 32));
         _machine.Load(
             a =>
             {

@@ -12,7 +12,8 @@ namespace Uml.Core.Tests.Cpu.System;
 /// </summary>
 internal sealed unsafe class SystemMachine : IDisposable
 {
-    public const ulong Code = 0x10000, Data = 0x20000, Stack = 0x30000, Stack0 = 0x40000, Ist = 0x50000, Handlers = 0x60000, UserCode = 0x70000;
+    public const ulong Code = 0x10000, Data = 0x20000, Stack = 0x30000, Stack0 = 0x40000, Ist = 0x50000, Handlers = 0x60000,
+        UserCode = 0x70000;
     public const ulong PageTables = 0x1000, PageTable = 0x4000, Gdt = 0x6000, Idt = 0x7000, Tss = 0x8000, Ldt = 0x9000;
     public const ushort Code64 = 0x08, Data0 = 0x10, Code32 = 0x18, User32 = 0x23, UserData = 0x2B, User64 = 0x33, TssSelector = 0x38,
         LdtSelector = 0x48, Scratch = 0x58;
@@ -154,7 +155,9 @@ internal sealed unsafe class SystemMachine : IDisposable
     }
 
     public void SetGate32(int vector, uint target, int type = 0x8E, ushort selector = Code32) =>
-        Poke(Idt + ((ulong)vector * 8), (target & 0xFFFF) | ((ulong)selector << 16) | ((ulong)type << 40) | ((ulong)(target & 0xFFFF0000) << 32));
+        Poke(
+            Idt + ((ulong)vector * 8),
+            (target & 0xFFFF) | ((ulong)selector << 16) | ((ulong)type << 40) | ((ulong)(target & 0xFFFF0000) << 32));
 
     public void SetDescriptor(ushort selector, ulong descriptor) => Poke(Gdt + (ulong)(selector & 0xFFF8), descriptor);
 

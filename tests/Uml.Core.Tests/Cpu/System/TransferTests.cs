@@ -308,7 +308,9 @@ public sealed unsafe class TransferTests : IDisposable
     public void A_call_gate_leads_to_level_0_with_the_TSS_stack_and_RETF_back()
     {
         // A 64-bit call gate at 58H: 16 bytes, DPL 3.
-        _machine.SetDescriptor(SystemMachine.Scratch, (SystemMachine.Handlers & 0xFFFF) | ((ulong)SystemMachine.Code64 << 16) | (0xECUL << 40)
+        _machine.SetDescriptor(
+            SystemMachine.Scratch,
+            (SystemMachine.Handlers & 0xFFFF) | ((ulong)SystemMachine.Code64 << 16) | (0xECUL << 40)
             | ((SystemMachine.Handlers & 0xFFFF0000) << 32));
         _machine.SetDescriptor(SystemMachine.Scratch + 8, 0);
         _machine.Load(a => a.db(0x48, 0xCB), SystemMachine.Handlers);
@@ -326,11 +328,12 @@ public sealed unsafe class TransferTests : IDisposable
         Assert.That(vector, Is.EqualTo(Vector.UD));
         Assert.That(_machine.State->Gpr[3], Is.EqualTo(SystemMachine.User64));
         Assert.That(_machine.Frame(3), Is.EqualTo(SystemMachine.Stack));
-        Assert.That(_machine.Peek<ulong>(SystemMachine.Stack0 - 8), Is.EqualTo(SystemMachine.UserData), "SS, RSP, CS, RIP pushed by the gate");
+        Assert.That(_machine.Peek<ulong>(SystemMachine.Stack0 - 8), Is.EqualTo(SystemMachine.UserData), "SS, the first pushed");
     }
 
     [Test]
-    public void A_far_jump_to_data_or_to_a_task_raises_GP_with_the_selector([Values(SystemMachine.Data0, SystemMachine.TssSelector)] ushort selector)
+    public void A_far_jump_to_data_or_to_a_task_raises_GP_with_the_selector(
+        [Values(SystemMachine.Data0, SystemMachine.TssSelector)] ushort selector)
     {
         _machine.Poke(SystemMachine.Data + 4, selector);
         Assert.That(_machine.RunToHalt(a => a.jmp(__fword_ptr[SystemMachine.Data])), Is.EqualTo(Vector.GP));
