@@ -78,10 +78,11 @@ public sealed class LifeCycleTests
     }
 
     [Test]
-    public async Task A_kernel_boots_in_64_MiB()
+    public async Task A_kernel_boots_in_80_MiB()
     {
+        // 72 MiB is the least that has been seen to do; the margin is for the next kernel package.
         (MachineExit exit, string output, _) = await GuestMachine.RunAsync(
-            "echo small", builder => builder.Configure(options => options.MemorySize = 64UL << 20));
+            "echo small", builder => builder.Configure(options => options.MemorySize = 80UL << 20));
         Assert.That((exit.Reason, output), Is.EqualTo((MachineExitReason.DebugExit, "small\n")));
     }
 
