@@ -26,7 +26,7 @@ internal sealed class InvalidOpcodeTests(int bitness)
         }
 
         using var native = new NativeExecutor(bitness);
-        using var interpreter = new InterpreterExecutor(bitness);
+        using var interpreter = new VirtualCpuExecutor(bitness);
         var differ = new Differ(native, interpreter);
         var failures = new List<string>();
         foreach (byte[] bytes in Candidates().Where(bytes => IsInvalid(bytes) && !IsVendorSpecific(bytes)))
@@ -77,7 +77,7 @@ internal sealed class InvalidOpcodeTests(int bitness)
         }
 
         using var native = new NativeExecutor(bitness);
-        using var interpreter = new InterpreterExecutor(bitness);
+        using var interpreter = new VirtualCpuExecutor(bitness);
         byte[] bytes = [.. Enumerable.Repeat(prefix, count), 0x90];
         Assert.That(new Differ(native, interpreter).Run(CreateCase(bytes)), Is.Empty);
     }
