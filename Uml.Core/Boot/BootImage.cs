@@ -32,22 +32,61 @@ public static class BootImage
             throw new KernelImageException($"The kernel '{request.Kernel.Name}' is empty; check the path.");
         }
 
-        return request.Protocol switch
+        try
         {
-            BootProtocol.Flat16 => FlatLoader.Load(plan, request, file, BootEntryKind.Flat16),
-            BootProtocol.Flat32 => FlatLoader.Load(plan, request, file, BootEntryKind.Flat32),
-            BootProtocol.Flat64 => FlatLoader.Load(plan, request, file, BootEntryKind.Flat64),
-            _ => LoadByFormat(plan, request, UnpackWholeFile(request, file)),
-        };
+            return request.Protocol switch
+            {
+                BootProtocol.Flat16 => FlatLoader.Load(plan, request, file, BootEntryKind.Flat16),
+                BootProtocol.Flat32 => FlatLoader.Load(plan, request, file, BootEntryKind.Flat32),
+                BootProtocol.Flat64 => FlatLoader.Load(plan, request, file, BootEntryKind.Flat64),
+                _ => LoadUnpacked(plan, request, file),
+            };
+        }
+        finally
+        {
+            GrowingBuffer.Release(file);
+        }
     }
 
     // A vmlinux.gz or the like: unpacked once, so that compressed data inside is an error and not a way to go on forever.
-    private static ReadOnlyMemory<byte> UnpackWholeFile(BootRequest request, ReadOnlyMemory<byte> file)
+    private static BootEntry LoadUnpacked(BootPlan plan, BootRequest request, ReadOnlyMemory<byte> file)
     {
         CompressionFormat format = KernelPayload.Detect(file.Span);
-        return format == CompressionFormat.None
-            ? file
-            : KernelPayload.Unpack(format, file, request.MaximumUnpackedBytes, 0, request.Kernel.Name);
+        if (format == CompressionFormat.None)
+        {
+            return LoadByFormat(plan, request, file);
+        }
+
+        ReadOnlyMemory<byte> unpacked = KernelPayload.Unpack(format, file, request.MaximumUnpackedBytes, 0, request.Kernel.Name);
+        try
+        {
+            return LoadByFormat(plan, request, unpacked);
+        }
+        finally
+        {
+            GrowingBuffer.Release(unpacked);
+        }
+    }
+
+    private static BootEntry LoadBzImage(BootPlan plan, BootRequest request, ReadOnlyMemory<byte> file)
+    {
+        string name = request.Kernel.Name;
+        BzImage setup = BzImage.Parse(file, name);
+        ReadOnlyMemory<byte> unpacked = setup.UnpackVmlinux(request.MaximumUnpackedBytes);
+        try
+        {
+            ElfImage vmlinux = ElfImage.Parse(unpacked, name);
+            return request.Protocol switch
+            {
+                BootProtocol.Auto or BootProtocol.Linux64 => LinuxLoader.Load(plan, request, vmlinux, setup),
+                BootProtocol.Pvh => PvhLoader.Load(plan, request, vmlinux, setup.CommandLineSize),
+                _ => throw NotOfProtocol(request, "a bzImage"),
+            };
+        }
+        finally
+        {
+            GrowingBuffer.Release(unpacked);
+        }
     }
 
     private static BootEntry LoadByFormat(BootPlan plan, BootRequest request, ReadOnlyMemory<byte> file)
@@ -55,14 +94,7 @@ public static class BootImage
         string name = request.Kernel.Name;
         if (BzImage.IsBzImage(file.Span))
         {
-            BzImage setup = BzImage.Parse(file, name);
-            ElfImage vmlinux = ElfImage.Parse(setup.UnpackVmlinux(request.MaximumUnpackedBytes), name);
-            return request.Protocol switch
-            {
-                BootProtocol.Auto or BootProtocol.Linux64 => LinuxLoader.Load(plan, request, vmlinux, setup),
-                BootProtocol.Pvh => PvhLoader.Load(plan, request, vmlinux, setup.CommandLineSize),
-                _ => throw NotOfProtocol(request, "a bzImage"),
-            };
+            return LoadBzImage(plan, request, file);
         }
 
         MultibootHeader? multiboot = MultibootHeader.Find(file.Span, name);

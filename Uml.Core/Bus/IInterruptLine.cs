@@ -10,7 +10,10 @@ public interface IInterruptLine
 /// <summary>Where devices find the platform's interrupt inputs.</summary>
 public interface IInterruptRouter
 {
-    /// <summary>The line of a global system interrupt (ACPI specification, 5.2.13).</summary>
+    /// <summary>
+    /// A line to a global system interrupt (ACPI specification, 5.2.13). Each call gives a line of its own; the input is asserted while
+    /// any of its lines is, so that devices can share it.
+    /// </summary>
     /// <exception cref="ArgumentOutOfRangeException">The platform has no such input.</exception>
     IInterruptLine GetLine(int globalSystemInterrupt);
 

@@ -43,7 +43,7 @@ internal sealed class IoApic(ApicBus bus) : IMachineDevice, IBusDevice, IInterru
     {
         ArgumentOutOfRangeException.ThrowIfNegative(globalSystemInterrupt);
         ArgumentOutOfRangeException.ThrowIfGreaterThanOrEqual(globalSystemInterrupt, InputCount);
-        return _inputs[globalSystemInterrupt];
+        return new Line(_inputs[globalSystemInterrupt]);
     }
 
     /// <inheritdoc/>
@@ -133,8 +133,23 @@ internal sealed class IoApic(ApicBus bus) : IMachineDevice, IBusDevice, IInterru
         return inputs;
     }
 
+    /// <summary>One device's wire to an input.</summary>
+    private sealed class Line(Input input) : IInterruptLine
+    {
+        private bool _asserted;
+
+        public void Set(bool asserted)
+        {
+            if (asserted != _asserted)
+            {
+                _asserted = asserted;
+                input.Drive(asserted ? 1 : -1);
+            }
+        }
+    }
+
     /// <summary>One input with its redirection entry.</summary>
-    private sealed class Input(ApicBus bus) : IInterruptLine
+    private sealed class Input(ApicBus bus)
     {
         private const ulong RemoteIrr = 1 << 14;
         private const ulong LevelTriggered = 1 << 15;
@@ -143,15 +158,16 @@ internal sealed class IoApic(ApicBus bus) : IMachineDevice, IBusDevice, IInterru
         private const ulong ReadOnlyBits = RemoteIrr | (1 << 12);
         private const ulong ImplementedBits = 0xFF00_0000_0001_FFFF;
 
-        private bool _asserted;
+        private int _assertedLines;
 
         /// <summary>The redirection entry.</summary>
         public ulong Entry { get; private set; } = Masked;
 
-        public void Set(bool asserted)
+        /// <summary>One more or one less line is asserted.</summary>
+        public void Drive(int change)
         {
-            bool rose = asserted && !_asserted;
-            _asserted = asserted;
+            bool rose = _assertedLines == 0;
+            _assertedLines += change;
             if ((Entry & LevelTriggered) != 0)
             {
                 DeliverLevel();
@@ -188,7 +204,7 @@ internal sealed class IoApic(ApicBus bus) : IMachineDevice, IBusDevice, IInterru
 
         private void DeliverLevel()
         {
-            if (_asserted && (Entry & (Masked | RemoteIrr)) == 0 && Deliver())
+            if (_assertedLines > 0 && (Entry & (Masked | RemoteIrr)) == 0 && Deliver())
             {
                 Entry |= RemoteIrr;
             }

@@ -20,7 +20,10 @@ public static class MemoryMap
     public const ulong AcpiRootPointer = 0xE_0000;
 
     /// <summary>End of the space for ACPI tables.</summary>
-    public const ulong AcpiEnd = FirmwareEnd;
+    public const ulong AcpiEnd = ResetVector;
+
+    /// <summary>The real-mode code that resets the machine: F000:FFF0, 16 bytes.</summary>
+    public const ulong ResetVector = 0xF_FFF0;
 
     /// <summary>End of the RAM below 4 GiB: 3 GiB. Devices live from here to 4 GiB.</summary>
     public const ulong DeviceHoleStart = 0xC000_0000;

@@ -36,6 +36,7 @@ public static class StandardBoard
         services.AddDevice<KvmClock>();
         services.AddDevice<PowerControl>();
         services.AddDevice<SystemControlPort>();
+        services.AddDevice<ResetVector>();
         services.AddDevice<PciHostBridge>();
         services.AddDevice<RealTimeClock>();
         services.AddDevice<SerialPorts>();

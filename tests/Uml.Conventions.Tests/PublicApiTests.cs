@@ -10,7 +10,7 @@ namespace Uml.Conventions.Tests;
 public sealed class PublicApiTests
 {
     [TestCaseSource(typeof(Repository), nameof(Repository.Libraries))]
-    public void The_public_API_is_the_one_that_was_agreed(string library)
+    public async Task The_public_API_is_the_one_that_was_agreed(string library)
     {
         string path = Path.Combine(Repository.Root, "tests", "Uml.Conventions.Tests", "PublicApi", library + ".txt");
         string actual = Repository.Load(library).GeneratePublicApi(new ApiGeneratorOptions
@@ -21,13 +21,19 @@ public sealed class PublicApiTests
         if (Environment.GetEnvironmentVariable("UML_UPDATE_API") == "1")
         {
             Directory.CreateDirectory(Path.GetDirectoryName(path)!);
-            File.WriteAllText(path, actual);
+            await File.WriteAllTextAsync(path, actual);
         }
 
-        string agreed = File.Exists(path) ? File.ReadAllText(path) : "";
+        string agreed = File.Exists(path) ? await File.ReadAllTextAsync(path) : "";
+        string[] added = [.. actual.Split('\n').Except(agreed.Split('\n'))], removed = [.. agreed.Split('\n').Except(actual.Split('\n'))];
         Assert.That(
-            actual.Split('\n'),
-            Is.EqualTo(agreed.Split('\n')),
-            $"The public API of {library} has changed. If it was meant to, run these tests with UML_UPDATE_API=1 and commit {library}.txt.");
+            actual == agreed,
+            $"""
+            The public API of {library} has changed. If it was meant to, run these tests with UML_UPDATE_API=1 and commit {library}.txt.
+            Added:
+            {string.Join('\n', added)}
+            Removed:
+            {string.Join('\n', removed)}
+            """);
     }
 }

@@ -8,39 +8,59 @@ using Uml.Differential.Tests.Running;
 
 namespace Uml.Differential.Tests;
 
-/// <summary>The soak front end: <c>dotnet run -c Release --project tests/Uml.Differential.Tests -- --cases 1000000</c>.</summary>
+/// <summary>The soak front end: <c>dotnet run -c Release --project tests/Uml.Differential.Tests -- --cases 5000000</c>.</summary>
 internal static class Program
 {
     private const string Usage = """
-        Compares the interpreter with this machine's processor on random instructions.
-          --cases N      about this many cases (default 1000000)
+        Compares the interpreter with this machine's processor: random instructions, then random programs.
+          --cases N      about this many single instructions, and a tenth as many programs (default 1000000)
           --seconds N    stop after this time
           --seed S       seed of the run (default: random, printed)
-          --code NAMES   only forms whose name starts with one of these, comma-separated (Iced's Code, such as Add_rm32_r32)
-          --sequences    programs of several instructions instead of single ones
+          --code NAMES   only single instructions whose form starts with one of these, comma-separated (Iced's Code, as Add_rm32_r32)
+          --sequences    only programs, as many as --cases says
           --bits 32|64   compatibility or 64-bit mode (default 64)
           --list         print covered and excluded forms
-          --full         print a report for every failing form, not only its name
+        A failing case prints environment variables that make this program run just that case: UML_DIFF_SEED, UML_DIFF_CODE (single
+        instructions) and UML_DIFF_BITS.
         """;
+
+    private const int SequencesShare = 10;
 
     public static int Main(string[] args)
     {
         var options = new Dictionary<string, string>(StringComparer.Ordinal);
         for (int i = 0; i < args.Length; i++)
         {
-            bool isFlag = args[i] is "--list" or "--full" or "--sequences";
+            bool isFlag = args[i] is "--list" or "--sequences";
             if (!isFlag && (args[i] is not ("--cases" or "--seconds" or "--seed" or "--code" or "--bits") || i + 1 == args.Length))
             {
-                Console.Error.WriteLine(Usage);
-                return 2;
+                return Fail(Usage);
             }
 
             options[args[i]] = isFlag ? "" : args[++i];
         }
 
-        int bitness = int.Parse(options.GetValueOrDefault("--bits", "64"), CultureInfo.InvariantCulture);
-        FormCatalog catalog = FormCatalog.For(bitness);
-        return options.ContainsKey("--list") ? List(catalog) : Run(catalog, options);
+        string bits = Environment.GetEnvironmentVariable("UML_DIFF_BITS") ?? options.GetValueOrDefault("--bits", "64");
+        if (bits is not ("32" or "64"))
+        {
+            return Fail(Usage);
+        }
+
+        FormCatalog catalog = FormCatalog.For(int.Parse(bits, CultureInfo.InvariantCulture));
+        if (options.ContainsKey("--list"))
+        {
+            return List(catalog);
+        }
+
+        return NativeExecutor.IsSupported
+            ? Run(catalog, options)
+            : Fail("The reference is an x86-64 processor under Linux; this machine is not one.");
+    }
+
+    private static int Fail(string message)
+    {
+        Console.Error.WriteLine(message);
+        return 2;
     }
 
     private static int List(FormCatalog catalog)
@@ -55,54 +75,58 @@ internal static class Program
             Console.WriteLine($"excluded  {code}: {reason}");
         }
 
+        Console.WriteLine($"{catalog.Covered.Count} covered, {catalog.Excluded.Count} excluded");
         return 0;
     }
 
     private static int Run(FormCatalog catalog, Dictionary<string, string> options)
     {
-        if (!NativeExecutor.IsSupported)
+        using var native = new NativeExecutor(catalog.Bitness);
+        using var interpreter = new InterpreterExecutor(catalog.Bitness);
+        var run = new DifferentialRun(native, interpreter, catalog);
+        var time = Stopwatch.StartNew();
+        if (Environment.GetEnvironmentVariable("UML_DIFF_SEED") is { } seed)
         {
-            Console.Error.WriteLine("The reference is an x86-64 processor under Linux; this machine is not one.");
-            return 2;
+            run.Replay(Seeds.Parse(seed), Environment.GetEnvironmentVariable("UML_DIFF_CODE"));
+        }
+        else
+        {
+            RunMany(run, catalog, options);
         }
 
-        ulong seed = options.TryGetValue("--seed", out string? text) ? Settings.ParseSeed(text) : (ulong)Random.Shared.NextInt64();
+        foreach ((string form, (int count, string first)) in run.Failures)
+        {
+            Console.WriteLine($"{form}: {count} cases failed; the first:\n{first}");
+        }
+
+        Console.WriteLine(string.Create(CultureInfo.InvariantCulture,
+            $"{run.CasesRun} cases in {time.Elapsed.TotalSeconds:F1} s, {run.Failures.Count} forms failed"));
+        return run.Failures.Count == 0 ? 0 : 1;
+    }
+
+    private static void RunMany(DifferentialRun run, FormCatalog catalog, Dictionary<string, string> options)
+    {
+        ulong seed = options.TryGetValue("--seed", out string? text) ? Seeds.Parse(text) : Random.Shared.NextUInt64();
         long cases = long.Parse(options.GetValueOrDefault("--cases", "1000000"), CultureInfo.InvariantCulture);
-        string[] names = options.GetValueOrDefault("--code", "").Split(',');
-        List<OpCodeInfo> forms = [.. catalog.Covered.Where(form => names.Any(form.Code.ToString().StartsWith))];
         using var limit = new CancellationTokenSource();
         if (options.TryGetValue("--seconds", out string? seconds))
         {
             limit.CancelAfter(TimeSpan.FromSeconds(double.Parse(seconds, CultureInfo.InvariantCulture)));
         }
 
-        using var native = new NativeExecutor(catalog.Bitness);
-        using var interpreter = new InterpreterExecutor(catalog.Bitness);
-        var run = new DifferentialRun(native, interpreter, catalog);
-        var time = Stopwatch.StartNew();
+        string[] names = options.GetValueOrDefault("--code", "").Split(',');
+        List<OpCodeInfo> forms = [.. catalog.Covered.Where(form => names.Any(form.Code.ToString().StartsWith))];
+        Console.WriteLine($"{catalog.Bitness}-bit, {forms.Count} forms, seed 0x{seed:x}");
         if (options.ContainsKey("--sequences"))
         {
-            Console.WriteLine($"seed 0x{seed:x}, sequences");
             run.RunSequences(cases, seed, limit.Token);
+            return;
         }
-        else
+
+        run.RunForms(forms, Math.Max(1, cases / Math.Max(1, forms.Count)), seed, limit.Token);
+        if (!options.ContainsKey("--code"))
         {
-            Console.WriteLine($"seed 0x{seed:x}, {forms.Count} forms");
-            run.RunForms(forms, Math.Max(1, cases / forms.Count), seed, limit.Token);
+            run.RunSequences(cases / SequencesShare, seed, limit.Token);
         }
-
-        return Report(run, time.Elapsed, options.ContainsKey("--full"));
-    }
-
-    private static int Report(DifferentialRun run, TimeSpan elapsed, bool full)
-    {
-        foreach ((string form, (int count, string first)) in run.Failures)
-        {
-            Console.WriteLine(full ? $"{form}: {count} cases failed; the first:\n{first}" : $"{form}: {count} cases failed");
-        }
-
-        Console.WriteLine(string.Create(CultureInfo.InvariantCulture,
-            $"{run.CasesRun} cases in {elapsed.TotalSeconds:F1} s ({run.CasesRun / elapsed.TotalSeconds:F0} a second), {run.Failures.Count} forms failed"));
-        return run.Failures.Count == 0 ? 0 : 1;
     }
 }

@@ -1,14 +1,21 @@
+using System.Buffers;
+using System.Runtime.InteropServices;
+
 namespace Uml.Core.Boot.Payload;
 
 /// <summary>An output buffer that grows with what is written, never beyond its limit.</summary>
-internal sealed class GrowingBuffer
+/// <remarks>
+/// Its memory is the host's and not the garbage collector's: an unpacked kernel is tens of megabytes that are needed for a tenth of a
+/// second, and would otherwise stay resident for as long as the machine runs. <see cref="Release"/> gives it back.
+/// </remarks>
+internal sealed unsafe class GrowingBuffer : MemoryManager<byte>
 {
     private const int FirstBytes = 64 * 1024;
     private const int LargestBelievedHint = 64 * 1024 * 1024;
 
     private readonly int _maximumBytes;
-    private byte[] _bytes;
-    private int _length;
+    private byte* _bytes;
+    private int _capacity;
 
     /// <summary>Creates an empty buffer.</summary>
     /// <param name="maximumBytes">The most bytes that it will hold.</param>
@@ -16,29 +23,43 @@ internal sealed class GrowingBuffer
     public GrowingBuffer(int maximumBytes, long expectedBytes)
     {
         _maximumBytes = maximumBytes;
-        long believed = Math.Clamp(expectedBytes, FirstBytes, LargestBelievedHint);
-        _bytes = GC.AllocateUninitializedArray<byte>((int)Math.Min(believed, maximumBytes));
+        _capacity = (int)Math.Min(Math.Clamp(expectedBytes, FirstBytes, LargestBelievedHint), maximumBytes);
+
+        // SAFETY: freed once, by Dispose or the finalizer; memory handed out is not used after Release.
+        _bytes = (byte*)NativeMemory.Alloc((nuint)_capacity);
     }
 
-    /// <summary>The bytes written so far.</summary>
-    public ReadOnlyMemory<byte> Written => _bytes.AsMemory(0, _length);
+    ~GrowingBuffer() => Dispose(false);
+
+    /// <summary>The bytes written so far. No more may be written after this was asked for.</summary>
+    public ReadOnlyMemory<byte> Written => CreateMemory(Length);
 
     /// <summary>How many bytes are written.</summary>
-    public int Length => _length;
+    public int Length { get; private set; }
 
     /// <summary>The room behind the written bytes.</summary>
-    public Span<byte> Free => _bytes.AsSpan(_length);
+    public Span<byte> Free => new(_bytes + Length, _capacity - Length);
+
+    /// <summary>Gives back the memory of bytes that came from a buffer; other bytes are left alone.</summary>
+    public static void Release(ReadOnlyMemory<byte> bytes)
+    {
+        if (MemoryMarshal.TryGetMemoryManager(bytes, out GrowingBuffer? buffer))
+        {
+            ((IDisposable)buffer).Dispose();
+        }
+    }
 
     /// <summary>Makes room.</summary>
     /// <param name="count">The bytes wanted.</param>
     /// <returns>The bytes there is room for: as wanted, or less where the limit is near.</returns>
     public int Reserve(int count)
     {
-        int allowed = Math.Min(count, _maximumBytes - _length);
-        if (_bytes.Length - _length < allowed)
+        int allowed = Math.Min(count, _maximumBytes - Length);
+        if (_capacity - Length < allowed)
         {
-            long doubled = Math.Max(_bytes.Length * 2L, _length + (long)allowed);
-            Array.Resize(ref _bytes, (int)Math.Min(doubled, _maximumBytes));
+            long doubled = Math.Max(_capacity * 2L, Length + (long)allowed);
+            _capacity = (int)Math.Min(doubled, _maximumBytes);
+            _bytes = (byte*)NativeMemory.Realloc(_bytes, (nuint)_capacity);
         }
 
         return allowed;
@@ -48,7 +69,27 @@ internal sealed class GrowingBuffer
     /// <param name="count">How many.</param>
     public void Advance(int count)
     {
-        ArgumentOutOfRangeException.ThrowIfGreaterThan(count, _bytes.Length - _length);
-        _length += count;
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(count, _capacity - Length);
+        Length += count;
+    }
+
+    /// <inheritdoc/>
+    public override Span<byte> GetSpan() => new(_bytes, Length);
+
+    /// <inheritdoc/>
+    public override MemoryHandle Pin(int elementIndex = 0) => new(_bytes + elementIndex);
+
+    /// <inheritdoc/>
+    public override void Unpin()
+    {
+    }
+
+    /// <inheritdoc/>
+    protected override void Dispose(bool disposing)
+    {
+        NativeMemory.Free(_bytes);
+        _bytes = null;
+        _capacity = 0;
+        Length = 0;
     }
 }

@@ -1,3 +1,5 @@
+using Uml.Core.Boot.Payload;
+
 namespace Uml.Core.Boot.Protocols;
 
 /// <summary>Puts an initrd or module as high as it may be.</summary>
@@ -18,14 +20,21 @@ internal static class InitrdLoader
             + $"Give the machine more memory or make the {what} smaller.");
 
         ReadOnlyMemory<byte> bytes = file.Read(what, (long)Math.Min(plan.RamBytes, int.MaxValue), TooLarge);
-        if (bytes.IsEmpty)
+        try
         {
-            throw new KernelImageException($"The {what} '{file.Name}' is empty; leave it out or check the file.");
-        }
+            if (bytes.IsEmpty)
+            {
+                throw new KernelImageException($"The {what} '{file.Name}' is empty; leave it out or check the file.");
+            }
 
-        ulong length = (ulong)bytes.Length;
-        ulong address = plan.TakeHighest(length, limit, what) ?? throw TooLarge(bytes.Length);
-        plan.Write(address, bytes.Span);
-        return (address, length);
+            ulong length = (ulong)bytes.Length;
+            ulong address = plan.TakeHighest(length, limit, what) ?? throw TooLarge(bytes.Length);
+            plan.Write(address, bytes.Span);
+            return (address, length);
+        }
+        finally
+        {
+            GrowingBuffer.Release(bytes);
+        }
     }
 }

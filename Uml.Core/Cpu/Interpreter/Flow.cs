@@ -102,16 +102,15 @@ internal static unsafe class Flow
 
     private static Op* FollowSlow(CpuState* s, Op* op, ulong rip)
     {
-        BlockCache cache = VirtualCpu.From(s).Blocks;
-        ulong here = s->BlockRip;
-        ulong epoch = cache.Epoch;
         ulong csBase = s->Segments[(int)SegmentIndex.Cs].Base;
-        if (((rip + csBase) & PageMask) != ((here + csBase) & PageMask))
+        if (((rip + csBase) & PageMask) != ((s->BlockRip + csBase) & PageMask))
         {
             // The mapping of another page may change: it is looked up each time.
             return Jump(s, rip);
         }
 
+        BlockCache cache = VirtualCpu.From(s).Blocks;
+        ulong epoch = cache.Epoch;
         Block* block = cache.Find(s, rip);
         if (block == null)
         {

@@ -146,7 +146,7 @@ internal static unsafe partial class Mmu
         }
 
         bool user = s->Cpl == 3;
-        if (user && size <= 8 && (linear & (ulong)(size - 1)) != 0 && AlignmentChecked(s))
+        if (user && (linear & AlignmentMask(size)) != 0 && AlignmentChecked(s))
         {
             return Fault.Fail(s, Vector.AC, 0);
         }
@@ -166,6 +166,19 @@ internal static unsafe partial class Mmu
 
         return true;
     }
+
+    /// <summary>
+    /// The address bits that have to be zero under alignment checking (Intel SDM vol. 3, table 6-7): x87 environments align as their
+    /// words do; whole vectors to their size, which Intel leaves to the processor and AMD's do.
+    /// </summary>
+    private static ulong AlignmentMask(int size) => size switch
+    {
+        2 or 4 or 8 or 16 => (ulong)size - 1,
+        10 => 7,
+        14 or 94 => 1,
+        28 or 108 => 3,
+        _ => 0,
+    };
 
     private static int FirstPart(ulong linear, int size) => (int)Math.Min((ulong)size, 4096 - (linear & PageOffset));
 

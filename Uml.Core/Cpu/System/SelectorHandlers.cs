@@ -28,7 +28,7 @@ internal static unsafe class SelectorHandlers
 
         if (visible)
         {
-            Access.SetReg(s, op->R0, Access.Narrow<T>((descriptor.Low >> 32) & 0x00F0FF00));
+            Access.SetReg(s, op->R0, Access.Narrow<T>((descriptor.Low >> 32) & 0x00FFFF00)); // bits 16 to 19 are undefined
         }
 
         return Answer(s, op, visible);
@@ -95,14 +95,14 @@ internal static unsafe class SelectorHandlers
             return Fault.UD(s);
         }
 
-        if (!Access.BeginUpdate(s, op, out ushort target, out ushort* host, out ulong linear))
+        if (!Access.Load(s, op, out ushort target))
         {
             return null;
         }
 
+        // Written only when it changes: a read-only operand that is high enough already does not fault.
         bool lower = Raise(ref target, Access.Reg<ushort>(s, op->R1));
-        Access.EndUpdate(s, host, linear, target);
-        return Answer(s, op, lower);
+        return lower && !Access.Store(s, op, target) ? null : Answer(s, op, lower);
     }
 
     private static bool Raise(ref ushort target, ushort source)

@@ -44,10 +44,7 @@ internal sealed class AcpiTables(IEnumerable<IAcpiContributor> contributors) : I
                 $"The ACPI tables need more than the {MemoryMap.AcpiEnd - MemoryMap.AcpiRootPointer} bytes there are: attach fewer devices."));
         }
 
-        if (!machine.Memory.TryWrite(new(address), bytes))
-        {
-            throw new InvalidOperationException("The standard board keeps its ACPI tables below 1 MiB: give the machine at least 1 MiB of memory.");
-        }
+        FirmwareRegion.Write(machine, address, bytes);
     }
 
     private static ulong Align(ulong address) => (address + Alignment - 1) & ~(Alignment - 1);

@@ -13,6 +13,7 @@ internal sealed class IoApicTests
 
     private readonly FakeMachine _machine = new();
     private readonly IoApic _ioApic;
+    private readonly IInterruptLine[] _lines;
 
     public IoApicTests()
     {
@@ -20,6 +21,7 @@ internal sealed class IoApicTests
         _ioApic = new IoApic(bus);
         new LocalApics(bus).Attach(_machine);
         _ioApic.Attach(_machine);
+        _lines = [.. Enumerable.Range(0, IoApic.InputCount).Select(_ioApic.GetLine)];
         _machine.WriteMsr(0x1B, 0xFEE0_0D00);
         _machine.WriteMsr(0x80F, 0x1FF);
     }
@@ -108,6 +110,24 @@ internal sealed class IoApicTests
     }
 
     [Test]
+    public void Lines_that_share_an_input_assert_it_together()
+    {
+        var other = _ioApic.GetLine(16);
+        Write(0x30, 0x51 | Level);
+        Line(16).Set(true);
+        other.Set(true);
+        Line(16).Set(false);
+        Assert.That(Take(), Is.EqualTo(0x51));
+        Assert.That(_machine.Cpu.Acknowledge(), Is.EqualTo(0x51), "the other still asserts");
+        other.Set(false);
+        other.Set(false);
+        _machine.WriteMsr(0x80B, 0);
+        Assert.That(Take(), Is.EqualTo(-1));
+        Line(16).Set(true);
+        Assert.That(Take(), Is.EqualTo(0x51));
+    }
+
+    [Test]
     public void The_eoi_register_ends_all_levels_of_a_vector()
     {
         Write(0x30, 0x51 | Level);
@@ -177,7 +197,7 @@ internal sealed class IoApicTests
         Assert.That(Take(), Is.EqualTo(expected));
     }
 
-    private IInterruptLine Line(int number) => _ioApic.GetLine(number);
+    private IInterruptLine Line(int number) => _lines[number];
 
     private uint Read(int index)
     {

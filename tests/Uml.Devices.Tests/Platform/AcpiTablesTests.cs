@@ -124,8 +124,8 @@ internal sealed class AcpiTablesTests
 
     private static AcpiTables CreateTables()
     {
-        var uart = new Uart16550(SerialPort.All[0], new FakeChannel(), new FakeRouter());
-        return new AcpiTables([new PciHostBridge(new PowerControl()), new RealTimeClock(), new Describing(uart)]);
+        var uarts = SerialPort.All.Select(port => new Describing(new Uart16550(port, new FakeChannel(), new FakeRouter())));
+        return new AcpiTables([new PciHostBridge(new PowerControl()), new RealTimeClock(), .. uarts]);
     }
 
     private ReadOnlySpan<byte> Ram(ulong address, int length) => _machine.Ram.Bytes.AsSpan((int)address, length);

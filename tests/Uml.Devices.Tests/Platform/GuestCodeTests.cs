@@ -28,38 +28,29 @@ internal sealed class GuestCodeTests
         Assert.That(exit.Status, Is.EqualTo(0x80), exit.Message);
     }
 
-    private static async Task<MachineExit> RunAsync(byte[] code, CancellationToken cancellationToken)
+    [Test]
+    [CancelAfter(TimeoutMilliseconds)]
+    public async Task Jumping_to_the_reset_vector_in_real_mode_reboots(CancellationToken cancellationToken)
+    {
+        // ljmp 0xF000:0xFFF0
+        var exit = await RunAsync([0xEA, 0xF0, 0xFF, 0x00, 0xF0], cancellationToken, BootProtocol.Flat16);
+        Assert.That(exit.Reason, Is.EqualTo(MachineExitReason.Reboot), exit.Message);
+    }
+
+    private static async Task<MachineExit> RunAsync(
+        byte[] code, CancellationToken cancellationToken, BootProtocol protocol = BootProtocol.Flat64)
     {
         await using var machine = new VirtualMachineBuilder()
             .AddStandardBoard()
             .Configure(options => options.MemorySize = 4 << 20)
-            .UseKernel(BootFile.FromBytes(WrapInElf(code)))
+            .ConfigureBoot(boot =>
+            {
+                boot.Kernel = BootFile.FromBytes(code);
+                boot.Protocol = protocol;
+                boot.FlatAddress = 0x4_0000;
+            })
             .Build();
         await machine.StartAsync(cancellationToken);
         return await machine.WaitForExitAsync(cancellationToken);
-    }
-
-    // The least that the 64-bit Linux entry takes: one loadable segment at 1 MiB, entered at its start.
-    private static byte[] WrapInElf(byte[] code)
-    {
-        const int HeaderLength = 64;
-        const int SegmentOffset = 120;
-        const ulong LoadAddress = 0x10_0000;
-        byte[] elf = new byte[SegmentOffset + code.Length];
-        using var writer = new BinaryWriter(new MemoryStream(elf));
-        writer.Write([0x7F, (byte)'E', (byte)'L', (byte)'F', 2, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2, 0, 62, 0, 1, 0, 0, 0]);
-        writer.Write(LoadAddress);
-        writer.Write((ulong)HeaderLength);
-        writer.Write(new byte[12]);
-        writer.Write([HeaderLength, 0, 56, 0, 1, 0, 64, 0, 0, 0, 0, 0]);
-        writer.Write([1, 0, 0, 0, 7, 0, 0, 0]);
-        writer.Write((ulong)SegmentOffset);
-        writer.Write(LoadAddress);
-        writer.Write(LoadAddress);
-        writer.Write((ulong)code.Length);
-        writer.Write((ulong)code.Length);
-        writer.Write(0x1000UL);
-        writer.Write(code);
-        return elf;
     }
 }

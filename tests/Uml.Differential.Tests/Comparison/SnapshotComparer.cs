@@ -32,6 +32,8 @@ internal static class SnapshotComparer
         uint flags = ComparedFlags & ~tolerance.UndefinedFlags;
         Add(differences, $"rflags (of 0x{flags:x})", e.Rflags & flags, a.Rflags & flags);
         Add(differences, "gs base", e.GsBase, a.GsBase);
+        Add(differences, "ds", e.Ds, a.Ds);
+        Add(differences, "es", e.Es, a.Es);
         CompareFloatingPoint(ref e, ref a, tolerance, differences);
         CompareMemory(expected, actual, differences);
         return differences;

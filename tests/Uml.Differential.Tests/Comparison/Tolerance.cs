@@ -35,6 +35,7 @@ internal struct Tolerance
             or Mnemonic.Fyl2xp1 => new Tolerance { X87UnitsInLastPlace = 2, UndefinedStatusWord = 0x200 },
         Mnemonic.Fxsave or Mnemonic.Fxsave64 => new Tolerance { IgnoredStore = [(6, 24), (28, 32)], AnyFaultAddress = true },
         Mnemonic.Fxrstor or Mnemonic.Fxrstor64 or Mnemonic.Fldenv or Mnemonic.Frstor => new Tolerance { AnyFaultAddress = true },
+        Mnemonic.Retf or Mnemonic.Iret or Mnemonic.Iretd or Mnemonic.Iretq => new Tolerance { AnyFaultAddress = true },
         Mnemonic.Popa or Mnemonic.Popad => new Tolerance { PartialOnFault = true },
         Mnemonic.Fnstenv or Mnemonic.Fnsave => new Tolerance
         {

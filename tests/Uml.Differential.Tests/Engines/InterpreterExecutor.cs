@@ -107,6 +107,8 @@ internal sealed unsafe class InterpreterExecutor : IExecutor
             Vector(s, i).CopyTo(state.Xmm(i));
         }
 
+        state.Ds = s->Segments[(int)SegmentIndex.Ds].Selector;
+        state.Es = s->Segments[(int)SegmentIndex.Es].Selector;
         state.GsBase = s->Segments[(int)SegmentIndex.Gs].Base;
         state.Mxcsr = s->Mxcsr;
         state.ControlWord = s->X87.ControlWord;

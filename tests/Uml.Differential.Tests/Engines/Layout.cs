@@ -90,6 +90,11 @@ internal static class Layout
     public static bool IsSafe(ulong address, int margin)
     {
         ulong low = address - (ulong)margin, high = address + (ulong)margin;
+        if (low < Code + PageSize && high >= Code)
+        {
+            return false; // exit slots are each engine's own code
+        }
+
         return (low >= ReservedStart && high < ReservedEnd && low < high)
             || (low >= HighReservedStart && high < HighReservedEnd && low < high)
             || (IsNonCanonical(low) && IsNonCanonical(high) && low < high);

@@ -24,7 +24,10 @@ internal unsafe struct MachineSnapshot
     /// <summary>The exception that ended the program, or <see cref="Completed"/>.</summary>
     public int Vector;
     public uint ErrorCode;
-    private readonly ulong _alignment;
+
+    /// <summary>Data segment selectors: zero at the start of 64-bit programs, <see cref="Layout.UserData"/> in 32-bit ones.</summary>
+    public ushort Ds, Es;
+    private readonly uint _alignment;
 
     /// <summary>FXSAVE64 image (Intel SDM vol. 1, 10.5.1): x87/MMX at 32, XMM0..15 at 160. 16-byte aligned with the snapshot.</summary>
     public fixed byte Fx[FxSize];

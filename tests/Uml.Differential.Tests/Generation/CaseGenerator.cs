@@ -61,7 +61,11 @@ internal ref struct OperandPlacer(TestCase test, EncodingGenerator encodings, Sp
             return false;
         }
 
-        PlaceStack(ref rng);
+        if (!PlaceStack(ref rng))
+        {
+            return false;
+        }
+
         int memory = Operands.FindMemory(_instruction);
         if (memory >= 0 && !PlaceMemory(ref rng))
         {
@@ -157,12 +161,12 @@ internal ref struct OperandPlacer(TestCase test, EncodingGenerator encodings, Sp
         return true;
     }
 
-    private void PlaceStack(ref Rng rng)
+    private bool PlaceStack(ref Rng rng)
     {
         bool isLeave = _instruction.Mnemonic == Mnemonic.Leave;
         if (!_instruction.IsStackInstruction && !isLeave)
         {
-            return;
+            return true;
         }
 
         ulong pointer = Targets.ChooseStack(ref rng, test.Bitness);
@@ -171,6 +175,11 @@ internal ref struct OperandPlacer(TestCase test, EncodingGenerator encodings, Sp
         if (_instruction.Mnemonic == Mnemonic.Enter)
         {
             Fix(5, Targets.ChooseStack(ref rng, test.Bitness));
+        }
+
+        if (FarOperands.PlacesStack(_instruction))
+        {
+            return new FarOperands(test, _instruction).PlaceStack(ref rng, pointer);
         }
 
         bool isReturn = _instruction.Mnemonic == Mnemonic.Ret;
@@ -183,20 +192,11 @@ internal ref struct OperandPlacer(TestCase test, EncodingGenerator encodings, Sp
                 top[2] &= 0xFB; // nor AC
             }
         }
-        else if (isReturn && !FillReturn(ref rng, pointer))
+        else if (isReturn && test.TryGetMemory(pointer, 8, out top))
         {
-            return;
-        }
-    }
-
-    private readonly bool FillReturn(ref Rng rng, ulong pointer)
-    {
-        if (!test.TryGetMemory(pointer, 8, out Span<byte> top))
-        {
-            return false;
+            MemoryMarshal.Write(top, Targets.ChooseBranch(ref rng, test.Bitness));
         }
 
-        MemoryMarshal.Write(top, Targets.ChooseBranch(ref rng, test.Bitness));
         return true;
     }
 
@@ -405,6 +405,11 @@ internal ref struct OperandPlacer(TestCase test, EncodingGenerator encodings, Sp
     private bool PlaceBranch(ref Rng rng)
     {
         ulong target = Targets.ChooseBranch(ref rng, test.Bitness);
+        if (FarOperands.IsFar(_instruction) || FarOperands.LoadsSelector(_instruction))
+        {
+            return new FarOperands(test, _instruction).PlaceOperand(ref rng, _code, encodings);
+        }
+
         switch (_instruction.FlowControl)
         {
             case FlowControl.ConditionalBranch or FlowControl.UnconditionalBranch or FlowControl.Call:

@@ -101,12 +101,8 @@ internal sealed class FormCatalog
         Mnemonic.Syscall or Mnemonic.Sysenter or Mnemonic.Sysret or Mnemonic.Sysexit => "enters or leaves the kernel: covered by the system tests",
         Mnemonic.Sgdt or Mnemonic.Sidt or Mnemonic.Sldt or Mnemonic.Str or Mnemonic.Smsw =>
             "the host's kernel emulates it for user mode (UMIP): covered by the system tests",
-        Mnemonic.Lar or Mnemonic.Lsl or Mnemonic.Verr or Mnemonic.Verw or Mnemonic.Arpl =>
-            "depends on the kernel's descriptor tables: covered by the system tests",
-        Mnemonic.Lfs or Mnemonic.Lgs or Mnemonic.Lss or Mnemonic.Les or Mnemonic.Lds =>
-            "loads segment registers, which the host's threads need (FS) or which end the host thread (SS): covered by the system tests",
-        Mnemonic.Iret or Mnemonic.Iretd or Mnemonic.Iretq or Mnemonic.Retf =>
-            "far transfer through the kernel's descriptor tables: covered by the system tests",
+        Mnemonic.Lfs or Mnemonic.Lgs or Mnemonic.Lss =>
+            "loads segment registers that the host thread needs (FS, SS) or whose base the thunk restores (GS): covered by the system tests",
         Mnemonic.Wrfsbase or Mnemonic.Rdfsbase => "FS is the host thread's own",
         Mnemonic.Vmcall or Mnemonic.Vmmcall => "would be taken by the host's own hypervisor",
         Mnemonic.Xsaveopt or Mnemonic.Xsaveopt64 or Mnemonic.Xsavec or Mnemonic.Xsavec64 or Mnemonic.Xsaves or Mnemonic.Xsaves64
@@ -118,16 +114,11 @@ internal sealed class FormCatalog
 
     private static string? ReasonByCode(Code code) => code switch
     {
-        Code.Mov_Sreg_rm16 or Code.Mov_Sreg_r32m16 or Code.Mov_Sreg_r64m16 or Code.Popw_FS or Code.Popq_FS
-            or Code.Popw_GS or Code.Popq_GS or Code.Popd_FS or Code.Popd_GS or Code.Popd_SS or Code.Popw_SS or Code.Popd_DS or Code.Popw_DS
-            or Code.Popd_ES or Code.Popw_ES =>
-            "loads segment registers, which the host's threads need: covered by the system tests",
-        Code.Call_m1616 or Code.Call_m1632 or Code.Call_m1664 or Code.Jmp_m1616 or Code.Jmp_m1632 or Code.Jmp_m1664
-            or Code.Call_ptr1616 or Code.Call_ptr1632 or Code.Jmp_ptr1616 or Code.Jmp_ptr1632 =>
-            "far transfer through the kernel's descriptor tables: covered by the system tests",
+        Code.Popw_FS or Code.Popq_FS or Code.Popw_GS or Code.Popq_GS or Code.Popd_FS or Code.Popd_GS or Code.Popd_SS or Code.Popw_SS =>
+            "loads segment registers that the host thread needs (FS, SS) or whose base the thunk restores (GS): covered by the system tests",
+        Code.Call_m1664 or Code.Jmp_m1664 => "AMD's processors ignore REX.W here, Intel's and ours do not: covered by the system tests",
         Code.Reservednop_rm16_r16_0F0D or Code.Reservednop_rm32_r32_0F0D or Code.Reservednop_rm64_r64_0F0D =>
             "AMD's processors raise #UD for the register forms, Intel's and ours do nothing",
-        Code.Salc => NotInModel + ": undocumented",
         Code.Bswap_r16 => "its result is undefined (Intel SDM vol. 2, BSWAP)",
         Code.Int1 => "#DB: the kernel reports it as a single step and may rewrite it: covered by the system tests",
         _ => null,

@@ -18,7 +18,7 @@ internal sealed class SequenceGenerator
     private readonly int _bitness;
     private readonly EncodingGenerator _encodings;
     private readonly InstructionInfoFactory _info = new();
-    private readonly List<OpCodeInfo> _forms, _pushes, _jumps;
+    private readonly List<OpCodeInfo> _forms, _pushes, _jumps, _strings;
     private readonly byte[] _code = new byte[16];
     private readonly List<Step> _steps = [];
     private readonly List<int> _regions = [];
@@ -30,6 +30,8 @@ internal sealed class SequenceGenerator
         _encodings = new EncodingGenerator(_bitness);
         _forms = [.. catalog.Covered.Where(IsUsable)];
         _pushes = [.. catalog.Covered.Where(form => form.Mnemonic is Mnemonic.Push or Mnemonic.Pop or Mnemonic.Pushf or Mnemonic.Pushfq or Mnemonic.Pushfd)];
+        _strings = [.. catalog.Covered.Where(form => IsString(form) && !form.IsInputOutput && form.Mnemonic is not
+            (Mnemonic.Xlatb or Mnemonic.Mov or Mnemonic.Maskmovq or Mnemonic.Maskmovdqu))];
         _jumps = [.. catalog.Covered.Where(form => form.Code.IsJccShortOrNear() && form.OperandSize != 16)];
     }
 
@@ -121,6 +123,9 @@ internal sealed class SequenceGenerator
                     AddLoop(ref rng);
                     hasLoop = true;
                     break;
+                case 5 when !IsSettled(1) && !IsSettled(6) && !IsSettled(7):
+                    AddString(ref rng);
+                    break;
                 case 2:
                     AddInstruction(ref rng, _pushes);
                     break;
@@ -176,6 +181,36 @@ internal sealed class SequenceGenerator
         Add(new Step(bytes) { Target = target, TargetSize = 4 });
     }
 
+    /// <summary>MOV ESI, address; MOV EDI, address; MOV ECX, count; a string instruction.</summary>
+    private void AddString(ref Rng rng)
+    {
+        OpCodeInfo form = _strings[rng.Below(_strings.Count)];
+        for (int attempt = 0; attempt < 60; attempt++)
+        {
+            if (!_encodings.TryWrite(ref rng, form, Layout.Program, _code, out Instruction instruction, out int length)
+                || instruction.SegmentPrefix != Register.None || WritesSettledRegister(instruction))
+            {
+                continue;
+            }
+
+            byte[] bytes = new byte[15 + length];
+            WriteMove(bytes, 0xBE, (uint)Layout.Data + 0x800 + (uint)rng.Below(0x400));
+            WriteMove(bytes.AsSpan(5), 0xBF, (uint)Layout.Data + 0x800 + (uint)rng.Below(0x400));
+            WriteMove(bytes.AsSpan(10), 0xB9, (uint)rng.Below(20));
+            _code.AsSpan(0, length).CopyTo(bytes.AsSpan(15));
+            Add(new Step(bytes));
+            return;
+        }
+    }
+
+    private static void WriteMove(Span<byte> bytes, byte opcode, uint value)
+    {
+        bytes[0] = opcode;
+        System.Runtime.InteropServices.MemoryMarshal.Write(bytes[1..], value);
+    }
+
+    private bool IsSettled(int register) => register == _base || register == _index || register == _counter;
+
     private void AddInstruction(ref Rng rng, List<OpCodeInfo> forms)
     {
         OpCodeInfo form = forms[rng.Below(forms.Count)];
@@ -200,7 +235,9 @@ internal sealed class SequenceGenerator
             return offsets.ImmediateSize is 1 or 4;
         }
 
-        if (WritesSettledRegister(instruction) || Operands.IsBitString(instruction) || Operands.UsesGs(instruction)
+        // Selectors are for single instructions, where they are chosen.
+        bool isSelector = FarOperands.LoadsSelector(instruction) || FarOperands.PlacesStack(instruction);
+        if (isSelector || WritesSettledRegister(instruction) || Operands.IsBitString(instruction) || Operands.UsesGs(instruction)
             || !IsDefined(instruction) || !TryAim(ref rng, instruction, code, offsets, out ulong ripTarget))
         {
             return false;

@@ -10,6 +10,11 @@ internal readonly ref struct SpecialOperands(TestCase test, Instruction instruct
     /// <returns>False when the instruction as drawn is not to be run.</returns>
     public bool Place(ref Rng rng)
     {
+        if (LeavesAlignmentOpen)
+        {
+            test.State.Rflags &= ~(ulong)StateGenerator.Ac;
+        }
+
         switch (instruction.Mnemonic)
         {
             case Mnemonic.Int:
@@ -33,6 +38,10 @@ internal readonly ref struct SpecialOperands(TestCase test, Instruction instruct
                 return true;
         }
     }
+
+    /// <summary>Whether #AC or another exception comes first, or comes at all, is each processor's own choice.</summary>
+    private bool LeavesAlignmentOpen => instruction.Mnemonic is Mnemonic.Fxsave or Mnemonic.Fxsave64 or Mnemonic.Fxrstor or Mnemonic.Fxrstor64
+        or Mnemonic.Maskmovq or Mnemonic.Maskmovdqu or Mnemonic.Retf or Mnemonic.Iret or Mnemonic.Iretd or Mnemonic.Iretq;
 
     /// <summary>Double shifts of 16 bits by more than 16 are undefined, destination included (Intel SDM vol. 2, SHLD).</summary>
     private bool PlaceShiftCount(ref Rng rng)

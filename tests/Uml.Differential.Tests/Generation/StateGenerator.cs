@@ -5,7 +5,7 @@ namespace Uml.Differential.Tests.Generation;
 /// <summary>Random processor and memory states, biased to edges.</summary>
 internal static class StateGenerator
 {
-    public const uint Cf = 1, Pf = 4, Af = 0x10, Zf = 0x40, Sf = 0x80, Tf = 0x100, If = 0x200, Df = 0x400, Of = 0x800, Id = 0x20_0000;
+    public const uint Cf = 1, Pf = 4, Af = 0x10, Zf = 0x40, Sf = 0x80, Tf = 0x100, If = 0x200, Df = 0x400, Of = 0x800, Ac = 0x4_0000, Id = 0x20_0000;
     public const uint StatusFlags = Cf | Pf | Af | Zf | Sf | Of;
     private const uint FixedFlags = 2 | If;
 
@@ -35,6 +35,11 @@ internal static class StateGenerator
         if (rng.OneIn(4))
         {
             state.Rflags |= Id;
+        }
+
+        if (rng.OneIn(16))
+        {
+            state.Rflags |= Ac;
         }
 
         state.GsBase = test.Bitness == 32 ? 0 : rng.Below(4) switch

@@ -150,21 +150,23 @@ internal sealed unsafe class NativeExecutor : IExecutor
     {
         ulong exitRip = ControlAddress + (ulong)Marshal.OffsetOf<NativeControl>(nameof(NativeControl.ExitRip));
 
-        // MOV dword [exitRip], address: ModRM 05 is RIP-relative in 64-bit mode and absolute in 32-bit mode.
-        slot[0] = 0xC7;
-        slot[1] = 0x05;
-        MemoryMarshal.Write(slot[2..], (uint)(_bitness == 64 ? exitRip - (address + 10) : exitRip));
-        MemoryMarshal.Write(slot[6..], (uint)address);
+        // MOV dword ss:[exitRip], address: through SS, as a program may have changed DS. ModRM 05 is RIP-relative in 64-bit mode and
+        // absolute in 32-bit mode.
+        slot[0] = 0x36;
+        slot[1] = 0xC7;
+        slot[2] = 0x05;
+        MemoryMarshal.Write(slot[3..], (uint)(_bitness == 64 ? exitRip - (address + 11) : exitRip));
+        MemoryMarshal.Write(slot[7..], (uint)address);
         if (_bitness == 64)
         {
-            slot[10] = 0xE9; // JMP rel32
-            MemoryMarshal.Write(slot[11..], (uint)(_exit - (address + 15)));
+            slot[11] = 0xE9; // JMP rel32
+            MemoryMarshal.Write(slot[12..], (uint)(_exit - (address + 16)));
         }
         else
         {
-            slot[10] = 0xEA; // JMP ptr16:32
-            MemoryMarshal.Write(slot[11..], (uint)_exit);
-            MemoryMarshal.Write(slot[15..], Layout.UserCode64);
+            slot[11] = 0xEA; // JMP ptr16:32
+            MemoryMarshal.Write(slot[12..], (uint)_exit);
+            MemoryMarshal.Write(slot[16..], Layout.UserCode64);
         }
     }
 

@@ -138,6 +138,8 @@ internal sealed class ThunkEmitter(ulong control, ulong code, bool hasGsBase, bo
             _asm.wrgsbase(rax);
         }
 
+        EmitStoreSegment(ds, nameof(MachineSnapshot.Ds));
+        EmitStoreSegment(es, nameof(MachineSnapshot.Es));
         EmitDataSegments(0);
         _asm.fninit();
         _asm.fldcw(__word_ptr[Field(nameof(NativeControl.HostControlWord))]);
@@ -238,6 +240,12 @@ internal sealed class ThunkEmitter(ulong control, ulong code, bool hasGsBase, bo
     {
         _asm.mov(rax, __qword_ptr[rdx + contextOffset]);
         _asm.mov(__qword_ptr[destination], rax);
+    }
+
+    private void EmitStoreSegment(AssemblerRegisterSegment segment, string field)
+    {
+        _asm.mov(eax, segment);
+        _asm.mov(__word_ptr[State(field)], ax);
     }
 
     private void EmitDataSegments(int selector)

@@ -14,7 +14,7 @@ internal static class CaseReport
     {
         var text = new StringBuilder();
         string form = test.Form is { } code ? $" UML_DIFF_CODE={code}" : "";
-        text.AppendLine(CultureInfo.InvariantCulture, $"replay: UML_DIFF_SEED=0x{test.Seed:x}{form}{(test.Bitness == 32 ? " UML_DIFF_BITS=32" : "")}");
+        text.AppendLine(CultureInfo.InvariantCulture, $"replay: UML_DIFF_SEED=0x{test.Seed:x}{form}{(test.Bitness == 32 ? " UML_DIFF_BITS=32" : "")} dotnet run -c Release --project tests/Uml.Differential.Tests");
         byte[] program = test.Code;
         foreach (string line in Disassembly.Write(test.Bitness, program))
         {

@@ -72,6 +72,19 @@ internal sealed class DifferentialRun(IExecutor reference, IExecutor subject, Fo
         }
     }
 
+    /// <summary>Runs one case: of the named form, or a sequence when there is no name.</summary>
+    public void Replay(ulong caseSeed, string? form)
+    {
+        if (string.IsNullOrEmpty(form))
+        {
+            RunSequence(caseSeed);
+        }
+        else
+        {
+            RunForm(Enum.Parse<Code>(form).ToOpCode(), caseSeed);
+        }
+    }
+
     /// <summary>An engine that throws is as wrong as one that computes something else, and needs the same report.</summary>
     private List<string> RunGuarded(TestCase test)
     {

@@ -1,5 +1,4 @@
 using System.Globalization;
-using Iced.Intel;
 using Uml.Differential.Tests.Engines;
 using Uml.Differential.Tests.Generation;
 using Uml.Differential.Tests.Native;
@@ -7,9 +6,8 @@ using Uml.Differential.Tests.Native;
 namespace Uml.Differential.Tests.Running;
 
 /// <summary>
-/// The interpreter against the host's processor. A failure prints environment variables that replay it: <c>UML_DIFF_SEED</c>, with
-/// <c>UML_DIFF_CODE</c> for a single instruction, and <c>UML_DIFF_BITS=32</c> for compatibility mode. <c>UML_DIFF_CASES</c> sets the
-/// cases per form.
+/// The interpreter against the host's processor, some thousands of new cases in every run. A failure prints the command that replays
+/// it; <c>UML_DIFF_CASES</c> sets the cases per form.
 /// </summary>
 [TestFixture(64)]
 [TestFixture(32)]
@@ -23,7 +21,7 @@ internal sealed class DifferentialTests(int bitness)
     private DifferentialRun _run = null!;
     private FormCatalog _catalog = null!;
 
-    private static int Cases => Read("UML_DIFF_CASES") is { } text ? int.Parse(text, CultureInfo.InvariantCulture) : DefaultCases;
+    private static int Cases => Environment.GetEnvironmentVariable("UML_DIFF_CASES") is { } text ? int.Parse(text, CultureInfo.InvariantCulture) : DefaultCases;
 
     [SetUp]
     public void SetUp()
@@ -69,36 +67,7 @@ internal sealed class DifferentialTests(int bitness)
     {
         foreach (Regression regression in Regressions.All.Where(regression => regression.Bitness == bitness))
         {
-            if (regression.Form is { } form)
-            {
-                _run.RunForm(form.ToOpCode(), regression.Seed);
-            }
-            else
-            {
-                _run.RunSequence(regression.Seed);
-            }
-        }
-
-        Report();
-    }
-
-    [Test]
-    [Explicit("Replays what UML_DIFF_SEED and UML_DIFF_CODE say.")]
-    public void Replay()
-    {
-        string? seed = Read("UML_DIFF_SEED");
-        if (seed is null || Read("UML_DIFF_BITS") is { } bits && bits != bitness.ToString(CultureInfo.InvariantCulture))
-        {
-            Assert.Ignore("UML_DIFF_SEED is not set, or UML_DIFF_BITS names the other mode.");
-        }
-
-        if (Read("UML_DIFF_CODE") is { } code)
-        {
-            _run.RunForm(Enum.Parse<Code>(code).ToOpCode(), Settings.ParseSeed(seed));
-        }
-        else
-        {
-            _run.RunSequence(Settings.ParseSeed(seed));
+            _run.Replay(regression.Seed, regression.Form?.ToString());
         }
 
         Report();
@@ -110,11 +79,4 @@ internal sealed class DifferentialTests(int bitness)
         string reports = string.Join('\n', _run.Failures.Take(ReportsShown).Select(failure => $"{failure.Key}: {failure.Value.Count} cases\n{failure.Value.First}"));
         Assert.That(_run.Failures, Is.Empty, reports);
     }
-
-    private static string? Read(string variable) => Environment.GetEnvironmentVariable(variable);
-}
-
-internal static class RandomExtensions
-{
-    public static ulong NextUInt64(this Random random) => ((ulong)random.NextInt64() << 1) ^ (ulong)random.NextInt64();
 }

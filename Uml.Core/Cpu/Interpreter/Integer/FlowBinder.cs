@@ -202,6 +202,7 @@ internal static unsafe partial class Binder
         Mnemonic.Std => &MiscHandlers.Std,
         Mnemonic.Lahf => &MiscHandlers.Lahf,
         Mnemonic.Sahf => &MiscHandlers.Sahf,
+        Mnemonic.Salc => &MiscHandlers.Salc,
         Mnemonic.Cbw => &MiscHandlers.Cbw,
         Mnemonic.Cwde => &MiscHandlers.Cwde,
         Mnemonic.Cdqe => &MiscHandlers.Cdqe,

@@ -68,6 +68,13 @@ internal static unsafe class MiscHandlers
         return op + 1;
     }
 
+    /// <summary>SALC: AL becomes all ones or zero, as CF is (AMD APM vol. 3 lists the opcode; Intel's processors have it undocumented).</summary>
+    public static Op* Salc(CpuState* s, Op* op)
+    {
+        Access.SetReg(s, Rax, Flags.Carry(s) ? byte.MaxValue : (byte)0);
+        return op + 1;
+    }
+
     public static Op* Cbw(CpuState* s, Op* op)
     {
         Access.SetReg(s, Rax, (ushort)(sbyte)s->Gpr[0]);

@@ -10,6 +10,7 @@ internal interface IFloatCompare<T>
 }
 
 /// <summary>COMISS, COMISD, UCOMISS, UCOMISD: ZF, PF and CF; the other arithmetic flags are cleared.</summary>
+// SAFETY: register operands are offsets within CpuState that the decoder made; memory is reached only through Access and Mmu.
 internal static unsafe class FloatCompareHandlers<TOperation, T>
     where TOperation : struct, IFloatCompare<T>
     where T : unmanaged

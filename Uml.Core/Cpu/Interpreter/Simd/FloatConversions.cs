@@ -13,19 +13,22 @@ internal readonly struct SingleToDouble : IFloatConversion<uint, ulong>
 /// <summary>CVTPS2PD.</summary>
 internal readonly struct SinglesToDoubles : IFloatConversion<ulong, Vector128<double>>
 {
-    public static bool Apply(ulong source, ref uint mxcsr, out Vector128<double> result) => SseFloat.CvtPs2Pd(source, ref mxcsr, out result);
+    public static bool Apply(ulong source, ref uint mxcsr, out Vector128<double> result) =>
+        SseFloat.CvtPs2Pd(source, ref mxcsr, out result);
 }
 
 /// <summary>CVTPD2PS.</summary>
 internal readonly struct DoublesToSingles : IFloatConversion<Vector128<double>, Vector128<float>>
 {
-    public static bool Apply(Vector128<double> source, ref uint mxcsr, out Vector128<float> result) => SseFloat.CvtPd2Ps(source, ref mxcsr, out result);
+    public static bool Apply(Vector128<double> source, ref uint mxcsr, out Vector128<float> result) =>
+        SseFloat.CvtPd2Ps(source, ref mxcsr, out result);
 }
 
 /// <summary>CVTDQ2PS.</summary>
 internal readonly struct IntegersToSingles : IFloatConversion<Vector128<int>, Vector128<float>>
 {
-    public static bool Apply(Vector128<int> source, ref uint mxcsr, out Vector128<float> result) => SseFloat.CvtDq2Ps(source, ref mxcsr, out result);
+    public static bool Apply(Vector128<int> source, ref uint mxcsr, out Vector128<float> result) =>
+        SseFloat.CvtDq2Ps(source, ref mxcsr, out result);
 }
 
 /// <summary>CVTPI2PS: the high half of the destination stays.</summary>

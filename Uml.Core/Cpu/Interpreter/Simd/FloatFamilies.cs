@@ -15,9 +15,11 @@ internal readonly struct AddFloat : IFloatFamily
     public static bool Apply(Vector128<double> a, Vector128<double> b, byte immediate, ref uint mxcsr, out Vector128<double> result) =>
         SseFloat.AddPd(a, b, ref mxcsr, out result);
 
-    public static bool Apply(uint a, uint b, byte immediate, ref uint mxcsr, out uint result) => SseFloat.AddSs(a, b, ref mxcsr, out result);
+    public static bool Apply(uint a, uint b, byte immediate, ref uint mxcsr, out uint result) =>
+        SseFloat.AddSs(a, b, ref mxcsr, out result);
 
-    public static bool Apply(ulong a, ulong b, byte immediate, ref uint mxcsr, out ulong result) => SseFloat.AddSd(a, b, ref mxcsr, out result);
+    public static bool Apply(ulong a, ulong b, byte immediate, ref uint mxcsr, out ulong result) =>
+        SseFloat.AddSd(a, b, ref mxcsr, out result);
 }
 
 /// <summary>SUBPS, SUBPD, SUBSS, SUBSD.</summary>
@@ -29,9 +31,11 @@ internal readonly struct SubFloat : IFloatFamily
     public static bool Apply(Vector128<double> a, Vector128<double> b, byte immediate, ref uint mxcsr, out Vector128<double> result) =>
         SseFloat.SubPd(a, b, ref mxcsr, out result);
 
-    public static bool Apply(uint a, uint b, byte immediate, ref uint mxcsr, out uint result) => SseFloat.SubSs(a, b, ref mxcsr, out result);
+    public static bool Apply(uint a, uint b, byte immediate, ref uint mxcsr, out uint result) =>
+        SseFloat.SubSs(a, b, ref mxcsr, out result);
 
-    public static bool Apply(ulong a, ulong b, byte immediate, ref uint mxcsr, out ulong result) => SseFloat.SubSd(a, b, ref mxcsr, out result);
+    public static bool Apply(ulong a, ulong b, byte immediate, ref uint mxcsr, out ulong result) =>
+        SseFloat.SubSd(a, b, ref mxcsr, out result);
 }
 
 /// <summary>MULPS, MULPD, MULSS, MULSD.</summary>
@@ -43,9 +47,11 @@ internal readonly struct MulFloat : IFloatFamily
     public static bool Apply(Vector128<double> a, Vector128<double> b, byte immediate, ref uint mxcsr, out Vector128<double> result) =>
         SseFloat.MulPd(a, b, ref mxcsr, out result);
 
-    public static bool Apply(uint a, uint b, byte immediate, ref uint mxcsr, out uint result) => SseFloat.MulSs(a, b, ref mxcsr, out result);
+    public static bool Apply(uint a, uint b, byte immediate, ref uint mxcsr, out uint result) =>
+        SseFloat.MulSs(a, b, ref mxcsr, out result);
 
-    public static bool Apply(ulong a, ulong b, byte immediate, ref uint mxcsr, out ulong result) => SseFloat.MulSd(a, b, ref mxcsr, out result);
+    public static bool Apply(ulong a, ulong b, byte immediate, ref uint mxcsr, out ulong result) =>
+        SseFloat.MulSd(a, b, ref mxcsr, out result);
 }
 
 /// <summary>DIVPS, DIVPD, DIVSS, DIVSD.</summary>
@@ -57,9 +63,11 @@ internal readonly struct DivFloat : IFloatFamily
     public static bool Apply(Vector128<double> a, Vector128<double> b, byte immediate, ref uint mxcsr, out Vector128<double> result) =>
         SseFloat.DivPd(a, b, ref mxcsr, out result);
 
-    public static bool Apply(uint a, uint b, byte immediate, ref uint mxcsr, out uint result) => SseFloat.DivSs(a, b, ref mxcsr, out result);
+    public static bool Apply(uint a, uint b, byte immediate, ref uint mxcsr, out uint result) =>
+        SseFloat.DivSs(a, b, ref mxcsr, out result);
 
-    public static bool Apply(ulong a, ulong b, byte immediate, ref uint mxcsr, out ulong result) => SseFloat.DivSd(a, b, ref mxcsr, out result);
+    public static bool Apply(ulong a, ulong b, byte immediate, ref uint mxcsr, out ulong result) =>
+        SseFloat.DivSd(a, b, ref mxcsr, out result);
 }
 
 /// <summary>MINPS, MINPD, MINSS, MINSD.</summary>
@@ -71,9 +79,11 @@ internal readonly struct MinFloat : IFloatFamily
     public static bool Apply(Vector128<double> a, Vector128<double> b, byte immediate, ref uint mxcsr, out Vector128<double> result) =>
         SseFloat.MinPd(a, b, ref mxcsr, out result);
 
-    public static bool Apply(uint a, uint b, byte immediate, ref uint mxcsr, out uint result) => SseFloat.MinSs(a, b, ref mxcsr, out result);
+    public static bool Apply(uint a, uint b, byte immediate, ref uint mxcsr, out uint result) =>
+        SseFloat.MinSs(a, b, ref mxcsr, out result);
 
-    public static bool Apply(ulong a, ulong b, byte immediate, ref uint mxcsr, out ulong result) => SseFloat.MinSd(a, b, ref mxcsr, out result);
+    public static bool Apply(ulong a, ulong b, byte immediate, ref uint mxcsr, out ulong result) =>
+        SseFloat.MinSd(a, b, ref mxcsr, out result);
 }
 
 /// <summary>MAXPS, MAXPD, MAXSS, MAXSD.</summary>
@@ -85,9 +95,11 @@ internal readonly struct MaxFloat : IFloatFamily
     public static bool Apply(Vector128<double> a, Vector128<double> b, byte immediate, ref uint mxcsr, out Vector128<double> result) =>
         SseFloat.MaxPd(a, b, ref mxcsr, out result);
 
-    public static bool Apply(uint a, uint b, byte immediate, ref uint mxcsr, out uint result) => SseFloat.MaxSs(a, b, ref mxcsr, out result);
+    public static bool Apply(uint a, uint b, byte immediate, ref uint mxcsr, out uint result) =>
+        SseFloat.MaxSs(a, b, ref mxcsr, out result);
 
-    public static bool Apply(ulong a, ulong b, byte immediate, ref uint mxcsr, out ulong result) => SseFloat.MaxSd(a, b, ref mxcsr, out result);
+    public static bool Apply(ulong a, ulong b, byte immediate, ref uint mxcsr, out ulong result) =>
+        SseFloat.MaxSd(a, b, ref mxcsr, out result);
 }
 
 /// <summary>SQRTPS, SQRTPD, SQRTSS, SQRTSD: of the source.</summary>
@@ -101,7 +113,8 @@ internal readonly struct SqrtFloat : IFloatFamily
 
     public static bool Apply(uint a, uint b, byte immediate, ref uint mxcsr, out uint result) => SseFloat.SqrtSs(b, ref mxcsr, out result);
 
-    public static bool Apply(ulong a, ulong b, byte immediate, ref uint mxcsr, out ulong result) => SseFloat.SqrtSd(b, ref mxcsr, out result);
+    public static bool Apply(ulong a, ulong b, byte immediate, ref uint mxcsr, out ulong result) =>
+        SseFloat.SqrtSd(b, ref mxcsr, out result);
 }
 
 /// <summary>CMPPS, CMPPD, CMPSS, CMPSD: bits 2 to 0 of the immediate choose the predicate.</summary>
@@ -113,9 +126,11 @@ internal readonly struct CmpFloat : IFloatFamily
     public static bool Apply(Vector128<double> a, Vector128<double> b, byte immediate, ref uint mxcsr, out Vector128<double> result) =>
         SseFloat.CmpPd(a, b, (byte)(immediate & 7), ref mxcsr, out result);
 
-    public static bool Apply(uint a, uint b, byte immediate, ref uint mxcsr, out uint result) => SseFloat.CmpSs(a, b, (byte)(immediate & 7), ref mxcsr, out result);
+    public static bool Apply(uint a, uint b, byte immediate, ref uint mxcsr, out uint result) =>
+        SseFloat.CmpSs(a, b, (byte)(immediate & 7), ref mxcsr, out result);
 
-    public static bool Apply(ulong a, ulong b, byte immediate, ref uint mxcsr, out ulong result) => SseFloat.CmpSd(a, b, (byte)(immediate & 7), ref mxcsr, out result);
+    public static bool Apply(ulong a, ulong b, byte immediate, ref uint mxcsr, out ulong result) =>
+        SseFloat.CmpSd(a, b, (byte)(immediate & 7), ref mxcsr, out result);
 }
 
 /// <summary>ROUNDPS, ROUNDPD, ROUNDSS, ROUNDSD: of the source.</summary>
@@ -127,7 +142,9 @@ internal readonly struct RoundFloat : IFloatFamily
     public static bool Apply(Vector128<double> a, Vector128<double> b, byte immediate, ref uint mxcsr, out Vector128<double> result) =>
         SseFloat.RoundPd(b, immediate, ref mxcsr, out result);
 
-    public static bool Apply(uint a, uint b, byte immediate, ref uint mxcsr, out uint result) => SseFloat.RoundSs(b, immediate, ref mxcsr, out result);
+    public static bool Apply(uint a, uint b, byte immediate, ref uint mxcsr, out uint result) =>
+        SseFloat.RoundSs(b, immediate, ref mxcsr, out result);
 
-    public static bool Apply(ulong a, ulong b, byte immediate, ref uint mxcsr, out ulong result) => SseFloat.RoundSd(b, immediate, ref mxcsr, out result);
+    public static bool Apply(ulong a, ulong b, byte immediate, ref uint mxcsr, out ulong result) =>
+        SseFloat.RoundSd(b, immediate, ref mxcsr, out result);
 }

@@ -3,6 +3,7 @@ using System.Runtime.Intrinsics;
 namespace Uml.Core.Cpu.Interpreter;
 
 /// <summary>Operand plumbing of packed floating-point instructions.</summary>
+// SAFETY: register operands are offsets within CpuState that the decoder made; memory is reached only through Access and Mmu.
 internal static unsafe class PackedFloatHandlers<TOperation, T>
     where TOperation : struct, IPackedFloat<T>
     where T : unmanaged

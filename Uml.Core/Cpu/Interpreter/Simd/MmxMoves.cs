@@ -5,6 +5,7 @@ using Uml.Core.Cpu.Semantics;
 namespace Uml.Core.Cpu.Interpreter;
 
 /// <summary>MMX instructions that move data; each checks for a pending x87 exception first.</summary>
+// SAFETY: register operands are offsets within CpuState that the decoder made; memory is reached only through Access and Mmu.
 internal static unsafe class MmxMoves
 {
     /// <summary>MOVD, MOVQ mm, r or mm.</summary>

@@ -21,6 +21,7 @@ internal struct XsaveArea
 }
 
 /// <summary>The state components of the XSAVE feature set and their images (Intel SDM vol. 1, chapter 13).</summary>
+// SAFETY: register operands are offsets within CpuState that the decoder made; memory is reached only through Access and Mmu.
 internal static unsafe class StateComponents
 {
     /// <summary>Bits of XCR0.</summary>

@@ -4,6 +4,7 @@ using Uml.Core.Cpu.Paging;
 namespace Uml.Core.Cpu.Interpreter;
 
 /// <summary>FXSAVE, FXRSTOR, the XSAVE family, XCR0 and MXCSR.</summary>
+// SAFETY: register operands are offsets within CpuState that the decoder made; memory is reached only through Access and Mmu.
 internal static unsafe class StateSave
 {
     private const int Rax = 0, Rcx = 1, Rdx = 2;

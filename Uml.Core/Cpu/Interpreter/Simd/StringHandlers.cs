@@ -4,6 +4,7 @@ using Uml.Core.Cpu.Semantics;
 namespace Uml.Core.Cpu.Interpreter;
 
 /// <summary>SSE4.2 string comparisons; their memory operands need no alignment.</summary>
+// SAFETY: register operands are offsets within CpuState that the decoder made; memory is reached only through Access and Mmu.
 internal static unsafe class StringHandlers
 {
     private const int Rax = 0, Rcx = 1, Rdx = 2;

@@ -4,7 +4,10 @@ using Uml.Core.Cpu.Semantics;
 
 namespace Uml.Core.Cpu.Interpreter;
 
-/// <summary>Operand plumbing of XMM instructions with a destination and a source. Bits 255:128 of the register slot are left alone.</summary>
+/// <summary>
+/// Operand plumbing of XMM instructions with a destination and a source. Bits 255:128 of the register slot are left alone.
+/// </summary>
+// SAFETY: register operands are offsets within CpuState that the decoder made; memory is reached only through Access and Mmu.
 internal static unsafe class VectorHandlers<TOperation>
     where TOperation : struct, IVectorBinary
 {

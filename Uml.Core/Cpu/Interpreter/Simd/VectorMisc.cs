@@ -6,6 +6,7 @@ using Uml.Core.Cpu.Semantics;
 namespace Uml.Core.Cpu.Interpreter;
 
 /// <summary>PTEST, CRC32 and INSERTPS from memory: what has operands or results of its own kind.</summary>
+// SAFETY: register operands are offsets within CpuState that the decoder made; memory is reached only through Access and Mmu.
 internal static unsafe class VectorMisc
 {
     /// <summary>PTEST xmm, xmm.</summary>

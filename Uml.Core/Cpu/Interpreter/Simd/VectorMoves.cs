@@ -6,6 +6,7 @@ using Uml.Core.Cpu.Paging;
 namespace Uml.Core.Cpu.Interpreter;
 
 /// <summary>Instructions that move data between XMM registers, general registers and memory unchanged.</summary>
+// SAFETY: register operands are offsets within CpuState that the decoder made; memory is reached only through Access and Mmu.
 internal static unsafe class VectorMoves
 {
     private const int HighHalf = 8;

@@ -4,6 +4,7 @@ using Uml.Core.Cpu.Semantics;
 namespace Uml.Core.Cpu.Interpreter;
 
 /// <summary>x87 instructions that load and store control words and whole environments.</summary>
+// SAFETY: register operands are offsets within CpuState that the decoder made; memory is reached only through Access and Mmu.
 internal static unsafe class X87ControlHandlers
 {
     private const int LargestImage = 108;

@@ -73,7 +73,7 @@ internal static unsafe class X87Handlers
         return op + 1;
     }
 
-    /// <summary>FCMOVcc ST(0), ST(i); <see cref="Op.Imm"/> holds the flags of which one has to be set, and <see cref="MoveIfClear"/>.</summary>
+    /// <summary>FCMOVcc ST(0), ST(i); <see cref="Op.Imm"/> holds the flags of which one is to be set, and <see cref="MoveIfClear"/>.</summary>
     public static Op* ConditionalMove(CpuState* s, Op* op)
     {
         if (!Begin(s, op))
@@ -89,7 +89,7 @@ internal static unsafe class X87Handlers
     /// <summary>Makes the condition of <see cref="ConditionalMove"/> its opposite.</summary>
     public const uint MoveIfClear = 1u << 31;
 
-    /// <summary>FCOMI, FCOMIP, FUCOMI, FUCOMIP; <see cref="Op.Imm"/> is made of <see cref="Signaling"/> and <see cref="Popping"/>.</summary>
+    /// <summary>FCOMI, FCOMIP, FUCOMI, FUCOMIP; <see cref="Op.Imm"/> has <see cref="Signaling"/> and <see cref="Popping"/>.</summary>
     public static Op* CompareToFlags(CpuState* s, Op* op)
     {
         if (!Begin(s, op))

@@ -5,6 +5,7 @@ using Uml.Core.Cpu.Semantics;
 namespace Uml.Core.Cpu.Interpreter;
 
 /// <summary>x87 instructions with a memory operand. A fault of the access comes before any change of the unit.</summary>
+// SAFETY: register operands are offsets within CpuState that the decoder made; memory is reached only through Access and Mmu.
 internal static unsafe class X87MemoryHandlers
 {
     /// <summary>An 80-bit operand: double extended, or packed decimal.</summary>
@@ -63,7 +64,7 @@ internal static unsafe class X87MemoryHandlers
         return op + 1;
     }
 
-    /// <summary>FCOM m32fp; pops when <see cref="Op.Imm"/> is <see cref="X87Handlers.Popping"/>, like all comparisons and stores here.</summary>
+    /// <summary>FCOM m32fp. All comparisons and stores here pop when <see cref="Op.Imm"/> is <see cref="X87Handlers.Popping"/>.</summary>
     public static Op* Compare32(CpuState* s, Op* op)
     {
         if (!Load(s, op, out uint value))

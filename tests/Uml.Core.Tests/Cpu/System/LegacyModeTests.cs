@@ -335,7 +335,7 @@ public sealed unsafe class LegacyModeTests : IDisposable
         }), Is.EqualTo(-1));
         Assert.Multiple(() =>
         {
-            Assert.That(_machine.State->Gpr[3], Is.EqualTo(0xC09B00UL));
+            Assert.That(_machine.State->Gpr[3], Is.EqualTo(0xCF9B00UL));
             Assert.That(_machine.State->Gpr[1], Is.EqualTo(0xFFFFFFFFUL));
             Assert.That(_machine.State->Gpr[2] & 0xFFFF, Is.EqualTo(0x101UL));
             Assert.That((byte)_machine.Rax, Is.EqualTo(1));
