@@ -28,7 +28,9 @@ public sealed class DeterminismTests
     {
         Run first = await RunAsync(pauses: false, seed: null, token);
         Run second = await RunAsync(pauses: true, seed: null, token);
-        Assert.That(second.Output, Is.EqualTo(first.Output));
+
+        // Pausing hands over the console's output early; the guest, which prints its RIP and the counter, does not see that.
+        Assert.That(second.Bytes, Is.EqualTo(first.Bytes));
         Assert.That((second.Instructions, second.Time), Is.EqualTo((first.Instructions, first.Time)));
     }
 
@@ -145,8 +147,8 @@ public sealed class DeterminismTests
         }
 
         Assert.That((await exit).Reason, Is.EqualTo(MachineExitReason.DebugExit), (await exit).ToString());
-        return new Run(machine.InstructionsRetired, machine.Clock.Nanoseconds, recorder.ToString());
+        return new Run(machine.InstructionsRetired, machine.Clock.Nanoseconds, recorder.ToString(), recorder.Bytes);
     }
 
-    private sealed record Run(ulong Instructions, ulong Time, string Output);
+    private sealed record Run(ulong Instructions, ulong Time, string Output, string Bytes);
 }

@@ -9,7 +9,11 @@ namespace Uml.Hosting.Tests.Robustness;
 internal sealed class Recorder : IConsoleChannel, IMachineDevice
 {
     private readonly StringBuilder _text = new();
+    private readonly StringBuilder _bytes = new();
     private IMachineClock? _clock;
+
+    /// <summary>What came, without when.</summary>
+    public string Bytes => _bytes.ToString();
 
     public void Attach(IMachineContext machine) => _clock = machine.Clock;
 
@@ -21,6 +25,7 @@ internal sealed class Recorder : IConsoleChannel, IMachineDevice
 
     public int Write(ReadOnlySpan<byte> source)
     {
+        _bytes.Append(Convert.ToHexString(source));
         _text.Append(CultureInfo.InvariantCulture, $"{_clock!.Nanoseconds}: {Convert.ToHexString(source)}\n");
         return source.Length;
     }
