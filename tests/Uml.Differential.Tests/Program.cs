@@ -82,7 +82,7 @@ internal static class Program
     private static int Run(FormCatalog catalog, Dictionary<string, string> options)
     {
         using var native = new NativeExecutor(catalog.Bitness);
-        using var interpreter = new InterpreterExecutor(catalog.Bitness);
+        using var interpreter = new VirtualCpuExecutor(catalog.Bitness);
         var run = new DifferentialRun(native, interpreter, catalog);
         var time = Stopwatch.StartNew();
         if (Environment.GetEnvironmentVariable("UML_DIFF_SEED") is { } seed)

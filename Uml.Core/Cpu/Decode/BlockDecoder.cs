@@ -111,7 +111,8 @@ internal sealed unsafe class BlockDecoder
         *op = new Op { Offset = (ushort)offset, Length = (byte)instruction.Length, Code = (ushort)instruction.Code };
         if (instruction.IsInvalid)
         {
-            op->Handler = &MiscHandlers.Invalid;
+            // An instruction that is invalid only because it does not end within fifteen bytes raises #GP (Intel SDM vol. 3, 6.15, #GP).
+            op->Handler = instruction.Length == MaxInstructionLength ? &MiscHandlers.TooLong : &MiscHandlers.Invalid;
             return false;
         }
 

@@ -120,7 +120,7 @@ internal sealed class FormCatalog
         Code.Reservednop_rm16_r16_0F0D or Code.Reservednop_rm32_r32_0F0D or Code.Reservednop_rm64_r64_0F0D =>
             "AMD's processors raise #UD for the register forms, Intel's and ours do nothing",
         Code.Bswap_r16 => "its result is undefined (Intel SDM vol. 2, BSWAP)",
-        Code.Int1 => "#DB: the kernel reports it as a single step and may rewrite it: covered by the system tests",
+        Code.Int1 => "under some hypervisors it reports its own address instead of the next: covered by the system tests",
         _ => null,
     };
 }

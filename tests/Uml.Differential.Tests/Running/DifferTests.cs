@@ -8,10 +8,10 @@ namespace Uml.Differential.Tests.Running;
 [TestFixture]
 internal sealed class DifferTests
 {
-    private InterpreterExecutor _interpreter = null!;
+    private VirtualCpuExecutor _interpreter = null!;
 
     [SetUp]
-    public void SetUp() => _interpreter = new InterpreterExecutor();
+    public void SetUp() => _interpreter = new VirtualCpuExecutor();
 
     [TearDown]
     public void TearDown() => _interpreter.Dispose();

@@ -17,7 +17,7 @@ internal sealed class DifferentialTests(int bitness)
     private const int DefaultCases = 16, SequencesPerCase = 200, ReportsShown = 8;
 
     private NativeExecutor _native = null!;
-    private InterpreterExecutor _interpreter = null!;
+    private VirtualCpuExecutor _interpreter = null!;
     private DifferentialRun _run = null!;
     private FormCatalog _catalog = null!;
 
@@ -33,7 +33,7 @@ internal sealed class DifferentialTests(int bitness)
 
         _catalog = FormCatalog.For(bitness);
         _native = new NativeExecutor(bitness);
-        _interpreter = new InterpreterExecutor(bitness);
+        _interpreter = new VirtualCpuExecutor(bitness);
         _run = new DifferentialRun(_native, _interpreter, _catalog);
     }
 

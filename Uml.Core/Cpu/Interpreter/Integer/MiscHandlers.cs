@@ -12,6 +12,9 @@ internal static unsafe class MiscHandlers
         return Fault.UD(s);
     }
 
+    /// <summary>More bytes than an instruction may have.</summary>
+    public static Op* TooLong(CpuState* s, Op* op) => Fault.GP(s);
+
     /// <summary>An instruction this CPU does not have: #UD in the guest, logged once.</summary>
     public static Op* NotImplemented(CpuState* s, Op* op)
     {

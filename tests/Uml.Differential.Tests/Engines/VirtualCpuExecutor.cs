@@ -11,7 +11,7 @@ namespace Uml.Differential.Tests.Engines;
 
 /// <summary>Runs test programs on a virtual CPU of ours, in user mode of the small system that <see cref="GuestSystem"/> sets up.</summary>
 /// <remarks>Exceptions are delivered through the guest's IDT. The exit slots are HLT, which is an exception in user mode.</remarks>
-internal sealed unsafe class InterpreterExecutor : IExecutor
+internal sealed unsafe class VirtualCpuExecutor : IExecutor
 {
     private const long Budget = 100_000;
 
@@ -20,15 +20,16 @@ internal sealed unsafe class InterpreterExecutor : IExecutor
     private readonly VirtualCpu _cpu;
     private readonly int _bitness;
 
-    public InterpreterExecutor(int bitness = 64)
+    public VirtualCpuExecutor(int bitness = 64, CpuEngine engine = CpuEngine.Interpreter)
     {
+        Name = engine.ToString();
         _bitness = bitness;
         _system = new GuestSystem(_ram);
-        var options = new CpuOptions { CodeCacheSize = 1 << 20 };
+        var options = new CpuOptions { Engine = engine, CodeCacheSize = 1 << 20 };
         _cpu = new VirtualCpu(0, _ram, new MachineBus(_ram.Ranges), new StoppedClock(), options, NullLogger.Instance);
     }
 
-    public string Name => "interpreter";
+    public string Name { get; }
 
     public void Execute(ref MachineSnapshot state, ReadOnlySpan<byte> code, Span<byte> memory)
     {
