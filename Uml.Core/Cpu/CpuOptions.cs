@@ -11,17 +11,16 @@ public enum CpuEngine
 public sealed class CpuOptions
 {
     /// <summary>The smallest <see cref="CodeCacheSize"/>: 1 MiB.</summary>
-    public const ulong MinimumCodeCacheSize = 1UL << 20;
+    internal const ulong MinimumCodeCacheSize = 1UL << 20;
 
     /// <summary>The largest <see cref="CodeCacheSize"/>: 64 GiB. A limit of ours.</summary>
-    public const ulong MaximumCodeCacheSize = 64UL << 30;
+    internal const ulong MaximumCodeCacheSize = 64UL << 30;
 
     /// <summary>The engine. Default: <see cref="CpuEngine.Interpreter"/>.</summary>
     public CpuEngine Engine { get; set; } = CpuEngine.Interpreter;
 
     /// <summary>
-    /// Host memory for decoded guest code, in bytes a virtual CPU: <see cref="MinimumCodeCacheSize"/> to
-    /// <see cref="MaximumCodeCacheSize"/>. When it is full it is emptied and filled anew. Only
+    /// Host memory for decoded guest code, in bytes a virtual CPU: 1 MiB to 64 GiB. When it is full it is emptied and filled anew. Only
     /// what is used is taken from the host. Default: 64 MiB.
     /// </summary>
     public ulong CodeCacheSize { get; set; } = 64 << 20;

@@ -13,12 +13,6 @@ internal sealed class MachineHardwareFactory : IMachineHardwareFactory
         GuestRam ram = new(options.MemorySize);
         MachineBus bus = new(ram.Ranges);
         VirtualCpu cpu = new(0, ram, bus, clock, options.Cpu, loggers.CreateLogger("Uml.Core.Cpu"));
-        if (!clock.SleepsWhenIdle)
-        {
-            // Virtual time promises identical runs, so RDRAND cannot be left to chance.
-            cpu.Entropy = new SeededEntropySource(seed: 0);
-        }
-
         return new MachineHardware(ram, bus, cpu);
     }
 }

@@ -18,12 +18,8 @@ internal sealed class ConsoleEscape
     /// <summary>Ctrl-A.</summary>
     public const byte Prefix = 1;
 
-    public const string Help =
-        "\r\n"
-        + "Ctrl-A x   ends the machine\r\n"
-        + "Ctrl-A h   shows this help\r\n"
-        + "Ctrl-A a   sends Ctrl-A to the guest\r\n"
-        + "All other keys, Ctrl-C among them, go to the guest.\r\n";
+    public static ReadOnlySpan<byte> Help =>
+        "\r\nCtrl-A x   ends the machine\r\nCtrl-A h   shows this help\r\nCtrl-A a   sends Ctrl-A to the guest\r\n"u8;
 
     private bool _isEscaped;
 

@@ -44,6 +44,18 @@ public sealed class StdioConsoleChannel : IConsoleChannel, IMachineDevice, IDisp
         _options = options ?? new StdioConsoleOptions();
     }
 
+    /// <summary>The size of the terminal on standard output, in characters; null when there is none or the host does not tell.</summary>
+    /// <remarks>Unlike <see cref="Console.WindowWidth"/> this writes nothing to the terminal.</remarks>
+    public static unsafe (int Columns, int Rows)? GetTerminalSize()
+    {
+        WindowSize size;
+
+        // SAFETY: the structure is on the stack.
+        return OperatingSystem.IsLinux() && Ioctl.Call(Unistd.StandardOutput, Ioctl.GetWindowSize, &size) == 0 && size is { Columns: > 0, Rows: > 0 }
+            ? (size.Columns, size.Rows)
+            : null;
+    }
+
     void IMachineDevice.Attach(IMachineContext machine) => _machine = machine;
 
     /// <inheritdoc/>
@@ -168,7 +180,9 @@ public sealed class StdioConsoleChannel : IConsoleChannel, IMachineDevice, IDisp
         }
         else if (command == EscapeCommand.Help)
         {
-            Console.Error.Write(ConsoleEscape.Help);
+            // Not through Console.Error, which sends the terminal its own control sequences first.
+            using Stream error = Console.OpenStandardError();
+            error.Write(ConsoleEscape.Help);
         }
     }
 }

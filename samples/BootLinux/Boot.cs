@@ -1,3 +1,4 @@
+using System.Text;
 using Uml.Core;
 using Uml.Core.Boot;
 using Uml.Core.Machine;
@@ -42,7 +43,7 @@ internal static class Boot
         var assets = new GuestAssetCache(new GuestAssetCacheOptions { Progress = new StandardErrorProgress() });
         string kernel = await FindKernelAsync(assets, settings.Kernel, cancellationToken);
         BootFile initrd = settings.Initrd is { } path ? BootFile.FromPath(path) : await BusyBoxImage.CreateAsync(
-            assets, new BusyBoxImageOptions { Command = settings.Run, TerminalSize = GetTerminalSize() }, cancellationToken);
+            assets, new BusyBoxImageOptions { Command = settings.Run, TerminalSize = StdioConsoleChannel.GetTerminalSize() }, cancellationToken);
         return UmlMachine.CreateDefaultBuilder()
             .Configure(options => options.MemorySize = settings.Memory)
             .UseKernel(BootFile.FromPath(kernel), initrd, GetCommandLine(settings))
@@ -62,9 +63,6 @@ internal static class Boot
         return $"console=ttyS0 panic=-1{messages} {settings.Append}".TrimEnd();
     }
 
-    private static (int Columns, int Rows)? GetTerminalSize() =>
-        Console.IsOutputRedirected ? null : (Console.WindowWidth, Console.WindowHeight);
-
     private static int GetExitCode(MachineExit exit)
     {
         switch (exit.Reason)
@@ -79,7 +77,12 @@ internal static class Boot
         }
     }
 
-    private static void Tell(string message) => Console.Error.WriteLine($"BootLinux: {message}");
+    /// <summary>Tells the user something. Not through Console.Error, which would send a terminal control sequences of its own.</summary>
+    private static void Tell(string message)
+    {
+        using Stream error = Console.OpenStandardError();
+        error.Write(Encoding.UTF8.GetBytes($"BootLinux: {message}{Environment.NewLine}"));
+    }
 
     private sealed class StandardErrorProgress : IProgress<string>
     {

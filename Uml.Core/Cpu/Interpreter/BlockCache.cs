@@ -268,18 +268,17 @@ internal sealed unsafe class BlockCache : IDisposable
 
     private bool IsFirstPage(Block* block, ulong pageOffset) => _ram.Base + pageOffset == block->HostPage;
 
+    /// <summary>Whether a block has bytes in a part of a page. It may have some at both ends, when two linear pages in a row are the same memory.</summary>
     private bool Overlaps(Block* block, ulong pageOffset, int start, int length)
     {
         int blockStart = (int)(block->Physical % GuestRam.PageSize);
         int blockEnd = blockStart + block->ByteLength;
-        if (!IsFirstPage(block, pageOffset))
-        {
-            blockStart -= GuestRam.PageSize;
-            blockEnd -= GuestRam.PageSize;
-        }
-
-        return start < blockEnd && blockStart < start + length;
+        bool inFirst = IsFirstPage(block, pageOffset) && start < blockEnd && blockStart < start + length;
+        return inFirst || (IsSecondPage(block, pageOffset) && start < blockEnd - GuestRam.PageSize);
     }
+
+    private bool IsSecondPage(Block* block, ulong pageOffset) =>
+        block->SecondPage != Block.NoPage && _ram.TryGetOffset(block->SecondPage, 1, out ulong second) && second == pageOffset;
 
     private void Remove(Block* block)
     {
@@ -322,9 +321,10 @@ internal sealed unsafe class BlockCache : IDisposable
                 continue;
             }
 
-            int start = first ? (int)(each->Physical % GuestRam.PageSize) : 0;
-            int inFirst = Math.Min(each->ByteLength, GuestRam.PageSize - (int)(each->Physical % GuestRam.PageSize));
-            mask |= MaskOf(start, first ? inFirst : each->ByteLength - inFirst);
+            int start = (int)(each->Physical % GuestRam.PageSize);
+            int inFirst = Math.Min(each->ByteLength, GuestRam.PageSize - start);
+            mask |= first ? MaskOf(start, inFirst) : 0;
+            mask |= IsSecondPage(each, pageOffset) ? MaskOf(0, each->ByteLength - inFirst) : 0;
             link = first ? &each->PageNext : &each->SecondPageNext;
         }
 

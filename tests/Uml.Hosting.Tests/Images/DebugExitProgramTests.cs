@@ -1,10 +1,12 @@
 using System.Diagnostics;
 using System.Runtime.InteropServices;
+using System.Runtime.Versioning;
 using Uml.Hosting.Images;
 
 namespace Uml.Hosting.Tests.Images;
 
 [TestFixture]
+[SupportedOSPlatform("linux")]
 public sealed class DebugExitProgramTests
 {
     /// <summary>Without a number it must not touch a port; with one it would, on a host that lets it, so that is for guests.</summary>

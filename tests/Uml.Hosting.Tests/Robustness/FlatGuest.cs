@@ -141,14 +141,14 @@ internal static class FlatGuest
         Write(machine, lowDirectory, table);
     }
 
-    /// <summary>32-bit tables: flat segments of both privileges, and gates for both to one handler at privilege 3.</summary>
-    public static void WriteTables32(IVirtualMachine machine)
+    /// <summary>32-bit tables: flat segments of both privileges, and one gate for every exception.</summary>
+    public static void WriteTables32(IVirtualMachine machine, ulong gate)
     {
         Write(machine, Gdt, 0, 0, 0x00CF_9B00_0000_FFFF, 0x00CF_FB00_0000_FFFF, 0x00CF_F300_0000_FFFF);
         WritePointer(machine, GdtPointer, Gdt, 0x27);
         for (ulong vector = 0; vector < 32; vector++)
         {
-            Write(machine, Idt + (vector * 8), 0x0040_EE00_001B_0000);
+            Write(machine, Idt + (vector * 8), gate);
         }
 
         WritePointer(machine, IdtPointer, Idt, 0xFF);

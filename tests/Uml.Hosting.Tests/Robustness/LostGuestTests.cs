@@ -127,7 +127,9 @@ public sealed class LostGuestTests
     public async Task Alignment_checks_that_fault_on_their_own_frames_end(CancellationToken token)
     {
         await using IVirtualMachine machine = FlatGuest.CreateBuilder(AlignmentChecks, protocol: BootProtocol.Flat32).Build();
-        FlatGuest.WriteTables32(machine);
+
+        // A 32-bit interrupt gate of privilege 3 that leads to code of privilege 3.
+        FlatGuest.WriteTables32(machine, 0x0040_EE00_001B_0000);
         await machine.StartAsync(token);
         MachineExit exit = await machine.WaitForExitAsync(token).WaitAsync(FlatGuest.Patience, token);
         Assert.That(exit.Reason, Is.EqualTo(MachineExitReason.TripleFault));

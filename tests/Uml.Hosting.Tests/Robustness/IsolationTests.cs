@@ -1,0 +1,185 @@
+using Microsoft.Extensions.DependencyInjection;
+using Uml.Core;
+using Uml.Core.Bus;
+using Uml.Core.Memory;
+using Uml.Devices.Consoles;
+using static Iced.Intel.AssemblerRegisters;
+
+namespace Uml.Hosting.Tests.Robustness;
+
+/// <summary>What one machine, or what its owner plugged into it, does wrong stays in it.</summary>
+[CancelAfter(60_000)]
+public sealed class IsolationTests
+{
+    [Test]
+    public async Task Machines_at_the_same_time_do_not_disturb_each_other(CancellationToken token)
+    {
+        // The same code at the same addresses, a different number in each; the last two crash and spin.
+        IVirtualMachine[] machines = new IVirtualMachine[4];
+        for (int i = 0; i < machines.Length; i++)
+        {
+            int number = i;
+            machines[i] = FlatGuest.CreateBuilder(a => Sum(a, number)).Configure(options => options.Name = $"machine {number}").Build();
+        }
+
+        try
+        {
+            await Task.WhenAll(machines.Select(machine => machine.StartAsync(token)));
+            MachineExit crash = await machines[2].WaitForExitAsync(token);
+            Assert.That(crash.Reason, Is.EqualTo(MachineExitReason.TripleFault));
+            await FlatGuest.AssertPrompt(machines[3].StopAsync(token), "Stopping", token);
+            for (uint i = 0; i < 2; i++)
+            {
+                MachineExit exit = await machines[i].WaitForExitAsync(token);
+                Assert.That((exit.Reason, exit.Status), Is.EqualTo((MachineExitReason.DebugExit, 50_000 * (i + 1))));
+            }
+        }
+        finally
+        {
+            foreach (IVirtualMachine machine in machines)
+            {
+                await machine.DisposeAsync();
+            }
+        }
+    }
+
+    [Test]
+    public async Task A_flood_on_the_console_is_bounded(CancellationToken token)
+    {
+        var channel = new InMemoryConsoleChannel(new InMemoryConsoleOptions { MaximumTranscript = 4096 });
+        await using IVirtualMachine machine = FlatGuest.CreateBuilder(Flood).AddConsole(channel).Build();
+        await machine.StartAsync(token);
+        await machine.WaitForExitAsync(token);
+        Assert.That(channel.Transcript, Has.Length.InRange(1024, 4096));
+        Assert.That(channel.Transcript, Does.Match("^x+$"));
+    }
+
+    [Test]
+    public async Task A_reader_that_never_reads_costs_nothing(CancellationToken token)
+    {
+        var channel = new StuckChannel();
+        await using IVirtualMachine machine = FlatGuest.CreateBuilder(Flood).AddConsole(channel).Build();
+        long before = GC.GetTotalAllocatedBytes();
+        await machine.StartAsync(token);
+        await machine.WaitForExitAsync(token);
+        Assert.That(channel.Offered, Is.GreaterThan(0));
+        Assert.That(GC.GetTotalAllocatedBytes() - before, Is.LessThan(4 << 20));
+    }
+
+    [Test]
+    public async Task A_device_that_throws_ends_its_machine_only(CancellationToken token)
+    {
+        VirtualMachineBuilder builder = FlatGuest.CreateBuilder(a =>
+        {
+            a.mov(edx, 0x1230);
+            a.@in(eax, dx);
+            FlatGuest.Exit(a, 1);
+        });
+        builder.Services.AddSingleton<IMachineDevice>(new ThrowingDevice());
+        await using IVirtualMachine machine = builder.Build();
+        await machine.StartAsync(token);
+        MachineExit exit = await machine.WaitForExitAsync(token);
+        Assert.That(exit.Reason, Is.EqualTo(MachineExitReason.InternalError));
+        Assert.That(exit.Exception, Is.InstanceOf<InvalidTimeZoneException>());
+    }
+
+    [Test]
+    public async Task A_service_that_throws_at_the_end_is_told_of_and_harms_nobody(CancellationToken token)
+    {
+        VirtualMachineBuilder builder = FlatGuest.CreateBuilder(a => FlatGuest.Exit(a, 9));
+        builder.Services.AddSingleton<IMachineExitInterpreter>(new ThrowingInterpreter());
+        await using IVirtualMachine machine = builder.Build();
+        await machine.StartAsync(token);
+        MachineExit exit = await machine.WaitForExitAsync(token);
+        Assert.That(exit.Reason, Is.EqualTo(MachineExitReason.InternalError));
+        Assert.That(exit.Exception, Is.InstanceOf<InvalidTimeZoneException>());
+        Assert.That(exit.Message, Does.Contain("wrote 9 to the debug-exit port"));
+        Assert.That(machine.State, Is.EqualTo(MachineState.Stopped));
+    }
+
+    [Test]
+    public async Task A_disposed_machine_hands_out_no_memory(CancellationToken token)
+    {
+        IVirtualMachine machine = FlatGuest.CreateBuilder(a => FlatGuest.Exit(a, 1)).Build();
+        await machine.StartAsync(token);
+        await machine.WaitForExitAsync(token);
+        await machine.DisposeAsync();
+        await machine.DisposeAsync();
+        IGuestMemory memory = machine.Memory;
+        Assert.That(() => memory.TryRead(new(FlatGuest.Code), new byte[8]), Throws.InstanceOf<ObjectDisposedException>());
+        Assert.That(() => memory.TryWrite(new(FlatGuest.Code), new byte[8]), Throws.InstanceOf<ObjectDisposedException>());
+        Assert.That(() => machine.Processors[0].Rip, Throws.InstanceOf<ObjectDisposedException>());
+        Assert.That(() => machine.Clock.Nanoseconds, Throws.Nothing);
+        Assert.That(() => machine.StopAsync(token), Throws.Nothing);
+    }
+
+    private static void Sum(Iced.Intel.Assembler a, int number)
+    {
+        var again = a.CreateLabel();
+        a.mov(ecx, 50_000);
+        a.xor(eax, eax);
+        a.Label(ref again);
+        a.add(eax, number + 1);
+        a.mov(__[(int)FlatGuest.Data], eax);
+        a.loop(again);
+        switch (number)
+        {
+            case 2:
+                a.ud2();
+                break;
+            case 3:
+                a.jmp(again);
+                break;
+        }
+
+        a.mov(eax, __dword_ptr[(int)FlatGuest.Data]);
+        a.@out(FlatGuest.DebugExit, eax);
+        a.hlt();
+    }
+
+    private static void Flood(Iced.Intel.Assembler a)
+    {
+        a.mov(edi, (int)FlatGuest.Data);
+        a.mov(esi, edi);
+        a.mov(ecx, 100_000);
+        a.mov(eax, 'x');
+        a.rep.stosb();
+        a.mov(ecx, 100_000);
+        a.mov(edx, 0x3F8);
+        a.rep.outsb();
+        FlatGuest.Exit(a, 1);
+    }
+
+    private sealed class StuckChannel : IConsoleChannel
+    {
+        public int Offered { get; private set; }
+
+        public void Attach(Action ready)
+        {
+        }
+
+        public int Read(Span<byte> destination) => 0;
+
+        public int Write(ReadOnlySpan<byte> source)
+        {
+            Offered += source.Length;
+            return 0;
+        }
+    }
+
+    private sealed class ThrowingDevice : IMachineDevice, IBusDevice
+    {
+        public void Attach(IMachineContext machine) => machine.Bus.MapPorts(0x1230, 4, this);
+
+        public ulong Read(ulong offset, int size) => throw new InvalidTimeZoneException("on purpose");
+
+        public void Write(ulong offset, int size, ulong value)
+        {
+        }
+    }
+
+    private sealed class ThrowingInterpreter : IMachineExitInterpreter
+    {
+        public MachineExit Interpret(MachineExit exit) => throw new InvalidTimeZoneException("on purpose");
+    }
+}
