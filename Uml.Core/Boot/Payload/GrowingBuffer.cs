@@ -14,7 +14,7 @@ internal sealed unsafe class GrowingBuffer : MemoryManager<byte>
     private const int LargestBelievedHint = 64 * 1024 * 1024;
 
     private readonly int _maximumBytes;
-    private byte* _bytes;
+    private readonly Block _block;
     private int _capacity;
 
     /// <summary>Creates an empty buffer.</summary>
@@ -25,11 +25,9 @@ internal sealed unsafe class GrowingBuffer : MemoryManager<byte>
         _maximumBytes = maximumBytes;
         _capacity = (int)Math.Min(Math.Clamp(expectedBytes, FirstBytes, LargestBelievedHint), maximumBytes);
 
-        // SAFETY: freed once, by Dispose or the finalizer; memory handed out is not used after Release.
-        _bytes = (byte*)NativeMemory.Alloc((nuint)_capacity);
+        // SAFETY: whoever asked for the bytes holds them until Release, so that neither it nor the finalizer frees them in use.
+        _block = new Block(_capacity);
     }
-
-    ~GrowingBuffer() => Dispose(false);
 
     /// <summary>The bytes written so far. No more may be written after this was asked for.</summary>
     public ReadOnlyMemory<byte> Written => CreateMemory(Length);
@@ -38,7 +36,7 @@ internal sealed unsafe class GrowingBuffer : MemoryManager<byte>
     public int Length { get; private set; }
 
     /// <summary>The room behind the written bytes.</summary>
-    public Span<byte> Free => new(_bytes + Length, _capacity - Length);
+    public Span<byte> Free => new(_block.Bytes + Length, _capacity - Length);
 
     /// <summary>Gives back the memory of bytes that came from a buffer; other bytes are left alone.</summary>
     public static void Release(ReadOnlyMemory<byte> bytes)
@@ -59,7 +57,7 @@ internal sealed unsafe class GrowingBuffer : MemoryManager<byte>
         {
             long doubled = Math.Max(_capacity * 2L, Length + (long)allowed);
             _capacity = (int)Math.Min(doubled, _maximumBytes);
-            _bytes = (byte*)NativeMemory.Realloc(_bytes, (nuint)_capacity);
+            _block.Resize(_capacity);
         }
 
         return allowed;
@@ -74,10 +72,10 @@ internal sealed unsafe class GrowingBuffer : MemoryManager<byte>
     }
 
     /// <inheritdoc/>
-    public override Span<byte> GetSpan() => new(_bytes, Length);
+    public override Span<byte> GetSpan() => new(_block.Bytes, Length);
 
     /// <inheritdoc/>
-    public override MemoryHandle Pin(int elementIndex = 0) => new(_bytes + elementIndex);
+    public override MemoryHandle Pin(int elementIndex = 0) => new(_block.Bytes + elementIndex);
 
     /// <inheritdoc/>
     public override void Unpin()
@@ -87,9 +85,25 @@ internal sealed unsafe class GrowingBuffer : MemoryManager<byte>
     /// <inheritdoc/>
     protected override void Dispose(bool disposing)
     {
-        NativeMemory.Free(_bytes);
-        _bytes = null;
+        _block.Dispose();
         _capacity = 0;
         Length = 0;
+    }
+
+    /// <summary>Native memory that a buffer abandoned by an exception leaves to the finalizer.</summary>
+    private sealed class Block(int size) : IDisposable
+    {
+        ~Block() => NativeMemory.Free(Bytes);
+
+        public byte* Bytes { get; private set; } = (byte*)NativeMemory.Alloc((nuint)size);
+
+        public void Resize(int newSize) => Bytes = (byte*)NativeMemory.Realloc(Bytes, (nuint)newSize);
+
+        public void Dispose()
+        {
+            NativeMemory.Free(Bytes);
+            Bytes = null;
+            GC.SuppressFinalize(this);
+        }
     }
 }

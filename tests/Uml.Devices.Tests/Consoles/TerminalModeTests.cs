@@ -1,10 +1,12 @@
 using System.Runtime.InteropServices;
+using System.Runtime.Versioning;
 using Uml.Devices.Consoles;
 
 namespace Uml.Devices.Tests.Consoles;
 
 [TestFixture]
 [Platform("Linux")]
+[SupportedOSPlatform("linux")]
 public sealed partial class TerminalModeTests
 {
     [Test]
@@ -41,9 +43,9 @@ public sealed partial class TerminalModeTests
 
         // Somebody else in the process wants to live on, as the test runner does.
         using PosixSignalRegistration survive = PosixSignalRegistration.Create(PosixSignal.SIGHUP, context => context.Cancel = true);
-        Raise(Environment.ProcessId, 1);
+        _ = Raise(Environment.ProcessId, 1);
         await WaitForAsync(terminal, before);
-        Raise(Environment.ProcessId, 18);
+        _ = Raise(Environment.ProcessId, 18);
         await WaitForAsync(terminal, raw);
     }
 

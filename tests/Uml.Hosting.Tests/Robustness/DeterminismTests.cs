@@ -1,6 +1,5 @@
 using Iced.Intel;
 using Uml.Core;
-using Uml.Core.Bus;
 using Uml.Devices.Consoles;
 using static Iced.Intel.AssemblerRegisters;
 
