@@ -83,7 +83,7 @@ internal static class Program
     {
         using var native = new NativeExecutor(catalog.Bitness);
         using var interpreter = new VirtualCpuExecutor(catalog.Bitness);
-        var run = new DifferentialRun(native, interpreter, catalog);
+        using var run = new DifferentialRun(native, interpreter, catalog);
         var time = Stopwatch.StartNew();
         if (Environment.GetEnvironmentVariable("UML_DIFF_SEED") is { } seed)
         {

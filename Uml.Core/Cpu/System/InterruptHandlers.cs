@@ -24,25 +24,34 @@ internal static unsafe class InterruptHandlers
     /// <summary>BOUND r16, m16&amp;16.</summary>
     public static Op* Bound16(CpuState* s, Op* op)
     {
-        if (!Access.Load(s, op, out uint bounds))
+        if (!LoadBounds(s, op, out short lower, out short upper))
         {
             return null;
         }
 
         short index = Access.Reg<short>(s, op->R0);
-        return index < (short)bounds || index > (short)(bounds >> 16) ? Fault.Raise(s, Vector.BR) : op + 1;
+        return index < lower || index > upper ? Fault.Raise(s, Vector.BR) : op + 1;
     }
 
     /// <summary>BOUND r32, m32&amp;32.</summary>
     public static Op* Bound32(CpuState* s, Op* op)
     {
-        if (!Access.Load(s, op, out ulong bounds))
+        if (!LoadBounds(s, op, out int lower, out int upper))
         {
             return null;
         }
 
         int index = Access.Reg<int>(s, op->R0);
-        return index < (int)bounds || index > (int)(bounds >> 32) ? Fault.Raise(s, Vector.BR) : op + 1;
+        return index < lower || index > upper ? Fault.Raise(s, Vector.BR) : op + 1;
+    }
+
+    /// <summary>Two operands in a row, each aligned as itself. 64-bit mode has no BOUND: linear addresses have 32 bits.</summary>
+    private static bool LoadBounds<T>(CpuState* s, Op* op, out T lower, out T upper) where T : unmanaged
+    {
+        lower = upper = default;
+        return Access.Linear(s, op, 2 * sizeof(T), write: false, out ulong linear)
+            && Access.LoadAt(s, linear, op->Segment, out lower)
+            && Access.LoadAt(s, (uint)(linear + (ulong)sizeof(T)), op->Segment, out upper);
     }
 
     /// <summary>HLT.</summary>

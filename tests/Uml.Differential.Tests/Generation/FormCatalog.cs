@@ -1,4 +1,5 @@
 using Iced.Intel;
+using Uml.Differential.Tests.Native;
 
 namespace Uml.Differential.Tests.Generation;
 
@@ -76,6 +77,11 @@ internal sealed class FormCatalog
             if (!isHint && !s_model.Contains(feature))
             {
                 return $"{NotInModel}: {feature}";
+            }
+
+            if (!HostProcessor.Has(feature))
+            {
+                return $"this host's processor lacks it: {feature}";
             }
         }
 

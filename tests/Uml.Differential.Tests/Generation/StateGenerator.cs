@@ -1,4 +1,6 @@
+using Iced.Intel;
 using Uml.Differential.Tests.Engines;
+using Uml.Differential.Tests.Native;
 
 namespace Uml.Differential.Tests.Generation;
 
@@ -9,6 +11,7 @@ internal static class StateGenerator
     public const uint StatusFlags = Cf | Pf | Af | Zf | Sf | Of;
     private const uint FixedFlags = 2 | If;
 
+    private static readonly bool s_hasGsBase = HostProcessor.Has(CpuidFeature.FSGSBASE);
     private static readonly byte[] s_background = CreateBackground();
 
     public static void Fill(ref Rng rng, TestCase test)
@@ -42,7 +45,7 @@ internal static class StateGenerator
             state.Rflags |= Ac;
         }
 
-        state.GsBase = test.Bitness == 32 ? 0 : rng.Below(4) switch
+        state.GsBase = test.Bitness == 32 || !s_hasGsBase ? 0 : rng.Below(4) switch
         {
             0 => Layout.High,
             1 => Layout.Data,

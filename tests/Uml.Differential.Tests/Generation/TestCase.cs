@@ -15,7 +15,8 @@ internal sealed class TestCase
 
     public IReadOnlyList<Step> Steps { get; set; } = [];
 
-    public byte[] Memory { get; init; } = new byte[Layout.MemorySize];
+    /// <summary>The data windows; whoever makes the case fills them.</summary>
+    public byte[] Memory { get; init; } = GC.AllocateUninitializedArray<byte>(Layout.MemorySize);
 
     public MachineSnapshot State;
 

@@ -5,10 +5,11 @@ using Uml.Differential.Tests.Generation;
 namespace Uml.Differential.Tests.Running;
 
 /// <summary>A run over many cases, all derived from one seed.</summary>
-internal sealed class DifferentialRun(IExecutor reference, IExecutor subject, FormCatalog catalog)
+internal sealed class DifferentialRun(IExecutor reference, IExecutor subject, FormCatalog catalog) : IDisposable
 {
     private const string Sequences = "(sequences)";
 
+    private readonly Watchdog _watchdog = new();
     private readonly Differ _differ = new(reference, subject);
     private readonly CaseGenerator _cases = new(catalog.Bitness);
     private readonly SequenceGenerator _sequences = new(catalog);
@@ -17,6 +18,8 @@ internal sealed class DifferentialRun(IExecutor reference, IExecutor subject, Fo
     public SortedDictionary<string, (int Count, string First)> Failures { get; } = new(StringComparer.Ordinal);
 
     public long CasesRun => _differ.CasesRun;
+
+    public void Dispose() => _watchdog.Dispose();
 
     /// <summary>Runs <paramref name="casesPerForm"/> cases of each form.</summary>
     /// <param name="forms">The forms.</param>
@@ -88,6 +91,7 @@ internal sealed class DifferentialRun(IExecutor reference, IExecutor subject, Fo
     /// <summary>An engine that throws is as wrong as one that computes something else, and needs the same report.</summary>
     private List<string> RunGuarded(TestCase test)
     {
+        _watchdog.Watch(test);
         try
         {
             return _differ.Run(test);
@@ -95,6 +99,10 @@ internal sealed class DifferentialRun(IExecutor reference, IExecutor subject, Fo
         catch (Exception e) when (e is NotImplementedException or InvalidOperationException or ArgumentException)
         {
             return [$"the engine threw: {e}"];
+        }
+        finally
+        {
+            _watchdog.Watch(null);
         }
     }
 

@@ -40,6 +40,7 @@ internal sealed class DifferentialTests(int bitness)
     [TearDown]
     public void TearDown()
     {
+        _run?.Dispose();
         _interpreter?.Dispose();
         _native?.Dispose();
     }

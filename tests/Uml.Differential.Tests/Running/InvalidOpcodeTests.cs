@@ -91,6 +91,7 @@ internal sealed class InvalidOpcodeTests(int bitness)
     private TestCase CreateCase(byte[] bytes)
     {
         var test = new TestCase { Bitness = bitness, Seed = 0, Form = null, Steps = [new Step(bytes)] };
+        test.Memory.AsSpan().Clear();
         test.State = new MachineSnapshot { Rip = Layout.Program, Rflags = 0x202, Mxcsr = 0x1F80, ControlWord = 0x37F };
         test.State.Gprs[..(bitness == 64 ? 16 : 8)].Fill(Layout.Data + 0x800);
         test.State.Gprs[4] = Layout.Stack + 0x800;

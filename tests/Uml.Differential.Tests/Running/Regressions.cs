@@ -35,6 +35,7 @@ internal static class Regressions
         new(0xc349f962af4c4f4d, Code.Maskmovq_rDI_mm_mm, "an SS prefix in 64-bit mode made #SS of #GP for implicit operands"),
         new(0xb22b24ee8ee53249, Code.Maskmovq_rDI_mm_mm, "an empty mask hid the second page's fault"),
         new(0x4d61c09821634035, Code.Fbld_m80bcd, "no alignment check of ten-byte operands, x87 environments and unaligned vectors"),
+        new(0x579fe704e55ca84c, Code.Bound_r16_m1616, "BOUND's two operands were alignment-checked as one", 32),
         new(0xc8993e09223aab7e, Code.Arpl_r32m16_r32, "ARPL asked for write access even when it writes nothing", 32),
         new(0x9a46331779a1c5ca, Code.Adc_rm16_imm16, "writes through CS were allowed in flat 32-bit code", 32),
     ];

@@ -1,0 +1,34 @@
+using System.Runtime.Intrinsics.X86;
+using Iced.Intel;
+
+namespace Uml.Differential.Tests.Native;
+
+/// <summary>What of our CPU model the host's processor lacks: those forms have no reference here.</summary>
+internal static class HostProcessor
+{
+    public static bool Has(CpuidFeature feature)
+    {
+        if (!NativeExecutor.IsSupported)
+        {
+            return true; // nothing is compared on such a host
+        }
+
+        return feature switch
+        {
+            CpuidFeature.SSE3 => Sse3.IsSupported,
+            CpuidFeature.SSSE3 => Ssse3.IsSupported,
+            CpuidFeature.SSE4_1 => Sse41.IsSupported,
+            CpuidFeature.SSE4_2 => Sse42.IsSupported,
+            CpuidFeature.POPCNT => Popcnt.IsSupported,
+            CpuidFeature.AES => Aes.IsSupported,
+            CpuidFeature.PCLMULQDQ => Pclmulqdq.IsSupported,
+            CpuidFeature.CLFLUSHOPT => (ExtendedFeatures & (1 << 23)) != 0,
+            CpuidFeature.CLWB => (ExtendedFeatures & (1 << 24)) != 0,
+            CpuidFeature.FSGSBASE => NativeExecutor.HasGsBase,
+            _ => true,
+        };
+    }
+
+    /// <summary>CPUID.7.0:EBX (Intel SDM vol. 2, CPUID).</summary>
+    private static int ExtendedFeatures => X86Base.CpuId(0, 0).Eax >= 7 ? X86Base.CpuId(7, 0).Ebx : 0;
+}
