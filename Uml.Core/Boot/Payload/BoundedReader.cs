@@ -13,11 +13,11 @@ internal static class BoundedReader
     /// <returns>False when the stream has more than the limit.</returns>
     public static bool TryReadAll(Stream stream, int maximumBytes, long expectedBytes, out ReadOnlyMemory<byte> bytes)
     {
-        GrowingBuffer buffer = new(maximumBytes, expectedBytes);
+        using GrowingBuffer buffer = new(maximumBytes, expectedBytes);
         while (true)
         {
             // At the expected length the end is looked for before the buffer grows.
-            if (buffer.Free.IsEmpty && stream.ReadByte() is int next)
+            if (buffer.Room.IsEmpty && stream.ReadByte() is int next)
             {
                 if (next < 0)
                 {
@@ -30,12 +30,12 @@ internal static class BoundedReader
                     return false;
                 }
 
-                buffer.Free[0] = (byte)next;
+                buffer.Room[0] = (byte)next;
                 buffer.Advance(1);
                 continue;
             }
 
-            int read = stream.Read(buffer.Free);
+            int read = stream.Read(buffer.Room);
             if (read == 0)
             {
                 break;
@@ -44,7 +44,7 @@ internal static class BoundedReader
             buffer.Advance(read);
         }
 
-        bytes = buffer.Written;
+        bytes = buffer.HandOver();
         return true;
     }
 }

@@ -1,5 +1,6 @@
 using System.Buffers;
 using System.Runtime.InteropServices;
+using Uml.Core.Interop;
 
 namespace Uml.Core.Boot.Payload;
 
@@ -14,8 +15,9 @@ internal sealed unsafe class GrowingBuffer : MemoryManager<byte>
     private const int LargestBelievedHint = 64 * 1024 * 1024;
 
     private readonly int _maximumBytes;
-    private readonly Block _block;
+    private HostMemory _memory;
     private int _capacity;
+    private bool _isHandedOver;
 
     /// <summary>Creates an empty buffer.</summary>
     /// <param name="maximumBytes">The most bytes that it will hold.</param>
@@ -26,24 +28,28 @@ internal sealed unsafe class GrowingBuffer : MemoryManager<byte>
         _capacity = (int)Math.Min(Math.Clamp(expectedBytes, FirstBytes, LargestBelievedHint), maximumBytes);
 
         // SAFETY: whoever asked for the bytes holds them until Release, so that neither it nor the finalizer frees them in use.
-        _block = new Block(_capacity);
+        _memory = new HostMemory((ulong)Math.Max(_capacity, 1));
     }
-
-    /// <summary>The bytes written so far. No more may be written after this was asked for.</summary>
-    public ReadOnlyMemory<byte> Written => CreateMemory(Length);
 
     /// <summary>How many bytes are written.</summary>
     public int Length { get; private set; }
 
     /// <summary>The room behind the written bytes.</summary>
-    public Span<byte> Free => new(_block.Bytes + Length, _capacity - Length);
+    public Span<byte> Room => new(_memory.Pointer + Length, _capacity - Length);
+
+    /// <summary>Hands the bytes written so far over to the caller, who gives them to <see cref="Release"/>. No more may be written.</summary>
+    public ReadOnlyMemory<byte> HandOver()
+    {
+        _isHandedOver = true;
+        return CreateMemory(Length);
+    }
 
     /// <summary>Gives back the memory of bytes that came from a buffer; other bytes are left alone.</summary>
     public static void Release(ReadOnlyMemory<byte> bytes)
     {
         if (MemoryMarshal.TryGetMemoryManager(bytes, out GrowingBuffer? buffer))
         {
-            ((IDisposable)buffer).Dispose();
+            buffer.Free();
         }
     }
 
@@ -57,13 +63,13 @@ internal sealed unsafe class GrowingBuffer : MemoryManager<byte>
         {
             long doubled = Math.Max(_capacity * 2L, Length + (long)allowed);
             _capacity = (int)Math.Min(doubled, _maximumBytes);
-            _block.Resize(_capacity);
+            Grow();
         }
 
         return allowed;
     }
 
-    /// <summary>Counts bytes as written that were put into <see cref="Free"/>.</summary>
+    /// <summary>Counts bytes as written that were put into <see cref="Room"/>.</summary>
     /// <param name="count">How many.</param>
     public void Advance(int count)
     {
@@ -72,38 +78,39 @@ internal sealed unsafe class GrowingBuffer : MemoryManager<byte>
     }
 
     /// <inheritdoc/>
-    public override Span<byte> GetSpan() => new(_block.Bytes, Length);
+    public override Span<byte> GetSpan() => new(_memory.Pointer, Length);
 
     /// <inheritdoc/>
-    public override MemoryHandle Pin(int elementIndex = 0) => new(_block.Bytes + elementIndex);
+    public override MemoryHandle Pin(int elementIndex = 0) => new(_memory.Pointer + elementIndex);
 
     /// <inheritdoc/>
     public override void Unpin()
     {
     }
 
-    /// <inheritdoc/>
-    protected override void Dispose(bool disposing)
+    private void Grow()
     {
-        _block.Dispose();
-        _capacity = 0;
-        Length = 0;
+        HostMemory larger = new((ulong)_capacity);
+
+        // SAFETY: both mappings have room for the bytes written so far.
+        Buffer.MemoryCopy(_memory.Pointer, larger.Pointer, _capacity, Length);
+        _memory.Dispose();
+        _memory = larger;
     }
 
-    /// <summary>Native memory that a buffer abandoned by an exception leaves to the finalizer.</summary>
-    private sealed class Block(int size) : IDisposable
+    /// <summary>The end of the scope that fills the buffer: frees what was not handed over, such as when the data turned out to be damaged.</summary>
+    protected override void Dispose(bool disposing)
     {
-        ~Block() => NativeMemory.Free(Bytes);
-
-        public byte* Bytes { get; private set; } = (byte*)NativeMemory.Alloc((nuint)size);
-
-        public void Resize(int newSize) => Bytes = (byte*)NativeMemory.Realloc(Bytes, (nuint)newSize);
-
-        public void Dispose()
+        if (!_isHandedOver)
         {
-            NativeMemory.Free(Bytes);
-            Bytes = null;
-            GC.SuppressFinalize(this);
+            Free();
         }
+    }
+
+    private void Free()
+    {
+        _memory.Dispose();
+        _capacity = 0;
+        Length = 0;
     }
 }

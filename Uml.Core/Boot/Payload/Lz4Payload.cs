@@ -13,7 +13,7 @@ internal static class Lz4Payload
     public static bool TryUnpack(
         ReadOnlySpan<byte> data, int maximumBytes, long expectedBytes, out ReadOnlyMemory<byte> unpacked)
     {
-        GrowingBuffer output = new(maximumBytes, expectedBytes + LegacyBlockBytes);
+        using GrowingBuffer output = new(maximumBytes, expectedBytes + LegacyBlockBytes);
         while (!data.IsEmpty)
         {
             uint size = ReadUInt32(data);
@@ -29,7 +29,7 @@ internal static class Lz4Payload
             }
 
             int room = output.Reserve(LegacyBlockBytes);
-            int written = LZ4Codec.Decode(data[..(int)size], output.Free[..room]);
+            int written = LZ4Codec.Decode(data[..(int)size], output.Room[..room]);
             if (written < 0)
             {
                 if (room < LegacyBlockBytes)
@@ -45,7 +45,7 @@ internal static class Lz4Payload
             data = data[(int)size..];
         }
 
-        unpacked = output.Written;
+        unpacked = output.HandOver();
         return true;
     }
 

@@ -18,13 +18,13 @@ internal static class LzoPayload
     {
         Reader reader = new(data);
         uint flags = ReadHeader(ref reader);
-        GrowingBuffer output = new(maximumBytes, expectedBytes);
+        using GrowingBuffer output = new(maximumBytes, expectedBytes);
         while (true)
         {
             uint size = reader.UInt32();
             if (size == 0)
             {
-                unpacked = output.Written;
+                unpacked = output.HandOver();
                 return true;
             }
 
@@ -34,7 +34,7 @@ internal static class LzoPayload
                 return false;
             }
 
-            UnpackBlock(ref reader, flags, output.Free[..(int)size]);
+            UnpackBlock(ref reader, flags, output.Room[..(int)size]);
             output.Advance((int)size);
         }
     }

@@ -28,7 +28,7 @@ internal static class XzPayload
             throw new InvalidDataException("the xz stream header is damaged.");
         }
 
-        GrowingBuffer output = new(maximumBytes, 0);
+        using GrowingBuffer output = new(maximumBytes, 0);
         int position = StreamHeaderBytes;
 
         // A first byte of 0 is the index, which ends the blocks.
@@ -41,7 +41,7 @@ internal static class XzPayload
             }
         }
 
-        unpacked = output.Written;
+        unpacked = output.HandOver();
         return true;
     }
 
@@ -74,7 +74,7 @@ internal static class XzPayload
             BranchExecFilter.X86Converter(block, x86Start, ref state);
         }
 
-        block.CopyTo(output.Free);
+        block.CopyTo(output.Room);
         output.Advance(block.Length);
         position = (position + 3) & ~3;
         VerifyCheck(span, ref position, checkType, block);

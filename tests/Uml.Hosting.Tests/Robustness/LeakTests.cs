@@ -1,4 +1,6 @@
+using System.IO.Compression;
 using Uml.Core;
+using Uml.Core.Boot;
 using static Iced.Intel.AssemblerRegisters;
 
 namespace Uml.Hosting.Tests.Robustness;
@@ -52,6 +54,19 @@ public sealed class LeakTests
     }
 
     [Test]
+    public async Task Kernels_that_turn_out_to_be_damaged_leave_nothing(CancellationToken token)
+    {
+        // Sound up to its last bytes, so that megabytes are unpacked by the time the damage shows.
+        byte[] kernel = Pack(new byte[2 * MiB]);
+        kernel[^6] ^= 0xFF;
+        await AssertNoLeakAsync(async () =>
+        {
+            await using IVirtualMachine machine = UmlMachine.CreateDefaultBuilder().UseKernel(BootFile.FromBytes(kernel)).Build();
+            Assert.That(() => machine.StartAsync(token), Throws.InstanceOf<KernelImageException>());
+        });
+    }
+
+    [Test]
     public async Task Machines_that_could_not_be_built_or_started_leave_nothing(CancellationToken token)
     {
         await AssertNoLeakAsync(async () =>
@@ -60,6 +75,17 @@ public sealed class LeakTests
             await using IVirtualMachine machine = UmlMachine.CreateDefaultBuilder().UseKernel("/nonexistent").Build();
             Assert.That(() => machine.StartAsync(token), Throws.Exception);
         });
+    }
+
+    private static byte[] Pack(byte[] bytes)
+    {
+        using var packed = new MemoryStream();
+        using (var gzip = new GZipStream(packed, CompressionLevel.Fastest))
+        {
+            gzip.Write(bytes);
+        }
+
+        return packed.ToArray();
     }
 
     private static void Busy(Iced.Intel.Assembler a)

@@ -10,7 +10,9 @@ public sealed class SandboxTests
     [Test]
     public void Exceptions_that_retire_no_instruction_use_up_the_budget()
     {
-        using var sandbox = new CodeSandbox();
+        // The stack has room for what two runs push.
+        using var sandbox = new CodeSandbox(new CodeSandboxOptions { MemorySize = 64 << 20 });
+        sandbox.Registers.Rsp = 63 << 20;
         const ulong table = CodeSandbox.DataAddress, pointer = CodeSandbox.DataAddress + 0x1000;
         for (ulong vector = 0; vector < 32; vector++)
         {
