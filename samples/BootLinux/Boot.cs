@@ -12,8 +12,8 @@ namespace BootLinux;
 /// <summary>Boots what the settings say, and turns the machine's end into an exit code.</summary>
 internal static class Boot
 {
-    /// <summary>The exit code when it is the machine that failed and not the command in it, as with docker run.</summary>
-    private const int MachineFailed = 125;
+    /// <summary>The exit code when it is the command line or the machine that failed and not the command in it, as with docker run.</summary>
+    public const int MachineFailed = 125;
 
     public static async Task<int> RunAsync(BootSettings settings, CancellationToken cancellationToken)
     {

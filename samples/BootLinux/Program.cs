@@ -8,4 +8,5 @@ if (result.Action is ParseErrorAction error)
     error.ShowHelp = false;
 }
 
-return await result.InvokeAsync();
+int exitCode = await result.InvokeAsync();
+return result.Errors.Count == 0 ? exitCode : BootLinux.Boot.MachineFailed;
