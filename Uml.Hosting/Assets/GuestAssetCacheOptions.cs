@@ -13,7 +13,7 @@ public sealed class GuestAssetCacheOptions
 
     /// <summary>
     /// The Debian mirror for packages that the host's own package lists do not have, such as
-    /// <c>http://deb.debian.org/debian</c>; unless set the host's own apt sources say it.
+    /// <c>http://mirror.example/debian</c>; unless set the host's own apt sources say it.
     /// </summary>
     public string? Mirror { get; set; }
 
