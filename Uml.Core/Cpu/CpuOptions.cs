@@ -1,3 +1,5 @@
+using Uml.Core.Cpu;
+
 namespace Uml.Core;
 
 /// <summary>How guest code is executed.</summary>
@@ -5,6 +7,9 @@ public enum CpuEngine
 {
     /// <summary>Decoded once, then interpreted: runs on every host.</summary>
     Interpreter,
+
+    /// <summary>Code that runs often is translated to host code; needs Linux on x86-64.</summary>
+    Jit,
 }
 
 /// <summary>What the virtual CPUs are.</summary>
@@ -16,14 +21,17 @@ public sealed class CpuOptions
     /// <summary>The largest <see cref="CodeCacheSize"/>: 64 GiB. A limit of ours.</summary>
     internal const ulong MaximumCodeCacheSize = 64UL << 30;
 
-    /// <summary>The engine. Default: <see cref="CpuEngine.Interpreter"/>.</summary>
-    public CpuEngine Engine { get; set; } = CpuEngine.Interpreter;
+    /// <summary>The engine. Default: <see cref="CpuEngine.Jit"/> where the host can run it, else <see cref="CpuEngine.Interpreter"/>.</summary>
+    public CpuEngine Engine { get; set; } = JitEngine.IsSupported ? CpuEngine.Jit : CpuEngine.Interpreter;
 
     /// <summary>
     /// Host memory for decoded guest code, in bytes a virtual CPU: 1 MiB to 64 GiB. When it is full it is emptied and filled anew. Only
     /// what is used is taken from the host. Default: 64 MiB.
     /// </summary>
     public ulong CodeCacheSize { get; set; } = 64 << 20;
+
+    /// <summary>Runs of a block in the interpreter before it is translated. Tests translate at once.</summary>
+    internal int TranslationThreshold { get; set; } = 16;
 
     /// <summary>The seed that <see cref="MachineOptions.RandomSeed"/> and the clock mode come to; null is the host's randomness.</summary>
     internal ulong? RandomSeed { get; set; }

@@ -33,11 +33,14 @@ internal sealed unsafe partial class VirtualCpu : ICodeObserver, ICpuRunner
         Clock = clock;
         Ram = ram;
         _logger = logger;
-        AddressSpaces = new AddressSpaces();
+        bool translate = options.Engine == CpuEngine.Jit;
+        AddressSpaces = new AddressSpaces(translate);
         Blocks = new BlockCache(ram, AddressSpaces, options.CodeCacheSize);
+        Jit = Blocks.Jit = translate ? new JitEngine(options.CodeCacheSize, options.TranslationThreshold, AddressSpaces) : null;
         _state = (CpuState*)NativeMemory.AlignedAlloc((nuint)sizeof(CpuState), 64);
         NativeMemory.Clear(_state, (nuint)sizeof(CpuState));
         _handle = GCHandle.Alloc(this, GCHandleType.Weak);
+        _state->HostMxcsr = 0x1F80;
         _state->OwnerHandle = GCHandle.ToIntPtr(_handle);
         _state->RamBase = ram.Base;
         _state->RamLowEnd = ram.LowEnd;
@@ -67,6 +70,9 @@ internal sealed unsafe partial class VirtualCpu : ICodeObserver, ICpuRunner
     public AddressSpaces AddressSpaces { get; }
 
     public BlockCache Blocks { get; }
+
+    /// <summary>Translates what runs often; null in machines that interpret.</summary>
+    public JitEngine? Jit { get; }
 
     public CpuState* State => _state;
 
@@ -122,6 +128,7 @@ internal sealed unsafe partial class VirtualCpu : ICodeObserver, ICpuRunner
         Ram.CodeObserver = null;
         _handle.Free();
         Blocks.Dispose();
+        Jit?.Dispose();
         AddressSpaces.Dispose();
         NativeMemory.AlignedFree(_state);
         _state = null;

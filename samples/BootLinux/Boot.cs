@@ -45,7 +45,11 @@ internal static class Boot
         BootFile initrd = settings.Initrd is { } path ? BootFile.FromPath(path) : await BusyBoxImage.CreateAsync(
             assets, new BusyBoxImageOptions { Command = settings.Run, TerminalSize = StdioConsoleChannel.GetTerminalSize() }, cancellationToken);
         return UmlMachine.CreateDefaultBuilder()
-            .Configure(options => options.MemorySize = settings.Memory)
+            .Configure(options =>
+            {
+                options.MemorySize = settings.Memory;
+                options.Cpu.Engine = settings.Engine;
+            })
             .UseKernel(BootFile.FromPath(kernel), initrd, GetCommandLine(settings))
             .AddStdioConsole()
             .Build();

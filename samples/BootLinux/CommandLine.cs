@@ -1,4 +1,5 @@
 using System.CommandLine;
+using Uml.Core;
 using Uml.Hosting.CommandLine;
 
 namespace BootLinux;
@@ -44,9 +45,14 @@ internal static class CommandLine
             Description = "Runs a command in the guest's shell, prints its output, and exits with its exit code.",
             HelpName = "command",
         };
+        Option<CpuEngine> engine = new("--engine")
+        {
+            Description = "How guest code runs: Jit translates it, Interpreter runs on every host.",
+            DefaultValueFactory = _ => new CpuOptions().Engine,
+        };
         RootCommand root = new("Boots a stock x86-64 Linux kernel in this process. Ctrl-A x ends the machine, Ctrl-A h shows what else there is.")
         {
-            kernel, initrd, append, memory, run,
+            kernel, initrd, append, memory, run, engine,
         };
         root.Validators.Add(result =>
         {
@@ -61,11 +67,12 @@ internal static class CommandLine
                 result.GetValue(initrd),
                 result.GetValue(append),
                 result.GetValue(memory),
-                result.GetValue(run)),
+                result.GetValue(run),
+                result.GetValue(engine)),
             cancellationToken));
         return root;
     }
 }
 
 /// <summary>What the command line asks for.</summary>
-internal sealed record BootSettings(string Kernel, string? Initrd, string? Append, ulong Memory, string? Run);
+internal sealed record BootSettings(string Kernel, string? Initrd, string? Append, ulong Memory, string? Run, CpuEngine Engine);

@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using System.Globalization;
 using Iced.Intel;
+using Uml.Core;
 using Uml.Differential.Tests.Engines;
 using Uml.Differential.Tests.Generation;
 using Uml.Differential.Tests.Native;
@@ -12,13 +13,14 @@ namespace Uml.Differential.Tests;
 internal static class Program
 {
     private const string Usage = """
-        Compares the interpreter with this machine's processor: random instructions, then random programs.
+        Compares an engine with this machine's processor: random instructions, then random programs.
           --cases N      about this many single instructions, and a tenth as many programs (default 1000000)
           --seconds N    stop after this time
           --seed S       seed of the run (default: random, printed)
           --code NAMES   only single instructions whose form starts with one of these, comma-separated (Iced's Code, as Add_rm32_r32)
           --sequences    only programs, as many as --cases says
           --bits 32|64   compatibility or 64-bit mode (default 64)
+          --engine E     Jit or Interpreter (default Interpreter)
           --list         print covered and excluded forms
         A failing case prints environment variables that make this program run just that case: UML_DIFF_SEED, UML_DIFF_CODE (single
         instructions) and UML_DIFF_BITS.
@@ -32,7 +34,7 @@ internal static class Program
         for (int i = 0; i < args.Length; i++)
         {
             bool isFlag = args[i] is "--list" or "--sequences";
-            if (!isFlag && (args[i] is not ("--cases" or "--seconds" or "--seed" or "--code" or "--bits") || i + 1 == args.Length))
+            if (!isFlag && (args[i] is not ("--cases" or "--seconds" or "--seed" or "--code" or "--bits" or "--engine") || i + 1 == args.Length))
             {
                 return Fail(Usage);
             }
@@ -82,8 +84,8 @@ internal static class Program
     private static int Run(FormCatalog catalog, Dictionary<string, string> options)
     {
         using var native = new NativeExecutor(catalog.Bitness);
-        using var interpreter = new VirtualCpuExecutor(catalog.Bitness);
-        using var run = new DifferentialRun(native, interpreter, catalog);
+        using var subject = new VirtualCpuExecutor(catalog.Bitness, Enum.Parse<CpuEngine>(options.GetValueOrDefault("--engine", nameof(CpuEngine.Interpreter)), ignoreCase: true));
+        using var run = new DifferentialRun(native, subject, catalog);
         var time = Stopwatch.StartNew();
         if (Environment.GetEnvironmentVariable("UML_DIFF_SEED") is { } seed)
         {

@@ -10,7 +10,7 @@ namespace Uml.Core.Cpu.Interpreter;
 /// </summary>
 internal static unsafe class Access
 {
-    private const ulong PageMask = ~0xFFFUL;
+    private const ulong PageMask = ~0xFFFUL, PageOffset = 0xFFF;
 
     /// <summary>Reads a register operand.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
@@ -91,7 +91,7 @@ internal static unsafe class Access
         TlbEntry* entry = Tlb.Entry(s->Tlb, linear);
         if (entry->ReadTag == ((linear + (ulong)sizeof(T) - 1) & PageMask))
         {
-            value = Unsafe.ReadUnaligned<T>((void*)(entry->Addend + (nint)linear));
+            value = Unsafe.ReadUnaligned<T>((void*)(entry->HostPage + (linear & PageOffset)));
             return true;
         }
 
@@ -108,7 +108,7 @@ internal static unsafe class Access
         TlbEntry* entry = Tlb.Entry(s->Tlb, linear);
         if (entry->WriteTag == ((linear + (ulong)sizeof(T) - 1) & PageMask))
         {
-            Unsafe.WriteUnaligned((void*)(entry->Addend + (nint)linear), value);
+            Unsafe.WriteUnaligned((void*)(entry->HostPage + (linear & PageOffset)), value);
             return true;
         }
 
@@ -155,7 +155,7 @@ internal static unsafe class Access
         TlbEntry* entry = Tlb.Entry(s->Tlb, linear);
         if (entry->WriteTag == ((linear + (ulong)sizeof(T) - 1) & PageMask))
         {
-            host = (T*)(entry->Addend + (nint)linear);
+            host = (T*)(entry->HostPage + (linear & PageOffset));
             value = Unsafe.ReadUnaligned<T>(host);
             return true;
         }

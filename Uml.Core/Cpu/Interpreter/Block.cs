@@ -1,4 +1,5 @@
 using System.Runtime.InteropServices;
+using Uml.Core.Cpu.Execute;
 
 namespace Uml.Core.Cpu.Interpreter;
 
@@ -29,6 +30,14 @@ internal unsafe struct Block
 
     /// <summary>Guest bytes the block was made from.</summary>
     public ushort ByteLength;
+
+    /// <summary>The handler of the first operation, in whose place one that counts or runs a translation may stand.</summary>
+    public Handler FirstHandler;
+
+    /// <summary>Runs in the interpreter so far, while it is of interest.</summary>
+    public int Heat;
+
+    public Translations Translations;
 
     public const ulong NoPage = ulong.MaxValue;
 

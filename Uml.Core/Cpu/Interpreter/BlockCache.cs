@@ -12,7 +12,7 @@ namespace Uml.Core.Cpu.Interpreter;
 internal sealed unsafe class BlockCache : IDisposable
 {
     private const int HashBits = 16;
-    private const int MaxBlockSize = 64 + 64 + ((BlockDecoder.MaxInstructions + 1) * 64);
+    private const int MaxBlockSize = 64 + 256 + ((BlockDecoder.MaxInstructions + 1) * 64);
 
     private readonly HostMemory _arena;
     private readonly HostMemory _hash = new((1UL << HashBits) * (ulong)sizeof(Block*));
@@ -21,6 +21,9 @@ internal sealed unsafe class BlockCache : IDisposable
     private readonly GuestRam _ram;
     private readonly AddressSpaces _spaces;
     private ulong _used;
+
+    /// <summary>Translates blocks, or null.</summary>
+    public JitEngine? Jit { get; set; }
 
     public BlockCache(GuestRam ram, AddressSpaces spaces, ulong capacity)
     {
@@ -128,6 +131,7 @@ internal sealed unsafe class BlockCache : IDisposable
         _used = 0;
         Epoch++;
         ClearJumpCache();
+        Jit?.Clear();
     }
 
     public void Dispose()
@@ -206,7 +210,7 @@ internal sealed unsafe class BlockCache : IDisposable
             return null;
         }
 
-        if (_used + MaxBlockSize > _arena.Size)
+        if (_used + MaxBlockSize > _arena.Size || Jit is { IsFull: true })
         {
             Flush();
         }
@@ -220,6 +224,12 @@ internal sealed unsafe class BlockCache : IDisposable
         _used += ((ulong)sizeof(Block) + ((ulong)(block->Count + 1) * (ulong)sizeof(Op)) + 63) & ~63UL;
         BlocksDecoded++;
         Register(block);
+        block->FirstHandler = Block.Ops(block)->Handler;
+        if (Jit is not null)
+        {
+            JitEngine.Arm(block);
+        }
+
         return block;
     }
 
@@ -295,6 +305,8 @@ internal sealed unsafe class BlockCache : IDisposable
         {
             Unwatch(second / GuestRam.PageSize, block);
         }
+
+        Jit?.Drop(block);
 
         // Whoever still runs it, or is linked to it, leaves at the next operation and looks again.
         block->Mode = (CpuMode)uint.MaxValue;

@@ -46,7 +46,7 @@ internal static unsafe class Flow
             Block* block = cached->Block;
             TlbEntry* entry = Tlb.Entry(s->Tlb, linear);
             ulong page = linear & PageMask;
-            if (block->Mode == s->Mode && entry->ExecuteTag == page && (byte*)entry->Addend + page == block->HostPage)
+            if (block->Mode == s->Mode && entry->ExecuteTag == page && entry->HostPage == block->HostPage)
             {
                 return Enter(s, block, rip);
             }

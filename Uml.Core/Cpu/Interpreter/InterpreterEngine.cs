@@ -45,7 +45,7 @@ internal static unsafe class InterpreterEngine
         for (; count > 0; count--)
         {
             s->CurrentOp = op;
-            op = op->Handler(s, op);
+            op = op == Block.Ops(s->CurrentBlock) ? s->CurrentBlock->FirstHandler(s, op) : op->Handler(s, op);
             if (op == null)
             {
                 return Finish(s);

@@ -1,3 +1,5 @@
+using System.Runtime.Intrinsics;
+using Uml.Core.Cpu.Execute;
 using Uml.Core.Interop;
 
 namespace Uml.Core.Cpu.Paging;
@@ -13,11 +15,14 @@ internal sealed unsafe class AddressSpaces : IDisposable
 
     private readonly HostMemory _tables = new((ulong)((Count * TablesPerSpace) + 1) * Tlb.TableSize);
     private readonly Space[] _spaces = new Space[Count];
+    private readonly JumpTables? _jumps;
     private int _current;
     private ulong _clock;
 
-    public AddressSpaces()
+    /// <param name="translated">Code is translated: jumps are remembered with the translations they went by.</param>
+    public AddressSpaces(bool translated = false)
     {
+        _jumps = translated ? new JumpTables(Count) : null;
         FillInvalid(_tables.Pointer, (Count * TablesPerSpace) + 1);
         for (int i = 0; i < Count; i++)
         {
@@ -47,12 +52,12 @@ internal sealed unsafe class AddressSpaces : IDisposable
         if (found < 0)
         {
             found = Oldest();
-            Clear(found);
+            Clear(found, keepGlobalJumps: true);
             _spaces[found].Reset(pcid);
         }
         else if (!keep)
         {
-            Clear(found);
+            Clear(found, keepGlobalJumps: true);
         }
 
         _current = found;
@@ -92,15 +97,25 @@ internal sealed unsafe class AddressSpaces : IDisposable
         int found = Find(pcid);
         if (found >= 0)
         {
-            Clear(found);
+            Clear(found, keepGlobalJumps: true);
         }
     }
+
+    /// <summary>The jump table of the current space for a view, in a mode; null when nothing is translated.</summary>
+    public byte* SelectJumps(TlbView view, CpuMode mode) => _jumps is null ? null : _jumps.Select(_current, view, mode);
+
+    /// <summary>Remembers where a jump in the current space led. The address was just translated for a fetch.</summary>
+    public void EnterJump(TlbView view, Flavor flavor, ulong rip, byte* code, bool global) =>
+        _jumps!.Enter(_current, view, flavor, rip, code, global);
+
+    /// <summary>Forgets all jumps.</summary>
+    public void ClearJumps() => _jumps?.ClearAll();
 
     public void FlushAll()
     {
         for (int i = 0; i < Count; i++)
         {
-            Clear(i);
+            Clear(i, keepGlobalJumps: false);
         }
     }
 
@@ -119,16 +134,20 @@ internal sealed unsafe class AddressSpaces : IDisposable
         }
     }
 
-    public void Dispose() => _tables.Dispose();
+    public void Dispose()
+    {
+        _tables.Dispose();
+        _jumps?.Dispose();
+    }
 
     private static void ForbidWrites(TlbEntry* table, byte* hostPage)
     {
         for (TlbEntry* entry = table; entry < table + Tlb.EntriesPerTable; entry++)
         {
-            // Tags are page-aligned when valid, so an invalid one never matches a page-aligned host address.
-            if ((byte*)entry->Addend + entry->WriteTag == hostPage)
+            // Also takes it from entries that had it not.
+            if (entry->HostPage == hostPage)
             {
-                entry->WriteTag = TlbEntry.Invalid;
+                entry->WriteTag = TlbEntry.Invalid((ulong)(entry - table) << 12);
             }
         }
     }
@@ -168,18 +187,19 @@ internal sealed unsafe class AddressSpaces : IDisposable
         int half = (int)(linear >> 63);
         if (linear >= _spaces[space].LargeStart[half] && linear <= _spaces[space].LargeLast[half])
         {
-            Clear(space);
+            Clear(space, keepGlobalJumps: false);
             return;
         }
 
         for (int view = 0; view < TablesPerSpace; view++)
         {
             TlbEntry* entry = Tlb.Entry(Table(space, (TlbView)view), linear);
-            entry->ReadTag = entry->WriteTag = entry->ExecuteTag = TlbEntry.Invalid;
+            entry->ReadTag = entry->WriteTag = entry->ExecuteTag = TlbEntry.Invalid(linear);
+            _jumps?.ClearPage(space, (TlbView)view, linear);
         }
     }
 
-    private void Clear(int space)
+    private void Clear(int space, bool keepGlobalJumps)
     {
         ref Space entry = ref _spaces[space];
         for (int view = 0; view < TablesPerSpace; view++)
@@ -187,6 +207,15 @@ internal sealed unsafe class AddressSpaces : IDisposable
             if ((entry.UsedViews & (1 << view)) != 0)
             {
                 FillInvalid((byte*)Table(space, (TlbView)view), 1);
+            }
+
+            if (keepGlobalJumps)
+            {
+                _jumps?.ClearLocal(space, (TlbView)view);
+            }
+            else
+            {
+                _jumps?.Clear(space, (TlbView)view);
             }
         }
 
@@ -197,8 +226,12 @@ internal sealed unsafe class AddressSpaces : IDisposable
 
     private static void FillInvalid(byte* tables, int count)
     {
-        // Only tags matter; an addend of the same value does no harm.
-        new Span<ulong>(tables, count * Tlb.TableSize / sizeof(ulong)).Fill(TlbEntry.Invalid);
+        // Only tags matter; a host page is believed with a tag that matches.
+        var entry = (Vector256<ulong>*)tables;
+        for (int i = 0; i < count * Tlb.EntriesPerTable; i++)
+        {
+            entry[i] = Vector256.Create(TlbEntry.Invalid((ulong)i << 12));
+        }
     }
 
     [System.Runtime.CompilerServices.InlineArray(2)]

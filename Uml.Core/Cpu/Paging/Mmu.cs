@@ -62,7 +62,7 @@ internal static unsafe partial class Mmu
         TlbEntry* entry = Tlb.Entry(VirtualCpu.From(s).AddressSpaces.Current(TlbView.Supervisor), linear);
         if (entry->ReadTag == ((linear + (ulong)sizeof(T) - 1) & ~PageOffset))
         {
-            value = Unsafe.ReadUnaligned<T>((void*)(entry->Addend + (nint)linear));
+            value = Unsafe.ReadUnaligned<T>((void*)(entry->HostPage + (linear & PageOffset)));
             return true;
         }
 
@@ -83,7 +83,7 @@ internal static unsafe partial class Mmu
         TlbEntry* entry = Tlb.Entry(VirtualCpu.From(s).AddressSpaces.Current(TlbView.Supervisor), linear);
         if (entry->WriteTag == ((linear + (ulong)sizeof(T) - 1) & ~PageOffset))
         {
-            Unsafe.WriteUnaligned((void*)(entry->Addend + (nint)linear), value);
+            Unsafe.WriteUnaligned((void*)(entry->HostPage + (linear & PageOffset)), value);
             return true;
         }
 
@@ -112,7 +112,7 @@ internal static unsafe partial class Mmu
         TlbEntry* entry = Tlb.Entry(s->Tlb, linear);
         if (entry->ExecuteTag == (linear & ~PageOffset))
         {
-            ulong offset = (ulong)((byte*)entry->Addend + linear - s->RamBase);
+            ulong offset = (ulong)(entry->HostPage + (linear & PageOffset) - s->RamBase);
             physical = offset < GuestRam.LowLimit ? offset : offset - GuestRam.LowLimit + GuestRam.HighStart;
             return true;
         }
@@ -223,10 +223,10 @@ internal static unsafe partial class Mmu
         PageInfo* info = Info(s, hostPage);
         bool write = dataAllowed && writable && t.Dirty && info->CodeMask == 0;
         info->MayBeWriteMapped |= write;
-        entry->ReadTag = dataAllowed ? page : TlbEntry.Invalid;
-        entry->WriteTag = write ? page : TlbEntry.Invalid;
-        entry->ExecuteTag = executable ? page : TlbEntry.Invalid;
-        entry->Addend = (nint)(hostPage - page);
+        entry->ReadTag = dataAllowed ? page : TlbEntry.Invalid(linear);
+        entry->WriteTag = write ? page : TlbEntry.Invalid(linear);
+        entry->ExecuteTag = executable ? page : TlbEntry.Invalid(linear);
+        entry->HostPage = hostPage;
         if (t.PageShift > 12)
         {
             spaces.NoteLargePage(linear, t.PageShift);

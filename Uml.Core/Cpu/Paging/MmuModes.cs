@@ -44,6 +44,7 @@ internal static unsafe partial class Mmu
         s->Mode = mode | Enablement.VectorModeBits(s);
         AddressSpaces spaces = VirtualCpu.From(s).AddressSpaces;
         s->Tlb = AlignmentChecked(s) || (s->Dr7 & DebugTraps.Enables) != 0 ? spaces.AlwaysMiss : spaces.Current(View(s));
+        s->JumpTable = spaces.SelectJumps(View(s), s->Mode);
     }
 
     /// <summary>Selects the address space of CR3 and CR4.PCIDE; <paramref name="keep"/> keeps its cached translations (CR3 bit 63).</summary>

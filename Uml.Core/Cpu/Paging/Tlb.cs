@@ -13,9 +13,12 @@ internal static unsafe class Tlb
     public const int EntrySize = 32;
     public const int TableSize = EntriesPerTable * EntrySize;
 
+    /// <summary>What turns a linear address into the byte offset of its entry.</summary>
+    public const int IndexShift = 12 - 5, IndexMask = (EntriesPerTable - 1) << 5;
+
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static TlbEntry* Entry(TlbEntry* table, ulong linear) =>
-        (TlbEntry*)((byte*)table + ((linear >> (12 - 5)) & ((EntriesPerTable - 1) << 5)));
+        (TlbEntry*)((byte*)table + ((linear >> IndexShift) & IndexMask));
 }
 
 /// <summary>The tables of one address space.</summary>

@@ -3,19 +3,28 @@ using System.Runtime.InteropServices;
 namespace Uml.Core.Cpu.Paging;
 
 /// <summary>
-/// One translation: a page-aligned linear address for each kind of access that may go ahead without asking, and what to add to a
-/// linear address to get the host address. Only RAM is ever entered; devices always take the slow path.
+/// One translation: a page-aligned linear address for each kind of access that may go ahead without asking, and where the page is in
+/// host memory. Only RAM is ever entered; devices always take the slow path.
 /// </summary>
 [StructLayout(LayoutKind.Sequential)]
-internal struct TlbEntry
+internal unsafe struct TlbEntry
 {
     public ulong ReadTag;
 
     /// <summary>Set only once the dirty bit is, and never for a page that holds translated code or a watchpoint.</summary>
     public ulong WriteTag;
     public ulong ExecuteTag;
-    public nint Addend;
 
-    /// <summary>Never equals a page-aligned address.</summary>
-    public const ulong Invalid = 1;
+    /// <summary>Host address of the page.</summary>
+    public byte* HostPage;
+
+    // Where emitted code finds the fields.
+    public const int ReadTagOffset = 0, WriteTagOffset = 8, ExecuteTagOffset = 16, HostPageOffset = 24;
+
+    /// <summary>
+    /// A tag that nothing matches in the entry that serves an address: page-aligned like any other, but of a page that another entry
+    /// serves, and not the page behind, so that neither equality with the page of an operand's last byte nor a small distance from the tag
+    /// can come about.
+    /// </summary>
+    public static ulong Invalid(ulong linear) => (linear ^ 0x2000) & ~0xFFFUL;
 }

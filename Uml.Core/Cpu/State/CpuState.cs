@@ -9,7 +9,7 @@ using Uml.Core.Memory;
 namespace Uml.Core.Cpu;
 
 /// <summary>
-/// Everything a virtual CPU is, in unmanaged memory at fixed offsets: interpreter handlers, shared helpers and (later) emitted code
+/// Everything a virtual CPU is, in unmanaged memory at fixed offsets: interpreter handlers, shared helpers and emitted code
 /// reach it through one pointer. Register operands of decoded operations are byte offsets into it.
 /// </summary>
 [StructLayout(LayoutKind.Sequential)]
@@ -56,6 +56,21 @@ internal unsafe struct CpuState
     public TlbEntry* Tlb;
 
     public JumpCacheEntry* JumpCache;
+
+    // ---- translated code only ----
+
+    /// <summary>Linear address of the page the running translation is mapped at: its RIP is this plus a constant.</summary>
+    public ulong PageRip;
+
+    /// <summary>Arithmetic flags as LAHF and SETO leave them in AX; the truth while translated code runs, when the host's flags are not.</summary>
+    public ulong FlagWord;
+
+    /// <summary>Where indirect jumps led, for the address space and view in force (see <see cref="Execute.JumpTables"/>).</summary>
+    public byte* JumpTable;
+
+    /// <summary>Hold values across a memory access in the middle of an instruction.</summary>
+    public ulong Spill;
+    public ulong SecondSpill;
 
     /// <summary>Guest RAM: host address of its first byte, and the guest-physical ends of its two ranges (see <see cref="GuestRam"/>).</summary>
     public byte* RamBase;
@@ -130,8 +145,23 @@ internal unsafe struct CpuState
     public ulong MiscEnable, DebugControl, MachineCheckStatus;
     public MemoryTypeRanges MemoryTypes;
 
+    // ---- slow paths of translated code ----
+
+    /// <summary>The operation to go on with in the interpreter after translated code has been left; null when <see cref="Exit"/> tells.</summary>
+    public Op* NextOp;
+
+    /// <summary>Not zero while <see cref="AccessBuffer"/> holds an operand that has to be written to guest memory when the instruction is done.</summary>
+    public int CommitSize;
+    public SegmentIndex CommitSegment;
+    public ulong CommitLinear;
+
+    /// <summary>Stands in for an operand that is not plain memory: 64 bytes, aligned for every vector.</summary>
+    public AccessBuffer AccessBuffer;
+
     // ---- vector and floating-point state ----
 
+    /// <summary>MXCSR as .NET expects it, for calls from translated code.</summary>
+    public uint HostMxcsr;
     public uint Mxcsr;
     public X87State X87;
 
@@ -150,13 +180,20 @@ internal unsafe struct CpuState
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static ref T At<T>(CpuState* s, int offset) where T : unmanaged => ref *(T*)((byte*)s + offset);
 
-    private delegate void* FieldAddress(CpuState* s);
+    internal delegate void* FieldAddress(CpuState* s);
 
-    private static int Measure(FieldAddress field)
+    internal static int Measure(FieldAddress field)
     {
         CpuState state;
         return (int)((byte*)field(&state) - (byte*)&state);
     }
+}
+
+/// <summary>Room for the largest memory operand that is translated.</summary>
+[InlineArray(2)]
+internal struct AccessBuffer
+{
+    private Vector256<byte> _element;
 }
 
 /// <summary>Sixteen 32-byte vector registers.</summary>

@@ -231,8 +231,8 @@ internal static unsafe class StringHandlers<TRepeat, T>
             return false;
         }
 
-        byte* src = (byte*)source->Addend + from;
-        byte* dst = (byte*)destination->Addend + to;
+        byte* src = source->HostPage + (from & 0xFFF);
+        byte* dst = destination->HostPage + (to & 0xFFF);
         ulong bytes = elements * (ulong)sizeof(T);
         if (dst > src && dst < src + bytes)
         {
@@ -270,7 +270,7 @@ internal static unsafe class StringHandlers<TRepeat, T>
         }
 
         // SAFETY: the range lies within one mapped RAM page.
-        byte* dst = (byte*)destination->Addend + to;
+        byte* dst = destination->HostPage + (to & 0xFFF);
         if (((nint)dst & (sizeof(T) - 1)) == 0)
         {
             new Span<T>(dst, (int)elements).Fill(value);

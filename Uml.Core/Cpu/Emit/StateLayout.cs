@@ -1,0 +1,33 @@
+namespace Uml.Core.Cpu.Emit;
+
+/// <summary>Displacements of fields as emitted code addresses them: from a pointer into the middle of the hottest fields.</summary>
+internal static unsafe class StateLayout
+{
+    /// <summary>From the start of <see cref="CpuState"/> to where the state register points: one-byte displacements reach 128 bytes both ways.</summary>
+    public const int Bias = 128;
+
+    public static readonly int Remaining = Field(static s => &s->Remaining);
+    public static readonly int Poll = Field(static s => &s->Poll);
+    public static readonly int Exit = Field(static s => &s->Exit);
+    public static readonly int Rip = Field(static s => &s->Rip);
+    public static readonly int Tlb = Field(static s => &s->Tlb);
+    public static readonly int PageRip = Field(static s => &s->PageRip);
+    public static readonly int FlagWord = Field(static s => &s->FlagWord);
+    public static readonly int JumpTable = Field(static s => &s->JumpTable);
+    public static readonly int Spill = Field(static s => &s->Spill);
+    public static readonly int SecondSpill = Field(static s => &s->SecondSpill);
+    public static readonly int NextOp = Field(static s => &s->NextOp);
+    public static readonly int CommitSize = Field(static s => &s->CommitSize);
+    public static readonly int Mxcsr = Field(static s => &s->Mxcsr);
+    public static readonly int HostMxcsr = Field(static s => &s->HostMxcsr);
+    private static readonly int Vectors = Field(static s => &s->Vectors);
+    private static readonly int Segments = Field(static s => &s->Segments);
+
+    public static int Gpr(int number) => (number * 8) - Bias;
+
+    public static int Vector(int number) => Vectors + (number * 32);
+
+    public static int SegmentBase(SegmentIndex segment) => Segments + ((int)segment * sizeof(SegmentRegister));
+
+    private static int Field(CpuState.FieldAddress field) => CpuState.Measure(field) - Bias;
+}

@@ -1,0 +1,32 @@
+namespace Uml.Core.Cpu.Execute;
+
+/// <summary>Which of the guest's registers a translation has in registers of the host. A block has one translation for each it runs in.</summary>
+internal enum Flavor : byte
+{
+    /// <summary>General registers only.</summary>
+    Integer,
+
+    /// <summary>Vector registers and MXCSR too.</summary>
+    Vector,
+    Count,
+}
+
+/// <summary>One translation of a block: addresses in executable memory, null while there is none.</summary>
+internal unsafe struct TranslatedBlock
+{
+    /// <summary>For jumps from translated code: counts the block's instructions and looks whether anything waits.</summary>
+    public byte* Entry;
+
+    /// <summary>Behind that, for those who have done so.</summary>
+    public byte* Body;
+
+    /// <summary>Leaves translated code in front of the block, uncounted: where <see cref="Entry"/> leads once the block is dropped.</summary>
+    public byte* Abandon;
+}
+
+/// <summary>The translations of a block, by flavor.</summary>
+[System.Runtime.CompilerServices.InlineArray((int)Flavor.Count)]
+internal struct Translations
+{
+    private TranslatedBlock _element;
+}

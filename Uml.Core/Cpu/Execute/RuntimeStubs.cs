@@ -1,0 +1,246 @@
+using Uml.Core.Cpu.CodeCache;
+using Uml.Core.Cpu.Emit;
+using Uml.Core.Cpu.Translate;
+
+namespace Uml.Core.Cpu.Execute;
+
+/// <summary>
+/// The fixed pieces of emitted code around translations: getting in, getting out, and calling the runtime with all of the guest's state in
+/// memory. They stand at the start of code memory and outlive every emptying of it.
+/// </summary>
+/// <remarks>
+/// Translations run with the stack pointer aligned to 16 and nothing of theirs on the stack. A runtime function takes the state, the return
+/// address (which tells the place, see <see cref="SiteTable"/>) and the address register. It returns <see cref="Runtime.Continue"/>, to go
+/// on behind the call; <see cref="Runtime.Leave"/>; or an address to go on at.
+/// </remarks>
+internal sealed unsafe class RuntimeStubs
+{
+    private const int StackAlignment = 8;
+
+    // System V ABI: what a callee preserves is still there after a call of the runtime.
+    private static readonly int[] CalleeSaved = [HostRegister.Rbx, HostRegister.Rbp, HostRegister.R12, HostRegister.R13, HostRegister.R14, HostRegister.R15];
+
+    private readonly HostAssembler _code;
+    private readonly CodeMemory _memory;
+    private readonly byte*[] _access = new byte*[(int)Flavor.Count];
+    private readonly byte*[] _commit = new byte*[(int)Flavor.Count];
+    private readonly byte*[] _handler = new byte*[(int)Flavor.Count];
+    private readonly byte*[] _link = new byte*[(int)Flavor.Count];
+    private readonly byte*[] _attention = new byte*[(int)Flavor.Count];
+    private readonly byte* _loadVectors;
+    private byte* _epilogue;
+
+    public RuntimeStubs(HostAssembler code, CodeMemory memory)
+    {
+        _code = code;
+        _memory = memory;
+        code.Begin(memory.Writable);
+        byte* enter = EmitEnter();
+        for (Flavor flavor = Flavor.Integer; flavor < Flavor.Count; flavor++)
+        {
+            _access[(int)flavor] = EmitRuntimeCall(flavor, &Runtime.Access, isAccess: true);
+            _commit[(int)flavor] = EmitRuntimeCall(flavor, &Runtime.Commit);
+            _handler[(int)flavor] = EmitRuntimeCall(flavor, &Runtime.Handle, changesRegisters: true);
+            _link[(int)flavor] = EmitRuntimeCall(flavor, &Runtime.Link);
+            _attention[(int)flavor] = EmitAttention(flavor);
+        }
+
+        _loadVectors = EmitLoadVectors();
+        Enter = (delegate* unmanaged<CpuState*, byte*, void>)memory.ToExecutable(enter);
+        End = code.Position;
+    }
+
+    /// <summary>Runs translated code from an address on, until it leaves.</summary>
+    public delegate* unmanaged<CpuState*, byte*, void> Enter { get; }
+
+    /// <summary>The first byte behind the stubs.</summary>
+    public byte* End { get; }
+
+    /// <summary>Finds the operand of a memory access that is not in the translation buffer. ZF: the address register points to it; else to a buffer.</summary>
+    public byte* Access(Flavor flavor) => _access[(int)flavor];
+
+    /// <summary>Writes the buffer to the guest.</summary>
+    public byte* Commit(Flavor flavor) => _commit[(int)flavor];
+
+    /// <summary>Calls an instruction's handler.</summary>
+    public byte* CallHandler(Flavor flavor) => _handler[(int)flavor];
+
+    /// <summary>Finds the target of a direct jump.</summary>
+    public byte* Link(Flavor flavor) => _link[(int)flavor];
+
+    /// <summary>Leaves; the scratch register says where in the page RIP is.</summary>
+    public byte* LeaveForAttention(Flavor flavor) => _attention[(int)flavor];
+
+    /// <summary>From <see cref="Flavor.Integer"/> to <see cref="Flavor.Vector"/>. ZF clear: the guest has unmasked exceptions, nothing was done.</summary>
+    public byte* LoadVectors => _loadVectors;
+
+    private byte* EmitEnter()
+    {
+        byte* start = _code.Position;
+        foreach (int register in CalleeSaved)
+        {
+            _code.Push(register);
+        }
+
+        _code.ArithmeticImmediate(Arithmetic.Sub, HostRegister.Rsp, StackAlignment);
+        _code.LoadAddress(GuestRegisters.State, HostRegister.Rdi, StateLayout.Bias);
+        _code.Move(GuestRegisters.Scratch, HostRegister.Rsi);
+        LoadGeneral(all: true);
+        _code.JumpRegister(GuestRegisters.Scratch);
+
+        // Everything is in memory; the stack is as translations have it.
+        _epilogue = _code.Position;
+        _code.ArithmeticImmediate(Arithmetic.Add, HostRegister.Rsp, StackAlignment);
+        for (int i = CalleeSaved.Length - 1; i >= 0; i--)
+        {
+            _code.Pop(CalleeSaved[i]);
+        }
+
+        _code.Return();
+        return start;
+    }
+
+    private byte* EmitRuntimeCall(Flavor flavor, delegate* unmanaged<CpuState*, byte*, ulong, nint> function, bool isAccess = false, bool changesRegisters = false)
+    {
+        _code.Align(16);
+        byte* start = _code.Position;
+        StoreGeneral();
+        StoreVectors(flavor);
+        _code.LoadAddress(HostRegister.Rdi, GuestRegisters.State, -StateLayout.Bias);
+        _code.Load(HostRegister.Rsi, HostRegister.Rsp, 0);
+        _code.Move(HostRegister.Rdx, GuestRegisters.Address);
+        _code.ArithmeticImmediate(Arithmetic.Sub, HostRegister.Rsp, StackAlignment);
+        _code.MoveImmediate(HostRegister.Rax, (long)function);
+        _code.CallRegister(HostRegister.Rax);
+        _code.ArithmeticImmediate(Arithmetic.Add, HostRegister.Rsp, StackAlignment);
+        _code.Move(GuestRegisters.Address, HostRegister.Rax);
+        _code.ArithmeticImmediate(Arithmetic.Cmp, GuestRegisters.Address, (int)Runtime.Leave);
+        byte* leave = _code.JumpIf(Condition.E);
+        byte* elsewhere = isAccess ? null : _code.JumpIf(Condition.A);
+        LoadVectorsAgain(flavor);
+        LoadGeneral(all: changesRegisters);
+        if (isAccess)
+        {
+            _code.ArithmeticMemoryImmediate(Arithmetic.Cmp, GuestRegisters.State, StateLayout.CommitSize, 0, wide: false);
+        }
+
+        _code.Return();
+        if (!isAccess)
+        {
+            _code.Bind(elsewhere);
+            LoadVectorsAgain(flavor);
+            LoadGeneral(all: true);
+            DropReturnAddress();
+            _code.JumpRegister(GuestRegisters.Address);
+        }
+
+        _code.Bind(leave);
+        DropReturnAddress();
+        _code.Jump(_epilogue);
+        return start;
+    }
+
+    private byte* EmitAttention(Flavor flavor)
+    {
+        byte* start = _code.Position;
+        StoreGeneral();
+        StoreVectors(flavor);
+        _code.ArithmeticMemory(Arithmetic.Add, GuestRegisters.Scratch, GuestRegisters.State, StateLayout.PageRip);
+        _code.Store(GuestRegisters.State, StateLayout.Rip, GuestRegisters.Scratch);
+        _code.StoreImmediate(GuestRegisters.State, StateLayout.Exit, (int)ExitCode.Attention, wide: false);
+        _code.StoreImmediate(GuestRegisters.State, StateLayout.NextOp, 0);
+        _code.Jump(_epilogue);
+        return start;
+    }
+
+    private byte* EmitLoadVectors()
+    {
+        _code.Align(16);
+        byte* start = _code.Position;
+
+        // All six masks (Intel SDM vol. 1, 10.2.3): an unmasked exception would be the host's.
+        const int masks = 0x1F80;
+        _code.Load32(GuestRegisters.Scratch, GuestRegisters.State, StateLayout.Mxcsr);
+        _code.ArithmeticImmediate(Arithmetic.And, GuestRegisters.Scratch, masks, wide: false);
+        _code.ArithmeticImmediate(Arithmetic.Cmp, GuestRegisters.Scratch, masks, wide: false);
+        byte* unmasked = _code.JumpIf(Condition.Ne);
+        LoadVectorsAgain(Flavor.Vector);
+        _code.Bind(unmasked);
+        _code.Return();
+        return start;
+    }
+
+    private void DropReturnAddress() => _code.LoadAddress(HostRegister.Rsp, HostRegister.Rsp, 8);
+
+    private void StoreGeneral()
+    {
+        for (int guest = 0; guest < CpuState.GprCount; guest++)
+        {
+            if (GuestRegisters.Host(guest) is var host and not GuestRegisters.None)
+            {
+                _code.Store(GuestRegisters.State, StateLayout.Gpr(guest), host);
+            }
+        }
+    }
+
+    /// <summary>Loads what a call has destroyed, or all. Flags stay.</summary>
+    private void LoadGeneral(bool all)
+    {
+        for (int guest = 0; guest < CpuState.GprCount; guest++)
+        {
+            if (GuestRegisters.Host(guest) is var host and not GuestRegisters.None && (all || Array.IndexOf(CalleeSaved, host) < 0))
+            {
+                _code.Load(host, GuestRegisters.State, StateLayout.Gpr(guest));
+            }
+        }
+    }
+
+    private void StoreVectors(Flavor flavor)
+    {
+        if (flavor == Flavor.Integer)
+        {
+            return;
+        }
+
+        for (int i = 0; i < 16; i++)
+        {
+            VectorMove(0x29, i);
+        }
+
+        ControlWord(3, StateLayout.Mxcsr);
+        ControlWord(2, StateLayout.HostMxcsr);
+    }
+
+    private void LoadVectorsAgain(Flavor flavor)
+    {
+        if (flavor == Flavor.Integer)
+        {
+            return;
+        }
+
+        for (int i = 0; i < 16; i++)
+        {
+            VectorMove(0x28, i);
+        }
+
+        ControlWord(2, StateLayout.Mxcsr);
+    }
+
+    /// <summary>MOVAPS to or from a register's slot.</summary>
+    private void VectorMove(int opcode, int number)
+    {
+        _code.Rex(false, number, 0, GuestRegisters.State);
+        _code.Byte(0x0F);
+        _code.Byte(opcode);
+        _code.ModRmMemory(number, GuestRegisters.State, StateLayout.Vector(number));
+    }
+
+    /// <summary>LDMXCSR (/2) and STMXCSR (/3).</summary>
+    private void ControlWord(int operation, int displacement)
+    {
+        _code.Rex(false, 0, 0, GuestRegisters.State);
+        _code.Byte(0x0F);
+        _code.Byte(0xAE);
+        _code.ModRmMemory(operation, GuestRegisters.State, displacement);
+    }
+}

@@ -1,0 +1,63 @@
+using System.Runtime.InteropServices;
+using Uml.Core.Cpu.Interpreter;
+using Uml.Core.Cpu.Translate;
+using Uml.Core.Interop;
+
+namespace Uml.Core.Cpu.Execute;
+
+/// <summary>What a slow path has to know about the place it was called from.</summary>
+[StructLayout(LayoutKind.Sequential)]
+internal unsafe struct Site
+{
+    public Block* Block;
+
+    /// <summary>The displacement of the jump to be pointed to the target, in writable memory; null when it is looked up each time.</summary>
+    public byte* Jump;
+
+    /// <summary>From <see cref="CpuState.PageRip"/> to the target of the jump.</summary>
+    public int Target;
+    public byte OpIndex;
+    public Flavor Flavor;
+    public OperandUse Use;
+    public byte Size;
+    public SegmentIndex Segment;
+    public bool Aligned;
+}
+
+/// <summary>
+/// The places that call slow paths. Each call is followed by a no-op that carries the number of its place: nothing has to be loaded
+/// before the call, and a return address is enough to know everything.
+/// </summary>
+internal sealed unsafe class SiteTable : IDisposable
+{
+    /// <summary>Where the number stands behind the return address (see HostAssembler.Annotation).</summary>
+    private const int AnnotationOffset = 3;
+
+    private readonly HostMemory _memory;
+    private readonly int _capacity;
+
+    public SiteTable(ulong size)
+    {
+        _memory = new HostMemory(size);
+        _capacity = (int)(size / (ulong)sizeof(Site));
+    }
+
+    public int Count { get; private set; }
+
+    public Site* Sites => (Site*)_memory.Pointer;
+
+    /// <summary>Whether a number of further places fit.</summary>
+    public bool HasRoom(int count) => Count + count <= _capacity;
+
+    public int Add(in Site site)
+    {
+        Sites[Count] = site;
+        return Count++;
+    }
+
+    public Site* At(byte* returnAddress) => Sites + *(int*)(returnAddress + AnnotationOffset);
+
+    public void Clear() => Count = 0;
+
+    public void Dispose() => _memory.Dispose();
+}

@@ -1,0 +1,152 @@
+using System.Runtime.ExceptionServices;
+using Uml.Core.Cpu.CodeCache;
+using Uml.Core.Cpu.Emit;
+using Uml.Core.Cpu.Execute;
+using Uml.Core.Cpu.Interpreter;
+using Uml.Core.Cpu.Paging;
+using Uml.Core.Cpu.Translate;
+
+namespace Uml.Core.Cpu;
+
+/// <summary>
+/// Translates blocks that run often to host code. Everything starts in the interpreter: the first operation of a decoded block counts how
+/// often it runs, then becomes one that enters the translation.
+/// </summary>
+internal sealed unsafe class JitEngine : IDisposable
+{
+    private readonly CodeMemory _memory;
+    private readonly HostAssembler _code = new();
+    private readonly RuntimeStubs _stubs;
+    private readonly BlockTranslator _translator;
+    private readonly AddressSpaces _spaces;
+    private readonly int _threshold;
+    private byte* _next;
+
+    /// <param name="codeSize">Bytes of memory for translated code.</param>
+    /// <param name="threshold">Runs of a block in the interpreter before it is translated.</param>
+    /// <param name="spaces">Where jumps are remembered.</param>
+    public JitEngine(ulong codeSize, int threshold, AddressSpaces spaces)
+    {
+        _spaces = spaces;
+        _threshold = threshold;
+        _memory = new CodeMemory(codeSize);
+        Sites = new SiteTable(codeSize / 2);
+        _stubs = new RuntimeStubs(_code, _memory);
+        _translator = new BlockTranslator(_code, _memory, _stubs, Sites);
+        _next = _stubs.End;
+    }
+
+    public SiteTable Sites { get; }
+
+    /// <summary>What went wrong in the runtime while translated code was on the stack.</summary>
+    public ExceptionDispatchInfo? Failure { get; set; }
+
+    public bool IsFull => _next + BlockTranslator.MaximumSize > _memory.Writable + _memory.Size || !Sites.HasRoom(1 << 10);
+
+    /// <summary>Whether this host and process can run translated code.</summary>
+    public static bool IsSupported => OperatingSystem.IsLinux() && System.Runtime.Intrinsics.X86.X86Base.X64.IsSupported;
+
+    /// <summary>Prepares a block that was just decoded.</summary>
+    public static void Arm(Block* block)
+    {
+        Op* first = Block.Ops(block);
+        if ((block->Mode & CpuMode.Long64) != 0 && block->SecondPage == Block.NoPage)
+        {
+            first->Handler = &Count;
+        }
+    }
+
+    /// <summary>Whether a block has a translation, made now if it runs often enough.</summary>
+    public bool IsTranslated(Block* block, Flavor flavor) =>
+        block->Translations[(int)flavor].Entry != null || (block->Heat >= _threshold && Translate(block, flavor));
+
+    /// <summary>Points a jump in writable memory to a translation.</summary>
+    public void Point(byte* jump, byte* target) => HostAssembler.Bind(jump, _memory.ToWritable(target));
+
+    /// <summary>Enters the block that runs into the jump table.</summary>
+    public void Remember(CpuState* s, Block* block, Flavor flavor) =>
+        Mmu.EnterJump(s, flavor, s->BlockRip, block->Translations[(int)flavor].Entry);
+
+    /// <summary>Makes sure that nothing enters the block's translations any more.</summary>
+    public void Drop(Block* block)
+    {
+        for (Flavor flavor = Flavor.Integer; flavor < Flavor.Count; flavor++)
+        {
+            ref TranslatedBlock translation = ref block->Translations[(int)flavor];
+            if (translation.Entry != null)
+            {
+                byte* entry = _memory.ToWritable(translation.Entry);
+                *entry = 0xE9;
+                HostAssembler.Bind(entry + 1, _memory.ToWritable(translation.Abandon));
+                translation = default;
+            }
+        }
+    }
+
+    /// <summary>Forgets all translations.</summary>
+    public void Clear()
+    {
+        _next = _stubs.End;
+        Sites.Clear();
+        _spaces.ClearJumps();
+    }
+
+    public void Dispose()
+    {
+        _memory.Dispose();
+        Sites.Dispose();
+    }
+
+    /// <summary>In place of a block's first handler: counts its runs.</summary>
+    private static Op* Count(CpuState* s, Op* op)
+    {
+        Block* block = s->CurrentBlock;
+        JitEngine jit = VirtualCpu.From(s).Jit!;
+        if (++block->Heat >= jit._threshold && !jit.IsFull)
+        {
+            if (jit.Translate(block, Flavor.Integer))
+            {
+                op->Handler = &Run;
+                return Run(s, op);
+            }
+
+            op->Handler = block->FirstHandler;
+        }
+
+        return block->FirstHandler(s, op);
+    }
+
+    /// <summary>In place of a block's first handler: runs its translation, and what follows.</summary>
+    private static Op* Run(CpuState* s, Op* op)
+    {
+        JitEngine jit = VirtualCpu.From(s).Jit!;
+        s->PageRip = s->BlockRip & ~0xFFFUL;
+        FlagWords.FromLazy(s);
+        jit._stubs.Enter(s, s->CurrentBlock->Translations[(int)Flavor.Integer].Body);
+        FlagWords.ToLazy(s);
+        if (jit.Failure is { } failure)
+        {
+            jit.Failure = null;
+            failure.Throw();
+        }
+
+        return s->NextOp;
+    }
+
+    private bool Translate(Block* block, Flavor flavor)
+    {
+        if (IsFull || block->SecondPage != Block.NoPage || (block->Mode & CpuMode.Long64) == 0)
+        {
+            return false;
+        }
+
+        _code.Begin(_next);
+        if (!_translator.Translate(block, flavor))
+        {
+            return false;
+        }
+
+        _next = _code.Position;
+        return true;
+    }
+}

@@ -1,0 +1,77 @@
+using Uml.Core.Cpu.Execute;
+using Uml.Core.Cpu.Translate;
+
+namespace Uml.Core.Cpu.Paging;
+
+/// <summary>Memory for translated code, where its own look into the translation buffer was not enough.</summary>
+internal static unsafe partial class Mmu
+{
+    private const ulong Cr4Pge = 1 << 7;
+
+    /// <summary>
+    /// Finds a memory operand: its place in guest RAM when it is plain memory, else a buffer that stands in for it, with what was read.
+    /// What is written to the buffer takes effect by <see cref="CommitOperand"/>; <see cref="CpuState.CommitSize"/> says that there is need.
+    /// </summary>
+    /// <returns>Null after recording a fault.</returns>
+    public static byte* Operand(CpuState* s, ulong linear, Site* site)
+    {
+        s->CommitSize = 0;
+        int size = site->Size;
+        if (site->Aligned && (linear & (ulong)(size - 1)) != 0)
+        {
+            Fault.GP(s);
+            return null;
+        }
+
+        AccessKind kind = site->Use == OperandUse.Read ? AccessKind.Read : AccessKind.Write;
+        if (!Locate(s, linear, size, kind, site->Segment, out ulong first, out ulong second, out int firstSize))
+        {
+            return null;
+        }
+
+        byte* host = firstSize == size ? PageWalk.Host(s, first) : null;
+        if (host != null && (kind == AccessKind.Read || MayWriteInPlace(s, host, size)))
+        {
+            return host;
+        }
+
+        byte* buffer = (byte*)&s->AccessBuffer;
+        if (site->Use != OperandUse.Write)
+        {
+            ReadParts(s, first, second, firstSize, buffer, size);
+        }
+
+        if (kind == AccessKind.Write)
+        {
+            s->CommitSize = size;
+            s->CommitLinear = linear;
+            s->CommitSegment = site->Segment;
+        }
+
+        return buffer;
+    }
+
+    /// <summary>Writes the buffer to the operand that was found; the checks hold still, so this cannot fault.</summary>
+    public static void CommitOperand(CpuState* s) =>
+        WriteSlow(s, s->CommitLinear, (byte*)&s->AccessBuffer, s->CommitSize, s->CommitSegment);
+
+    /// <summary>Remembers where a jump to an address that was just fetched from led.</summary>
+    public static void EnterJump(CpuState* s, Flavor flavor, ulong rip, byte* code)
+    {
+        bool global = (s->Cr4 & Cr4Pge) != 0 &&
+            PageWalk.Translate(s, rip, AccessKind.Execute, s->Cpl == 3, allowUserPages: false, out Translation t, out _) && t.Global;
+        VirtualCpu.From(s).AddressSpaces.EnterJump(View(s), flavor, rip, code, global);
+    }
+
+    /// <summary>Drops code in the operand's way. The block that runs must not be dropped before its instruction is done.</summary>
+    private static bool MayWriteInPlace(CpuState* s, byte* host, int size)
+    {
+        if (Info(s, host)->CodeMask == 0)
+        {
+            return true;
+        }
+
+        VirtualCpu.From(s).CodeOverwritten((ulong)(host - s->RamBase), size);
+        return s->CurrentBlock->Mode == s->Mode;
+    }
+}

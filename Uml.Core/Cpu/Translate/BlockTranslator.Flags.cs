@@ -1,0 +1,109 @@
+using Iced.Intel;
+using Uml.Core.Cpu.Emit;
+
+namespace Uml.Core.Cpu.Translate;
+
+internal sealed unsafe partial class BlockTranslator
+{
+    /// <summary>Saves the host's flags, which stay as they are.</summary>
+    private void SaveFlags()
+    {
+        _code.Move(GuestRegisters.Scratch, HostRegister.Rax);
+        _code.Byte(0x9F); // lahf
+        SetIfOverflow();
+        _code.Store16(GuestRegisters.State, StateLayout.FlagWord, HostRegister.Rax);
+        _code.Move(HostRegister.Rax, GuestRegisters.Scratch);
+    }
+
+    private void SetIfOverflow()
+    {
+        _code.Byte(0x0F);
+        _code.Byte(0x90 | Condition.O);
+        _code.ModRmRegister(0, HostRegister.Rax);
+    }
+
+    /// <summary>Loads the host's flags with the saved ones.</summary>
+    private void LoadFlags()
+    {
+        _code.Move(GuestRegisters.Scratch, HostRegister.Rax);
+        _code.LoadZeroExtended16(HostRegister.Rax, GuestRegisters.State, StateLayout.FlagWord);
+
+        // 1 + 7FH overflows a byte, 0 + 7FH does not.
+        _code.Byte(0x04);
+        _code.Byte(0x7F);
+        _code.Byte(0x9E); // sahf
+        _code.Move(HostRegister.Rax, GuestRegisters.Scratch);
+    }
+
+    /// <summary>Makes the host's flags the guest's, if the instruction needs any and they are not.</summary>
+    private void RequireFlags(in Plan plan)
+    {
+        if (plan.Needs != RflagsBits.None && !_hostFlags)
+        {
+            if (_remake >= 0)
+            {
+                RemakeFlags(_remake);
+            }
+            else
+            {
+                LoadFlags();
+            }
+
+            _hostFlags = true;
+        }
+    }
+
+    /// <summary>Sets the host's flags as an instruction did whose operands are still there. Uses the scratch register.</summary>
+    private void RemakeFlags(int index)
+    {
+        ref Plan plan = ref _plans[index];
+        ref Encoding e = ref plan.Encoding;
+        switch (plan.Instruction.Mnemonic)
+        {
+            case Mnemonic.Cmp or Mnemonic.Test:
+                Reencode(in plan, e.Opcode, RegisterField(in plan), GuestRegisters.Host(e.Rm));
+                break;
+            case Mnemonic.Add:
+                RemakeByInverse(in plan, inverse: 0x28, own: 0x00);
+                break;
+            case Mnemonic.Sub:
+                RemakeByInverse(in plan, inverse: 0x00, own: 0x28);
+                break;
+            default:
+                // AND, OR, XOR: the result tells all.
+                int result = GuestRegisters.Host(plan.Instruction.Op0Register.GetFullRegister().GetNumber());
+                int size = plan.Instruction.Op0Register.GetSize();
+                if (size == 2)
+                {
+                    _code.Byte(0x66);
+                }
+
+                _code.Rex(size == 8, result, 0, result, force: size == 1);
+                _code.Byte(size == 1 ? 0x84 : 0x85);
+                _code.ModRmRegister(result, result);
+                break;
+        }
+    }
+
+    /// <summary>Takes the instruction back in the scratch register and does it again there.</summary>
+    private void RemakeByInverse(in Plan plan, int inverse, int own)
+    {
+        ref readonly Encoding e = ref plan.Encoding;
+        int destination = GuestRegisters.Host(plan.Instruction.Op0Register.GetFullRegister().GetNumber());
+        _code.Move(GuestRegisters.Scratch, destination);
+        if (e.Opcode < 0x40)
+        {
+            // Bit 1 of the opcode: the destination is the register field.
+            bool toRegister = (e.Opcode & 2) != 0;
+            int reg = toRegister ? GuestRegisters.Scratch : RegisterField(in plan);
+            int rm = toRegister ? GuestRegisters.Host(e.Rm) : GuestRegisters.Scratch;
+            Reencode(in plan, (e.Opcode & 7) | inverse, reg, rm);
+            Reencode(in plan, (e.Opcode & 7) | own, reg, rm);
+        }
+        else
+        {
+            Reencode(in plan, e.Opcode, inverse >> 3, GuestRegisters.Scratch);
+            Reencode(in plan, e.Opcode, own >> 3, GuestRegisters.Scratch);
+        }
+    }
+}

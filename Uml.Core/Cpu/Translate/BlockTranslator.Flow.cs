@@ -1,0 +1,236 @@
+using Iced.Intel;
+using Uml.Core.Cpu.Emit;
+using Uml.Core.Cpu.Execute;
+
+namespace Uml.Core.Cpu.Translate;
+
+internal sealed unsafe partial class BlockTranslator
+{
+    private readonly List<Edge> _edges = [];
+    private readonly List<ColdHandler> _handlers = [];
+
+    /// <summary>A jump to another block that has not been found yet.</summary>
+    private struct Edge
+    {
+        /// <summary>The displacement of the jump to the code that looks for it.</summary>
+        public byte* Jump;
+        public int Target;
+
+        /// <summary>Whether the jump is pointed to the block once it is found.</summary>
+        public bool IsLinked;
+    }
+
+    /// <summary>An instruction that goes to the interpreter in some cases.</summary>
+    private struct ColdHandler
+    {
+        public byte* First;
+        public byte* Second;
+        public int Index;
+        public int Remake;
+
+        /// <summary>Where to go on, or null when the handler goes elsewhere.</summary>
+        public byte* Done;
+    }
+
+    /// <summary>Goes to a known target. Flags are saved already.</summary>
+    private void EmitEdge(int target)
+    {
+        if (IsInPage(target))
+        {
+            _edges.Add(new Edge { Jump = _code.Jump(), Target = target, IsLinked = true });
+            return;
+        }
+
+        // The mapping of another page may change: the target is looked up like one that is computed.
+        _code.Load(GuestRegisters.Address, GuestRegisters.State, StateLayout.PageRip);
+        _code.LoadAddress(GuestRegisters.Address, GuestRegisters.Address, target);
+        EmitLookup();
+        _edges.Add(new Edge { Jump = _code.JumpIf(Condition.Ne), Target = target });
+        EmitEnterFound();
+    }
+
+    private static bool IsInPage(int offset) => (offset & ~0xFFF) == 0;
+
+    private void EmitConditionalJump(in Plan plan)
+    {
+        int condition = (int)plan.Instruction.ConditionCode - (int)ConditionCode.o;
+        condition = EmitCondition(in plan, condition);
+        int target = BranchTarget(in plan);
+        byte* taken = _code.JumpIf(condition);
+        if (IsInPage(target))
+        {
+            _edges.Add(new Edge { Jump = taken, Target = target, IsLinked = true });
+        }
+        else
+        {
+            _far.Add((nint)taken);
+            _farTargets.Add(target);
+        }
+    }
+
+    private readonly List<nint> _far = [];
+    private readonly List<int> _farTargets = [];
+
+    /// <summary>Gets the host's flags to where the condition can be tested; a single saved flag is tested in memory.</summary>
+    /// <returns>The condition to jump on.</returns>
+    private int EmitCondition(in Plan plan, int condition)
+    {
+        if (!_hostFlags && _remake < 0)
+        {
+            int mask = (condition & ~1) switch { Condition.E => 0x40, Condition.B => 0x01, Condition.S => 0x80, Condition.P => 0x04, _ => 0 };
+            if (mask != 0)
+            {
+                _code.TestMemoryByte(GuestRegisters.State, StateLayout.FlagWord + 1, mask);
+                return (condition & 1) == 0 ? Condition.Ne : Condition.E;
+            }
+        }
+
+        RequireFlags(in plan);
+        return condition;
+    }
+
+    private void EmitCall(int index)
+    {
+        EmitPushAccess(index);
+        MoveStackPointer(-Word);
+        EmitEdge(BranchTarget(in _plans[index]));
+    }
+
+    private void EmitIndirectJump(int index)
+    {
+        EmitTarget(index);
+        EmitLookup();
+        AddMiss(index);
+        EmitEnterFound();
+    }
+
+    /// <summary>The target is looked up first: the handler does all of the instruction when it is not found.</summary>
+    private void EmitIndirectCall(int index)
+    {
+        EmitTarget(index);
+        EmitLookup();
+        AddMiss(index);
+        _code.Load(GuestRegisters.Scratch, GuestRegisters.Scratch, JumpTables.CodeOffset(_flavor));
+        _code.Store(GuestRegisters.State, StateLayout.Spill, GuestRegisters.Scratch);
+        _code.ArithmeticImmediate(Arithmetic.And, GuestRegisters.Address, -0x1000);
+        _code.Store(GuestRegisters.State, StateLayout.SecondSpill, GuestRegisters.Address);
+        EmitPushAccess(index);
+        MoveStackPointer(-Word);
+        _code.Load(GuestRegisters.Scratch, GuestRegisters.State, StateLayout.SecondSpill);
+        _code.Store(GuestRegisters.State, StateLayout.PageRip, GuestRegisters.Scratch);
+        _code.JumpMemory(GuestRegisters.State, StateLayout.Spill);
+    }
+
+    private void EmitReturn(int index)
+    {
+        ref Plan plan = ref _plans[index];
+        _code.Move(GuestRegisters.Address, GuestRegisters.StackPointer);
+        int cold = EmitStackProbe(index, OperandUse.Read);
+        EmitOperation(in plan);
+        EndAccess(cold);
+        EmitLookup();
+        AddMiss(index);
+        int arguments = plan.Instruction.Code == Code.Retnq_imm16 ? plan.Instruction.Immediate16 : 0;
+        MoveStackPointer(Word + arguments);
+        EmitEnterFound();
+    }
+
+    /// <summary>The computed target of a jump or call, into the address register.</summary>
+    private void EmitTarget(int index)
+    {
+        ref Plan plan = ref _plans[index];
+        if (!plan.Encoding.IsMemory)
+        {
+            int host = Home(plan.Encoding.Rm, GuestRegisters.Address, load: true);
+            if (host != GuestRegisters.Address)
+            {
+                _code.Move(GuestRegisters.Address, host);
+            }
+
+            return;
+        }
+
+        EmitLinear(in plan);
+        int cold = EmitProbe(index);
+        _code.Load(GuestRegisters.Address, GuestRegisters.Address, 0);
+        EndAccess(cold);
+    }
+
+    /// <summary>Compares the address register with the jump table's entry for it, whose address goes to the scratch register.</summary>
+    private void EmitLookup()
+    {
+        _code.Move(GuestRegisters.Scratch, GuestRegisters.Address);
+        _code.ShiftRight(GuestRegisters.Scratch, JumpTables.IndexBits, wide: false);
+        _code.ArithmeticRegister(Arithmetic.Xor, GuestRegisters.Scratch, GuestRegisters.Address, wide: false);
+        _code.ArithmeticImmediate(Arithmetic.And, GuestRegisters.Scratch, JumpTables.Entries - 1, wide: false);
+        _code.ShiftLeft(GuestRegisters.Scratch, JumpTables.EntryShift, wide: false);
+        _code.ArithmeticMemory(Arithmetic.Add, GuestRegisters.Scratch, GuestRegisters.State, StateLayout.JumpTable);
+        _code.ArithmeticMemory(Arithmetic.Cmp, GuestRegisters.Address, GuestRegisters.Scratch, JumpTables.RipOffset(_flavor));
+    }
+
+    private void EmitEnterFound()
+    {
+        _code.ArithmeticImmediate(Arithmetic.And, GuestRegisters.Address, -0x1000);
+        _code.Store(GuestRegisters.State, StateLayout.PageRip, GuestRegisters.Address);
+        _code.JumpMemory(GuestRegisters.Scratch, JumpTables.CodeOffset(_flavor));
+    }
+
+    private void AddMiss(int index) => _handlers.Add(new ColdHandler { First = _code.JumpIf(Condition.Ne), Index = index, Remake = -1 });
+
+    private void EmitColdFlow()
+    {
+        for (int i = 0; i < _far.Count; i++)
+        {
+            _code.Bind((byte*)_far[i]);
+            EmitEdge(_farTargets[i]);
+        }
+
+        _far.Clear();
+        _farTargets.Clear();
+        for (int i = 0; i < _handlers.Count; i++)
+        {
+            EmitColdHandler(_handlers[i]);
+        }
+
+        for (int i = 0; i < _edges.Count; i++)
+        {
+            EmitUnresolved(_edges[i]);
+        }
+    }
+
+    private void EmitColdHandler(in ColdHandler handler)
+    {
+        _code.Bind(handler.First);
+        if (handler.Second != null)
+        {
+            _code.Bind(handler.Second);
+        }
+
+        if (handler.Remake >= 0)
+        {
+            RemakeFlags(handler.Remake);
+            SaveFlags();
+        }
+
+        EmitHandler(handler.Index);
+        if (handler.Done != null)
+        {
+            // The handler has left the flags saved; where this goes on they are expected in the host's.
+            LoadFlags();
+            _code.Jump(handler.Done);
+        }
+    }
+
+    private void EmitUnresolved(in Edge edge)
+    {
+        _code.Bind(edge.Jump);
+        _code.Call(_stubs.Link(_flavor));
+        _code.Annotation(_sites.Add(new Site
+        {
+            Block = _block,
+            Flavor = _flavor,
+            Target = edge.Target,
+            Jump = edge.IsLinked ? edge.Jump : null,
+        }));
+    }
+}

@@ -1,0 +1,238 @@
+using Iced.Intel;
+using Uml.Core.Cpu.Emit;
+using Uml.Core.Cpu.Execute;
+using Uml.Core.Cpu.Interpreter;
+using Uml.Core.Cpu.Paging;
+
+namespace Uml.Core.Cpu.Translate;
+
+internal sealed unsafe partial class BlockTranslator
+{
+    private readonly List<ColdAccess> _cold = [];
+
+    /// <summary>A memory access that may turn out not to be plain memory.</summary>
+    private struct ColdAccess
+    {
+        public byte* Jump;
+        public byte* Resume;
+        public byte* Done;
+        public int Index;
+        public int Remake;
+        public bool HostFlagsAfter;
+        public OperandUse Use;
+        public byte Size;
+        public bool Aligned;
+        public SegmentIndex Segment;
+    }
+
+    /// <summary>LEA.</summary>
+    private void EmitLea(in Plan plan)
+    {
+        int guest = plan.Instruction.Op0Register.GetNumber();
+        int host = Home(guest, GuestRegisters.Address, load: false);
+        EmitEffective(in plan, host, wide: plan.Encoding.Wide && !plan.Encoding.AddressSize);
+        PutBack(guest, host);
+    }
+
+    /// <summary>The linear address of the memory operand, into the address register. Flags stay unless a segment base is added.</summary>
+    private void EmitLinear(in Plan plan)
+    {
+        EmitEffective(in plan, GuestRegisters.Address, wide: !plan.Encoding.AddressSize);
+        SegmentIndex segment = Decode.Operands.SegmentOf(plan.Instruction.MemorySegment);
+        if (segment is SegmentIndex.Fs or SegmentIndex.Gs)
+        {
+            _code.ArithmeticMemory(Arithmetic.Add, GuestRegisters.Address, GuestRegisters.State, StateLayout.SegmentBase(segment));
+        }
+    }
+
+    /// <summary>The effective address of the memory operand. A base or an index that is in memory passes through the scratch registers.</summary>
+    private void EmitEffective(in Plan plan, int destination, bool wide)
+    {
+        ref readonly Encoding e = ref plan.Encoding;
+        if ((e.ModRm & 7) == 4)
+        {
+            EmitSib(in e, destination, wide);
+        }
+        else if (e.Mod == 0 && (e.ModRm & 7) == 5)
+        {
+            EmitRelative(in plan, destination, wide);
+        }
+        else
+        {
+            int @base = Home(e.Rm, GuestRegisters.Address, load: true);
+            if (e.Displacement != 0)
+            {
+                _code.Memory(0x8D, destination, @base, e.Displacement, wide);
+            }
+            else if (!wide || destination != @base)
+            {
+                _code.Register(0x8B, destination, @base, wide);
+            }
+        }
+    }
+
+    private void EmitSib(in Encoding e, int destination, bool wide)
+    {
+        int scale = e.Sib >> 6;
+        int guestIndex = ((e.Sib >> 3) & 7) | e.ExtensionX;
+        bool hasBase = e.Mod != 0 || (e.Sib & 7) != 5;
+        int index = guestIndex == GuestRegisters.Rsp ? HostRegister.Rsp : Home(guestIndex, GuestRegisters.Scratch, load: true);
+        if (!hasBase)
+        {
+            _code.LoadAddressWithoutBase(destination, index, scale, e.Displacement, wide);
+            return;
+        }
+
+        int @base = Home((e.Sib & 7) | e.ExtensionB, GuestRegisters.Address, load: true);
+        if (index == HostRegister.Rsp)
+        {
+            _code.Memory(0x8D, destination, @base, e.Displacement, wide);
+        }
+        else
+        {
+            _code.LoadAddress(destination, @base, index, scale, e.Displacement, wide);
+        }
+    }
+
+    /// <summary>RIP-relative: from the page that runs, whose address the translation does not know.</summary>
+    private void EmitRelative(in Plan plan, int destination, bool wide)
+    {
+        long offset = (long)plan.PageOffset + plan.Encoding.Length + plan.Encoding.Displacement;
+        _code.Load(destination, GuestRegisters.State, StateLayout.PageRip);
+        if (offset != (int)offset)
+        {
+            _code.LoadAddress(destination, destination, plan.PageOffset + plan.Encoding.Length);
+            offset = plan.Encoding.Displacement;
+        }
+
+        _code.LoadAddress(destination, destination, (int)offset);
+        if (!wide)
+        {
+            _code.Move32(destination, destination);
+        }
+    }
+
+    /// <summary>
+    /// Turns the linear address into a host address through the translation buffer. The distance from the tag is the offset in the page
+    /// when it is the right page, and too large when it is not, or when the operand runs over the page's end.
+    /// </summary>
+    /// <returns>What <see cref="EndAccess"/> takes.</returns>
+    private int EmitProbe(int index)
+    {
+        ref Plan plan = ref _plans[index];
+        return EmitProbe(index, plan.Use, plan.MemorySize, plan.Aligned, Block.Ops(_block)[index].Segment);
+    }
+
+    private int EmitStackProbe(int index, OperandUse use) => EmitProbe(index, use, sizeof(ulong), aligned: false, SegmentIndex.Ss);
+
+    private int EmitProbe(int index, OperandUse use, int size, bool aligned, SegmentIndex segment)
+    {
+        EmitEntryAddress();
+        _code.ArithmeticMemory(Arithmetic.Sub, GuestRegisters.Address, GuestRegisters.Scratch, TagOffset(use));
+        byte* jump;
+        if (aligned)
+        {
+            // Also wrong when not aligned: only bits log2(size) to 11 may be set.
+            _code.TestImmediate(GuestRegisters.Address, ~(0x1000 - size));
+            jump = _code.JumpIf(Condition.Ne);
+        }
+        else
+        {
+            _code.ArithmeticImmediate(Arithmetic.Cmp, GuestRegisters.Address, 0x1000 - size);
+            jump = _code.JumpIf(Condition.A);
+        }
+
+        _code.ArithmeticMemory(Arithmetic.Add, GuestRegisters.Address, GuestRegisters.Scratch, TlbEntry.HostPageOffset);
+        _hostFlags = false;
+        _cold.Add(new ColdAccess
+        {
+            Jump = jump,
+            Resume = _code.Position,
+            Index = index,
+            Remake = _remake,
+            Use = use,
+            Size = (byte)size,
+            Aligned = aligned,
+            Segment = segment,
+        });
+        return _cold.Count - 1;
+    }
+
+    /// <summary>The entry of the translation buffer for the address in the address register, into the scratch register.</summary>
+    private void EmitEntryAddress()
+    {
+        _code.Move(GuestRegisters.Scratch, GuestRegisters.Address);
+        _code.ShiftRight(GuestRegisters.Scratch, Tlb.IndexShift);
+        _code.ArithmeticImmediate(Arithmetic.And, GuestRegisters.Scratch, Tlb.IndexMask, wide: false);
+        _code.ArithmeticMemory(Arithmetic.Add, GuestRegisters.Scratch, GuestRegisters.State, StateLayout.Tlb);
+    }
+
+    /// <summary>Marks where an access goes on after its instruction was done elsewhere.</summary>
+    private void EndAccess(int cold)
+    {
+        ref ColdAccess access = ref System.Runtime.InteropServices.CollectionsMarshal.AsSpan(_cold)[cold];
+        access.Done = _code.Position;
+        access.HostFlagsAfter = _plans[access.Index].Changes != RflagsBits.None;
+    }
+
+    private static int TagOffset(OperandUse use) => use == OperandUse.Read ? TlbEntry.ReadTagOffset : TlbEntry.WriteTagOffset;
+
+    private void EmitColdAccess(in ColdAccess access)
+    {
+        ref Plan plan = ref _plans[access.Index];
+        _code.Bind(access.Jump);
+        _code.ArithmeticMemory(Arithmetic.Add, GuestRegisters.Address, GuestRegisters.Scratch, TagOffset(access.Use));
+        if (access.Remake >= 0)
+        {
+            RemakeFlags(access.Remake);
+            SaveFlags();
+        }
+
+        bool write = access.Use != OperandUse.Read;
+        _code.Call(_stubs.Access(_flavor));
+        _code.Annotation(_sites.Add(new Site
+        {
+            Block = _block,
+            OpIndex = (byte)access.Index,
+            Flavor = _flavor,
+            Use = access.Use,
+            Size = access.Size,
+            Aligned = access.Aligned,
+            Segment = access.Segment,
+        }));
+        if (!write)
+        {
+            _code.Jump(access.Resume);
+            return;
+        }
+
+        // Zero: the address register points to the operand itself; otherwise to a buffer that is written to the guest afterwards.
+        _code.JumpIf(Condition.E, access.Resume);
+        _hostFlags = false;
+        _remake = -1;
+        EmitOperation(in plan);
+        if (access.HostFlagsAfter)
+        {
+            SaveFlags();
+        }
+
+        _code.Call(_stubs.Commit(_flavor));
+        _code.Annotation(_sites.Add(new Site { Block = _block, OpIndex = (byte)access.Index, Flavor = _flavor }));
+        if (access.HostFlagsAfter)
+        {
+            LoadFlags();
+        }
+
+        _code.Jump(access.Done);
+    }
+
+    private void EmitColdPaths()
+    {
+        for (int i = 0; i < _cold.Count; i++)
+        {
+            EmitColdAccess(_cold[i]);
+        }
+
+        EmitColdFlow();
+    }
+}

@@ -1,0 +1,265 @@
+using Iced.Intel;
+using Uml.Core.Cpu.Emit;
+
+namespace Uml.Core.Cpu.Translate;
+
+internal sealed unsafe partial class BlockTranslator
+{
+    /// <summary>An instruction that is its own translation.</summary>
+    private void EmitPlain(int index)
+    {
+        ref Plan plan = ref _plans[index];
+        if (plan.Encoding.IsMemory)
+        {
+            EmitLinear(in plan);
+            int cold = EmitProbe(index);
+            EmitOperation(in plan);
+            EndAccess(cold);
+        }
+        else
+        {
+            EmitOperation(in plan);
+        }
+    }
+
+    /// <summary>The instruction itself, once the address register points to the operand. Emitted twice when a write may be out of the ordinary.</summary>
+    private void EmitOperation(in Plan plan)
+    {
+        switch (plan.Form)
+        {
+            case Form.Push or Form.PushImmediate or Form.Call or Form.CallIndirect: EmitPushOperation(in plan); return;
+            case Form.Pop: EmitPopOperation(in plan); return;
+            case Form.LeaveFrame: _code.Load(GuestRegisters.Scratch, GuestRegisters.Address, 0); return;
+            case Form.Return or Form.JumpIndirect: _code.Load(GuestRegisters.Address, GuestRegisters.Address, 0); return;
+        }
+
+        RequireFlags(in plan);
+        if (!plan.Encoding.HasModRm)
+        {
+            EmitOpcodeRegister(in plan);
+        }
+        else
+        {
+            EmitModRm(in plan);
+        }
+    }
+
+    /// <summary>No ModR/M byte: nothing, or a register in the opcode's low bits.</summary>
+    private void EmitOpcodeRegister(in Plan plan)
+    {
+        ref readonly Encoding e = ref plan.Encoding;
+        bool inOpcode = e.Map == 1 || e.Opcode is (>= 0x91 and <= 0x97) or (>= 0xB0 and <= 0xBF) || (e.Opcode == 0x90 && e.Rex != 0);
+        int guest = (e.Opcode & 7) | e.ExtensionB;
+        bool byteRegister = e.Map == 0 && e.Opcode is >= 0xB0 and < 0xB8;
+        if (!inOpcode || GuestRegisters.Host(guest) == guest || (byteRegister && e.Rex == 0))
+        {
+            _code.Bytes(plan.Code, e.Length);
+            return;
+        }
+
+        // MOV of an immediate overwrites all it names but an 8-bit or 16-bit register's rest; the others read it.
+        int used = Home(guest, GuestRegisters.Scratch, load: true);
+        if (e.OperandSize)
+        {
+            _code.Byte(0x66);
+        }
+
+        _code.Rex(e.Wide, 0, 0, used, force: byteRegister);
+        if (e.Map == 1)
+        {
+            _code.Byte(0x0F);
+        }
+
+        _code.Byte((e.Opcode & ~7) | (used & 7));
+        _code.Bytes(plan.Code + e.ImmediateStart, e.Length - e.ImmediateStart);
+        PutBack(guest, used);
+    }
+
+    private void EmitModRm(in Plan plan)
+    {
+        ref readonly Encoding e = ref plan.Encoding;
+        if (UsesByteRegister(in plan.Instruction, high: true))
+        {
+            // With AH to BH all registers are where the encoding says, or it would not have come here.
+            _code.Bytes(plan.Code, e.Length);
+            return;
+        }
+
+        int reg = RegisterField(in plan);
+        int guestReg = e.Reg;
+        int guestRm = e.Rm;
+        bool regInMemory = reg == GuestRegisters.None;
+        if (regInMemory)
+        {
+            reg = Home(guestReg, GuestRegisters.Scratch, load: true);
+        }
+
+        if (e.IsMemory)
+        {
+            ReencodeMemory(in plan, reg);
+        }
+        else
+        {
+            bool general = RmIsGeneral(in plan);
+            int rm = general ? GuestRegisters.Host(guestRm) : guestRm;
+            bool rmInMemory = rm == GuestRegisters.None;
+            if (rmInMemory)
+            {
+                // The same register twice has to be one copy.
+                rm = regInMemory && guestReg == guestRm ? reg : Home(guestRm, GuestRegisters.Address, load: true);
+            }
+
+            Reencode(in plan, e.Opcode, reg, rm);
+            if (rmInMemory && (plan.Writes & (1 << guestRm)) != 0)
+            {
+                PutBack(guestRm, rm);
+            }
+        }
+
+        if (regInMemory && (plan.Writes & (1 << guestReg)) != 0)
+        {
+            PutBack(guestReg, reg);
+        }
+    }
+
+    /// <summary>A register of the guest in a register of the host: its own, or a scratch one.</summary>
+    private int Home(int guest, int scratch, bool load)
+    {
+        int host = GuestRegisters.Host(guest);
+        if (host != GuestRegisters.None)
+        {
+            return host;
+        }
+
+        if (load)
+        {
+            _code.Load(scratch, GuestRegisters.State, StateLayout.Gpr(guest));
+        }
+
+        return scratch;
+    }
+
+    private void PutBack(int guest, int used)
+    {
+        if (GuestRegisters.Host(guest) == GuestRegisters.None)
+        {
+            _code.Store(GuestRegisters.State, StateLayout.Gpr(guest), used);
+        }
+    }
+
+    /// <summary>The host's number for the register field: a general register's home (or none), a vector register, or part of the opcode.</summary>
+    private static int RegisterField(in Plan plan)
+    {
+        ref readonly Encoding e = ref plan.Encoding;
+        if (IsGroup(in e))
+        {
+            return (e.ModRm >> 3) & 7;
+        }
+
+        return plan.IsVector && !RegIsGeneral(in plan) ? e.Reg : GuestRegisters.Host(e.Reg);
+    }
+
+    /// <summary>Whether the register field extends the opcode (Intel SDM vol. 2, table A-6).</summary>
+    private static bool IsGroup(in Encoding e) => e.Map switch
+    {
+        0 => e.Opcode is (>= 0x80 and <= 0x83) or 0x8F or 0xC0 or 0xC1 or 0xC6 or 0xC7 or (>= 0xD0 and <= 0xD3) or 0xF6 or 0xF7 or 0xFE or 0xFF,
+        1 => e.Opcode is 0x18 or (>= 0x71 and <= 0x73) or 0xAE or 0xBA or 0xC7,
+        2 => e.Vex != 0 && e.Opcode == 0xF3,
+        _ => false,
+    };
+
+    /// <summary>Vector instructions with a general register in the register field.</summary>
+    private static bool RegIsGeneral(in Plan plan)
+    {
+        Register first = plan.Instruction.Op0Register;
+        return plan.Encoding.Map == 1 && plan.Encoding.Opcode is 0x2C or 0x2D or 0x50 or 0xC5 or 0xD7 && first.IsGPR();
+    }
+
+    /// <summary>Whether the r/m field, when it is a register, is a general one.</summary>
+    private static bool RmIsGeneral(in Plan plan)
+    {
+        ref readonly Encoding e = ref plan.Encoding;
+        if (!plan.IsVector)
+        {
+            return true;
+        }
+
+        return e.Map switch
+        {
+            1 => e.Opcode is 0x2A or 0x6E or 0xC4 || (e.Opcode == 0x7E && e.Repeat == 0 && (e.Vex == 0 || (e.VexSecond & 3) == 1)),
+            3 => e.Opcode is >= 0x14 and <= 0x17 or 0x20 or 0x22,
+            _ => false,
+        };
+    }
+
+    /// <summary>The instruction with other registers.</summary>
+    private void Reencode(in Plan plan, int opcode, int reg, int rm)
+    {
+        EmitPrefixes(in plan, opcode, reg, rm);
+        _code.ModRmRegister(reg, rm);
+        _code.Bytes(plan.Code + plan.Encoding.ImmediateStart, plan.Encoding.Length - plan.Encoding.ImmediateStart);
+    }
+
+    /// <summary>The instruction with the address register as its memory operand.</summary>
+    private void ReencodeMemory(in Plan plan, int reg)
+    {
+        EmitPrefixes(in plan, plan.Encoding.Opcode, reg, GuestRegisters.Address);
+        _code.ModRmMemory(reg, GuestRegisters.Address, 0);
+        _code.Bytes(plan.Code + plan.Encoding.ImmediateStart, plan.Encoding.Length - plan.Encoding.ImmediateStart);
+    }
+
+    private void EmitPrefixes(in Plan plan, int opcode, int reg, int rm)
+    {
+        ref readonly Encoding e = ref plan.Encoding;
+        if (e.Vex != 0)
+        {
+            _code.Byte(0xC4);
+            _code.Byte((e.VexFirst & 0x1F) | (reg < 8 ? 0x80 : 0) | 0x40 | (rm < 8 ? 0x20 : 0));
+            _code.Byte(e.VexSecond);
+            _code.Byte(opcode);
+            return;
+        }
+
+        if (e.Lock)
+        {
+            _code.Byte(0xF0);
+        }
+
+        if (e.OperandSize)
+        {
+            _code.Byte(0x66);
+        }
+
+        if (e.Repeat != 0)
+        {
+            _code.Byte(e.Repeat);
+        }
+
+        // Without REX the byte registers 4 to 7 would be AH to BH.
+        _code.Rex(e.Wide, reg, 0, rm, force: UsesByteRegister(in plan.Instruction, high: false));
+        if (e.Map != 0)
+        {
+            _code.Byte(0x0F);
+            if (e.Map >= 2)
+            {
+                _code.Byte(e.Map == 2 ? 0x38 : 0x3A);
+            }
+        }
+
+        _code.Byte(opcode);
+    }
+
+    private static bool UsesByteRegister(in Instruction i, bool high)
+    {
+        for (int n = 0; n < i.OpCount; n++)
+        {
+            Register register = i.GetOpKind(n) == OpKind.Register ? i.GetOpRegister(n) : Register.None;
+            if (register.IsGPR8() && register is >= Register.AH and <= Register.BH == high)
+            {
+                return true;
+            }
+        }
+
+        return false;
+    }
+}

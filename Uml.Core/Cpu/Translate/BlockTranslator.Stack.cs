@@ -1,0 +1,118 @@
+using Iced.Intel;
+using Uml.Core.Cpu.Emit;
+
+namespace Uml.Core.Cpu.Translate;
+
+internal sealed unsafe partial class BlockTranslator
+{
+    private const int Word = sizeof(ulong);
+
+    /// <summary>PUSH of a register or an immediate. RSP changes last, so that a fault leaves it as it was.</summary>
+    private void EmitPush(int index)
+    {
+        EmitPushAccess(index);
+        MoveStackPointer(-Word);
+    }
+
+    private void EmitPushAccess(int index)
+    {
+        _code.LoadAddress(GuestRegisters.Address, GuestRegisters.StackPointer, -Word);
+        int cold = EmitStackProbe(index, OperandUse.Write);
+        EmitPushOperation(in _plans[index]);
+        EndAccess(cold);
+    }
+
+    private void EmitPushOperation(in Plan plan)
+    {
+        switch (plan.Form)
+        {
+            case Form.Push:
+                int guest = plan.Instruction.Op0Register.GetNumber();
+                _code.Store(GuestRegisters.Address, 0, Home(guest, GuestRegisters.Scratch, load: true));
+                break;
+            case Form.PushImmediate:
+                _code.StoreImmediate(GuestRegisters.Address, 0, (int)(long)plan.Instruction.GetImmediate(0));
+                break;
+            default:
+                // CALL: the address of what follows.
+                _code.Load(GuestRegisters.Scratch, GuestRegisters.State, StateLayout.PageRip);
+                _code.LoadAddress(GuestRegisters.Scratch, GuestRegisters.Scratch, plan.PageOffset + plan.Encoding.Length);
+                _code.Store(GuestRegisters.Address, 0, GuestRegisters.Scratch);
+                break;
+        }
+    }
+
+    private void EmitPop(int index)
+    {
+        ref Plan plan = ref _plans[index];
+        _code.Move(GuestRegisters.Address, GuestRegisters.StackPointer);
+        int cold = EmitStackProbe(index, OperandUse.Read);
+        EmitPopOperation(in plan);
+        EndAccess(cold);
+    }
+
+    private void EmitPopOperation(in Plan plan)
+    {
+        int guest = plan.Instruction.Op0Register.GetNumber();
+        if (guest == GuestRegisters.Rsp)
+        {
+            // POP RSP: the value popped, not what lies behind it.
+            _code.Load(GuestRegisters.StackPointer, GuestRegisters.Address, 0);
+            return;
+        }
+
+        int host = Home(guest, GuestRegisters.Scratch, load: false);
+        _code.Load(host, GuestRegisters.Address, 0);
+        PutBack(guest, host);
+        MoveStackPointer(Word);
+    }
+
+    /// <summary>LEAVE: RSP := RBP, POP RBP.</summary>
+    private void EmitLeaveFrame(int index)
+    {
+        _code.Move(GuestRegisters.Address, HostRegister.Rbp);
+        int cold = EmitStackProbe(index, OperandUse.Read);
+        EmitOperation(in _plans[index]);
+        EndAccess(cold);
+        _code.LoadAddress(GuestRegisters.StackPointer, HostRegister.Rbp, Word);
+        _code.Move(HostRegister.Rbp, GuestRegisters.Scratch);
+    }
+
+    /// <summary>Flags stay.</summary>
+    private void MoveStackPointer(int by) => _code.LoadAddress(GuestRegisters.StackPointer, GuestRegisters.StackPointer, by);
+
+    /// <summary>
+    /// DIV and IDIV of registers by a register, with the cases that fault, or that the host's divider would take too long to rule out,
+    /// left to the interpreter.
+    /// </summary>
+    private void EmitDivide(int index)
+    {
+        ref Plan plan = ref _plans[index];
+        bool wide = plan.Encoding.Wide;
+        int divisor = Home(plan.Encoding.Rm, GuestRegisters.Scratch, load: true);
+        byte* special;
+        byte* second = null;
+        if (plan.Instruction.Mnemonic == Mnemonic.Div)
+        {
+            // The quotient fits when the high half is below the divisor, which is not zero then.
+            _code.ArithmeticRegister(Arithmetic.Cmp, HostRegister.Rdx, divisor, wide);
+            special = _code.JumpIf(Condition.Ae);
+        }
+        else
+        {
+            // A dividend that is a sign-extended half, divided by anything but 0 and -1, fits.
+            _code.Move(GuestRegisters.Address, HostRegister.Rax);
+            _code.Register(0xC1, 7, GuestRegisters.Address, wide);
+            _code.Byte(wide ? 63 : 31);
+            _code.ArithmeticRegister(Arithmetic.Cmp, GuestRegisters.Address, HostRegister.Rdx, wide);
+            special = _code.JumpIf(Condition.Ne);
+            _code.LoadAddress(GuestRegisters.Address, divisor, 1);
+            _code.ArithmeticImmediate(Arithmetic.Cmp, GuestRegisters.Address, 1, wide);
+            second = _code.JumpIf(Condition.Be);
+        }
+
+        _code.Register(0xF7, plan.Instruction.Mnemonic == Mnemonic.Div ? 6 : 7, divisor, wide);
+        _hostFlags = false;
+        _handlers.Add(new ColdHandler { First = special, Second = second, Index = index, Remake = _remake, Done = _code.Position });
+    }
+}

@@ -1,0 +1,180 @@
+using Iced.Intel;
+using Uml.Core.Cpu.CodeCache;
+using Uml.Core.Cpu.Decode;
+using Uml.Core.Cpu.Emit;
+using Uml.Core.Cpu.Execute;
+using Uml.Core.Cpu.Interpreter;
+
+namespace Uml.Core.Cpu.Translate;
+
+/// <summary>
+/// Turns a decoded block into host code: the hot path first, then what it jumps to when something is out of the ordinary. Families of
+/// instructions are in partial files.
+/// </summary>
+internal sealed unsafe partial class BlockTranslator
+{
+    /// <summary>More than any block takes: room that has to be left in code memory before one is begun.</summary>
+    public const int MaximumSize = 64 << 10;
+
+    private readonly HostAssembler _code;
+    private readonly CodeMemory _memory;
+    private readonly RuntimeStubs _stubs;
+    private readonly SiteTable _sites;
+    private readonly Planner _planner = new();
+    private readonly Plan[] _plans = new Plan[BlockDecoder.MaxInstructions];
+    private readonly GuestCodeReader _reader = new();
+    private readonly Decoder _decoder;
+
+    private Block* _block;
+    private Flavor _flavor;
+    private int _count;
+
+    /// <summary>Whether the host's flags are the guest's now, and the instruction that can make them again (or -1).</summary>
+    private bool _hostFlags;
+    private int _remake;
+
+    public BlockTranslator(HostAssembler code, CodeMemory memory, RuntimeStubs stubs, SiteTable sites)
+    {
+        _code = code;
+        _memory = memory;
+        _stubs = stubs;
+        _sites = sites;
+        _decoder = Decoder.Create(64, _reader);
+    }
+
+    /// <summary>Translates a block at the assembler's position.</summary>
+    /// <returns>False when nothing was gained: the block stays with the interpreter.</returns>
+    public bool Translate(Block* block, Flavor flavor)
+    {
+        _block = block;
+        _flavor = flavor;
+        _count = block->Count;
+        _cold.Clear();
+        _edges.Clear();
+        _handlers.Clear();
+        Describe(out bool usesVectors);
+        if (usesVectors && flavor == Flavor.Integer)
+        {
+            return false;
+        }
+
+        FlagAnalysis.Run(_plans.AsSpan(0, _count));
+        _code.Align(16);
+        byte* entry = _code.Position;
+        byte* leave = EmitEntry(out byte* body);
+        _hostFlags = false;
+        _remake = -1;
+        for (int i = 0; i < _count; i++)
+        {
+            Emit(i);
+        }
+
+        EmitEnd();
+        EmitColdPaths();
+        EmitLeave(leave, out byte* abandoned);
+        ref TranslatedBlock translation = ref block->Translations[(int)flavor];
+        translation.Entry = _memory.ToExecutable(entry);
+        translation.Body = _memory.ToExecutable(body);
+        translation.Abandon = _memory.ToExecutable(abandoned);
+        return true;
+    }
+
+    private static int PageOffset(Block* block) => (int)(block->Physical & 0xFFF);
+
+    private void Describe(out bool usesVectors)
+    {
+        usesVectors = false;
+        Op* ops = Block.Ops(_block);
+        for (int i = 0; i < _count; i++)
+        {
+            ref Plan plan = ref _plans[i];
+            plan = default;
+            plan.PageOffset = PageOffset(_block) + ops[i].Offset;
+            plan.Code = _block->HostPage + plan.PageOffset;
+            _reader.Reset(plan.Code, plan.Code + ops[i].Length);
+            _decoder.IP = (ulong)plan.PageOffset;
+            _decoder.Decode(out plan.Instruction);
+            _planner.Describe(ref plan, _block, ops + i);
+            usesVectors |= plan is { IsVector: true, Form: Form.Plain };
+        }
+    }
+
+    /// <summary>Counts the block's instructions and looks whether something waits (see <see cref="Flow.Enter"/>).</summary>
+    /// <returns>The jump taken when the block is not entered; a second one follows it right before the body.</returns>
+    private byte* EmitEntry(out byte* body)
+    {
+        _code.ArithmeticMemoryImmediate(Arithmetic.Sub, GuestRegisters.State, StateLayout.Remaining, _count);
+        byte* exhausted = _code.JumpIf(Condition.S);
+        _code.ArithmeticMemoryImmediate(Arithmetic.Cmp, GuestRegisters.State, StateLayout.Poll, 0, wide: false);
+        _attention = _code.JumpIf(Condition.Ne);
+        body = _code.Position;
+        return exhausted;
+    }
+
+    private byte* _attention;
+
+    private void EmitLeave(byte* exhausted, out byte* abandoned)
+    {
+        _code.Bind(exhausted);
+        _code.Bind(_attention);
+        _code.ArithmeticMemoryImmediate(Arithmetic.Add, GuestRegisters.State, StateLayout.Remaining, _count);
+        abandoned = _code.Position;
+        _code.MoveImmediate(GuestRegisters.Scratch, PageOffset(_block));
+        _code.Jump(_stubs.LeaveForAttention(_flavor));
+    }
+
+    private void Emit(int index)
+    {
+        ref Plan plan = ref _plans[index];
+        switch (plan.Form)
+        {
+            case Form.Handler: EmitHandler(index); return;
+            case Form.Nothing: return;
+            case Form.Plain: EmitPlain(index); break;
+            case Form.Lea: EmitLea(in plan); return;
+            case Form.Push or Form.PushImmediate: EmitPush(index); return;
+            case Form.Pop: EmitPop(index); return;
+            case Form.LeaveFrame: EmitLeaveFrame(index); return;
+            case Form.Divide: EmitDivide(index); break;
+            case Form.Jump: EmitEdge(BranchTarget(in plan)); return;
+            case Form.JumpIf: EmitConditionalJump(in plan); return;
+            case Form.Call: EmitCall(index); return;
+            case Form.JumpIndirect: EmitIndirectJump(index); return;
+            case Form.CallIndirect: EmitIndirectCall(index); return;
+            case Form.Return: EmitReturn(index); return;
+        }
+
+        if (plan.Changes != RflagsBits.None)
+        {
+            _hostFlags = true;
+            _remake = plan.Fate == FlagFate.Remade ? index : -1;
+            if (plan.Fate == FlagFate.Saved)
+            {
+                SaveFlags();
+            }
+        }
+    }
+
+    /// <summary>Where a block goes that does not end with a jump.</summary>
+    private void EmitEnd()
+    {
+        ref Plan last = ref _plans[_count - 1];
+        if (last.Form is Form.Jump or Form.Call or Form.JumpIndirect or Form.CallIndirect or Form.Return)
+        {
+            return;
+        }
+
+        EmitEdge(PageOffset(_block) + _block->ByteLength);
+    }
+
+    /// <summary>An instruction that the interpreter runs.</summary>
+    private void EmitHandler(int index)
+    {
+        _code.Call(_stubs.CallHandler(_flavor));
+        _code.Annotation(_sites.Add(new Site { Block = _block, OpIndex = (byte)index, Flavor = _flavor }));
+        _hostFlags = false;
+        _remake = -1;
+    }
+
+    private static int BranchTarget(in Plan plan) => (int)(long)plan.Instruction.NearBranch64;
+}

@@ -1,0 +1,67 @@
+using Iced.Intel;
+
+namespace Uml.Core.Cpu.Translate;
+
+/// <summary>
+/// What becomes of arithmetic flags in a block. They stay in the host's flags from the instruction that makes them to those that use them;
+/// they are saved to <see cref="CpuState.FlagWord"/> only if something between destroys them, or can see them: an exit, a fault, a handler.
+/// </summary>
+internal static class FlagAnalysis
+{
+    /// <summary>Adds what an instruction leaves unchanged to what it needs, and decides the fate of what it makes.</summary>
+    public static void Run(Span<Plan> plans)
+    {
+        RflagsBits live = Planner.Status;
+        for (int i = plans.Length - 1; i >= 0; i--)
+        {
+            ref Plan plan = ref plans[i];
+            if (plan.Form == Form.Handler)
+            {
+                live = Planner.Status;
+                continue;
+            }
+
+            if (plan.Changes != RflagsBits.None)
+            {
+                plan.Fate = Decide(plans, i);
+                plan.Needs |= live & ~plan.Changes;
+            }
+
+            live = plan.Observes ? Planner.Status : (live & ~plan.Changes) | plan.Needs;
+        }
+    }
+
+    private static FlagFate Decide(Span<Plan> plans, int producer)
+    {
+        bool inHost = true;
+        bool remakeable = Remake.IsPossible(in plans[producer]);
+        int sources = remakeable ? Remake.Sources(in plans[producer]) : 0;
+        bool wanted = false;
+        for (int i = producer + 1; i < plans.Length; i++)
+        {
+            ref Plan plan = ref plans[i];
+            inHost &= !plan.Clobbers;
+            if (plan.Observes || (plan.Needs != RflagsBits.None && !inHost))
+            {
+                wanted = true;
+                if (!remakeable || plan.Form == Form.Handler)
+                {
+                    return FlagFate.Saved;
+                }
+            }
+
+            if (plan.Changes != RflagsBits.None)
+            {
+                return wanted ? FlagFate.Remade : FlagFate.Dropped;
+            }
+
+            if ((plan.Writes & sources) != 0)
+            {
+                // From here on they cannot be made again.
+                remakeable = false;
+            }
+        }
+
+        return FlagFate.Saved;
+    }
+}

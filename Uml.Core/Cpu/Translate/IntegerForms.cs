@@ -1,0 +1,92 @@
+using Iced.Intel;
+
+namespace Uml.Core.Cpu.Translate;
+
+/// <summary>Integer instructions whose own encoding is their translation.</summary>
+internal static class IntegerForms
+{
+    public static Form Classify(in Instruction i, in Encoding encoding)
+    {
+        switch (i.Mnemonic)
+        {
+            case Mnemonic.Nop or Mnemonic.Endbr64 or Mnemonic.Pause or Mnemonic.Prefetchnta or Mnemonic.Prefetcht0 or Mnemonic.Prefetcht1
+                or Mnemonic.Prefetcht2 or Mnemonic.Prefetchw:
+                return Form.Nothing;
+            case Mnemonic.Div or Mnemonic.Idiv:
+                return i.Op0Kind == OpKind.Register && !HasHighByte(in i) && i.Op0Register.GetSize() >= 4 ? Form.Divide : Form.Handler;
+        }
+
+        if (!IsPlain(in i) || (HasHighByte(in i) && NeedsRex(in i, in encoding)))
+        {
+            return Form.Handler;
+        }
+
+        return Form.Plain;
+    }
+
+    private static bool IsPlain(in Instruction i)
+    {
+        switch (i.Mnemonic)
+        {
+            case Mnemonic.Mov:
+                return i.Code is >= Code.Mov_rm8_r8 and <= Code.Mov_r64_rm64
+                    or >= Code.Mov_r8_imm8 and <= Code.Mov_r64_imm64
+                    or >= Code.Mov_rm8_imm8 and <= Code.Mov_rm64_imm32;
+            case Mnemonic.Bt or Mnemonic.Btc or Mnemonic.Btr or Mnemonic.Bts:
+                // With a register index, a memory operand is a bit string that reaches beyond the operand.
+                return i.Op0Kind == OpKind.Register || i.Op1Kind == OpKind.Immediate8;
+            case Mnemonic.Add or Mnemonic.Adc or Mnemonic.Sub or Mnemonic.Sbb or Mnemonic.And or Mnemonic.Or or Mnemonic.Xor or Mnemonic.Cmp
+                or Mnemonic.Test or Mnemonic.Inc or Mnemonic.Dec or Mnemonic.Neg or Mnemonic.Not:
+            case Mnemonic.Shl or Mnemonic.Sal or Mnemonic.Shr or Mnemonic.Sar or Mnemonic.Rol or Mnemonic.Ror or Mnemonic.Rcl or Mnemonic.Rcr
+                or Mnemonic.Shld or Mnemonic.Shrd:
+            case Mnemonic.Movzx or Mnemonic.Movsx or Mnemonic.Movsxd or Mnemonic.Imul or Mnemonic.Mul or Mnemonic.Bswap:
+            case Mnemonic.Xchg or Mnemonic.Xadd or Mnemonic.Cmpxchg or Mnemonic.Cmpxchg8b or Mnemonic.Cmpxchg16b:
+            case Mnemonic.Bsf or Mnemonic.Bsr or Mnemonic.Popcnt or Mnemonic.Crc32 or Mnemonic.Movnti:
+            case Mnemonic.Cbw or Mnemonic.Cwde or Mnemonic.Cdqe or Mnemonic.Cwd or Mnemonic.Cdq or Mnemonic.Cqo:
+            case Mnemonic.Lahf or Mnemonic.Sahf or Mnemonic.Clc or Mnemonic.Stc or Mnemonic.Cmc:
+            case >= Mnemonic.Seta and <= Mnemonic.Sets:
+            case >= Mnemonic.Cmova and <= Mnemonic.Cmovs:
+                return true;
+            default:
+                return false;
+        }
+    }
+
+    private static bool HasHighByte(in Instruction i)
+    {
+        for (int n = 0; n < i.OpCount; n++)
+        {
+            if (i.GetOpKind(n) == OpKind.Register && i.GetOpRegister(n) is >= Register.AH and <= Register.BH)
+            {
+                return true;
+            }
+        }
+
+        return false;
+    }
+
+    /// <summary>AH to BH cannot be named in an instruction with a REX prefix, which the translation's address register asks for.</summary>
+    private static bool NeedsRex(in Instruction i, in Encoding encoding)
+    {
+        if (encoding.IsMemory)
+        {
+            return true;
+        }
+
+        for (int n = 0; n < i.OpCount; n++)
+        {
+            if (i.GetOpKind(n) == OpKind.Register)
+            {
+                Register register = i.GetOpRegister(n);
+                bool high = register is >= Register.AH and <= Register.BH;
+                int host = high ? 0 : GuestRegisters.Host(register.GetFullRegister().GetNumber());
+                if (host is GuestRegisters.None or >= 8)
+                {
+                    return true;
+                }
+            }
+        }
+
+        return false;
+    }
+}

@@ -1,0 +1,78 @@
+using Iced.Intel;
+
+namespace Uml.Core.Cpu.Translate;
+
+/// <summary>How an instruction is translated.</summary>
+internal enum Form : byte
+{
+    /// <summary>By a call of the interpreter's handler.</summary>
+    Handler,
+
+    /// <summary>No effect.</summary>
+    Nothing,
+
+    /// <summary>As it is, with registers and the memory operand replaced.</summary>
+    Plain,
+    Lea,
+    Push,
+    PushImmediate,
+    Pop,
+    LeaveFrame,
+    Divide,
+    Jump,
+    JumpIf,
+    Call,
+    JumpIndirect,
+    CallIndirect,
+    Return,
+}
+
+/// <summary>What becomes of the flags an instruction leaves in the host's flags register.</summary>
+internal enum FlagFate : byte
+{
+    /// <summary>Nothing needs them once something else has used the host's flags.</summary>
+    Dropped,
+
+    /// <summary>They are saved at once.</summary>
+    Saved,
+
+    /// <summary>They are made again from operands that are still there, should something ask.</summary>
+    Remade,
+}
+
+/// <summary>What a memory operand is used for.</summary>
+internal enum OperandUse : byte { None, Read, Write, Update }
+
+/// <summary>One instruction on its way through translation.</summary>
+internal unsafe struct Plan
+{
+    public Instruction Instruction;
+    public Encoding Encoding;
+    public byte* Code;
+    public Form Form;
+
+    /// <summary>From the start of the guest page to the instruction.</summary>
+    public int PageOffset;
+
+    /// <summary>Arithmetic flags (<see cref="RflagsBits"/>) it needs and changes. What it may leave as it was counts as needed.</summary>
+    public RflagsBits Needs;
+    public RflagsBits Changes;
+
+    /// <summary>Whether it can leave translated code before it changes anything: guest state has to be exact then.</summary>
+    public bool Observes;
+
+    /// <summary>Whether its translation destroys the host's flags before it uses them.</summary>
+    public bool Clobbers;
+    public FlagFate Fate;
+
+    /// <summary>General registers it writes, a bit each.</summary>
+    public ushort Writes;
+    public OperandUse Use;
+    public byte MemorySize;
+
+    /// <summary>The memory operand has to be aligned to its size (#GP).</summary>
+    public bool Aligned;
+
+    /// <summary>It works on vector registers.</summary>
+    public bool IsVector;
+}

@@ -1,0 +1,177 @@
+using Iced.Intel;
+using Uml.Core.Cpu.Interpreter;
+
+namespace Uml.Core.Cpu.Translate;
+
+/// <summary>Decides how each instruction of a block is translated.</summary>
+internal sealed unsafe class Planner
+{
+    /// <summary>The six arithmetic flags.</summary>
+    public const RflagsBits Status = RflagsBits.OF | RflagsBits.SF | RflagsBits.ZF | RflagsBits.AF | RflagsBits.CF | RflagsBits.PF;
+
+    private readonly InstructionInfoFactory _factory = new();
+
+    /// <summary>Fills in everything but the fate of flags.</summary>
+    public void Describe(ref Plan plan, Block* block, Op* op)
+    {
+        ref Instruction i = ref plan.Instruction;
+        plan.Encoding = Encoding.Parse(plan.Code, i.Length);
+        InstructionInfo info = _factory.GetInfo(in i);
+        plan.Form = !op->IsImplemented || !plan.Encoding.Known
+            ? Form.Handler
+            : Classify(ref plan, block->Mode, in info);
+        if (plan.Form == Form.Handler)
+        {
+            plan.Needs = plan.Changes = Status;
+            plan.Writes = ushort.MaxValue;
+            plan.Observes = plan.Clobbers = true;
+            return;
+        }
+
+        plan.Needs = i.RflagsRead & Status;
+        plan.Changes = i.RflagsModified & Status;
+        if (IsShiftByRegister(in i))
+        {
+            // A count of zero changes no flag (Intel SDM vol. 2, SAL/SAR/SHL/SHR, SHLD).
+            plan.Needs = Status;
+        }
+
+        plan.Writes = WrittenRegisters(in info);
+        bool touchesMemory = plan.Use != OperandUse.None;
+        plan.Observes = touchesMemory || plan.Form == Form.Divide;
+        plan.Clobbers = plan.Observes;
+    }
+
+    private static bool IsShiftByRegister(in Instruction i) => i.Mnemonic switch
+    {
+        Mnemonic.Shl or Mnemonic.Sal or Mnemonic.Shr or Mnemonic.Sar or Mnemonic.Rol or Mnemonic.Ror or Mnemonic.Rcl or Mnemonic.Rcr
+            => i.Op1Kind == OpKind.Register || (i.Immediate8 & 31) == 0,
+        Mnemonic.Shld or Mnemonic.Shrd => i.Op2Kind == OpKind.Register || (i.Immediate8 & 31) == 0,
+        _ => false,
+    };
+
+    private static ushort WrittenRegisters(in InstructionInfo info)
+    {
+        int mask = 0;
+        foreach (UsedRegister used in info.GetUsedRegisters())
+        {
+            if (used.Access is not OpAccess.Read and not OpAccess.CondRead && used.Register.IsGPR())
+            {
+                mask |= 1 << used.Register.GetFullRegister().GetNumber();
+            }
+        }
+
+        return (ushort)mask;
+    }
+
+    private static Form Classify(ref Plan plan, CpuMode mode, in InstructionInfo info)
+    {
+        ref Instruction i = ref plan.Instruction;
+        Form form = i.FlowControl == FlowControl.Next ? ClassifySequential(ref plan, mode) : ClassifyFlow(ref plan);
+        if (form is Form.Plain && plan.Encoding.IsMemory && !PlanMemory(ref plan, in info))
+        {
+            return Form.Handler;
+        }
+
+        return form;
+    }
+
+    private static Form ClassifyFlow(ref Plan plan)
+    {
+        ref Instruction i = ref plan.Instruction;
+        if (i.Code is Code.Jmp_rel8_64 or Code.Jmp_rel32_64)
+        {
+            return Form.Jump;
+        }
+
+        if (i.IsJccShortOrNear && i.Op0Kind == OpKind.NearBranch64)
+        {
+            return Form.JumpIf;
+        }
+
+        if (i.Code == Code.Call_rel32_64)
+        {
+            return UseStack(ref plan, OperandUse.Write, Form.Call);
+        }
+
+        if (i.Code is Code.Jmp_rm64 or Code.Call_rm64)
+        {
+            plan.Use = OperandUse.Read;
+            plan.MemorySize = 8;
+            return i.Code == Code.Jmp_rm64 ? Form.JumpIndirect : Form.CallIndirect;
+        }
+
+        return i.Code is Code.Retnq or Code.Retnq_imm16 ? UseStack(ref plan, OperandUse.Read, Form.Return) : Form.Handler;
+    }
+
+    private static Form UseStack(ref Plan plan, OperandUse use, Form form)
+    {
+        plan.Use = use;
+        plan.MemorySize = 8;
+        return form;
+    }
+
+    private static Form ClassifySequential(ref Plan plan, CpuMode mode)
+    {
+        ref Instruction i = ref plan.Instruction;
+        switch (i.Code)
+        {
+            case Code.Push_r64: return UseStack(ref plan, OperandUse.Write, Form.Push);
+            case Code.Pushq_imm32 or Code.Pushq_imm8: return UseStack(ref plan, OperandUse.Write, Form.PushImmediate);
+            case Code.Pop_r64: return UseStack(ref plan, OperandUse.Read, Form.Pop);
+            case Code.Leaveq: return UseStack(ref plan, OperandUse.Read, Form.LeaveFrame);
+            case Code.Lea_r32_m or Code.Lea_r64_m: return Form.Lea;
+        }
+
+        if (IsVector(in i))
+        {
+            plan.IsVector = true;
+            return VectorForms.IsNative(in i, mode) ? Form.Plain : Form.Handler;
+        }
+
+        return IntegerForms.Classify(in i, in plan.Encoding);
+    }
+
+    private static bool IsVector(in Instruction i)
+    {
+        for (int n = 0; n < i.OpCount; n++)
+        {
+            Register register = i.GetOpRegister(n);
+            if (register.IsVectorRegister())
+            {
+                return true;
+            }
+        }
+
+        return false;
+    }
+
+    /// <summary>What the memory operand is used for; false when translated code cannot access it.</summary>
+    private static bool PlanMemory(ref Plan plan, in InstructionInfo info)
+    {
+        ref Instruction i = ref plan.Instruction;
+        int size = i.MemorySize.GetSize();
+        if (size is not (1 or 2 or 4 or 8 or 16 or 32))
+        {
+            return false;
+        }
+
+        plan.MemorySize = (byte)size;
+        plan.Aligned = i.Mnemonic == Mnemonic.Cmpxchg16b || (plan.IsVector && VectorForms.IsAligned(in i, in plan.Encoding, size));
+        for (int n = 0; n < i.OpCount; n++)
+        {
+            if (i.GetOpKind(n) == OpKind.Memory)
+            {
+                plan.Use = info.GetOpAccess(n) switch
+                {
+                    OpAccess.Read or OpAccess.CondRead => OperandUse.Read,
+                    OpAccess.Write => OperandUse.Write,
+                    OpAccess.ReadWrite or OpAccess.ReadCondWrite or OpAccess.CondWrite => OperandUse.Update,
+                    _ => OperandUse.None,
+                };
+            }
+        }
+
+        return plan.Use != OperandUse.None;
+    }
+}
