@@ -104,7 +104,7 @@ internal sealed unsafe class JitEngine : IDisposable
         JitEngine jit = VirtualCpu.From(s).Jit!;
         if (++block->Heat >= jit._threshold && !jit.IsFull)
         {
-            if (jit.Translate(block, Flavor.Integer))
+            if (jit.IsTranslated(block, Flavor.Integer))
             {
                 op->Handler = &Run;
                 return Run(s, op);
@@ -143,7 +143,14 @@ internal sealed unsafe class JitEngine : IDisposable
         _code.Begin(_next);
         if (!_translator.Translate(block, flavor))
         {
-            return false;
+            // It works on vectors: its other translation does the work, and this one leads there.
+            if (!IsTranslated(block, Flavor.Vector))
+            {
+                return false;
+            }
+
+            _code.Begin(_next);
+            _translator.EmitGate(block);
         }
 
         _next = _code.Position;

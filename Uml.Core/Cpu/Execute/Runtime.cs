@@ -79,6 +79,25 @@ internal static unsafe class Runtime
         }
     }
 
+    /// <summary>Runs the first instruction of a block in the interpreter, and leaves.</summary>
+    [UnmanagedCallersOnly]
+    public static nint Interpret(CpuState* s, byte* returnAddress, ulong unused)
+    {
+        VirtualCpu cpu = VirtualCpu.From(s);
+        try
+        {
+            Site* site = Enter(s, cpu, returnAddress);
+            FlagWords.ToLazy(s);
+            Op* next = site->Block->FirstHandler(s, s->CurrentOp);
+            FlagWords.FromLazy(s);
+            return LeaveFor(s, next);
+        }
+        catch (Exception e)
+        {
+            return Fail(s, cpu, e);
+        }
+    }
+
     /// <summary>Finds the target of a direct jump, and points the jump to it once it is translated.</summary>
     [UnmanagedCallersOnly]
     public static nint Link(CpuState* s, byte* returnAddress, ulong unused)
@@ -144,7 +163,7 @@ internal static unsafe class Runtime
     {
         Flavor flavor = site->Flavor;
         ulong epoch = cpu.Blocks.Epoch;
-        if (next != Block.Ops(block) || (flavor != Flavor.Integer && (block->Mode & CpuMode.User) == 0) ||
+        if (next != Block.Ops(block) || (flavor != Flavor.Integer && block->Mode != site->Block->Mode) ||
             !cpu.Jit!.IsTranslated(block, flavor) || cpu.Blocks.Epoch != epoch)
         {
             return LeaveFor(s, next);

@@ -1,3 +1,4 @@
+using System.Runtime.Intrinsics.X86;
 using Uml.Core.Cpu.CodeCache;
 using Uml.Core.Cpu.Emit;
 using Uml.Core.Cpu.Translate;
@@ -28,6 +29,7 @@ internal sealed unsafe class RuntimeStubs
     private readonly byte*[] _link = new byte*[(int)Flavor.Count];
     private readonly byte*[] _attention = new byte*[(int)Flavor.Count];
     private readonly byte* _loadVectors;
+    private readonly byte* _interpret;
     private byte* _epilogue;
 
     public RuntimeStubs(HostAssembler code, CodeMemory memory)
@@ -45,6 +47,7 @@ internal sealed unsafe class RuntimeStubs
             _attention[(int)flavor] = EmitAttention(flavor);
         }
 
+        _interpret = EmitRuntimeCall(Flavor.Integer, &Runtime.Interpret);
         _loadVectors = EmitLoadVectors();
         Enter = (delegate* unmanaged<CpuState*, byte*, void>)memory.ToExecutable(enter);
         End = code.Position;
@@ -70,6 +73,9 @@ internal sealed unsafe class RuntimeStubs
 
     /// <summary>Leaves; the scratch register says where in the page RIP is.</summary>
     public byte* LeaveForAttention(Flavor flavor) => _attention[(int)flavor];
+
+    /// <summary>Runs the first instruction of a block in the interpreter, and leaves.</summary>
+    public byte* Interpret => _interpret;
 
     /// <summary>From <see cref="Flavor.Integer"/> to <see cref="Flavor.Vector"/>. ZF clear: the guest has unmasked exceptions, nothing was done.</summary>
     public byte* LoadVectors => _loadVectors;
@@ -216,6 +222,14 @@ internal sealed unsafe class RuntimeStubs
         if (flavor == Flavor.Integer)
         {
             return;
+        }
+
+        if (Avx.IsSupported)
+        {
+            // What .NET has left in the upper halves would make each SSE instruction depend on the one before.
+            _code.Byte(0xC5);
+            _code.Byte(0xF8);
+            _code.Byte(0x77); // vzeroupper
         }
 
         for (int i = 0; i < 16; i++)

@@ -43,7 +43,7 @@ internal sealed unsafe partial class BlockTranslator
     }
 
     /// <summary>Translates a block at the assembler's position.</summary>
-    /// <returns>False when nothing was gained: the block stays with the interpreter.</returns>
+    /// <returns>False when the block needs another flavor.</returns>
     public bool Translate(Block* block, Flavor flavor)
     {
         _block = block;
@@ -72,11 +72,35 @@ internal sealed unsafe partial class BlockTranslator
         EmitEnd();
         EmitColdPaths();
         EmitLeave(leave, out byte* abandoned);
-        ref TranslatedBlock translation = ref block->Translations[(int)flavor];
+        Record(entry, body, abandoned);
+        return true;
+    }
+
+    private void Record(byte* entry, byte* body, byte* abandoned)
+    {
+        ref TranslatedBlock translation = ref _block->Translations[(int)_flavor];
         translation.Entry = _memory.ToExecutable(entry);
         translation.Body = _memory.ToExecutable(body);
         translation.Abandon = _memory.ToExecutable(abandoned);
-        return true;
+    }
+
+    /// <summary>Translates a block that works on vectors for those who come without: loads the vectors and goes on in the other translation.</summary>
+    public void EmitGate(Block* block)
+    {
+        _block = block;
+        _flavor = Flavor.Integer;
+        _count = block->Count;
+        _code.Align(16);
+        byte* entry = _code.Position;
+        byte* leave = EmitEntry(out byte* body);
+        _code.Call(_stubs.LoadVectors);
+        byte* unmasked = _code.JumpIf(Condition.Ne);
+        _code.Jump(_memory.ToWritable(block->Translations[(int)Flavor.Vector].Body));
+        _code.Bind(unmasked);
+        _code.Call(_stubs.Interpret);
+        _code.Annotation(_sites.Add(new Site { Block = block, Flavor = Flavor.Integer }));
+        EmitLeave(leave, out byte* abandoned);
+        Record(entry, body, abandoned);
     }
 
     private static int PageOffset(Block* block) => (int)(block->Physical & 0xFFF);
