@@ -63,10 +63,6 @@ internal sealed unsafe class JitEngine : IDisposable
     /// <summary>Points a jump in writable memory to a translation.</summary>
     public void Point(byte* jump, byte* target) => HostAssembler.Bind(jump, _memory.ToWritable(target));
 
-    /// <summary>Enters the block that runs into the jump table.</summary>
-    public void Remember(CpuState* s, Block* block, Flavor flavor) =>
-        Mmu.EnterJump(s, flavor, s->BlockRip, block->Translations[(int)flavor].Entry);
-
     /// <summary>Makes sure that nothing enters the block's translations any more.</summary>
     public void Drop(Block* block)
     {

@@ -17,6 +17,8 @@ internal sealed unsafe class JumpTables : IDisposable
 
     private const int TableSize = Entries << EntryShift;
     private const int ViewSize = TableSize * (int)Flavor.Count;
+
+    /// <summary>Bits that pages are noted by, for each half of the address space: kernels drop pages of programs all the time.</summary>
     private const int PageBits = 1024;
 
     private readonly HostMemory _memory;
@@ -28,7 +30,7 @@ internal sealed unsafe class JumpTables : IDisposable
         _notes = new Note[spaces * (int)TlbView.Count];
         for (int i = 0; i < _notes.Length; i++)
         {
-            _notes[i].Pages = new ulong[PageBits / 64];
+            _notes[i].Pages = new ulong[2 * PageBits / 64];
             Fill(i);
         }
     }
@@ -110,7 +112,7 @@ internal sealed unsafe class JumpTables : IDisposable
 
     private static int Index(int space, TlbView view) => (space * (int)TlbView.Count) + (int)view;
 
-    private static int PageBit(ulong linear) => (int)(linear >> 12) & (PageBits - 1);
+    private static int PageBit(ulong linear) => ((int)(linear >> 12) & (PageBits - 1)) + ((int)(linear >> 63) * PageBits);
 
     private void Fill(int index)
     {

@@ -20,7 +20,8 @@ internal static unsafe class Runtime
         VirtualCpu cpu = VirtualCpu.From(s);
         try
         {
-            Site* site = Enter(s, cpu, returnAddress);
+            Site* site = cpu.Jit!.Sites.At(returnAddress);
+            Enter(s, site);
             byte* operand = Mmu.Operand(s, linear, site);
             return operand == null ? LeaveFor(s, null) : (nint)operand;
         }
@@ -37,7 +38,8 @@ internal static unsafe class Runtime
         VirtualCpu cpu = VirtualCpu.From(s);
         try
         {
-            Site* site = Enter(s, cpu, returnAddress);
+            Site* site = cpu.Jit!.Sites.At(returnAddress);
+            Enter(s, site);
             Mmu.CommitOperand(s);
             return ContinueBehind(s, site);
         }
@@ -47,14 +49,24 @@ internal static unsafe class Runtime
         }
     }
 
-    /// <summary>Runs an instruction in the interpreter.</summary>
+    /// <summary>
+    /// Runs an instruction in the interpreter. A jump to a computed target that is translated already is entered into the jump table
+    /// instead, to be looked up again.
+    /// </summary>
+    /// <param name="target">Where a jump to a computed target leads.</param>
     [UnmanagedCallersOnly]
-    public static nint Handle(CpuState* s, byte* returnAddress, ulong unused)
+    public static nint Handle(CpuState* s, byte* returnAddress, ulong target)
     {
         VirtualCpu cpu = VirtualCpu.From(s);
         try
         {
-            Site* site = Enter(s, cpu, returnAddress);
+            Site* site = cpu.Jit!.Sites.At(returnAddress);
+            if (site->Retries && Remember(s, cpu, target, site->Flavor))
+            {
+                return Continue;
+            }
+
+            Enter(s, site);
             Block* block = site->Block;
             ulong epoch = cpu.Blocks.Epoch;
             Op* op = s->CurrentOp;
@@ -71,7 +83,7 @@ internal static unsafe class Runtime
                 return site->Flavor == Flavor.Vector && !FlagWords.IsMasked(s) ? LeaveFor(s, next) : ContinueBehind(s, site);
             }
 
-            return GoOn(s, cpu, s->CurrentBlock, site, next, enterTable: op->IsComputedJump);
+            return GoOn(s, cpu, s->CurrentBlock, site, next);
         }
         catch (Exception e)
         {
@@ -86,7 +98,8 @@ internal static unsafe class Runtime
         VirtualCpu cpu = VirtualCpu.From(s);
         try
         {
-            Site* site = Enter(s, cpu, returnAddress);
+            Site* site = cpu.Jit!.Sites.At(returnAddress);
+            Enter(s, site);
             FlagWords.ToLazy(s);
             Op* next = site->Block->FirstHandler(s, s->CurrentOp);
             FlagWords.FromLazy(s);
@@ -107,6 +120,11 @@ internal static unsafe class Runtime
         {
             Site* site = cpu.Jit!.Sites.At(returnAddress);
             ulong rip = s->PageRip + (ulong)(long)site->Target;
+            if (site->Retries && Remember(s, cpu, rip, site->Flavor))
+            {
+                return Continue;
+            }
+
             byte* jump = site->Jump;
             ulong epoch = cpu.Blocks.Epoch;
             Block* block = cpu.Blocks.Find(s, rip);
@@ -126,7 +144,7 @@ internal static unsafe class Runtime
             }
 
             Op* next = Flow.Enter(s, block, rip);
-            return next == null ? LeaveFor(s, null) : GoOn(s, cpu, block, site, next, enterTable: jump == null);
+            return next == null ? LeaveFor(s, null) : GoOn(s, cpu, block, site, next);
         }
         catch (Exception e)
         {
@@ -134,14 +152,26 @@ internal static unsafe class Runtime
         }
     }
 
-    private static Site* Enter(CpuState* s, VirtualCpu cpu, byte* returnAddress)
+    /// <summary>Tells the interpreter's side where translated code is.</summary>
+    private static void Enter(CpuState* s, Site* site)
     {
-        Site* site = cpu.Jit!.Sites.At(returnAddress);
         Block* block = site->Block;
         s->CurrentBlock = block;
         s->BlockRip = s->PageRip + (block->Physical & 0xFFF);
         s->CurrentOp = Block.Ops(block) + site->OpIndex;
-        return site;
+    }
+
+    /// <summary>Enters a jump's target into the jump table if it is translated and mapped.</summary>
+    private static bool Remember(CpuState* s, VirtualCpu cpu, ulong rip, Flavor flavor)
+    {
+        Block* block = cpu.Blocks.Peek(s, rip);
+        if (block == null || !cpu.Jit!.IsTranslated(block, flavor))
+        {
+            return false;
+        }
+
+        Mmu.EnterJump(s, flavor, rip, block->Translations[(int)flavor].Entry);
+        return true;
     }
 
     /// <summary>Goes on behind the instruction, unless what it has written belongs to the block that runs.</summary>
@@ -159,7 +189,7 @@ internal static unsafe class Runtime
     }
 
     /// <summary>Goes on with a block that has been entered: in its translation when it has one, else in the interpreter.</summary>
-    private static nint GoOn(CpuState* s, VirtualCpu cpu, Block* block, Site* site, Op* next, bool enterTable)
+    private static nint GoOn(CpuState* s, VirtualCpu cpu, Block* block, Site* site, Op* next)
     {
         Flavor flavor = site->Flavor;
         ulong epoch = cpu.Blocks.Epoch;
@@ -170,11 +200,6 @@ internal static unsafe class Runtime
         }
 
         s->PageRip = s->BlockRip & ~0xFFFUL;
-        if (enterTable)
-        {
-            cpu.Jit.Remember(s, block, flavor);
-        }
-
         return (nint)block->Translations[(int)flavor].Body;
     }
 

@@ -22,6 +22,9 @@ internal unsafe struct Site
     public byte Size;
     public SegmentIndex Segment;
     public bool Aligned;
+
+    /// <summary>What runs behind the call looks into the jump table again.</summary>
+    public bool Retries;
 }
 
 /// <summary>

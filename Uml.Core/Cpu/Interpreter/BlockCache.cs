@@ -88,6 +88,27 @@ internal sealed unsafe class BlockCache : IDisposable
         return block;
     }
 
+    /// <summary>The block at a linear address of 64-bit code if the translation buffer leads there and it is decoded; null otherwise.</summary>
+    public Block* Peek(CpuState* s, ulong linear)
+    {
+        TlbEntry* entry = Tlb.Entry(s->Tlb, linear);
+        if (entry->ExecuteTag != (linear & ~(GuestRam.PageSize - 1UL)))
+        {
+            return null;
+        }
+
+        Mmu.TranslateFetch(s, linear, out ulong physical);
+        for (Block* block = Hash[HashOf(physical, s->Mode)]; block != null; block = block->HashNext)
+        {
+            if (block->Physical == physical && block->Mode == s->Mode)
+            {
+                return block->SecondPage == Block.NoPage ? block : null;
+            }
+        }
+
+        return null;
+    }
+
     /// <summary>Drops the blocks made from any of these bytes.</summary>
     public void Invalidate(ulong ramOffset, int length)
     {

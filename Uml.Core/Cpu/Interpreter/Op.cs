@@ -44,10 +44,6 @@ internal unsafe struct Op
 
     /// <summary>False when all it does is to raise an exception: no such instruction.</summary>
     public bool IsImplemented;
-
-    /// <summary>A near return, or a jump or call to a computed target, in 64-bit code.</summary>
-    public readonly bool IsComputedJump => (Iced.Intel.Code)Code is Iced.Intel.Code.Retnq or Iced.Intel.Code.Retnq_imm16 or Iced.Intel.Code.Jmp_rm64
-        or Iced.Intel.Code.Call_rm64;
 }
 
 /// <summary>Address forms beyond base + index * scale + displacement.</summary>

@@ -16,8 +16,8 @@ internal sealed unsafe partial class BlockTranslator
         public byte* Jump;
         public int Target;
 
-        /// <summary>Whether the jump is pointed to the block once it is found.</summary>
-        public bool IsLinked;
+        /// <summary>Where the lookup begins; null when the jump is pointed to the block once it is found.</summary>
+        public byte* Retry;
     }
 
     /// <summary>An instruction that goes to the interpreter in some cases.</summary>
@@ -28,8 +28,11 @@ internal sealed unsafe partial class BlockTranslator
         public int Index;
         public int Remake;
 
-        /// <summary>Where to go on, or null when the handler goes elsewhere.</summary>
+        /// <summary>Where to go on behind the instruction.</summary>
         public byte* Done;
+
+        /// <summary>The start of a jump to a computed target, which is done again once the target is in the jump table.</summary>
+        public byte* Retry;
     }
 
     /// <summary>Goes to a known target. Flags are saved already.</summary>
@@ -37,15 +40,17 @@ internal sealed unsafe partial class BlockTranslator
     {
         if (IsInPage(target))
         {
-            _edges.Add(new Edge { Jump = _code.Jump(), Target = target, IsLinked = true });
+            _edges.Add(new Edge { Jump = _code.Jump(), Target = target });
             return;
         }
+
+        byte* retry = _code.Position;
 
         // The mapping of another page may change: the target is looked up like one that is computed.
         _code.Load(GuestRegisters.Address, GuestRegisters.State, StateLayout.PageRip);
         _code.LoadAddress(GuestRegisters.Address, GuestRegisters.Address, target);
         EmitLookup();
-        _edges.Add(new Edge { Jump = _code.JumpIf(Condition.Ne), Target = target });
+        _edges.Add(new Edge { Jump = _code.JumpIf(Condition.Ne), Target = target, Retry = retry });
         EmitEnterFound();
     }
 
@@ -59,7 +64,7 @@ internal sealed unsafe partial class BlockTranslator
         byte* taken = _code.JumpIf(condition);
         if (IsInPage(target))
         {
-            _edges.Add(new Edge { Jump = taken, Target = target, IsLinked = true });
+            _edges.Add(new Edge { Jump = taken, Target = target });
         }
         else
         {
@@ -98,18 +103,20 @@ internal sealed unsafe partial class BlockTranslator
 
     private void EmitIndirectJump(int index)
     {
+        byte* start = _code.Position;
         EmitTarget(index);
         EmitLookup();
-        AddMiss(index);
+        AddMiss(index, start);
         EmitEnterFound();
     }
 
     /// <summary>The target is looked up first: the handler does all of the instruction when it is not found.</summary>
     private void EmitIndirectCall(int index)
     {
+        byte* start = _code.Position;
         EmitTarget(index);
         EmitLookup();
-        AddMiss(index);
+        AddMiss(index, start);
         _code.Load(GuestRegisters.Scratch, GuestRegisters.Scratch, JumpTables.CodeOffset(_flavor));
         _code.Store(GuestRegisters.State, StateLayout.Spill, GuestRegisters.Scratch);
         _code.ArithmeticImmediate(Arithmetic.And, GuestRegisters.Address, -0x1000);
@@ -124,12 +131,13 @@ internal sealed unsafe partial class BlockTranslator
     private void EmitReturn(int index)
     {
         ref Plan plan = ref _plans[index];
+        byte* start = _code.Position;
         _code.Move(GuestRegisters.Address, GuestRegisters.StackPointer);
         int cold = EmitStackProbe(index, OperandUse.Read);
         EmitOperation(in plan);
         EndAccess(cold);
         EmitLookup();
-        AddMiss(index);
+        AddMiss(index, start);
         int arguments = plan.Instruction.Code == Code.Retnq_imm16 ? plan.Instruction.Immediate16 : 0;
         MoveStackPointer(Word + arguments);
         EmitEnterFound();
@@ -175,7 +183,8 @@ internal sealed unsafe partial class BlockTranslator
         _code.JumpMemory(GuestRegisters.Scratch, JumpTables.CodeOffset(_flavor));
     }
 
-    private void AddMiss(int index) => _handlers.Add(new ColdHandler { First = _code.JumpIf(Condition.Ne), Index = index, Remake = -1 });
+    private void AddMiss(int index, byte* start) =>
+        _handlers.Add(new ColdHandler { First = _code.JumpIf(Condition.Ne), Index = index, Remake = -1, Retry = start });
 
     private void EmitColdFlow()
     {
@@ -212,8 +221,12 @@ internal sealed unsafe partial class BlockTranslator
             SaveFlags();
         }
 
-        EmitHandler(handler.Index);
-        if (handler.Done != null)
+        EmitHandler(handler.Index, retries: handler.Retry != null);
+        if (handler.Retry != null)
+        {
+            _code.Jump(handler.Retry);
+        }
+        else
         {
             // The handler has left the flags saved; where this goes on they are expected in the host's.
             LoadFlags();
@@ -230,7 +243,12 @@ internal sealed unsafe partial class BlockTranslator
             Block = _block,
             Flavor = _flavor,
             Target = edge.Target,
-            Jump = edge.IsLinked ? edge.Jump : null,
+            Jump = edge.Retry == null ? edge.Jump : null,
+            Retries = edge.Retry != null,
         }));
+        if (edge.Retry != null)
+        {
+            _code.Jump(edge.Retry);
+        }
     }
 }

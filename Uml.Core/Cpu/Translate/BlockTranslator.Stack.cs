@@ -89,7 +89,7 @@ internal sealed unsafe partial class BlockTranslator
     {
         ref Plan plan = ref _plans[index];
         bool wide = plan.Encoding.Wide;
-        int divisor = Home(plan.Encoding.Rm, GuestRegisters.Scratch, load: true);
+        int divisor = EmitDivisor(index);
         byte* special;
         byte* second = null;
         if (plan.Instruction.Mnemonic == Mnemonic.Div)
@@ -114,5 +114,20 @@ internal sealed unsafe partial class BlockTranslator
         _code.Register(0xF7, plan.Instruction.Mnemonic == Mnemonic.Div ? 6 : 7, divisor, wide);
         _hostFlags = false;
         _handlers.Add(new ColdHandler { First = special, Second = second, Index = index, Remake = _remake, Done = _code.Position });
+    }
+
+    private int EmitDivisor(int index)
+    {
+        ref Plan plan = ref _plans[index];
+        if (!plan.Encoding.IsMemory)
+        {
+            return Home(plan.Encoding.Rm, GuestRegisters.Scratch, load: true);
+        }
+
+        EmitLinear(in plan);
+        int cold = EmitProbe(index);
+        _code.Memory(0x8B, GuestRegisters.Scratch, GuestRegisters.Address, 0, plan.Encoding.Wide);
+        EndAccess(cold);
+        return GuestRegisters.Scratch;
     }
 }

@@ -192,10 +192,10 @@ internal sealed unsafe partial class BlockTranslator
     }
 
     /// <summary>An instruction that the interpreter runs.</summary>
-    private void EmitHandler(int index)
+    private void EmitHandler(int index, bool retries = false)
     {
         _code.Call(_stubs.CallHandler(_flavor));
-        _code.Annotation(_sites.Add(new Site { Block = _block, OpIndex = (byte)index, Flavor = _flavor }));
+        _code.Annotation(_sites.Add(new Site { Block = _block, OpIndex = (byte)index, Flavor = _flavor, Retries = retries }));
         _hostFlags = false;
         _remake = -1;
     }

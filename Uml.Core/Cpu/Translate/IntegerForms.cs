@@ -13,7 +13,7 @@ internal static class IntegerForms
                 or Mnemonic.Prefetcht2 or Mnemonic.Prefetchw:
                 return Form.Nothing;
             case Mnemonic.Div or Mnemonic.Idiv:
-                return i.Op0Kind == OpKind.Register && !HasHighByte(in i) && i.Op0Register.GetSize() >= 4 ? Form.Divide : Form.Handler;
+                return Size(in i) >= 4 ? Form.Divide : Form.Handler;
         }
 
         if (!IsPlain(in i) || (HasHighByte(in i) && NeedsRex(in i, in encoding)))
@@ -23,6 +23,8 @@ internal static class IntegerForms
 
         return Form.Plain;
     }
+
+    private static int Size(in Instruction i) => i.Op0Kind == OpKind.Register ? i.Op0Register.GetSize() : i.MemorySize.GetSize();
 
     private static bool IsPlain(in Instruction i)
     {

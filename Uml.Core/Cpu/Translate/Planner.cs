@@ -68,7 +68,7 @@ internal sealed unsafe class Planner
     {
         ref Instruction i = ref plan.Instruction;
         Form form = i.FlowControl == FlowControl.Next ? ClassifySequential(ref plan, mode) : ClassifyFlow(ref plan);
-        if (form is Form.Plain && plan.Encoding.IsMemory && !PlanMemory(ref plan, in info))
+        if (form is Form.Plain or Form.Divide && plan.Encoding.IsMemory && !PlanMemory(ref plan, in info))
         {
             return Form.Handler;
         }
