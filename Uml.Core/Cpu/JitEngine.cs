@@ -120,6 +120,7 @@ internal sealed unsafe class JitEngine : IDisposable
         FlagWords.FromLazy(s);
         jit._stubs.Enter(s, s->CurrentBlock->Translations[(int)Flavor.Integer].Body);
         FlagWords.ToLazy(s);
+        Runtime.TakeX87(s);
         if (jit.Failure is { } failure)
         {
             jit.Failure = null;
@@ -137,16 +138,17 @@ internal sealed unsafe class JitEngine : IDisposable
         }
 
         _code.Begin(_next);
-        if (!_translator.Translate(block, flavor))
+        Flavor needed = _translator.Translate(block, flavor);
+        if (needed > flavor)
         {
-            // It works on vectors: its other translation does the work, and this one leads there.
-            if (!IsTranslated(block, Flavor.Vector))
+            // Another translation does the work, and this one leads there.
+            if (!IsTranslated(block, needed))
             {
                 return false;
             }
 
             _code.Begin(_next);
-            _translator.EmitGate(block);
+            _translator.EmitGate(block, flavor, needed);
         }
 
         _next = _code.Position;

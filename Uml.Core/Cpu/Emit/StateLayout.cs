@@ -20,6 +20,8 @@ internal static unsafe class StateLayout
     public static readonly int CommitSize = Field(static s => &s->CommitSize);
     public static readonly int Mxcsr = Field(static s => &s->Mxcsr);
     public static readonly int HostMxcsr = Field(static s => &s->HostMxcsr);
+    public static readonly int X87Image = Field(static s => &s->X87Image);
+    public static readonly int X87Left = Field(static s => &s->X87Left);
     private static readonly int Vectors = Field(static s => &s->Vectors);
     private static readonly int Segments = Field(static s => &s->Segments);
 

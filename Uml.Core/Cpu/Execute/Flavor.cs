@@ -8,6 +8,9 @@ internal enum Flavor : byte
 
     /// <summary>Vector registers and MXCSR too.</summary>
     Vector,
+
+    /// <summary>The x87 and MMX registers as well.</summary>
+    X87,
     Count,
 }
 

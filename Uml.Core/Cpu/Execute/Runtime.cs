@@ -71,6 +71,7 @@ internal static unsafe class Runtime
             ulong epoch = cpu.Blocks.Epoch;
             Op* op = s->CurrentOp;
             FlagWords.ToLazy(s);
+            TakeX87(s);
             Op* next = site->OpIndex == 0 ? block->FirstHandler(s, op) : op->Handler(s, op);
             FlagWords.FromLazy(s);
             if (next == null || cpu.Blocks.Epoch != epoch)
@@ -80,7 +81,7 @@ internal static unsafe class Runtime
 
             if (next == op + 1)
             {
-                return site->Flavor == Flavor.Vector && !FlagWords.IsMasked(s) ? LeaveFor(s, next) : ContinueBehind(s, site);
+                return MayGoOn(s, site->Flavor) ? ContinueBehind(s, site) : LeaveFor(s, next);
             }
 
             return GoOn(s, cpu, s->CurrentBlock, site, next);
@@ -109,6 +110,57 @@ internal static unsafe class Runtime
         {
             return Fail(s, cpu, e);
         }
+    }
+
+    /// <summary>Prepares to load the host's x87 unit. When that is not allowed the first instruction of the block runs in the interpreter.</summary>
+    [UnmanagedCallersOnly]
+    public static nint PrepareX87(CpuState* s, byte* returnAddress, ulong unused)
+    {
+        VirtualCpu cpu = VirtualCpu.From(s);
+        try
+        {
+            if (X87Images.IsMasked(s))
+            {
+                X87Images.Store(s);
+                return Continue;
+            }
+
+            Site* site = cpu.Jit!.Sites.At(returnAddress);
+            Enter(s, site);
+            FlagWords.ToLazy(s);
+            Op* next = site->Block->FirstHandler(s, s->CurrentOp);
+            FlagWords.FromLazy(s);
+            return LeaveFor(s, next);
+        }
+        catch (Exception e)
+        {
+            return Fail(s, cpu, e);
+        }
+    }
+
+    /// <summary>Takes over the x87 state if translated code has left it.</summary>
+    public static void TakeX87(CpuState* s)
+    {
+        if (s->X87Left != 0)
+        {
+            X87Images.Load(s);
+        }
+    }
+
+    /// <summary>Whether translated code of a flavor may go on after the interpreter has been at work; its x87 image is ready then.</summary>
+    private static bool MayGoOn(CpuState* s, Flavor flavor)
+    {
+        if (flavor == Flavor.X87)
+        {
+            if (!X87Images.IsMasked(s))
+            {
+                return false;
+            }
+
+            X87Images.Store(s);
+        }
+
+        return flavor == Flavor.Integer || FlagWords.IsMasked(s);
     }
 
     /// <summary>Finds the target of a direct jump, and points the jump to it once it is translated.</summary>
@@ -194,7 +246,7 @@ internal static unsafe class Runtime
         Flavor flavor = site->Flavor;
         ulong epoch = cpu.Blocks.Epoch;
         if (next != Block.Ops(block) || (flavor != Flavor.Integer && block->Mode != site->Block->Mode) ||
-            !cpu.Jit!.IsTranslated(block, flavor) || cpu.Blocks.Epoch != epoch)
+            !cpu.Jit!.IsTranslated(block, flavor) || !MayGoOn(s, flavor) || cpu.Blocks.Epoch != epoch)
         {
             return LeaveFor(s, next);
         }

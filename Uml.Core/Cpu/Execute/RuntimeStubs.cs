@@ -28,6 +28,7 @@ internal sealed unsafe class RuntimeStubs
     private readonly byte*[] _handler = new byte*[(int)Flavor.Count];
     private readonly byte*[] _link = new byte*[(int)Flavor.Count];
     private readonly byte*[] _attention = new byte*[(int)Flavor.Count];
+    private readonly byte* _prepareX87;
     private readonly byte* _loadVectors;
     private readonly byte* _interpret;
     private byte* _epilogue;
@@ -48,6 +49,7 @@ internal sealed unsafe class RuntimeStubs
         }
 
         _interpret = EmitRuntimeCall(Flavor.Integer, &Runtime.Interpret);
+        _prepareX87 = EmitRuntimeCall(Flavor.Vector, &Runtime.PrepareX87);
         _loadVectors = EmitLoadVectors();
         Enter = (delegate* unmanaged<CpuState*, byte*, void>)memory.ToExecutable(enter);
         End = code.Position;
@@ -73,6 +75,9 @@ internal sealed unsafe class RuntimeStubs
 
     /// <summary>Leaves; the scratch register says where in the page RIP is.</summary>
     public byte* LeaveForAttention(Flavor flavor) => _attention[(int)flavor];
+
+    /// <summary>Makes the x87 image ready to be loaded; leaves when the guest's exceptions do not let its x87 code run on the host.</summary>
+    public byte* PrepareX87 => _prepareX87;
 
     /// <summary>Runs the first instruction of a block in the interpreter, and leaves.</summary>
     public byte* Interpret => _interpret;
@@ -112,6 +117,12 @@ internal sealed unsafe class RuntimeStubs
         byte* start = _code.Position;
         StoreGeneral();
         StoreVectors(flavor);
+        bool syncsX87 = flavor == Flavor.X87 && changesRegisters;
+        if (syncsX87)
+        {
+            LeaveX87(flavor);
+        }
+
         _code.LoadAddress(HostRegister.Rdi, GuestRegisters.State, -StateLayout.Bias);
         _code.Load(HostRegister.Rsi, HostRegister.Rsp, 0);
         _code.Move(HostRegister.Rdx, GuestRegisters.Address);
@@ -123,6 +134,7 @@ internal sealed unsafe class RuntimeStubs
         _code.ArithmeticImmediate(Arithmetic.Cmp, GuestRegisters.Address, (int)Runtime.Leave);
         byte* leave = _code.JumpIf(Condition.E);
         byte* elsewhere = isAccess ? null : _code.JumpIf(Condition.A);
+        LoadX87(syncsX87);
         LoadVectorsAgain(flavor);
         LoadGeneral(all: changesRegisters);
         if (isAccess)
@@ -134,6 +146,7 @@ internal sealed unsafe class RuntimeStubs
         if (!isAccess)
         {
             _code.Bind(elsewhere);
+            LoadX87(syncsX87);
             LoadVectorsAgain(flavor);
             LoadGeneral(all: true);
             DropReturnAddress();
@@ -141,6 +154,11 @@ internal sealed unsafe class RuntimeStubs
         }
 
         _code.Bind(leave);
+        if (!syncsX87)
+        {
+            LeaveX87(flavor);
+        }
+
         DropReturnAddress();
         _code.Jump(_epilogue);
         return start;
@@ -151,6 +169,7 @@ internal sealed unsafe class RuntimeStubs
         byte* start = _code.Position;
         StoreGeneral();
         StoreVectors(flavor);
+        LeaveX87(flavor);
         _code.ArithmeticMemory(Arithmetic.Add, GuestRegisters.Scratch, GuestRegisters.State, StateLayout.PageRip);
         _code.Store(GuestRegisters.State, StateLayout.Rip, GuestRegisters.Scratch);
         _code.StoreImmediate(GuestRegisters.State, StateLayout.Exit, (int)ExitCode.Attention, wide: false);
@@ -238,6 +257,24 @@ internal sealed unsafe class RuntimeStubs
         }
 
         ControlWord(2, StateLayout.Mxcsr);
+    }
+
+    /// <summary>Takes the x87 unit's state out of the host's, which is as after FNINIT then.</summary>
+    private void LeaveX87(Flavor flavor)
+    {
+        if (flavor == Flavor.X87)
+        {
+            _code.Memory(0xDD, 6, GuestRegisters.State, StateLayout.X87Image, wide: false); // fnsave
+            _code.StoreImmediate(GuestRegisters.State, StateLayout.X87Left, 1, wide: false);
+        }
+    }
+
+    private void LoadX87(bool wanted)
+    {
+        if (wanted)
+        {
+            _code.Memory(0xDD, 4, GuestRegisters.State, StateLayout.X87Image, wide: false); // frstor
+        }
     }
 
     /// <summary>MOVAPS to or from a register's slot.</summary>

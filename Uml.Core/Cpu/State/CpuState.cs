@@ -158,6 +158,12 @@ internal unsafe struct CpuState
     /// <summary>Stands in for an operand that is not plain memory: 64 bytes, aligned for every vector.</summary>
     public AccessBuffer AccessBuffer;
 
+    /// <summary>The x87 unit as FNSAVE writes it and FRSTOR reads it (Intel SDM vol. 1, figure 8-9), on the way to and from the host's.</summary>
+    public FsaveImage X87Image;
+
+    /// <summary>Not zero: the truth about the x87 unit is in <see cref="X87Image"/>, left there by translated code.</summary>
+    public int X87Left;
+
     // ---- vector and floating-point state ----
 
     /// <summary>MXCSR as .NET expects it, for calls from translated code.</summary>
@@ -187,6 +193,13 @@ internal unsafe struct CpuState
         CpuState state;
         return (int)((byte*)field(&state) - (byte*)&state);
     }
+}
+
+/// <summary>What FNSAVE writes with 32-bit operands: seven words and eight registers of ten bytes.</summary>
+[InlineArray(108)]
+internal struct FsaveImage
+{
+    private byte _element;
 }
 
 /// <summary>Room for the largest memory operand that is translated.</summary>

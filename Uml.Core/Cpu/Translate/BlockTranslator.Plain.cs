@@ -48,7 +48,7 @@ internal sealed unsafe partial class BlockTranslator
     private void EmitOpcodeRegister(in Plan plan)
     {
         ref readonly Encoding e = ref plan.Encoding;
-        bool inOpcode = e.Map == 1 || e.Opcode is (>= 0x91 and <= 0x97) or (>= 0xB0 and <= 0xBF) || (e.Opcode == 0x90 && e.Rex != 0);
+        bool inOpcode = (e.Map == 1 && e.Opcode is >= 0xC8 and <= 0xCF) || e.Opcode is (>= 0x91 and <= 0x97) or (>= 0xB0 and <= 0xBF) || (e.Opcode == 0x90 && e.Rex != 0);
         int guest = (e.Opcode & 7) | e.ExtensionB;
         bool byteRegister = e.Map == 0 && e.Opcode is >= 0xB0 and < 0xB8;
         if (!inOpcode || GuestRegisters.Host(guest) == guest || (byteRegister && e.Rex == 0))
@@ -78,9 +78,9 @@ internal sealed unsafe partial class BlockTranslator
     private void EmitModRm(in Plan plan)
     {
         ref readonly Encoding e = ref plan.Encoding;
-        if (UsesByteRegister(in plan.Instruction, high: true))
+        if (UsesByteRegister(in plan.Instruction, high: true) || (e.Map == 0 && e.Opcode is >= 0xD8 and <= 0xDF && !e.IsMemory))
         {
-            // With AH to BH all registers are where the encoding says, or it would not have come here.
+            // With AH to BH all registers are where the encoding says, or it would not have come here; x87 registers are always.
             _code.Bytes(plan.Code, e.Length);
             return;
         }
@@ -162,7 +162,8 @@ internal sealed unsafe partial class BlockTranslator
     /// <summary>Whether the register field extends the opcode (Intel SDM vol. 2, table A-6).</summary>
     private static bool IsGroup(in Encoding e) => e.Map switch
     {
-        0 => e.Opcode is (>= 0x80 and <= 0x83) or 0x8F or 0xC0 or 0xC1 or 0xC6 or 0xC7 or (>= 0xD0 and <= 0xD3) or 0xF6 or 0xF7 or 0xFE or 0xFF,
+        0 => e.Opcode is (>= 0x80 and <= 0x83) or 0x8F or 0xC0 or 0xC1 or 0xC6 or 0xC7 or (>= 0xD0 and <= 0xD3) or 0xF6 or 0xF7 or 0xFE or 0xFF
+            or (>= 0xD8 and <= 0xDF),
         1 => e.Opcode is 0x18 or (>= 0x71 and <= 0x73) or 0xAE or 0xBA or 0xC7,
         2 => e.Vex != 0 && e.Opcode == 0xF3,
         _ => false,
@@ -186,7 +187,7 @@ internal sealed unsafe partial class BlockTranslator
 
         return e.Map switch
         {
-            1 => e.Opcode is 0x2A or 0x6E or 0xC4 || (e.Opcode == 0x7E && e.Repeat == 0 && (e.Vex == 0 || (e.VexSecond & 3) == 1)),
+            1 => e.Opcode is 0x6E or 0xC4 || (e.Opcode == 0x2A && plan.Instruction.Op1Register.IsGPR()) || (e.Opcode == 0x7E && e.Repeat == 0 && (e.Vex == 0 || (e.VexSecond & 3) == 1)),
             3 => e.Opcode is >= 0x14 and <= 0x17 or 0x20 or 0x22,
             _ => false,
         };

@@ -43,8 +43,8 @@ internal sealed unsafe partial class BlockTranslator
     }
 
     /// <summary>Translates a block at the assembler's position.</summary>
-    /// <returns>False when the block needs another flavor.</returns>
-    public bool Translate(Block* block, Flavor flavor)
+    /// <returns>The flavor that the block needs; nothing is done when it is a higher one.</returns>
+    public Flavor Translate(Block* block, Flavor flavor)
     {
         _block = block;
         _flavor = flavor;
@@ -52,10 +52,10 @@ internal sealed unsafe partial class BlockTranslator
         _cold.Clear();
         _edges.Clear();
         _handlers.Clear();
-        Describe(out bool usesVectors);
-        if (usesVectors && flavor == Flavor.Integer)
+        Describe(out Flavor needed);
+        if (needed > flavor)
         {
-            return false;
+            return needed;
         }
 
         FlagAnalysis.Run(_plans.AsSpan(0, _count));
@@ -73,7 +73,7 @@ internal sealed unsafe partial class BlockTranslator
         EmitColdPaths();
         EmitLeave(leave, out byte* abandoned);
         Record(entry, body, abandoned);
-        return true;
+        return needed;
     }
 
     private void Record(byte* entry, byte* body, byte* abandoned)
@@ -84,30 +84,47 @@ internal sealed unsafe partial class BlockTranslator
         translation.Abandon = _memory.ToExecutable(abandoned);
     }
 
-    /// <summary>Translates a block that works on vectors for those who come without: loads the vectors and goes on in the other translation.</summary>
-    public void EmitGate(Block* block)
+    /// <summary>Translates a block for those who come with too little in registers: loads the rest and goes on in the translation that needs it.</summary>
+    public void EmitGate(Block* block, Flavor flavor, Flavor needed)
     {
         _block = block;
-        _flavor = Flavor.Integer;
+        _flavor = flavor;
         _count = block->Count;
         _code.Align(16);
         byte* entry = _code.Position;
         byte* leave = EmitEntry(out byte* body);
-        _code.Call(_stubs.LoadVectors);
-        byte* unmasked = _code.JumpIf(Condition.Ne);
-        _code.Jump(_memory.ToWritable(block->Translations[(int)Flavor.Vector].Body));
-        _code.Bind(unmasked);
-        _code.Call(_stubs.Interpret);
-        _code.Annotation(_sites.Add(new Site { Block = block, Flavor = Flavor.Integer }));
+        byte* target = _memory.ToWritable(block->Translations[(int)needed].Body);
+        byte* unmasked = null;
+        if (flavor == Flavor.Integer)
+        {
+            _code.Call(_stubs.LoadVectors);
+            unmasked = _code.JumpIf(Condition.Ne);
+        }
+
+        if (needed == Flavor.X87)
+        {
+            _code.Call(_stubs.PrepareX87);
+            _code.Annotation(_sites.Add(new Site { Block = block, Flavor = Flavor.Vector }));
+            _code.Memory(0xDD, 4, GuestRegisters.State, StateLayout.X87Image, wide: false); // frstor
+        }
+
+        _code.Jump(target);
+        if (unmasked != null)
+        {
+            _code.Bind(unmasked);
+            _code.Call(_stubs.Interpret);
+            _code.Annotation(_sites.Add(new Site { Block = block, Flavor = Flavor.Integer }));
+        }
+
         EmitLeave(leave, out byte* abandoned);
         Record(entry, body, abandoned);
     }
 
     private static int PageOffset(Block* block) => (int)(block->Physical & 0xFFF);
 
-    private void Describe(out bool usesVectors)
+    private void Describe(out Flavor needed)
     {
-        usesVectors = false;
+        needed = Flavor.Integer;
         Op* ops = Block.Ops(_block);
         for (int i = 0; i < _count; i++)
         {
@@ -119,7 +136,10 @@ internal sealed unsafe partial class BlockTranslator
             _decoder.IP = (ulong)plan.PageOffset;
             _decoder.Decode(out plan.Instruction);
             _planner.Describe(ref plan, _block, ops + i);
-            usesVectors |= plan is { IsVector: true, Form: Form.Plain };
+            if (plan.Form != Form.Handler && plan.Needed > needed)
+            {
+                needed = plan.Needed;
+            }
         }
     }
 
@@ -160,6 +180,7 @@ internal sealed unsafe partial class BlockTranslator
             case Form.Pop: EmitPop(index); return;
             case Form.LeaveFrame: EmitLeaveFrame(index); return;
             case Form.Divide: EmitDivide(index); break;
+            case Form.LoadControlWord: EmitLoadControlWord(index); return;
             case Form.Jump: EmitEdge(BranchTarget(in plan)); return;
             case Form.JumpIf: EmitConditionalJump(in plan); return;
             case Form.Call: EmitCall(index); return;

@@ -1,4 +1,5 @@
 using Iced.Intel;
+using Uml.Core.Cpu.Execute;
 
 namespace Uml.Core.Cpu.Translate;
 
@@ -19,6 +20,9 @@ internal enum Form : byte
     Pop,
     LeaveFrame,
     Divide,
+
+    /// <summary>FLDCW, unless it unmasks an exception.</summary>
+    LoadControlWord,
     Jump,
     JumpIf,
     Call,
@@ -73,6 +77,9 @@ internal unsafe struct Plan
     /// <summary>The memory operand has to be aligned to its size (#GP).</summary>
     public bool Aligned;
 
-    /// <summary>It works on vector registers.</summary>
+    /// <summary>It works on vector or x87 registers: a register operand may be one of them.</summary>
     public bool IsVector;
+
+    /// <summary>What has to be in registers for it.</summary>
+    public Flavor Needed;
 }

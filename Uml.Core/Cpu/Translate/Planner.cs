@@ -1,4 +1,5 @@
 using Iced.Intel;
+using Uml.Core.Cpu.Execute;
 using Uml.Core.Cpu.Interpreter;
 
 namespace Uml.Core.Cpu.Translate;
@@ -40,6 +41,11 @@ internal sealed unsafe class Planner
         bool touchesMemory = plan.Use != OperandUse.None;
         plan.Observes = touchesMemory || plan.Form == Form.Divide;
         plan.Clobbers = plan.Observes;
+        if (i.Mnemonic == Mnemonic.Tzcnt)
+        {
+            // A processor without BMI1 takes the prefix for none.
+            plan.Encoding.Repeat = 0;
+        }
     }
 
     private static bool IsShiftByRegister(in Instruction i) => i.Mnemonic switch
@@ -68,7 +74,7 @@ internal sealed unsafe class Planner
     {
         ref Instruction i = ref plan.Instruction;
         Form form = i.FlowControl == FlowControl.Next ? ClassifySequential(ref plan, mode) : ClassifyFlow(ref plan);
-        if (form is Form.Plain or Form.Divide && plan.Encoding.IsMemory && !PlanMemory(ref plan, in info))
+        if (form is Form.Plain or Form.Divide or Form.LoadControlWord && plan.Encoding.IsMemory && !PlanMemory(ref plan, in info))
         {
             return Form.Handler;
         }
@@ -123,9 +129,17 @@ internal sealed unsafe class Planner
             case Code.Lea_r32_m or Code.Lea_r64_m: return Form.Lea;
         }
 
+        if (X87Forms.Is(in i, in plan.Encoding))
+        {
+            plan.IsVector = true;
+            plan.Needed = Flavor.X87;
+            return X87Forms.Classify(in i, mode);
+        }
+
         if (IsVector(in i))
         {
             plan.IsVector = true;
+            plan.Needed = Flavor.Vector;
             return VectorForms.IsNative(in i, mode) ? Form.Plain : Form.Handler;
         }
 
@@ -151,7 +165,7 @@ internal sealed unsafe class Planner
     {
         ref Instruction i = ref plan.Instruction;
         int size = i.MemorySize.GetSize();
-        if (size is not (1 or 2 or 4 or 8 or 16 or 32))
+        if (size is not (1 or 2 or 4 or 8 or 10 or 16 or 32))
         {
             return false;
         }

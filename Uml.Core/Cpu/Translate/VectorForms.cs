@@ -18,6 +18,9 @@ internal static class VectorForms
             // An implicit memory operand.
             case Mnemonic.Maskmovdqu:
 
+            // Count as MMX instructions, also when the source is memory.
+            case Mnemonic.Cvtpi2ps or Mnemonic.Cvtpi2pd:
+
             // Approximations: the interpreter's are the same on every host.
             case Mnemonic.Rcpps or Mnemonic.Rcpss or Mnemonic.Rsqrtps or Mnemonic.Rsqrtss:
                 return false;
