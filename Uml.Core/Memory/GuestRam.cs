@@ -15,6 +15,9 @@ internal unsafe struct PageInfo
     /// <summary>Blocks with bytes in this page.</summary>
     public Block* FirstBlock;
 
+    /// <summary>Where emitted code finds the next field.</summary>
+    public const int MayBeWriteMappedOffset = 16;
+
     /// <summary>A translation buffer may hold a write tag for this page.</summary>
     public bool MayBeWriteMapped;
 }

@@ -22,6 +22,15 @@ internal static unsafe class StateLayout
     public static readonly int HostMxcsr = Field(static s => &s->HostMxcsr);
     public static readonly int X87Image = Field(static s => &s->X87Image);
     public static readonly int X87Left = Field(static s => &s->X87Left);
+    public static readonly int WalkMask = Field(static s => &s->WalkMask);
+    public static readonly int WalkWant = Field(static s => &s->WalkWant);
+    public static readonly int WalkReserved = Field(static s => &s->WalkReserved);
+    public static readonly int LargePages = Field(static s => &s->LargePages);
+    public static readonly int Cr3 = Field(static s => &s->Cr3);
+    public static readonly int RamBase = Field(static s => &s->RamBase);
+    public static readonly int RamLowEnd = Field(static s => &s->RamLowEnd);
+    public static readonly int RamHighEnd = Field(static s => &s->RamHighEnd);
+    public static readonly int Pages = Field(static s => &s->Pages);
     private static readonly int Vectors = Field(static s => &s->Vectors);
     private static readonly int Segments = Field(static s => &s->Segments);
 

@@ -29,6 +29,8 @@ internal sealed unsafe class RuntimeStubs
     private readonly byte*[] _link = new byte*[(int)Flavor.Count];
     private readonly byte*[] _attention = new byte*[(int)Flavor.Count];
     private readonly byte* _prepareX87;
+    private readonly byte* _walkForRead;
+    private readonly byte* _walkForWrite;
     private readonly byte* _loadVectors;
     private readonly byte* _interpret;
     private byte* _epilogue;
@@ -48,6 +50,9 @@ internal sealed unsafe class RuntimeStubs
             _attention[(int)flavor] = EmitAttention(flavor);
         }
 
+        var walk = new EmittedPageWalk(code);
+        _walkForRead = walk.Emit(write: false);
+        _walkForWrite = walk.Emit(write: true);
         _interpret = EmitRuntimeCall(Flavor.Integer, &Runtime.Interpret);
         _prepareX87 = EmitRuntimeCall(Flavor.Vector, &Runtime.PrepareX87);
         _loadVectors = EmitLoadVectors();
@@ -63,6 +68,9 @@ internal sealed unsafe class RuntimeStubs
 
     /// <summary>Finds the operand of a memory access that is not in the translation buffer. ZF: the address register points to it; else to a buffer.</summary>
     public byte* Access(Flavor flavor) => _access[(int)flavor];
+
+    /// <summary>Refills the translation buffer (see <see cref="EmittedPageWalk"/>).</summary>
+    public byte* Walk(bool write) => write ? _walkForWrite : _walkForRead;
 
     /// <summary>Writes the buffer to the guest.</summary>
     public byte* Commit(Flavor flavor) => _commit[(int)flavor];

@@ -14,9 +14,11 @@ internal sealed unsafe class AddressSpaces : IDisposable
     private const int TablesPerSpace = (int)TlbView.Count;
 
     private readonly HostMemory _tables = new((ulong)((Count * TablesPerSpace) + 1) * Tlb.TableSize);
+    private readonly HostMemory _largePages = new(Count * 2 * (ulong)sizeof(LargePageRange));
     private readonly Space[] _spaces = new Space[Count];
     private readonly JumpTables? _jumps;
     private int _current;
+    private TlbView _active;
     private ulong _clock;
 
     /// <param name="translated">Code is translated: jumps are remembered with the translations they went by.</param>
@@ -26,10 +28,10 @@ internal sealed unsafe class AddressSpaces : IDisposable
         FillInvalid(_tables.Pointer, (Count * TablesPerSpace) + 1);
         for (int i = 0; i < Count; i++)
         {
-            _spaces[i].Reset(uint.MaxValue);
+            Reset(i, uint.MaxValue);
         }
 
-        _spaces[0].Reset(0);
+        Reset(0, 0);
     }
 
     /// <summary>A table in which nothing is ever found: sends every access through the slow path.</summary>
@@ -45,6 +47,13 @@ internal sealed unsafe class AddressSpaces : IDisposable
         return Table(_current, view);
     }
 
+    /// <summary>The current space's table for the view in force: emitted code writes to it whenever it likes.</summary>
+    public TlbEntry* Activate(TlbView view)
+    {
+        _active = view;
+        return CurrentForFill(view);
+    }
+
     /// <summary>Makes the space of a PCID current, keeping or dropping what it holds.</summary>
     public void Select(uint pcid, bool keep)
     {
@@ -53,7 +62,7 @@ internal sealed unsafe class AddressSpaces : IDisposable
         {
             found = Oldest();
             Clear(found, keepGlobalJumps: true);
-            _spaces[found].Reset(pcid);
+            Reset(found, pcid);
         }
         else if (!keep)
         {
@@ -68,11 +77,13 @@ internal sealed unsafe class AddressSpaces : IDisposable
     public void NoteLargePage(ulong linear, int pageShift)
     {
         ulong start = linear & ~((1UL << pageShift) - 1);
-        ref Space space = ref _spaces[_current];
-        int half = (int)(linear >> 63);
-        space.LargeStart[half] = Math.Min(space.LargeStart[half], start);
-        space.LargeLast[half] = Math.Max(space.LargeLast[half], start + ((1UL << pageShift) - 1));
+        LargePageRange* range = LargePages(_current) + (linear >> 63);
+        range->Start = Math.Min(range->Start, start);
+        range->Last = Math.Max(range->Last, start + ((1UL << pageShift) - 1));
     }
+
+    /// <summary>The ranges of large pages noted in the current space: for the lower and the upper half.</summary>
+    public LargePageRange* CurrentLargePages => LargePages(_current);
 
     /// <summary>Drops one page from the current space, and from the others too since it may be global (INVLPG).</summary>
     public void InvalidatePage(ulong linear)
@@ -137,6 +148,7 @@ internal sealed unsafe class AddressSpaces : IDisposable
     public void Dispose()
     {
         _tables.Dispose();
+        _largePages.Dispose();
         _jumps?.Dispose();
     }
 
@@ -184,8 +196,8 @@ internal sealed unsafe class AddressSpaces : IDisposable
 
     private void InvalidatePage(int space, ulong linear)
     {
-        int half = (int)(linear >> 63);
-        if (linear >= _spaces[space].LargeStart[half] && linear <= _spaces[space].LargeLast[half])
+        LargePageRange* range = LargePages(space) + (linear >> 63);
+        if (linear >= range->Start && linear <= range->Last)
         {
             Clear(space, keepGlobalJumps: false);
             return;
@@ -220,7 +232,8 @@ internal sealed unsafe class AddressSpaces : IDisposable
         }
 
         ulong lastUse = entry.LastUse;
-        entry.Reset(entry.Pcid);
+        Reset(space, entry.Pcid);
+        entry.UsedViews = space == _current ? 1 << (int)_active : 0;
         entry.LastUse = lastUse;
     }
 
@@ -234,10 +247,12 @@ internal sealed unsafe class AddressSpaces : IDisposable
         }
     }
 
-    [System.Runtime.CompilerServices.InlineArray(2)]
-    private struct Halves
+    private LargePageRange* LargePages(int space) => (LargePageRange*)_largePages.Pointer + (space * 2);
+
+    private void Reset(int space, uint pcid)
     {
-        private ulong _element;
+        _spaces[space].Reset(pcid);
+        LargePages(space)[0] = LargePages(space)[1] = LargePageRange.Empty;
     }
 
     private struct Space
@@ -246,15 +261,19 @@ internal sealed unsafe class AddressSpaces : IDisposable
         public int UsedViews;
         public ulong LastUse;
 
-        /// <summary>Range that covers all large pages entered, for the lower and the upper half of the address space.</summary>
-        public Halves LargeStart, LargeLast;
-
         public void Reset(uint pcid)
         {
             Pcid = pcid;
             UsedViews = 0;
-            LargeStart[0] = LargeStart[1] = ulong.MaxValue;
-            LargeLast[0] = LargeLast[1] = 0;
         }
     }
+}
+
+/// <summary>Covers all pages larger than 4 KiB that were entered in one half of an address space.</summary>
+internal struct LargePageRange
+{
+    /// <summary>First and last byte, in linear addresses.</summary>
+    public ulong Start, Last;
+
+    public static LargePageRange Empty => new() { Start = ulong.MaxValue };
 }

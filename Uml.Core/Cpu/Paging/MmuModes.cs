@@ -7,7 +7,7 @@ internal static unsafe partial class Mmu
 {
     private const ulong Cr0PE = 1, Cr0WP = 1 << 16, Cr0AM = 1 << 18, Cr0PG = 1UL << 31;
     private const ulong Cr4Pcide = 1 << 17, Cr4Smep = 1 << 20, Cr4Smap = 1 << 21;
-    private const ulong EferLma = 1 << 10;
+    private const ulong EferLma = 1 << 10, EferNxe = 1 << 11;
 
     /// <summary>
     /// Recomputes everything derived from CPL, CR0, CR4, EFER, RFLAGS, DR7 and the segment registers: <see cref="CpuState.Mode"/>,
@@ -43,8 +43,23 @@ internal static unsafe partial class Mmu
 
         s->Mode = mode | Enablement.VectorModeBits(s);
         AddressSpaces spaces = VirtualCpu.From(s).AddressSpaces;
-        s->Tlb = AlignmentChecked(s) || (s->Dr7 & DebugTraps.Enables) != 0 ? spaces.AlwaysMiss : spaces.Current(View(s));
-        s->JumpTable = spaces.SelectJumps(View(s), s->Mode);
+        TlbView view = View(s);
+        bool alwaysMiss = AlignmentChecked(s) || (s->Dr7 & DebugTraps.Enables) != 0;
+        s->Tlb = alwaysMiss ? spaces.AlwaysMiss : spaces.Activate(view);
+        UpdateWalk(s, view, alwaysMiss);
+        s->LargePages = spaces.CurrentLargePages;
+        s->JumpTable = spaces.SelectJumps(view, s->Mode);
+    }
+
+    /// <summary>What the emitted page walk may enter without asking.</summary>
+    private static void UpdateWalk(CpuState* s, TlbView view, bool alwaysMiss)
+    {
+        bool anyPage = view == TlbView.SupervisorAc || (s->Cr4 & Cr4Smap) == 0;
+        s->WalkMask = view == TlbView.User || !anyPage ? PageWalk.U : 0;
+
+        // An impossible demand leaves all to the walk in PageWalk.
+        s->WalkWant = alwaysMiss ? 1 : view == TlbView.User ? PageWalk.U : 0;
+        s->WalkReserved = PageWalk.ReservedHigh | ((s->Efer & EferNxe) != 0 ? 0 : PageWalk.NX);
     }
 
     /// <summary>Selects the address space of CR3 and CR4.PCIDE; <paramref name="keep"/> keeps its cached translations (CR3 bit 63).</summary>

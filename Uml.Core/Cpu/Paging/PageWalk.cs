@@ -30,8 +30,8 @@ internal static unsafe class PageWalk
 
     /// <summary>MAXPHYADDR of the CPU model (CPUID 80000008H): address bits above are reserved in entries.</summary>
     public const int PhysicalBits = 46;
-    private const ulong AddressMask = ((1UL << PhysicalBits) - 1) & ~0xFFFUL;
-    private const ulong ReservedHigh = ~((1UL << PhysicalBits) - 1) & 0x000F_FFFF_FFFF_FFFFUL;
+    public const ulong AddressMask = ((1UL << PhysicalBits) - 1) & ~0xFFFUL;
+    public const ulong ReservedHigh = ~((1UL << PhysicalBits) - 1) & 0x000F_FFFF_FFFF_FFFFUL;
 
     private const ulong Cr0WP = 1 << 16, Cr0PG = 1UL << 31;
     private const ulong Cr4Pse = 1 << 4, Cr4Pae = 1 << 5, Cr4Smep = 1 << 20, Cr4Smap = 1 << 21;

@@ -145,6 +145,17 @@ internal unsafe struct CpuState
     public ulong MiscEnable, DebugControl, MachineCheckStatus;
     public MemoryTypeRanges MemoryTypes;
 
+    // ---- the emitted page walk, see EmittedPageWalk ----
+
+    /// <summary>What U/S of a page has to be in the view in force: these bits of its rights have to equal the second field.</summary>
+    public ulong WalkMask, WalkWant;
+
+    /// <summary>Bits that must be clear in every paging-structure entry.</summary>
+    public ulong WalkReserved;
+
+    /// <summary>The ranges of large pages that the current address space has noted.</summary>
+    public LargePageRange* LargePages;
+
     // ---- slow paths of translated code ----
 
     /// <summary>The operation to go on with in the interpreter after translated code has been left; null when <see cref="Exit"/> tells.</summary>

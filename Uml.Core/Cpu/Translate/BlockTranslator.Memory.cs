@@ -182,13 +182,14 @@ internal sealed unsafe partial class BlockTranslator
         ref Plan plan = ref _plans[access.Index];
         _code.Bind(access.Jump);
         _code.ArithmeticMemory(Arithmetic.Add, GuestRegisters.Address, GuestRegisters.Scratch, TagOffset(access.Use));
+        bool write = access.Use != OperandUse.Read;
+        EmitWalk(in access, write);
         if (access.Remake >= 0)
         {
             RemakeFlags(access.Remake);
             SaveFlags();
         }
 
-        bool write = access.Use != OperandUse.Read;
         _code.Call(_stubs.Access(_flavor));
         _code.Annotation(_sites.Add(new Site
         {
@@ -224,6 +225,35 @@ internal sealed unsafe partial class BlockTranslator
         }
 
         _code.Jump(access.Done);
+    }
+
+    /// <summary>Refills the translation buffer where that is all there is to do.</summary>
+    private void EmitWalk(in ColdAccess access, bool write)
+    {
+        if (access.Size == 1)
+        {
+            _code.Call(_stubs.Walk(write));
+            _code.JumpIf(Condition.E, access.Resume);
+            return;
+        }
+
+        byte* odd;
+        if (access.Aligned)
+        {
+            _code.TestImmediate(GuestRegisters.Address, access.Size - 1);
+            odd = _code.JumpIf(Condition.Ne);
+        }
+        else
+        {
+            _code.LoadAddress(GuestRegisters.Scratch, GuestRegisters.Address, access.Size - 1);
+            _code.ArithmeticRegister(Arithmetic.Xor, GuestRegisters.Scratch, GuestRegisters.Address);
+            _code.ArithmeticImmediate(Arithmetic.Cmp, GuestRegisters.Scratch, 0x1000);
+            odd = _code.JumpIf(Condition.Ae);
+        }
+
+        _code.Call(_stubs.Walk(write));
+        _code.JumpIf(Condition.E, access.Resume);
+        _code.Bind(odd);
     }
 
     private void EmitColdPaths()
