@@ -41,7 +41,7 @@ internal sealed unsafe class JitEngine : IDisposable
     /// <summary>What went wrong in the runtime while translated code was on the stack.</summary>
     public ExceptionDispatchInfo? Failure { get; set; }
 
-    public bool IsFull => _next + BlockTranslator.MaximumSize > _memory.Writable + _memory.Size || !Sites.HasRoom(1 << 10);
+    public bool IsFull => _next + BlockTranslator.MaximumSize > _memory.Writable + _memory.Size || !Sites.HasRoom(1 << 10) || _spaces.JumpsRunOut;
 
     /// <summary>Whether this host and process can run translated code.</summary>
     public static bool IsSupported => OperatingSystem.IsLinux() && System.Runtime.Intrinsics.X86.X86Base.X64.IsSupported;

@@ -4,30 +4,46 @@ using Uml.Core.Interop;
 namespace Uml.Core.Cpu.Execute;
 
 /// <summary>
-/// Where jumps to linear addresses led, for emitted lookups: a table for each address space, view and flavor. An entry is good as long as
-/// the translation of the page it was made for, so a table is emptied with its translation buffer, or when one of its pages is dropped.
+/// Where jumps to linear addresses led, for emitted lookups: a table for user mode of each address space, and one for supervisor mode,
+/// each with a part for every flavor. An entry is good as long as the translation of the page it was made for, so a table is emptied with
+/// its translation buffer, or when one of its pages is dropped. Kernels map their code global, which is why theirs is one table that
+/// outlives changes of the address space.
 /// </summary>
+/// <remarks>
+/// In front of a table stands its epoch, a number that no other table has or had: a direct jump to another page that was linked under one
+/// epoch may be taken while the same number stands there.
+/// </remarks>
 internal sealed unsafe class JumpTables : IDisposable
 {
     public const int IndexBits = 10;
     public const int Entries = 1 << IndexBits;
 
-    /// <summary>log2 of an entry's size: the address jumped to, and the code to run.</summary>
-    public const int EntryShift = 4;
+    /// <summary>Size of an entry: the address jumped to, and the code to run.</summary>
+    public const int EntrySize = 16;
 
-    private const int TableSize = Entries << EntryShift;
-    private const int ViewSize = TableSize * (int)Flavor.Count;
+    /// <summary>What turns an address into the byte offset of its entry: fold, then mask. The lowest bits do not tell enough apart to be worth a shift.</summary>
+    public const int FoldShift = 6, IndexMask = (Entries - 1) * EntrySize;
+
+    /// <summary>From the start of a table to its epoch.</summary>
+    public const int EpochOffset = -8;
+
+    private const int HeaderSize = 64;
+    private const int FlavorSize = Entries * EntrySize;
+    private const int TableSize = HeaderSize + (FlavorSize * (int)Flavor.Count);
 
     /// <summary>Bits that pages are noted by, for each half of the address space: kernels drop pages of programs all the time.</summary>
     private const int PageBits = 1024;
 
     private readonly HostMemory _memory;
     private readonly Note[] _notes;
+    private readonly int _supervisor;
+    private int _lastEpoch;
 
     public JumpTables(int spaces)
     {
-        _memory = new HostMemory((ulong)(spaces * (int)TlbView.Count * ViewSize));
-        _notes = new Note[spaces * (int)TlbView.Count];
+        _supervisor = spaces;
+        _memory = new HostMemory((ulong)(spaces + 1) * TableSize);
+        _notes = new Note[spaces + 1];
         for (int i = 0; i < _notes.Length; i++)
         {
             _notes[i].Pages = new ulong[2 * PageBits / 64];
@@ -35,94 +51,115 @@ internal sealed unsafe class JumpTables : IDisposable
         }
     }
 
-    public static int RipOffset(Flavor flavor) => (int)flavor * TableSize;
+    /// <summary>Whether all code has to be dropped before there are no numbers left.</summary>
+    public bool EpochsRunOut => _lastEpoch > int.MaxValue - (1 << 20);
+
+    public static int RipOffset(Flavor flavor) => (int)flavor * FlavorSize;
 
     public static int CodeOffset(Flavor flavor) => RipOffset(flavor) + sizeof(ulong);
-
-    public byte* Table(int space, TlbView view) => _memory.Pointer + (Index(space, view) * ViewSize);
 
     /// <summary>The table for a view in a mode. Blocks depend on the mode: what was entered in another is dropped.</summary>
     public byte* Select(int space, TlbView view, CpuMode mode)
     {
-        ref Note note = ref _notes[Index(space, view)];
+        int index = Index(space, view);
+        ref Note note = ref _notes[index];
         if (note.Mode != mode)
         {
-            Clear(space, view);
+            Clear(index);
             note.Mode = mode;
         }
 
-        return Table(space, view);
+        return Table(index);
     }
 
     /// <summary>Remembers where an address leads.</summary>
     /// <param name="global">The page's translation outlives changes of the address space.</param>
-    public void Enter(int space, TlbView view, Flavor flavor, ulong rip, byte* code, bool global)
+    /// <returns>The epoch of the table.</returns>
+    public int Enter(int space, TlbView view, Flavor flavor, ulong rip, byte* code, bool global)
     {
-        ref Note note = ref _notes[Index(space, view)];
+        int index = Index(space, view);
+        ref Note note = ref _notes[index];
         note.Used = true;
         note.HasLocal |= !global;
         int page = PageBit(rip);
         note.Pages[page / 64] |= 1UL << (page % 64);
         uint low = (uint)rip;
-        ulong* entry = (ulong*)(Table(space, view) + RipOffset(flavor) + ((((low >> IndexBits) ^ low) & (Entries - 1)) << EntryShift));
+        ulong* entry = (ulong*)(Table(index) + RipOffset(flavor) + (((low >> FoldShift) ^ low) & IndexMask));
         entry[0] = rip;
         entry[1] = (ulong)code;
+        return *(int*)(Table(index) + EpochOffset);
     }
 
-    public void Clear(int space, TlbView view)
+    /// <summary>The translations of a space were dropped, all but the global ones.</summary>
+    public void ClearSpace(int space) => Clear(space);
+
+    /// <summary>Another address space is in force: what the supervisor's table has of pages that are not global is gone.</summary>
+    public void Switch()
     {
-        int index = Index(space, view);
+        if (_notes[_supervisor].HasLocal)
+        {
+            Clear(_supervisor);
+        }
+    }
+
+    /// <summary>Drops what leads to a page of a space.</summary>
+    public void ClearPage(int space, ulong linear)
+    {
+        ClearNoted(space, PageBit(linear));
+        ClearNoted(_supervisor, PageBit(linear));
+    }
+
+    /// <summary>Drops all of a space and of the supervisor.</summary>
+    public void ClearWithSupervisor(int space)
+    {
+        Clear(space);
+        Clear(_supervisor);
+    }
+
+    /// <summary>Forgets everything, and what epochs there were.</summary>
+    public void Reset()
+    {
+        _lastEpoch = 0;
+        for (int i = 0; i < _notes.Length; i++)
+        {
+            Fill(i);
+        }
+    }
+
+    public void Dispose() => _memory.Dispose();
+
+    private byte* Table(int index) => _memory.Pointer + (index * TableSize) + HeaderSize;
+
+    private int Index(int space, TlbView view) => view == TlbView.User ? space : _supervisor;
+
+    private static int PageBit(ulong linear) => ((int)(linear >> 12) & (PageBits - 1)) + ((int)(linear >> 63) * PageBits);
+
+    private void ClearNoted(int index, int page)
+    {
+        if ((_notes[index].Pages[page / 64] & (1UL << (page % 64))) != 0)
+        {
+            Fill(index);
+        }
+    }
+
+    private void Clear(int index)
+    {
         if (_notes[index].Used)
         {
             Fill(index);
         }
     }
 
-    /// <summary>Empties a table unless all it holds is global.</summary>
-    public void ClearLocal(int space, TlbView view)
-    {
-        if (_notes[Index(space, view)].HasLocal)
-        {
-            Clear(space, view);
-        }
-    }
-
-    /// <summary>Drops what leads to a page.</summary>
-    public void ClearPage(int space, TlbView view, ulong linear)
-    {
-        int page = PageBit(linear);
-        if ((_notes[Index(space, view)].Pages[page / 64] & (1UL << (page % 64))) != 0)
-        {
-            Clear(space, view);
-        }
-    }
-
-    public void ClearAll()
-    {
-        for (int i = 0; i < _notes.Length; i++)
-        {
-            if (_notes[i].Used)
-            {
-                Fill(i);
-            }
-        }
-    }
-
-    public void Dispose() => _memory.Dispose();
-
-    private static int Index(int space, TlbView view) => (space * (int)TlbView.Count) + (int)view;
-
-    private static int PageBit(ulong linear) => ((int)(linear >> 12) & (PageBits - 1)) + ((int)(linear >> 63) * PageBits);
-
     private void Fill(int index)
     {
         // An address that another entry serves: no jump that looks here asks for it.
-        ulong* entry = (ulong*)(_memory.Pointer + (index * ViewSize));
+        ulong* entry = (ulong*)Table(index);
         for (int i = 0; i < Entries * (int)Flavor.Count; i++)
         {
-            entry[i * 2] = (ulong)((i & (Entries - 1)) ^ 1);
+            entry[i * 2] = ((ulong)(i & (Entries - 1)) ^ 1) * EntrySize;
         }
 
+        *(int*)(Table(index) + EpochOffset) = ++_lastEpoch;
         ref Note note = ref _notes[index];
         note.Used = note.HasLocal = false;
         Array.Clear(note.Pages);

@@ -61,7 +61,7 @@ internal static unsafe class Runtime
         try
         {
             Site* site = cpu.Jit!.Sites.At(returnAddress);
-            if (site->Retries && Remember(s, cpu, target, site->Flavor))
+            if (site->Retries && Remember(s, cpu, target, site->Flavor) != null)
             {
                 return Continue;
             }
@@ -172,12 +172,13 @@ internal static unsafe class Runtime
         {
             Site* site = cpu.Jit!.Sites.At(returnAddress);
             ulong rip = s->PageRip + (ulong)(long)site->Target;
-            if (site->Retries && Remember(s, cpu, rip, site->Flavor))
+            if (site->Epoch != null && Remember(s, cpu, rip, site->Flavor, (int*)site->Epoch) is var target && target != null)
             {
+                cpu.Jit.Point(site->Jump, target);
                 return Continue;
             }
 
-            byte* jump = site->Jump;
+            byte* jump = site->Epoch == null ? site->Jump : null;
             ulong epoch = cpu.Blocks.Epoch;
             Block* block = cpu.Blocks.Find(s, rip);
             if (block == null)
@@ -214,16 +215,23 @@ internal static unsafe class Runtime
     }
 
     /// <summary>Enters a jump's target into the jump table if it is translated and mapped.</summary>
-    private static bool Remember(CpuState* s, VirtualCpu cpu, ulong rip, Flavor flavor)
+    /// <returns>The target's code, or null.</returns>
+    private static byte* Remember(CpuState* s, VirtualCpu cpu, ulong rip, Flavor flavor, int* epoch = null)
     {
         Block* block = cpu.Blocks.Peek(s, rip);
         if (block == null || !cpu.Jit!.IsTranslated(block, flavor))
         {
-            return false;
+            return null;
         }
 
-        Mmu.EnterJump(s, flavor, rip, block->Translations[(int)flavor].Entry);
-        return true;
+        byte* code = block->Translations[(int)flavor].Entry;
+        int number = Mmu.EnterJump(s, flavor, rip, code);
+        if (epoch != null)
+        {
+            *epoch = number;
+        }
+
+        return code;
     }
 
     /// <summary>Goes on behind the instruction, unless what it has written belongs to the block that runs.</summary>

@@ -11,8 +11,11 @@ internal unsafe struct Site
 {
     public Block* Block;
 
-    /// <summary>The displacement of the jump to be pointed to the target, in writable memory; null when it is looked up each time.</summary>
+    /// <summary>The displacement of the jump to be pointed to the target, in writable memory.</summary>
     public byte* Jump;
+
+    /// <summary>The number the jump is taken under when it leads to another page; null when it stays in its own.</summary>
+    public byte* Epoch;
 
     /// <summary>From <see cref="CpuState.PageRip"/> to the target of the jump.</summary>
     public int Target;

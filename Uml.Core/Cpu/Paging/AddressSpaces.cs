@@ -70,6 +70,7 @@ internal sealed unsafe class AddressSpaces : IDisposable
         }
 
         _current = found;
+        _jumps?.Switch();
         _spaces[found].LastUse = ++_clock;
     }
 
@@ -116,11 +117,15 @@ internal sealed unsafe class AddressSpaces : IDisposable
     public byte* SelectJumps(TlbView view, CpuMode mode) => _jumps is null ? null : _jumps.Select(_current, view, mode);
 
     /// <summary>Remembers where a jump in the current space led. The address was just translated for a fetch.</summary>
-    public void EnterJump(TlbView view, Flavor flavor, ulong rip, byte* code, bool global) =>
+    /// <returns>The number under which it is remembered (see <see cref="JumpTables"/>).</returns>
+    public int EnterJump(TlbView view, Flavor flavor, ulong rip, byte* code, bool global) =>
         _jumps!.Enter(_current, view, flavor, rip, code, global);
 
     /// <summary>Forgets all jumps.</summary>
-    public void ClearJumps() => _jumps?.ClearAll();
+    public void ClearJumps() => _jumps?.Reset();
+
+    /// <summary>Whether translated code has to be dropped because jumps in it cannot be told apart much longer.</summary>
+    public bool JumpsRunOut => _jumps is { EpochsRunOut: true };
 
     public void FlushAll()
     {
@@ -207,8 +212,9 @@ internal sealed unsafe class AddressSpaces : IDisposable
         {
             TlbEntry* entry = Tlb.Entry(Table(space, (TlbView)view), linear);
             entry->ReadTag = entry->WriteTag = entry->ExecuteTag = TlbEntry.Invalid(linear);
-            _jumps?.ClearPage(space, (TlbView)view, linear);
         }
+
+        _jumps?.ClearPage(space, linear);
     }
 
     private void Clear(int space, bool keepGlobalJumps)
@@ -221,14 +227,15 @@ internal sealed unsafe class AddressSpaces : IDisposable
                 FillInvalid((byte*)Table(space, (TlbView)view), 1);
             }
 
-            if (keepGlobalJumps)
-            {
-                _jumps?.ClearLocal(space, (TlbView)view);
-            }
-            else
-            {
-                _jumps?.Clear(space, (TlbView)view);
-            }
+        }
+
+        if (keepGlobalJumps)
+        {
+            _jumps?.ClearSpace(space);
+        }
+        else
+        {
+            _jumps?.ClearWithSupervisor(space);
         }
 
         ulong lastUse = entry.LastUse;

@@ -56,11 +56,12 @@ internal static unsafe partial class Mmu
         WriteSlow(s, s->CommitLinear, (byte*)&s->AccessBuffer, s->CommitSize, s->CommitSegment);
 
     /// <summary>Remembers where a jump to an address that was just fetched from led.</summary>
-    public static void EnterJump(CpuState* s, Flavor flavor, ulong rip, byte* code)
+    /// <returns>The number under which it is remembered (see <see cref="JumpTables"/>).</returns>
+    public static int EnterJump(CpuState* s, Flavor flavor, ulong rip, byte* code)
     {
         bool global = (s->Cr4 & Cr4Pge) != 0 &&
             PageWalk.Translate(s, rip, AccessKind.Execute, s->Cpl == 3, allowUserPages: false, out Translation t, out _) && t.Global;
-        VirtualCpu.From(s).AddressSpaces.EnterJump(View(s), flavor, rip, code, global);
+        return VirtualCpu.From(s).AddressSpaces.EnterJump(View(s), flavor, rip, code, global);
     }
 
     /// <summary>Drops code in the operand's way. The block that runs must not be dropped before its instruction is done.</summary>

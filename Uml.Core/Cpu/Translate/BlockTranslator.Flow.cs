@@ -16,8 +16,10 @@ internal sealed unsafe partial class BlockTranslator
         public byte* Jump;
         public int Target;
 
-        /// <summary>Where the lookup begins; null when the jump is pointed to the block once it is found.</summary>
-        public byte* Retry;
+        /// <summary>For a jump to another page: where it begins, the number it is taken under, and the jump taken when that is not the one.</summary>
+        public byte* Start;
+        public byte* Epoch;
+        public byte* Mismatch;
     }
 
     /// <summary>An instruction that goes to the interpreter in some cases.</summary>
@@ -44,14 +46,15 @@ internal sealed unsafe partial class BlockTranslator
             return;
         }
 
-        byte* retry = _code.Position;
-
-        // The mapping of another page may change: the target is looked up like one that is computed.
-        _code.Load(GuestRegisters.Address, GuestRegisters.State, StateLayout.PageRip);
-        _code.LoadAddress(GuestRegisters.Address, GuestRegisters.Address, target);
-        EmitLookup();
-        _edges.Add(new Edge { Jump = _code.JumpIf(Condition.Ne), Target = target, Retry = retry });
-        EmitEnterFound();
+        // The mapping of another page may change: the jump is taken only in the epoch it was found in.
+        byte* start = _code.Position;
+        _code.Load(GuestRegisters.Scratch, GuestRegisters.State, StateLayout.JumpTable);
+        _code.Memory(0x81, Arithmetic.Cmp, GuestRegisters.Scratch, JumpTables.EpochOffset, wide: false);
+        byte* epoch = _code.Position;
+        _code.Int32(0);
+        byte* mismatch = _code.JumpIf(Condition.Ne);
+        _code.ArithmeticMemoryImmediate(Arithmetic.Add, GuestRegisters.State, StateLayout.PageRip, target & ~0xFFF);
+        _edges.Add(new Edge { Jump = _code.Jump(), Target = target, Start = start, Epoch = epoch, Mismatch = mismatch });
     }
 
     private static bool IsInPage(int offset) => (offset & ~0xFFF) == 0;
@@ -168,10 +171,9 @@ internal sealed unsafe partial class BlockTranslator
     private void EmitLookup()
     {
         _code.Move(GuestRegisters.Scratch, GuestRegisters.Address);
-        _code.ShiftRight(GuestRegisters.Scratch, JumpTables.IndexBits, wide: false);
+        _code.ShiftRight(GuestRegisters.Scratch, JumpTables.FoldShift, wide: false);
         _code.ArithmeticRegister(Arithmetic.Xor, GuestRegisters.Scratch, GuestRegisters.Address, wide: false);
-        _code.ArithmeticImmediate(Arithmetic.And, GuestRegisters.Scratch, JumpTables.Entries - 1, wide: false);
-        _code.ShiftLeft(GuestRegisters.Scratch, JumpTables.EntryShift, wide: false);
+        _code.ArithmeticImmediate(Arithmetic.And, GuestRegisters.Scratch, JumpTables.IndexMask, wide: false);
         _code.ArithmeticMemory(Arithmetic.Add, GuestRegisters.Scratch, GuestRegisters.State, StateLayout.JumpTable);
         _code.ArithmeticMemory(Arithmetic.Cmp, GuestRegisters.Address, GuestRegisters.Scratch, JumpTables.RipOffset(_flavor));
     }
@@ -236,6 +238,18 @@ internal sealed unsafe partial class BlockTranslator
 
     private void EmitUnresolved(in Edge edge)
     {
+        if (edge.Start != null)
+        {
+            // Linked for another address space, perhaps: the table may know.
+            _code.Bind(edge.Mismatch);
+            _code.Load(GuestRegisters.Address, GuestRegisters.State, StateLayout.PageRip);
+            _code.LoadAddress(GuestRegisters.Address, GuestRegisters.Address, edge.Target);
+            EmitLookup();
+            byte* miss = _code.JumpIf(Condition.Ne);
+            EmitEnterFound();
+            _code.Bind(miss);
+        }
+
         _code.Bind(edge.Jump);
         _code.Call(_stubs.Link(_flavor));
         _code.Annotation(_sites.Add(new Site
@@ -243,12 +257,12 @@ internal sealed unsafe partial class BlockTranslator
             Block = _block,
             Flavor = _flavor,
             Target = edge.Target,
-            Jump = edge.Retry == null ? edge.Jump : null,
-            Retries = edge.Retry != null,
+            Jump = edge.Jump,
+            Epoch = edge.Epoch,
         }));
-        if (edge.Retry != null)
+        if (edge.Start != null)
         {
-            _code.Jump(edge.Retry);
+            _code.Jump(edge.Start);
         }
     }
 }
