@@ -60,8 +60,12 @@ internal sealed unsafe class JitEngine : IDisposable
     public bool IsTranslated(Block* block, Flavor flavor) =>
         block->Translations[(int)flavor].Entry != null || (block->Heat >= _threshold && Translate(block, flavor));
 
-    /// <summary>Points a jump in writable memory to a translation.</summary>
-    public void Point(byte* jump, byte* target) => HostAssembler.Bind(jump, _memory.ToWritable(target));
+    /// <summary>Points a place's jump to a translation, for as long as that lasts.</summary>
+    public void Link(Site* site, Block* target)
+    {
+        HostAssembler.Bind(site->Jump, _memory.ToWritable(target->Translations[(int)site->Flavor].Entry));
+        Sites.SetTarget(site, target);
+    }
 
     /// <summary>Makes sure that nothing enters the block's translations any more.</summary>
     public void Drop(Block* block)
@@ -71,6 +75,7 @@ internal sealed unsafe class JitEngine : IDisposable
             ref TranslatedBlock translation = ref block->Translations[(int)flavor];
             if (translation.Entry != null)
             {
+                Unlink(translation.FirstIncoming);
                 byte* entry = _memory.ToWritable(translation.Entry);
                 *entry = 0xE9;
                 HostAssembler.Bind(entry + 1, _memory.ToWritable(translation.Abandon));
@@ -91,6 +96,22 @@ internal sealed unsafe class JitEngine : IDisposable
     {
         _memory.Dispose();
         Sites.Dispose();
+    }
+
+    private void Unlink(int incoming)
+    {
+        while (incoming != 0)
+        {
+            Site* site = Sites.Sites + (incoming - 1);
+            HostAssembler.Bind(site->Jump, site->Unlinked);
+            if (site->Epoch != null)
+            {
+                *(int*)site->Epoch = 0;
+            }
+
+            site->LinkedTo = null;
+            incoming = site->NextIncoming;
+        }
     }
 
     /// <summary>In place of a block's first handler: counts its runs.</summary>

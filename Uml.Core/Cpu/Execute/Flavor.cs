@@ -23,8 +23,11 @@ internal unsafe struct TranslatedBlock
     /// <summary>Behind that, for those who have done so.</summary>
     public byte* Body;
 
-    /// <summary>Leaves translated code in front of the block, uncounted: where <see cref="Entry"/> leads once the block is dropped.</summary>
+    /// <summary>Looks for what has taken the block's place: where <see cref="Entry"/> leads once it is dropped.</summary>
     public byte* Abandon;
+
+    /// <summary>The places that jump here, by number plus one: see <see cref="SiteTable"/>.</summary>
+    public int FirstIncoming;
 }
 
 /// <summary>The translations of a block, by flavor.</summary>

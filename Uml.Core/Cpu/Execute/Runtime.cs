@@ -84,7 +84,7 @@ internal static unsafe class Runtime
                 return MayGoOn(s, site->Flavor) ? ContinueBehind(s, site) : LeaveFor(s, next);
             }
 
-            return GoOn(s, cpu, s->CurrentBlock, site, next);
+            return GoOn(s, cpu, s->CurrentBlock, site->Flavor, block->Mode, next);
         }
         catch (Exception e)
         {
@@ -174,11 +174,11 @@ internal static unsafe class Runtime
             ulong rip = s->PageRip + (ulong)(long)site->Target;
             if (site->Epoch != null && Remember(s, cpu, rip, site->Flavor, (int*)site->Epoch) is var target && target != null)
             {
-                cpu.Jit.Point(site->Jump, target);
+                cpu.Jit.Link(site, target);
                 return Continue;
             }
 
-            byte* jump = site->Epoch == null ? site->Jump : null;
+            bool isNear = site->Epoch == null;
             ulong epoch = cpu.Blocks.Epoch;
             Block* block = cpu.Blocks.Find(s, rip);
             if (block == null)
@@ -191,13 +191,13 @@ internal static unsafe class Runtime
                 return LeaveFor(s, Flow.Enter(s, block, rip));
             }
 
-            if (jump != null && cpu.Jit.IsTranslated(block, site->Flavor) && cpu.Blocks.Epoch == epoch)
+            if (isNear && block->SecondPage == Block.NoPage && cpu.Jit.IsTranslated(block, site->Flavor))
             {
-                cpu.Jit.Point(jump, block->Translations[(int)site->Flavor].Entry);
+                cpu.Jit.Link(site, block);
             }
 
             Op* next = Flow.Enter(s, block, rip);
-            return next == null ? LeaveFor(s, null) : GoOn(s, cpu, block, site, next);
+            return next == null ? LeaveFor(s, null) : GoOn(s, cpu, block, site->Flavor, site->Block->Mode, next);
         }
         catch (Exception e)
         {
@@ -215,8 +215,8 @@ internal static unsafe class Runtime
     }
 
     /// <summary>Enters a jump's target into the jump table if it is translated and mapped.</summary>
-    /// <returns>The target's code, or null.</returns>
-    private static byte* Remember(CpuState* s, VirtualCpu cpu, ulong rip, Flavor flavor, int* epoch = null)
+    /// <returns>The target, or null.</returns>
+    private static Block* Remember(CpuState* s, VirtualCpu cpu, ulong rip, Flavor flavor, int* epoch = null)
     {
         Block* block = cpu.Blocks.Peek(s, rip);
         if (block == null || !cpu.Jit!.IsTranslated(block, flavor))
@@ -224,14 +224,13 @@ internal static unsafe class Runtime
             return null;
         }
 
-        byte* code = block->Translations[(int)flavor].Entry;
-        int number = Mmu.EnterJump(s, flavor, rip, code);
+        int number = Mmu.EnterJump(s, flavor, rip, block->Translations[(int)flavor].Entry);
         if (epoch != null)
         {
             *epoch = number;
         }
 
-        return code;
+        return block;
     }
 
     /// <summary>Goes on behind the instruction, unless what it has written belongs to the block that runs.</summary>
@@ -249,18 +248,42 @@ internal static unsafe class Runtime
     }
 
     /// <summary>Goes on with a block that has been entered: in its translation when it has one, else in the interpreter.</summary>
-    private static nint GoOn(CpuState* s, VirtualCpu cpu, Block* block, Site* site, Op* next)
+    private static nint GoOn(CpuState* s, VirtualCpu cpu, Block* block, Flavor flavor, CpuMode from, Op* next)
     {
-        Flavor flavor = site->Flavor;
-        ulong epoch = cpu.Blocks.Epoch;
-        if (next != Block.Ops(block) || (flavor != Flavor.Integer && block->Mode != site->Block->Mode) ||
-            !cpu.Jit!.IsTranslated(block, flavor) || !MayGoOn(s, flavor) || cpu.Blocks.Epoch != epoch)
+        // Whoever changes the mode is likely to be away for long: no need to carry more than general registers there.
+        if (next != Block.Ops(block) || (flavor != Flavor.Integer && block->Mode != from) ||
+            !cpu.Jit!.IsTranslated(block, flavor) || !MayGoOn(s, flavor))
         {
             return LeaveFor(s, next);
         }
 
         s->PageRip = s->BlockRip & ~0xFFFUL;
         return (nint)block->Translations[(int)flavor].Body;
+    }
+
+    /// <summary>Goes on at an address whose translation was dropped, and makes the jump table forget that one.</summary>
+    [UnmanagedCallersOnly]
+    public static nint Reenter(CpuState* s, byte* returnAddress, ulong rip)
+    {
+        VirtualCpu cpu = VirtualCpu.From(s);
+        try
+        {
+            Flavor flavor = cpu.Jit!.Sites.At(returnAddress)->Flavor;
+            ulong epoch = cpu.Blocks.Epoch;
+            Block* block = cpu.Blocks.Find(s, rip);
+            Op* next = block == null ? null : Flow.Enter(s, block, rip);
+            if (next == null || cpu.Blocks.Epoch != epoch)
+            {
+                return LeaveFor(s, next);
+            }
+
+            Remember(s, cpu, rip, flavor);
+            return GoOn(s, cpu, block, flavor, s->Mode, next);
+        }
+        catch (Exception e)
+        {
+            return Fail(s, cpu, e);
+        }
     }
 
     private static nint LeaveFor(CpuState* s, Op* next)

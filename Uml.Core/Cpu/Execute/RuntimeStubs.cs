@@ -26,6 +26,7 @@ internal sealed unsafe class RuntimeStubs
     private readonly byte*[] _access = new byte*[(int)Flavor.Count];
     private readonly byte*[] _commit = new byte*[(int)Flavor.Count];
     private readonly byte*[] _handler = new byte*[(int)Flavor.Count];
+    private readonly byte*[] _reenter = new byte*[(int)Flavor.Count];
     private readonly byte*[] _link = new byte*[(int)Flavor.Count];
     private readonly byte*[] _attention = new byte*[(int)Flavor.Count];
     private readonly byte* _prepareX87;
@@ -47,6 +48,7 @@ internal sealed unsafe class RuntimeStubs
             _commit[(int)flavor] = EmitRuntimeCall(flavor, &Runtime.Commit);
             _handler[(int)flavor] = EmitRuntimeCall(flavor, &Runtime.Handle, changesRegisters: true);
             _link[(int)flavor] = EmitRuntimeCall(flavor, &Runtime.Link);
+            _reenter[(int)flavor] = EmitRuntimeCall(flavor, &Runtime.Reenter);
             _attention[(int)flavor] = EmitAttention(flavor);
         }
 
@@ -80,6 +82,9 @@ internal sealed unsafe class RuntimeStubs
 
     /// <summary>Finds the target of a direct jump.</summary>
     public byte* Link(Flavor flavor) => _link[(int)flavor];
+
+    /// <summary>Goes on at the address in the address register, whose translation was dropped.</summary>
+    public byte* Reenter(Flavor flavor) => _reenter[(int)flavor];
 
     /// <summary>Leaves; the scratch register says where in the page RIP is.</summary>
     public byte* LeaveForAttention(Flavor flavor) => _attention[(int)flavor];

@@ -17,6 +17,13 @@ internal unsafe struct Site
     /// <summary>The number the jump is taken under when it leads to another page; null when it stays in its own.</summary>
     public byte* Epoch;
 
+    /// <summary>The code that looks for the target: where the jump leads while it is not linked.</summary>
+    public byte* Unlinked;
+
+    /// <summary>The block it is linked to, or null; and the next one of the places linked to the same translation, by number plus one.</summary>
+    public Block* LinkedTo;
+    public int NextIncoming;
+
     /// <summary>From <see cref="CpuState.PageRip"/> to the target of the jump.</summary>
     public int Target;
     public byte OpIndex;
@@ -62,6 +69,32 @@ internal sealed unsafe class SiteTable : IDisposable
     }
 
     public Site* At(byte* returnAddress) => Sites + *(int*)(returnAddress + AnnotationOffset);
+
+    /// <summary>Notes that a place jumps to a block's translation of its flavor, and no longer to another's.</summary>
+    public void SetTarget(Site* site, Block* target)
+    {
+        if (site->LinkedTo == target)
+        {
+            return;
+        }
+
+        int number = (int)(site - Sites) + 1;
+        if (site->LinkedTo != null)
+        {
+            int* link = &site->LinkedTo->Translations[(int)site->Flavor].FirstIncoming;
+            while (*link != number)
+            {
+                link = &Sites[*link - 1].NextIncoming;
+            }
+
+            *link = site->NextIncoming;
+        }
+
+        ref TranslatedBlock translation = ref target->Translations[(int)site->Flavor];
+        site->LinkedTo = target;
+        site->NextIncoming = translation.FirstIncoming;
+        translation.FirstIncoming = number;
+    }
 
     public void Clear() => Count = 0;
 

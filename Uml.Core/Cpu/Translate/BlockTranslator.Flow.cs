@@ -250,6 +250,7 @@ internal sealed unsafe partial class BlockTranslator
             _code.Bind(miss);
         }
 
+        byte* unlinked = _code.Position;
         _code.Bind(edge.Jump);
         _code.Call(_stubs.Link(_flavor));
         _code.Annotation(_sites.Add(new Site
@@ -258,6 +259,7 @@ internal sealed unsafe partial class BlockTranslator
             Flavor = _flavor,
             Target = edge.Target,
             Jump = edge.Jump,
+            Unlinked = unlinked,
             Epoch = edge.Epoch,
         }));
         if (edge.Start != null)

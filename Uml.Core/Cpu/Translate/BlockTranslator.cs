@@ -162,9 +162,13 @@ internal sealed unsafe partial class BlockTranslator
         _code.Bind(exhausted);
         _code.Bind(_attention);
         _code.ArithmeticMemoryImmediate(Arithmetic.Add, GuestRegisters.State, StateLayout.Remaining, _count);
-        abandoned = _code.Position;
         _code.MoveImmediate(GuestRegisters.Scratch, PageOffset(_block));
         _code.Jump(_stubs.LeaveForAttention(_flavor));
+        abandoned = _code.Position;
+        _code.Load(GuestRegisters.Address, GuestRegisters.State, StateLayout.PageRip);
+        _code.LoadAddress(GuestRegisters.Address, GuestRegisters.Address, PageOffset(_block));
+        _code.Call(_stubs.Reenter(_flavor));
+        _code.Annotation(_sites.Add(new Site { Block = _block, Flavor = _flavor }));
     }
 
     private void Emit(int index)
