@@ -21,6 +21,7 @@ internal static class Program
           --sequences    only programs, as many as --cases says
           --bits 32|64   compatibility or 64-bit mode (default 64)
           --engine E     Jit or Interpreter (default Interpreter)
+          --reference E  compare with another engine instead of this machine's processor
           --list         print covered and excluded forms
         A failing case prints environment variables that make this program run just that case: UML_DIFF_SEED, UML_DIFF_CODE (single
         instructions) and UML_DIFF_BITS.
@@ -34,7 +35,7 @@ internal static class Program
         for (int i = 0; i < args.Length; i++)
         {
             bool isFlag = args[i] is "--list" or "--sequences";
-            if (!isFlag && (args[i] is not ("--cases" or "--seconds" or "--seed" or "--code" or "--bits" or "--engine") || i + 1 == args.Length))
+            if (!isFlag && (args[i] is not ("--cases" or "--seconds" or "--seed" or "--code" or "--bits" or "--engine" or "--reference") || i + 1 == args.Length))
             {
                 return Fail(Usage);
             }
@@ -83,9 +84,12 @@ internal static class Program
 
     private static int Run(FormCatalog catalog, Dictionary<string, string> options)
     {
-        using var native = new NativeExecutor(catalog.Bitness);
-        using var subject = new VirtualCpuExecutor(catalog.Bitness, Enum.Parse<CpuEngine>(options.GetValueOrDefault("--engine", nameof(CpuEngine.Interpreter)), ignoreCase: true));
-        using var run = new DifferentialRun(native, subject, catalog);
+        using IExecutor reference = options.TryGetValue("--reference", out string? other)
+            ? new VirtualCpuExecutor(catalog.Bitness, Enum.Parse<CpuEngine>(other, ignoreCase: true))
+            : new NativeExecutor(catalog.Bitness);
+        string engine = options.GetValueOrDefault("--engine", nameof(CpuEngine.Interpreter));
+        using var subject = new VirtualCpuExecutor(catalog.Bitness, Enum.Parse<CpuEngine>(engine, ignoreCase: true));
+        using var run = new DifferentialRun(reference, subject, catalog);
         var time = Stopwatch.StartNew();
         if (Environment.GetEnvironmentVariable("UML_DIFF_SEED") is { } seed)
         {

@@ -35,6 +35,9 @@ internal sealed unsafe partial class BlockTranslator
 
         /// <summary>The start of a jump to a computed target, which is done again once the target is in the jump table.</summary>
         public byte* Retry;
+
+        /// <summary>For a return: the lookup, which is done again likewise.</summary>
+        public byte* Lookup;
     }
 
     /// <summary>Goes to a known target. Flags are saved already.</summary>
@@ -100,6 +103,7 @@ internal sealed unsafe partial class BlockTranslator
     private void EmitCall(int index)
     {
         EmitPushAccess(index);
+        EndGroup(index);
         MoveStackPointer(-Word);
         EmitEdge(BranchTarget(in _plans[index]));
     }
@@ -134,16 +138,32 @@ internal sealed unsafe partial class BlockTranslator
     private void EmitReturn(int index)
     {
         ref Plan plan = ref _plans[index];
-        byte* start = _code.Position;
+        EmitReturnTarget(index);
+        EndGroup(index);
+        byte* lookup = _code.Position;
+        EmitLookup();
+        _handlers.Add(new ColdHandler { First = _code.JumpIf(Condition.Ne), Index = index, Remake = -1, Lookup = lookup });
+        int arguments = plan.Instruction.Code == Code.Retnq_imm16 ? plan.Instruction.Immediate16 : 0;
+        MoveStackPointer(Word + arguments);
+        EmitEnterFound();
+    }
+
+    /// <summary>The address that a return goes to, into the address register.</summary>
+    private void EmitReturnTarget(int index)
+    {
+        ref Plan plan = ref _plans[index];
+        if (IsGrouped(in plan))
+        {
+            _operandOffset = plan.GroupOffset;
+            EmitOperation(in plan);
+            _operandOffset = 0;
+            return;
+        }
+
         _code.Move(GuestRegisters.Address, GuestRegisters.StackPointer);
         int cold = EmitStackProbe(index, OperandUse.Read);
         EmitOperation(in plan);
         EndAccess(cold);
-        EmitLookup();
-        AddMiss(index, start);
-        int arguments = plan.Instruction.Code == Code.Retnq_imm16 ? plan.Instruction.Immediate16 : 0;
-        MoveStackPointer(Word + arguments);
-        EmitEnterFound();
     }
 
     /// <summary>The computed target of a jump or call, into the address register.</summary>
@@ -223,10 +243,15 @@ internal sealed unsafe partial class BlockTranslator
             SaveFlags();
         }
 
-        EmitHandler(handler.Index, retries: handler.Retry != null);
+        EmitHandler(handler.Index, retries: handler.Done == null);
         if (handler.Retry != null)
         {
             _code.Jump(handler.Retry);
+        }
+        else if (handler.Lookup != null)
+        {
+            EmitReturnTarget(handler.Index);
+            _code.Jump(handler.Lookup);
         }
         else
         {

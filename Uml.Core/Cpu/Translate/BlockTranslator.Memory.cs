@@ -258,11 +258,16 @@ internal sealed unsafe partial class BlockTranslator
 
     private void EmitColdPaths()
     {
+        // In this order: the first two may add to what follows.
+        for (int i = 0; i < _groups.Count; i++)
+        {
+            EmitColdGroup(_groups[i]);
+        }
+
+        EmitColdFlow();
         for (int i = 0; i < _cold.Count; i++)
         {
             EmitColdAccess(_cold[i]);
         }
-
-        EmitColdFlow();
     }
 }

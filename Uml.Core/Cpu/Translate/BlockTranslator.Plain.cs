@@ -9,7 +9,13 @@ internal sealed unsafe partial class BlockTranslator
     private void EmitPlain(int index)
     {
         ref Plan plan = ref _plans[index];
-        if (plan.Encoding.IsMemory)
+        if (IsGrouped(in plan))
+        {
+            _operandOffset = plan.GroupOffset;
+            EmitOperation(in plan);
+            _operandOffset = 0;
+        }
+        else if (plan.Encoding.IsMemory)
         {
             EmitLinear(in plan);
             int cold = EmitProbe(index);
@@ -30,7 +36,7 @@ internal sealed unsafe partial class BlockTranslator
             case Form.Push or Form.PushImmediate or Form.Call or Form.CallIndirect: EmitPushOperation(in plan); return;
             case Form.Pop: EmitPopOperation(in plan); return;
             case Form.LeaveFrame: _code.Load(GuestRegisters.Scratch, GuestRegisters.Address, 0); return;
-            case Form.Return or Form.JumpIndirect: _code.Load(GuestRegisters.Address, GuestRegisters.Address, 0); return;
+            case Form.Return or Form.JumpIndirect: _code.Load(GuestRegisters.Address, GuestRegisters.Address, _operandOffset); return;
         }
 
         RequireFlags(in plan);
@@ -106,7 +112,9 @@ internal sealed unsafe partial class BlockTranslator
             if (rmInMemory)
             {
                 // The same register twice has to be one copy.
-                rm = regInMemory && guestReg == guestRm ? reg : Home(guestRm, GuestRegisters.Address, load: true);
+                rm = regInMemory && guestReg == guestRm
+                    ? reg
+                    : Home(guestRm, regInMemory ? GuestRegisters.Address : GuestRegisters.Scratch, load: true);
             }
 
             Reencode(in plan, e.Opcode, reg, rm);
@@ -205,7 +213,7 @@ internal sealed unsafe partial class BlockTranslator
     private void ReencodeMemory(in Plan plan, int reg)
     {
         EmitPrefixes(in plan, plan.Encoding.Opcode, reg, GuestRegisters.Address);
-        _code.ModRmMemory(reg, GuestRegisters.Address, 0);
+        _code.ModRmMemory(reg, GuestRegisters.Address, _operandOffset);
         _code.Bytes(plan.Code + plan.Encoding.ImmediateStart, plan.Encoding.Length - plan.Encoding.ImmediateStart);
     }
 

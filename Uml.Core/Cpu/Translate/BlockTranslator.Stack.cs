@@ -16,6 +16,14 @@ internal sealed unsafe partial class BlockTranslator
 
     private void EmitPushAccess(int index)
     {
+        if (IsGrouped(in _plans[index]))
+        {
+            _operandOffset = _plans[index].GroupOffset;
+            EmitPushOperation(in _plans[index]);
+            _operandOffset = 0;
+            return;
+        }
+
         _code.LoadAddress(GuestRegisters.Address, GuestRegisters.StackPointer, -Word);
         int cold = EmitStackProbe(index, OperandUse.Write);
         EmitPushOperation(in _plans[index]);
@@ -28,16 +36,16 @@ internal sealed unsafe partial class BlockTranslator
         {
             case Form.Push:
                 int guest = plan.Instruction.Op0Register.GetNumber();
-                _code.Store(GuestRegisters.Address, 0, Home(guest, GuestRegisters.Scratch, load: true));
+                _code.Store(GuestRegisters.Address, _operandOffset, Home(guest, GuestRegisters.Scratch, load: true));
                 break;
             case Form.PushImmediate:
-                _code.StoreImmediate(GuestRegisters.Address, 0, (int)(long)plan.Instruction.GetImmediate(0));
+                _code.StoreImmediate(GuestRegisters.Address, _operandOffset, (int)(long)plan.Instruction.GetImmediate(0));
                 break;
             default:
                 // CALL: the address of what follows.
                 _code.Load(GuestRegisters.Scratch, GuestRegisters.State, StateLayout.PageRip);
                 _code.LoadAddress(GuestRegisters.Scratch, GuestRegisters.Scratch, plan.PageOffset + plan.Encoding.Length);
-                _code.Store(GuestRegisters.Address, 0, GuestRegisters.Scratch);
+                _code.Store(GuestRegisters.Address, _operandOffset, GuestRegisters.Scratch);
                 break;
         }
     }
@@ -45,6 +53,14 @@ internal sealed unsafe partial class BlockTranslator
     private void EmitPop(int index)
     {
         ref Plan plan = ref _plans[index];
+        if (IsGrouped(in plan))
+        {
+            _operandOffset = plan.GroupOffset;
+            EmitPopOperation(in plan);
+            _operandOffset = 0;
+            return;
+        }
+
         _code.Move(GuestRegisters.Address, GuestRegisters.StackPointer);
         int cold = EmitStackProbe(index, OperandUse.Read);
         EmitPopOperation(in plan);
@@ -57,12 +73,12 @@ internal sealed unsafe partial class BlockTranslator
         if (guest == GuestRegisters.Rsp)
         {
             // POP RSP: the value popped, not what lies behind it.
-            _code.Load(GuestRegisters.StackPointer, GuestRegisters.Address, 0);
+            _code.Load(GuestRegisters.StackPointer, GuestRegisters.Address, _operandOffset);
             return;
         }
 
         int host = Home(guest, GuestRegisters.Scratch, load: false);
-        _code.Load(host, GuestRegisters.Address, 0);
+        _code.Load(host, GuestRegisters.Address, _operandOffset);
         PutBack(guest, host);
         MoveStackPointer(Word);
     }

@@ -50,6 +50,8 @@ internal sealed unsafe partial class BlockTranslator
         _flavor = flavor;
         _count = block->Count;
         _cold.Clear();
+        _groups.Clear();
+        _inGroup = false;
         _edges.Clear();
         _handlers.Clear();
         Describe(out Flavor needed);
@@ -59,6 +61,7 @@ internal sealed unsafe partial class BlockTranslator
         }
 
         FlagAnalysis.Run(_plans.AsSpan(0, _count));
+        AccessGroups.Find(_plans.AsSpan(0, _count));
         _code.Align(16);
         byte* entry = _code.Position;
         byte* leave = EmitEntry(out byte* body);
@@ -66,7 +69,13 @@ internal sealed unsafe partial class BlockTranslator
         _remake = -1;
         for (int i = 0; i < _count; i++)
         {
+            if (_plans[i].GroupLength != 0)
+            {
+                BeginGroup(i);
+            }
+
             Emit(i);
+            EndGroup(i);
         }
 
         EmitEnd();

@@ -80,6 +80,20 @@ internal unsafe struct Plan
     /// <summary>It works on vector or x87 registers: a register operand may be one of them.</summary>
     public bool IsVector;
 
+    /// <summary>On the first of a group of accesses (see <see cref="AccessGroups"/>): instructions in it, and its range from a base register.</summary>
+    public byte GroupLength;
+    public byte GroupBase;
+    public int GroupLow;
+    public ushort GroupSpan;
+    public bool GroupWrites;
+
+    /// <summary>An offset from the start of the range that has to be a multiple of 16; -1 when there is none.</summary>
+    public sbyte GroupAligned;
+
+    /// <summary>On the members: whether it is one, and its offset from the start of the range.</summary>
+    public bool IsMember;
+    public int GroupOffset;
+
     /// <summary>What has to be in registers for it.</summary>
     public Flavor Needed;
 }
