@@ -12,6 +12,12 @@ internal sealed unsafe class BlockDecoder
 
     private const int PageSize = 4096, MaxInstructionLength = 15;
 
+    /// <summary>
+    /// Conditional jumps that a block goes on behind. Compilers put the likely way there; each more makes it likelier that the rest does
+    /// not run, and is decoded again for those who come from elsewhere.
+    /// </summary>
+    private const int MaxSideExits = 6;
+
     private readonly GuestCodeReader _reader = new();
     private readonly Decoder[] _decoders;
     private readonly byte[] _crossing = new byte[MaxInstructionLength];
@@ -42,6 +48,7 @@ internal sealed unsafe class BlockDecoder
         Op* ops = Block.Ops(block);
         int count = 0;
         int offset = 0;
+        int exits = 0;
         bool open = true;
         while (open && count < MaxInstructions && offset < available)
         {
@@ -58,14 +65,30 @@ internal sealed unsafe class BlockDecoder
                 return DecodeCrossing(s, block, decoder, linear, code, available);
             }
 
+            if (count > 0 && ops[count - 1].Continues)
+            {
+                exits++;
+            }
+
             open = Append(s, block, ref instruction, ops + count, offset);
+            if (!open && exits < MaxSideExits && IsForward(in instruction, ops + count, s->Mode))
+            {
+                open = ops[count].Continues = true;
+            }
+
             count++;
             offset += Math.Max(1, instruction.Length);
         }
 
+        // Nothing was left to go on with.
+        ops[count - 1].Continues = false;
         Close(block, count, offset, open);
         return true;
     }
+
+    /// <summary>A conditional jump that is not a loop's.</summary>
+    private static bool IsForward(in Instruction instruction, Op* op, CpuMode mode) =>
+        (mode & CpuMode.Long64) != 0 && instruction.IsJccShortOrNear && op->IsImplemented && op->Disp > op->Offset;
 
     /// <summary>A block of the one instruction that starts in this page and ends in the next.</summary>
     private bool DecodeCrossing(CpuState* s, Block* block, Decoder decoder, ulong linear, byte* code, int available)

@@ -35,6 +35,13 @@ internal static unsafe class Flow
         return link != null && link->Mode == s->Mode ? Enter(s, link, rip) : FollowSlow(s, op, rip);
     }
 
+    /// <summary>Goes to a direct target from the middle of a block: what is behind does not retire.</summary>
+    public static Op* FollowOut(CpuState* s, Op* op)
+    {
+        Unretire(s, op + 1);
+        return Follow(s, op);
+    }
+
     /// <summary>Goes to a computed target.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Op* Jump(CpuState* s, ulong rip)

@@ -42,6 +42,9 @@ internal unsafe struct Op
     /// <summary>Iced's Code of the instruction.</summary>
     public ushort Code;
 
+    /// <summary>A conditional jump that the block goes on behind.</summary>
+    public bool Continues;
+
     /// <summary>False when all it does is to raise an exception: no such instruction.</summary>
     public bool IsImplemented;
 }

@@ -62,25 +62,66 @@ internal sealed unsafe partial class BlockTranslator
 
     private static bool IsInPage(int offset) => (offset & ~0xFFF) == 0;
 
-    private void EmitConditionalJump(in Plan plan)
+    private void EmitConditionalJump(int index)
     {
+        ref Plan plan = ref _plans[index];
         int condition = (int)plan.Instruction.ConditionCode - (int)ConditionCode.o;
         condition = EmitCondition(in plan, condition);
         int target = BranchTarget(in plan);
         byte* taken = _code.JumpIf(condition);
-        if (IsInPage(target))
+        if (IsInPage(target) && !plan.IsSideExit)
         {
             _edges.Add(new Edge { Jump = taken, Target = target });
         }
         else
         {
-            _far.Add((nint)taken);
-            _farTargets.Add(target);
+            _exits.Add(new SideExit
+            {
+                Jump = taken,
+                Target = target,
+                Remaining = _count - (index + 1),
+                Remake = _remake,
+                InHost = _hostFlags,
+                IsSaved = _savedFlags,
+            });
         }
     }
 
-    private readonly List<nint> _far = [];
-    private readonly List<int> _farTargets = [];
+    private readonly List<SideExit> _exits = [];
+
+    /// <summary>A jump taken in the middle of a block, or to another page: there is something to do on the way.</summary>
+    private struct SideExit
+    {
+        public byte* Jump;
+        public int Target;
+
+        /// <summary>Instructions of the block that are not run.</summary>
+        public int Remaining;
+        public int Remake;
+        public bool InHost;
+        public bool IsSaved;
+    }
+
+    private void EmitSideExit(in SideExit exit)
+    {
+        _code.Bind(exit.Jump);
+        if (!exit.IsSaved)
+        {
+            if (!exit.InHost)
+            {
+                RemakeFlags(exit.Remake);
+            }
+
+            SaveFlags();
+        }
+
+        if (exit.Remaining != 0)
+        {
+            _code.ArithmeticMemoryImmediate(Arithmetic.Add, GuestRegisters.State, StateLayout.Remaining, exit.Remaining);
+        }
+
+        EmitEdge(exit.Target);
+    }
 
     /// <summary>Gets the host's flags to where the condition can be tested; a single saved flag is tested in memory.</summary>
     /// <returns>The condition to jump on.</returns>
@@ -210,14 +251,11 @@ internal sealed unsafe partial class BlockTranslator
 
     private void EmitColdFlow()
     {
-        for (int i = 0; i < _far.Count; i++)
+        for (int i = 0; i < _exits.Count; i++)
         {
-            _code.Bind((byte*)_far[i]);
-            EmitEdge(_farTargets[i]);
+            EmitSideExit(_exits[i]);
         }
 
-        _far.Clear();
-        _farTargets.Clear();
         for (int i = 0; i < _handlers.Count; i++)
         {
             EmitColdHandler(_handlers[i]);

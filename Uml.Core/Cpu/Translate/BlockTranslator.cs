@@ -33,6 +33,9 @@ internal sealed unsafe partial class BlockTranslator
     private bool _hostFlags;
     private int _remake;
 
+    /// <summary>Whether the saved flags are the guest's now.</summary>
+    private bool _savedFlags;
+
     public BlockTranslator(HostAssembler code, CodeMemory memory, RuntimeStubs stubs, SiteTable sites)
     {
         _code = code;
@@ -51,6 +54,7 @@ internal sealed unsafe partial class BlockTranslator
         _count = block->Count;
         _cold.Clear();
         _groups.Clear();
+        _exits.Clear();
         _inGroup = false;
         _edges.Clear();
         _handlers.Clear();
@@ -66,6 +70,7 @@ internal sealed unsafe partial class BlockTranslator
         byte* entry = _code.Position;
         byte* leave = EmitEntry(out byte* body);
         _hostFlags = false;
+        _savedFlags = true;
         _remake = -1;
         for (int i = 0; i < _count; i++)
         {
@@ -145,6 +150,7 @@ internal sealed unsafe partial class BlockTranslator
             _decoder.IP = (ulong)plan.PageOffset;
             _decoder.Decode(out plan.Instruction);
             _planner.Describe(ref plan, _block, ops + i);
+            plan.IsSideExit = plan.Form == Form.JumpIf && i + 1 < _count;
             if (plan.Form != Form.Handler && plan.Needed > needed)
             {
                 needed = plan.Needed;
@@ -195,7 +201,7 @@ internal sealed unsafe partial class BlockTranslator
             case Form.Divide: EmitDivide(index); break;
             case Form.LoadControlWord: EmitLoadControlWord(index); return;
             case Form.Jump: EmitEdge(BranchTarget(in plan)); return;
-            case Form.JumpIf: EmitConditionalJump(in plan); return;
+            case Form.JumpIf: EmitConditionalJump(index); return;
             case Form.Call: EmitCall(index); return;
             case Form.JumpIndirect: EmitIndirectJump(index); return;
             case Form.CallIndirect: EmitIndirectCall(index); return;
@@ -206,7 +212,8 @@ internal sealed unsafe partial class BlockTranslator
         {
             _hostFlags = true;
             _remake = plan.Fate == FlagFate.Remade ? index : -1;
-            if (plan.Fate == FlagFate.Saved)
+            _savedFlags = plan.Fate == FlagFate.Saved;
+            if (_savedFlags)
             {
                 SaveFlags();
             }
@@ -231,6 +238,7 @@ internal sealed unsafe partial class BlockTranslator
         _code.Call(_stubs.CallHandler(_flavor));
         _code.Annotation(_sites.Add(new Site { Block = _block, OpIndex = (byte)index, Flavor = _flavor, Retries = retries }));
         _hostFlags = false;
+        _savedFlags = true;
         _remake = -1;
     }
 

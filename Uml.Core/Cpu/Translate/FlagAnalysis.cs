@@ -27,7 +27,7 @@ internal static class FlagAnalysis
                 plan.Needs |= live & ~plan.Changes;
             }
 
-            live = plan.Observes ? Planner.Status : (live & ~plan.Changes) | plan.Needs;
+            live = plan.Observes || plan.IsSideExit ? Planner.Status : (live & ~plan.Changes) | plan.Needs;
         }
     }
 
@@ -41,7 +41,7 @@ internal static class FlagAnalysis
         {
             ref Plan plan = ref plans[i];
             inHost &= !plan.Clobbers;
-            if (plan.Observes || (plan.Needs != RflagsBits.None && !inHost))
+            if (plan.Observes || ((plan.IsSideExit || plan.Needs != RflagsBits.None) && !inHost))
             {
                 wanted = true;
                 if (!remakeable || plan.Form == Form.Handler)

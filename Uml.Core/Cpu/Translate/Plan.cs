@@ -65,6 +65,9 @@ internal unsafe struct Plan
     /// <summary>Whether it can leave translated code before it changes anything: guest state has to be exact then.</summary>
     public bool Observes;
 
+    /// <summary>A conditional jump out of the middle of the block: flags have to be known, but may be the host's.</summary>
+    public bool IsSideExit;
+
     /// <summary>Whether its translation destroys the host's flags before it uses them.</summary>
     public bool Clobbers;
     public FlagFate Fate;

@@ -202,5 +202,13 @@ internal static unsafe class ConditionHandlers<TCondition>
     public static Op* SetMem(CpuState* s, Op* op) => Access.Store(s, op, TCondition.Holds(s) ? (byte)1 : (byte)0) ? op + 1 : null;
 
     [SkipLocalsInit]
-    public static Op* Jump(CpuState* s, Op* op) => Flow.Follow(s, TCondition.Holds(s) ? op : op + 1);
+    public static Op* Jump(CpuState* s, Op* op)
+    {
+        if (op->Continues)
+        {
+            return TCondition.Holds(s) ? Flow.FollowOut(s, op) : op + 1;
+        }
+
+        return Flow.Follow(s, TCondition.Holds(s) ? op : op + 1);
+    }
 }
