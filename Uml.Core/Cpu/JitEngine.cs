@@ -34,14 +34,22 @@ internal sealed unsafe class JitEngine : IDisposable
         _stubs = new RuntimeStubs(_code, _memory);
         _translator = new BlockTranslator(_code, _memory, _stubs, Sites);
         _next = _stubs.End;
+        _translator.ColdPosition = Cold;
     }
+
+    /// <summary>The first byte for code that seldom runs, which is about twice as much as the other.</summary>
+    private byte* Cold => _memory.Writable + (_memory.Size / 3);
 
     public SiteTable Sites { get; }
 
     /// <summary>What went wrong in the runtime while translated code was on the stack.</summary>
     public ExceptionDispatchInfo? Failure { get; set; }
 
-    public bool IsFull => _next + BlockTranslator.MaximumSize > _memory.Writable + _memory.Size || !Sites.HasRoom(1 << 10) || _spaces.JumpsRunOut;
+    /// <summary>Whether all translations have to go before there can be another.</summary>
+    public bool IsFull => _next + BlockTranslator.MaximumSize > Cold
+        || _translator.ColdPosition + BlockTranslator.MaximumSize > _memory.Writable + _memory.Size
+        || !Sites.HasRoom(1 << 10)
+        || _spaces.JumpsRunOut;
 
     /// <summary>Whether this host and process can run translated code.</summary>
     public static bool IsSupported => OperatingSystem.IsLinux() && System.Runtime.Intrinsics.X86.X86Base.X64.IsSupported;
@@ -88,6 +96,7 @@ internal sealed unsafe class JitEngine : IDisposable
     public void Clear()
     {
         _next = _stubs.End;
+        _translator.ColdPosition = Cold;
         Sites.Clear();
         _spaces.ClearJumps();
     }

@@ -13,7 +13,7 @@ namespace Uml.Core.Cpu.Translate;
 /// </summary>
 internal sealed unsafe partial class BlockTranslator
 {
-    /// <summary>More than any block takes: room that has to be left in code memory before one is begun.</summary>
+    /// <summary>More than any block takes, in each part of code memory: room that has to be left before one is begun.</summary>
     public const int MaximumSize = 64 << 10;
 
     private readonly HostAssembler _code;
@@ -44,6 +44,9 @@ internal sealed unsafe partial class BlockTranslator
         _sites = sites;
         _decoder = Decoder.Create(64, _reader);
     }
+
+    /// <summary>Where code that seldom runs goes: apart, so that what runs lies close together in the host's caches.</summary>
+    public byte* ColdPosition { get; set; }
 
     /// <summary>Translates a block at the assembler's position.</summary>
     /// <returns>The flavor that the block needs; nothing is done when it is a higher one.</returns>
@@ -84,8 +87,12 @@ internal sealed unsafe partial class BlockTranslator
         }
 
         EmitEnd();
+        byte* end = _code.Position;
+        _code.Begin(ColdPosition);
         EmitColdPaths();
         EmitLeave(leave, out byte* abandoned);
+        ColdPosition = _code.Position;
+        _code.Begin(end);
         Record(entry, body, abandoned);
         return needed;
     }
