@@ -15,8 +15,7 @@ namespace Uml.Core.Cpu.Execute;
 /// </remarks>
 internal sealed unsafe class JumpTables : IDisposable
 {
-    public const int IndexBits = 10;
-    public const int Entries = 1 << IndexBits;
+    private const int Entries = 4096;
 
     /// <summary>Size of an entry: the address jumped to, and the code to run.</summary>
     public const int EntrySize = 16;
@@ -34,6 +33,9 @@ internal sealed unsafe class JumpTables : IDisposable
     /// <summary>Bits that pages are noted by, for each half of the address space: kernels drop pages of programs all the time.</summary>
     private const int PageBits = 1024;
 
+    /// <summary>Entries that are remembered one by one, so that emptying a table in which little was entered takes little.</summary>
+    private const int MaximumTouched = 512;
+
     private readonly HostMemory _memory;
     private readonly Note[] _notes;
     private readonly int _supervisor;
@@ -47,6 +49,8 @@ internal sealed unsafe class JumpTables : IDisposable
         for (int i = 0; i < _notes.Length; i++)
         {
             _notes[i].Pages = new ulong[2 * PageBits / 64];
+            _notes[i].Touched = new int[MaximumTouched];
+            _notes[i].TouchedCount = MaximumTouched;
             Fill(i);
         }
     }
@@ -84,7 +88,13 @@ internal sealed unsafe class JumpTables : IDisposable
         int page = PageBit(rip);
         note.Pages[page / 64] |= 1UL << (page % 64);
         uint low = (uint)rip;
-        ulong* entry = (ulong*)(Table(index) + RipOffset(flavor) + (((low >> FoldShift) ^ low) & IndexMask));
+        int offset = RipOffset(flavor) + (int)(((low >> FoldShift) ^ low) & IndexMask);
+        if (note.TouchedCount < MaximumTouched)
+        {
+            note.Touched[note.TouchedCount++] = offset;
+        }
+
+        ulong* entry = (ulong*)(Table(index) + offset);
         entry[0] = rip;
         entry[1] = (ulong)code;
         return *(int*)(Table(index) + EpochOffset);
@@ -119,6 +129,7 @@ internal sealed unsafe class JumpTables : IDisposable
     /// <summary>Forgets everything, and what epochs there were.</summary>
     public void Reset()
     {
+        // Numbers start over: no jump is left that goes by an old one.
         _lastEpoch = 0;
         for (int i = 0; i < _notes.Length; i++)
         {
@@ -152,21 +163,38 @@ internal sealed unsafe class JumpTables : IDisposable
 
     private void Fill(int index)
     {
-        // An address that another entry serves: no jump that looks here asks for it.
-        ulong* entry = (ulong*)Table(index);
-        for (int i = 0; i < Entries * (int)Flavor.Count; i++)
+        ref Note note = ref _notes[index];
+        byte* table = Table(index);
+        if (note.TouchedCount < MaximumTouched)
         {
-            entry[i * 2] = ((ulong)(i & (Entries - 1)) ^ 1) * EntrySize;
+            for (int i = 0; i < note.TouchedCount; i++)
+            {
+                Empty(table, note.Touched[i]);
+            }
+        }
+        else
+        {
+            for (int offset = 0; offset < FlavorSize * (int)Flavor.Count; offset += EntrySize)
+            {
+                Empty(table, offset);
+            }
         }
 
-        *(int*)(Table(index) + EpochOffset) = ++_lastEpoch;
-        ref Note note = ref _notes[index];
+        *(int*)(table + EpochOffset) = ++_lastEpoch;
+        note.TouchedCount = 0;
         note.Used = note.HasLocal = false;
         Array.Clear(note.Pages);
     }
 
+    /// <summary>Puts an address that another entry serves there: no jump that looks here asks for it.</summary>
+    private static void Empty(byte* table, int offset) => *(ulong*)(table + offset) = (ulong)((offset & IndexMask) ^ EntrySize);
+
     private struct Note
     {
+        /// <summary>Where entries were made, unless there were too many.</summary>
+        public int[] Touched;
+        public int TouchedCount;
+
         public CpuMode Mode;
         public bool Used;
         public bool HasLocal;

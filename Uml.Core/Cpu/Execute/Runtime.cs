@@ -49,23 +49,30 @@ internal static unsafe class Runtime
         }
     }
 
-    /// <summary>
-    /// Runs an instruction in the interpreter. A jump to a computed target that is translated already is entered into the jump table
-    /// instead, to be looked up again.
-    /// </summary>
-    /// <param name="target">Where a jump to a computed target leads.</param>
+    /// <summary>Enters the target of a computed jump into the jump table, to be looked up again; what is not translated is the handler's.</summary>
     [UnmanagedCallersOnly]
-    public static nint Handle(CpuState* s, byte* returnAddress, ulong target)
+    public static nint Lookup(CpuState* s, byte* returnAddress, ulong target)
     {
         VirtualCpu cpu = VirtualCpu.From(s);
         try
         {
             Site* site = cpu.Jit!.Sites.At(returnAddress);
-            if (site->Retries && Remember(s, cpu, target, site->Flavor) != null)
-            {
-                return Continue;
-            }
+            return Remember(s, cpu, target, site->Flavor) != null ? Continue : (nint)site->Unlinked;
+        }
+        catch (Exception e)
+        {
+            return Fail(s, cpu, e);
+        }
+    }
 
+    /// <summary>Runs an instruction in the interpreter.</summary>
+    [UnmanagedCallersOnly]
+    public static nint Handle(CpuState* s, byte* returnAddress, ulong unused)
+    {
+        VirtualCpu cpu = VirtualCpu.From(s);
+        try
+        {
+            Site* site = cpu.Jit!.Sites.At(returnAddress);
             Enter(s, site);
             Block* block = site->Block;
             ulong epoch = cpu.Blocks.Epoch;

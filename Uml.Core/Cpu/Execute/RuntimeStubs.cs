@@ -27,6 +27,7 @@ internal sealed unsafe class RuntimeStubs
     private readonly byte*[] _commit = new byte*[(int)Flavor.Count];
     private readonly byte*[] _handler = new byte*[(int)Flavor.Count];
     private readonly byte*[] _reenter = new byte*[(int)Flavor.Count];
+    private readonly byte*[] _lookup = new byte*[(int)Flavor.Count];
     private readonly byte*[] _link = new byte*[(int)Flavor.Count];
     private readonly byte*[] _attention = new byte*[(int)Flavor.Count];
     private readonly byte* _prepareX87;
@@ -47,6 +48,7 @@ internal sealed unsafe class RuntimeStubs
             _access[(int)flavor] = EmitRuntimeCall(flavor, &Runtime.Access, isAccess: true);
             _commit[(int)flavor] = EmitRuntimeCall(flavor, &Runtime.Commit);
             _handler[(int)flavor] = EmitRuntimeCall(flavor, &Runtime.Handle, changesRegisters: true);
+            _lookup[(int)flavor] = EmitRuntimeCall(flavor, &Runtime.Lookup);
             _link[(int)flavor] = EmitRuntimeCall(flavor, &Runtime.Link);
             _reenter[(int)flavor] = EmitRuntimeCall(flavor, &Runtime.Reenter);
             _attention[(int)flavor] = EmitAttention(flavor);
@@ -79,6 +81,9 @@ internal sealed unsafe class RuntimeStubs
 
     /// <summary>Calls an instruction's handler.</summary>
     public byte* CallHandler(Flavor flavor) => _handler[(int)flavor];
+
+    /// <summary>Finds the target of a computed jump, which is in the address register.</summary>
+    public byte* Lookup(Flavor flavor) => _lookup[(int)flavor];
 
     /// <summary>Finds the target of a direct jump.</summary>
     public byte* Link(Flavor flavor) => _link[(int)flavor];

@@ -17,7 +17,10 @@ internal unsafe struct Site
     /// <summary>The number the jump is taken under when it leads to another page; null when it stays in its own.</summary>
     public byte* Epoch;
 
-    /// <summary>The code that looks for the target: where the jump leads while it is not linked.</summary>
+    /// <summary>
+    /// The code that looks for the target: where the jump leads while it is not linked. For computed jumps, in executable memory, what does
+    /// the instruction when its target is not translated.
+    /// </summary>
     public byte* Unlinked;
 
     /// <summary>The block it is linked to, or null; and the next one of the places linked to the same translation, by number plus one.</summary>
@@ -32,9 +35,6 @@ internal unsafe struct Site
     public byte Size;
     public SegmentIndex Segment;
     public bool Aligned;
-
-    /// <summary>What runs behind the call looks into the jump table again.</summary>
-    public bool Retries;
 }
 
 /// <summary>

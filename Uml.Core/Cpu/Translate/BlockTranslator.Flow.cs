@@ -281,22 +281,36 @@ internal sealed unsafe partial class BlockTranslator
             SaveFlags();
         }
 
-        EmitHandler(handler.Index, retries: handler.Done == null);
+        if (handler.Done == null)
+        {
+            EmitMiss(in handler);
+            return;
+        }
+
+        // The handler leaves the flags saved; where this goes on they are expected in the host's.
+        EmitHandler(handler.Index);
+        LoadFlags();
+        _code.Jump(handler.Done);
+    }
+
+    /// <summary>A computed jump whose target is not in the jump table.</summary>
+    private void EmitMiss(in ColdHandler handler)
+    {
+        _code.Call(_stubs.Lookup(_flavor));
+        int site = _sites.Add(new Site { Block = _block, Flavor = _flavor });
+        _code.Annotation(site);
         if (handler.Retry != null)
         {
             _code.Jump(handler.Retry);
         }
-        else if (handler.Lookup != null)
+        else
         {
             EmitReturnTarget(handler.Index);
             _code.Jump(handler.Lookup);
         }
-        else
-        {
-            // The handler has left the flags saved; where this goes on they are expected in the host's.
-            LoadFlags();
-            _code.Jump(handler.Done);
-        }
+
+        _sites.Sites[site].Unlinked = _memory.ToExecutable(_code.Position);
+        EmitHandler(handler.Index);
     }
 
     private void EmitUnresolved(in Edge edge)

@@ -240,10 +240,10 @@ internal sealed unsafe partial class BlockTranslator
     }
 
     /// <summary>An instruction that the interpreter runs.</summary>
-    private void EmitHandler(int index, bool retries = false)
+    private void EmitHandler(int index)
     {
         _code.Call(_stubs.CallHandler(_flavor));
-        _code.Annotation(_sites.Add(new Site { Block = _block, OpIndex = (byte)index, Flavor = _flavor, Retries = retries }));
+        _code.Annotation(_sites.Add(new Site { Block = _block, OpIndex = (byte)index, Flavor = _flavor }));
         _hostFlags = false;
         _savedFlags = true;
         _remake = -1;
