@@ -67,7 +67,13 @@ internal static unsafe class Runtime
 
     /// <summary>Runs an instruction in the interpreter.</summary>
     [UnmanagedCallersOnly]
-    public static nint Handle(CpuState* s, byte* returnAddress, ulong unused)
+    public static nint Handle(CpuState* s, byte* returnAddress, ulong unused) => Handle(s, returnAddress, sharesX87: true);
+
+    /// <summary>Runs an instruction in the interpreter that has nothing to do with the x87 unit, whose state may stay where it is.</summary>
+    [UnmanagedCallersOnly]
+    public static nint HandleAside(CpuState* s, byte* returnAddress, ulong unused) => Handle(s, returnAddress, sharesX87: false);
+
+    private static nint Handle(CpuState* s, byte* returnAddress, bool sharesX87)
     {
         VirtualCpu cpu = VirtualCpu.From(s);
         try
@@ -88,10 +94,10 @@ internal static unsafe class Runtime
 
             if (next == op + 1)
             {
-                return MayGoOn(s, site->Flavor) ? ContinueBehind(s, site) : LeaveFor(s, next);
+                return MayGoOn(s, site->Flavor, sharesX87) ? ContinueBehind(s, site) : LeaveFor(s, next);
             }
 
-            return GoOn(s, cpu, s->CurrentBlock, site->Flavor, block->Mode, next);
+            return GoOn(s, cpu, s->CurrentBlock, site->Flavor, block->Mode, next, sharesX87);
         }
         catch (Exception e)
         {
@@ -154,10 +160,10 @@ internal static unsafe class Runtime
         }
     }
 
-    /// <summary>Whether translated code of a flavor may go on after the interpreter has been at work; its x87 image is ready then.</summary>
-    private static bool MayGoOn(CpuState* s, Flavor flavor)
+    /// <summary>Whether translated code of a flavor may go on after the interpreter has been at work; its x87 image is ready then if it was shared.</summary>
+    private static bool MayGoOn(CpuState* s, Flavor flavor, bool sharesX87)
     {
-        if (flavor == Flavor.X87)
+        if (flavor == Flavor.X87 && sharesX87)
         {
             if (!X87Images.IsMasked(s))
             {
@@ -255,11 +261,11 @@ internal static unsafe class Runtime
     }
 
     /// <summary>Goes on with a block that has been entered: in its translation when it has one, else in the interpreter.</summary>
-    private static nint GoOn(CpuState* s, VirtualCpu cpu, Block* block, Flavor flavor, CpuMode from, Op* next)
+    private static nint GoOn(CpuState* s, VirtualCpu cpu, Block* block, Flavor flavor, CpuMode from, Op* next, bool sharesX87 = false)
     {
         // Whoever changes the mode is likely to be away for long: no need to carry more than general registers there.
         if (next != Block.Ops(block) || (flavor != Flavor.Integer && block->Mode != from) ||
-            !cpu.Jit!.IsTranslated(block, flavor) || !MayGoOn(s, flavor))
+            !cpu.Jit!.IsTranslated(block, flavor) || !MayGoOn(s, flavor, sharesX87))
         {
             return LeaveFor(s, next);
         }

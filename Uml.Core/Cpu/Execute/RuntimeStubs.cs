@@ -25,6 +25,7 @@ internal sealed unsafe class RuntimeStubs
     private readonly CodeMemory _memory;
     private readonly byte*[] _access = new byte*[(int)Flavor.Count];
     private readonly byte*[] _commit = new byte*[(int)Flavor.Count];
+    private readonly byte*[] _handlerAside = new byte*[(int)Flavor.Count];
     private readonly byte*[] _handler = new byte*[(int)Flavor.Count];
     private readonly byte*[] _reenter = new byte*[(int)Flavor.Count];
     private readonly byte*[] _lookup = new byte*[(int)Flavor.Count];
@@ -47,7 +48,8 @@ internal sealed unsafe class RuntimeStubs
         {
             _access[(int)flavor] = EmitRuntimeCall(flavor, &Runtime.Access, isAccess: true);
             _commit[(int)flavor] = EmitRuntimeCall(flavor, &Runtime.Commit);
-            _handler[(int)flavor] = EmitRuntimeCall(flavor, &Runtime.Handle, changesRegisters: true);
+            _handler[(int)flavor] = EmitRuntimeCall(flavor, &Runtime.Handle, changesRegisters: true, sharesX87: flavor == Flavor.X87);
+            _handlerAside[(int)flavor] = EmitRuntimeCall(flavor, &Runtime.HandleAside, changesRegisters: true);
             _lookup[(int)flavor] = EmitRuntimeCall(flavor, &Runtime.Lookup);
             _link[(int)flavor] = EmitRuntimeCall(flavor, &Runtime.Link);
             _reenter[(int)flavor] = EmitRuntimeCall(flavor, &Runtime.Reenter);
@@ -80,7 +82,9 @@ internal sealed unsafe class RuntimeStubs
     public byte* Commit(Flavor flavor) => _commit[(int)flavor];
 
     /// <summary>Calls an instruction's handler.</summary>
-    public byte* CallHandler(Flavor flavor) => _handler[(int)flavor];
+    /// <param name="flavor">The caller's.</param>
+    /// <param name="sharesX87">The handler may look at the x87 unit's state or change it.</param>
+    public byte* CallHandler(Flavor flavor, bool sharesX87) => (sharesX87 ? _handler : _handlerAside)[(int)flavor];
 
     /// <summary>Finds the target of a computed jump, which is in the address register.</summary>
     public byte* Lookup(Flavor flavor) => _lookup[(int)flavor];
@@ -129,14 +133,13 @@ internal sealed unsafe class RuntimeStubs
         return start;
     }
 
-    private byte* EmitRuntimeCall(Flavor flavor, delegate* unmanaged<CpuState*, byte*, ulong, nint> function, bool isAccess = false, bool changesRegisters = false)
+    private byte* EmitRuntimeCall(Flavor flavor, delegate* unmanaged<CpuState*, byte*, ulong, nint> function, bool isAccess = false, bool changesRegisters = false, bool sharesX87 = false)
     {
         _code.Align(16);
         byte* start = _code.Position;
         StoreGeneral();
         StoreVectors(flavor);
-        bool syncsX87 = flavor == Flavor.X87 && changesRegisters;
-        if (syncsX87)
+        if (sharesX87)
         {
             LeaveX87(flavor);
         }
@@ -152,7 +155,7 @@ internal sealed unsafe class RuntimeStubs
         _code.ArithmeticImmediate(Arithmetic.Cmp, GuestRegisters.Address, (int)Runtime.Leave);
         byte* leave = _code.JumpIf(Condition.E);
         byte* elsewhere = isAccess ? null : _code.JumpIf(Condition.A);
-        LoadX87(syncsX87);
+        LoadX87(sharesX87);
         LoadVectorsAgain(flavor);
         LoadGeneral(all: changesRegisters);
         if (isAccess)
@@ -164,7 +167,7 @@ internal sealed unsafe class RuntimeStubs
         if (!isAccess)
         {
             _code.Bind(elsewhere);
-            LoadX87(syncsX87);
+            LoadX87(sharesX87);
             LoadVectorsAgain(flavor);
             LoadGeneral(all: true);
             DropReturnAddress();
@@ -172,7 +175,7 @@ internal sealed unsafe class RuntimeStubs
         }
 
         _code.Bind(leave);
-        if (!syncsX87)
+        if (!sharesX87)
         {
             LeaveX87(flavor);
         }

@@ -242,7 +242,7 @@ internal sealed unsafe partial class BlockTranslator
     /// <summary>An instruction that the interpreter runs.</summary>
     private void EmitHandler(int index)
     {
-        _code.Call(_stubs.CallHandler(_flavor));
+        _code.Call(_stubs.CallHandler(_flavor, X87Forms.MayTouch(in _plans[index].Instruction, in _plans[index].Encoding)));
         _code.Annotation(_sites.Add(new Site { Block = _block, OpIndex = (byte)index, Flavor = _flavor }));
         _hostFlags = false;
         _savedFlags = true;

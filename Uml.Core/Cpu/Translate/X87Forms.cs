@@ -24,6 +24,13 @@ internal static class X87Forms
         return false;
     }
 
+    /// <summary>Whether an instruction's handler may look at the x87 unit's state.</summary>
+    public static bool MayTouch(in Instruction i, in Encoding encoding) => Is(in i, in encoding)
+        || i.Mnemonic is Mnemonic.Fxsave or Mnemonic.Fxsave64 or Mnemonic.Fxrstor or Mnemonic.Fxrstor64 or Mnemonic.Xsave or Mnemonic.Xsave64
+            or Mnemonic.Xsaveopt or Mnemonic.Xsaveopt64 or Mnemonic.Xsavec or Mnemonic.Xsavec64 or Mnemonic.Xsaves or Mnemonic.Xsaves64
+            or Mnemonic.Xrstor or Mnemonic.Xrstor64 or Mnemonic.Xrstors or Mnemonic.Xrstors64 or Mnemonic.Cvtpi2ps or Mnemonic.Cvtpi2pd
+        || !encoding.Known;
+
     public static Form Classify(in Instruction i, CpuMode mode)
     {
         if ((mode & (CpuMode.VectorDisabled | CpuMode.X87Disabled)) != 0)
