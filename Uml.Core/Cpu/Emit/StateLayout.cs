@@ -31,6 +31,10 @@ internal static unsafe class StateLayout
     public static readonly int RamLowEnd = Field(static s => &s->RamLowEnd);
     public static readonly int RamHighEnd = Field(static s => &s->RamHighEnd);
     public static readonly int Pages = Field(static s => &s->Pages);
+    public static readonly int SystemFlags = Field(static s => &s->SystemFlags);
+    public static readonly int InterruptLine = Field(static s => &s->InterruptLine);
+    public static readonly int Cpl = Field(static s => &s->Cpl);
+    public static readonly int KernelGsBase = Field(static s => &s->KernelGsBase);
     private static readonly int Vectors = Field(static s => &s->Vectors);
     private static readonly int Segments = Field(static s => &s->Segments);
 
@@ -39,6 +43,8 @@ internal static unsafe class StateLayout
     public static int Vector(int number) => Vectors + (number * 32);
 
     public static int SegmentBase(SegmentIndex segment) => Segments + ((int)segment * sizeof(SegmentRegister));
+
+    public static int SegmentSelector(SegmentIndex segment) => SegmentBase(segment) + SegmentRegister.SelectorOffset;
 
     private static int Field(CpuState.FieldAddress field) => CpuState.Measure(field) - Bias;
 }

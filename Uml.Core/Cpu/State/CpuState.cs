@@ -246,6 +246,9 @@ internal struct SegmentRegister
     public uint Limit;
     public ushort Selector;
 
+    /// <summary>Where emitted code finds the selector.</summary>
+    public const int SelectorOffset = 12;
+
     /// <summary>
     /// Bits 40..47 and 52..55 of the descriptor, packed as in VMX access rights (Intel SDM vol. 3, table 24-2):
     /// type 0-3, S 4, DPL 5-6, P 7, AVL 12, L 13, D/B 14, G 15. Zero: unusable (null selector).

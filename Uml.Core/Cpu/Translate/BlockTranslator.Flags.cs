@@ -23,16 +23,16 @@ internal sealed unsafe partial class BlockTranslator
     }
 
     /// <summary>Loads the host's flags with the saved ones.</summary>
-    private void LoadFlags()
+    private void LoadFlags(int scratch = GuestRegisters.Scratch)
     {
-        _code.Move(GuestRegisters.Scratch, HostRegister.Rax);
+        _code.Move(scratch, HostRegister.Rax);
         _code.LoadZeroExtended16(HostRegister.Rax, GuestRegisters.State, StateLayout.FlagWord);
 
         // 1 + 7FH overflows a byte, 0 + 7FH does not.
         _code.Byte(0x04);
         _code.Byte(0x7F);
         _code.Byte(0x9E); // sahf
-        _code.Move(HostRegister.Rax, GuestRegisters.Scratch);
+        _code.Move(HostRegister.Rax, scratch);
     }
 
     /// <summary>Makes the host's flags the guest's, if the instruction needs any and they are not.</summary>

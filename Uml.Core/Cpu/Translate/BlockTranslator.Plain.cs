@@ -33,7 +33,7 @@ internal sealed unsafe partial class BlockTranslator
     {
         switch (plan.Form)
         {
-            case Form.Push or Form.PushImmediate or Form.Call or Form.CallIndirect: EmitPushOperation(in plan); return;
+            case Form.Push or Form.PushImmediate or Form.PushMemory or Form.PushFlags or Form.Call or Form.CallIndirect: EmitPushOperation(in plan); return;
             case Form.Pop: EmitPopOperation(in plan); return;
             case Form.LeaveFrame: _code.Load(GuestRegisters.Scratch, GuestRegisters.Address, 0); return;
             case Form.Return or Form.JumpIndirect: _code.Load(GuestRegisters.Address, GuestRegisters.Address, _operandOffset); return;

@@ -41,6 +41,10 @@ internal sealed unsafe partial class BlockTranslator
             case Form.PushImmediate:
                 _code.StoreImmediate(GuestRegisters.Address, _operandOffset, (int)(long)plan.Instruction.GetImmediate(0));
                 break;
+            case Form.PushMemory or Form.PushFlags:
+                _code.Load(GuestRegisters.Scratch, GuestRegisters.State, StateLayout.Spill);
+                _code.Store(GuestRegisters.Address, 0, GuestRegisters.Scratch);
+                break;
             default:
                 // CALL: the address of what follows.
                 _code.Load(GuestRegisters.Scratch, GuestRegisters.State, StateLayout.PageRip);

@@ -157,6 +157,12 @@ internal sealed unsafe partial class BlockTranslator
             _decoder.IP = (ulong)plan.PageOffset;
             _decoder.Decode(out plan.Instruction);
             _planner.Describe(ref plan, _block, ops + i);
+            if (plan.Form == Form.SetInterrupt && i + 1 == _count)
+            {
+                // What must not be interrupted is in another block.
+                Planner.GiveUp(ref plan);
+            }
+
             plan.IsSideExit = plan.Form == Form.JumpIf && i + 1 < _count;
             if (plan.Form != Form.Handler && plan.Needed > needed)
             {
@@ -203,6 +209,13 @@ internal sealed unsafe partial class BlockTranslator
             case Form.Plain: EmitPlain(index); break;
             case Form.Lea: EmitLea(in plan); return;
             case Form.Push or Form.PushImmediate: EmitPush(index); return;
+            case Form.PushMemory: EmitPushMemory(index); return;
+            case Form.PushFlags: EmitPushFlags(index); return;
+            case Form.ClearInterrupt: EmitClearInterrupt(index); return;
+            case Form.SetInterrupt: EmitSetInterrupt(index); return;
+            case Form.SwapGs: EmitSwapGs(index); return;
+            case Form.ReadSegment: EmitReadSegment(in plan); return;
+            case Form.BitTest: EmitBitTest(index); break;
             case Form.Pop: EmitPop(index); return;
             case Form.LeaveFrame: EmitLeaveFrame(index); return;
             case Form.Divide: EmitDivide(index); break;

@@ -23,9 +23,7 @@ internal sealed unsafe class Planner
             : Classify(ref plan, block->Mode, in info);
         if (plan.Form == Form.Handler)
         {
-            plan.Needs = plan.Changes = Status;
-            plan.Writes = ushort.MaxValue;
-            plan.Observes = plan.Clobbers = true;
+            GiveUp(ref plan);
             return;
         }
 
@@ -39,13 +37,23 @@ internal sealed unsafe class Planner
 
         plan.Writes = WrittenRegisters(in info);
         bool touchesMemory = plan.Use != OperandUse.None;
-        plan.Observes = touchesMemory || plan.Form == Form.Divide;
+        plan.Observes = touchesMemory || plan.Form is Form.Divide or Form.ClearInterrupt or Form.SetInterrupt or Form.SwapGs;
         plan.Clobbers = plan.Observes;
         if (i.Mnemonic == Mnemonic.Tzcnt)
         {
             // A processor without BMI1 takes the prefix for none.
             plan.Encoding.Repeat = 0;
         }
+    }
+
+    /// <summary>Leaves an instruction to its handler.</summary>
+    public static void GiveUp(ref Plan plan)
+    {
+        plan.Form = Form.Handler;
+        plan.Needs = plan.Changes = Status;
+        plan.Writes = ushort.MaxValue;
+        plan.Observes = plan.Clobbers = true;
+        plan.Use = OperandUse.None;
     }
 
     private static bool IsShiftByRegister(in Instruction i) => i.Mnemonic switch
@@ -125,6 +133,16 @@ internal sealed unsafe class Planner
             case Code.Push_r64: return UseStack(ref plan, OperandUse.Write, Form.Push);
             case Code.Pushq_imm32 or Code.Pushq_imm8: return UseStack(ref plan, OperandUse.Write, Form.PushImmediate);
             case Code.Pop_r64: return UseStack(ref plan, OperandUse.Read, Form.Pop);
+            case Code.Push_rm64 when plan.Encoding.IsMemory: return UseStack(ref plan, OperandUse.Read, Form.PushMemory);
+            case Code.Pushfq: return UseStack(ref plan, OperandUse.Write, Form.PushFlags);
+            case Code.Cli: return Form.ClearInterrupt;
+            case Code.Sti: return Form.SetInterrupt;
+            case Code.Swapgs: return Form.SwapGs;
+            case Code.Mov_r32m16_Sreg or Code.Mov_r64m16_Sreg: return plan.Encoding.IsMemory ? Form.Handler : Form.ReadSegment;
+            case Code.Bt_rm32_r32 or Code.Bt_rm64_r64 when plan.Encoding.IsMemory:
+                plan.Use = OperandUse.Read;
+                plan.MemorySize = (byte)(plan.Encoding.Wide ? 8 : 4);
+                return GuestRegisters.Host(plan.Encoding.Reg) == GuestRegisters.None ? Form.Handler : Form.BitTest;
             case Code.Leaveq: return UseStack(ref plan, OperandUse.Read, Form.LeaveFrame);
             case Code.Lea_r32_m or Code.Lea_r64_m: return Form.Lea;
         }

@@ -1,0 +1,148 @@
+using Uml.Core.Cpu.Emit;
+
+namespace Uml.Core.Cpu.Translate;
+
+/// <summary>What kernels do all the time: interrupts off and on, flags to the stack, bit strings, GS.</summary>
+internal sealed unsafe partial class BlockTranslator
+{
+    /// <summary>CLI at CPL 0.</summary>
+    private void EmitClearInterrupt(int index)
+    {
+        byte* other = EmitSupervisorCheck();
+        _code.ArithmeticMemoryImmediate(Arithmetic.And, GuestRegisters.State, StateLayout.SystemFlags, ~(int)Flags.IF);
+        AddHandlerFor(index, other, null);
+    }
+
+    /// <summary>STI at CPL 0 in the middle of a block, where nothing waits: the next instruction cannot be interrupted anyway.</summary>
+    private void EmitSetInterrupt(int index)
+    {
+        byte* other = EmitSupervisorCheck();
+        _code.Load32(GuestRegisters.Scratch, GuestRegisters.State, StateLayout.InterruptLine);
+        _code.Memory(0x0B, GuestRegisters.Scratch, GuestRegisters.State, StateLayout.Poll, wide: false); // or
+        byte* waiting = _code.JumpIf(Condition.Ne);
+        _code.ArithmeticMemoryImmediate(Arithmetic.Or, GuestRegisters.State, StateLayout.SystemFlags, (int)Flags.IF);
+        AddHandlerFor(index, other, waiting);
+    }
+
+    private byte* EmitSupervisorCheck()
+    {
+        _code.Memory(0x80, Arithmetic.Cmp, GuestRegisters.State, StateLayout.Cpl, wide: false);
+        _code.Byte(0);
+        return _code.JumpIf(Condition.Ne);
+    }
+
+    /// <summary>SWAPGS at CPL 0.</summary>
+    private void EmitSwapGs(int index)
+    {
+        int gs = StateLayout.SegmentBase(SegmentIndex.Gs);
+        byte* other = EmitSupervisorCheck();
+        _code.Load(GuestRegisters.Scratch, GuestRegisters.State, gs);
+        _code.Load(GuestRegisters.Address, GuestRegisters.State, StateLayout.KernelGsBase);
+        _code.Store(GuestRegisters.State, gs, GuestRegisters.Address);
+        _code.Store(GuestRegisters.State, StateLayout.KernelGsBase, GuestRegisters.Scratch);
+        AddHandlerFor(index, other, null);
+    }
+
+    private void AddHandlerFor(int index, byte* first, byte* second)
+    {
+        _handlers.Add(new ColdHandler { First = first, Second = second, Index = index, Remake = _remake, Done = _code.Position });
+        _hostFlags = false;
+    }
+
+    /// <summary>MOV of a segment register to a general one of 32 or 64 bits.</summary>
+    private void EmitReadSegment(in Plan plan)
+    {
+        int guest = plan.Encoding.Rm;
+        int host = Home(guest, GuestRegisters.Scratch, load: false);
+        _code.LoadZeroExtended16(host, GuestRegisters.State, StateLayout.SegmentSelector((SegmentIndex)((plan.Encoding.ModRm >> 3) & 7)));
+        PutBack(guest, host);
+    }
+
+    /// <summary>PUSHFQ: flags are saved in an order that is that of RFLAGS but for OF.</summary>
+    private void EmitPushFlags(int index)
+    {
+        if (!_savedFlags)
+        {
+            if (!_hostFlags)
+            {
+                RemakeFlags(_remake);
+            }
+
+            SaveFlags();
+            _savedFlags = true;
+            _hostFlags = false;
+            _remake = -1;
+        }
+
+        const int status = (int)(Flags.Status & 0xFF);
+        _code.Rex(false, GuestRegisters.Scratch, 0, GuestRegisters.State);
+        _code.Byte(0x0F);
+        _code.Byte(0xB6); // movzx
+        _code.ModRmMemory(GuestRegisters.Scratch, GuestRegisters.State, StateLayout.FlagWord + 1);
+        _code.ArithmeticImmediate(Arithmetic.And, GuestRegisters.Scratch, status, wide: false);
+        _code.ArithmeticMemory(Arithmetic.Or, GuestRegisters.Scratch, GuestRegisters.State, StateLayout.SystemFlags);
+        _code.Load32(GuestRegisters.Address, GuestRegisters.State, StateLayout.FlagWord);
+        _code.ArithmeticImmediate(Arithmetic.And, GuestRegisters.Address, 1, wide: false);
+        _code.ShiftLeft(GuestRegisters.Address, 11, wide: false);
+        _code.ArithmeticRegister(Arithmetic.Or, GuestRegisters.Scratch, GuestRegisters.Address);
+        _code.ArithmeticImmediate(Arithmetic.And, GuestRegisters.Scratch, ~(int)(Flags.VM | Flags.RF));
+        EmitPushSpilled(index);
+    }
+
+    /// <summary>PUSH of memory.</summary>
+    private void EmitPushMemory(int index)
+    {
+        EmitLinear(in _plans[index]);
+        int cold = EmitProbe(index);
+        _code.Load(GuestRegisters.Scratch, GuestRegisters.Address, 0);
+        EndAccess(cold);
+        EmitPushSpilled(index);
+    }
+
+    /// <summary>Pushes the scratch register.</summary>
+    private void EmitPushSpilled(int index)
+    {
+        _code.Store(GuestRegisters.State, StateLayout.Spill, GuestRegisters.Scratch);
+        EmitPushAccess(index);
+        MoveStackPointer(-Word);
+    }
+
+    /// <summary>BT of a bit string in memory: the word that has the bit, then the bit by the rest of the index.</summary>
+    private void EmitBitTest(int index)
+    {
+        ref Plan plan = ref _plans[index];
+        bool wide = plan.Encoding.Wide;
+        int bit = GuestRegisters.Host(plan.Encoding.Reg);
+        EmitLinear(in plan);
+        if (wide)
+        {
+            _code.Move(GuestRegisters.Scratch, bit);
+        }
+        else
+        {
+            _code.Register(0x63, GuestRegisters.Scratch, bit); // movsxd
+        }
+
+        _code.Register(0xC1, 7, GuestRegisters.Scratch); // sar
+        _code.Byte(wide ? 6 : 5);
+        _code.LoadAddress(GuestRegisters.Address, GuestRegisters.Address, GuestRegisters.Scratch, wide ? 3 : 2, 0);
+        int cold = EmitProbe(index);
+        _code.Memory(0x8B, GuestRegisters.Scratch, GuestRegisters.Address, 0, wide);
+        EndAccess(cold);
+        if (plan.Needs != Iced.Intel.RflagsBits.None && _remake < 0)
+        {
+            LoadFlags(GuestRegisters.Address);
+        }
+        else if (plan.Needs != Iced.Intel.RflagsBits.None)
+        {
+            _code.Store(GuestRegisters.State, StateLayout.Spill, GuestRegisters.Scratch);
+            RemakeFlags(_remake);
+            _code.Load(GuestRegisters.Scratch, GuestRegisters.State, StateLayout.Spill);
+        }
+
+        _code.Rex(wide, bit, 0, GuestRegisters.Scratch);
+        _code.Byte(0x0F);
+        _code.Byte(0xA3);
+        _code.ModRmRegister(bit, GuestRegisters.Scratch);
+    }
+}
