@@ -48,6 +48,7 @@ internal sealed unsafe partial class VirtualCpu : ICodeObserver, ICpuRunner
         ram.CodeObserver = this;
         _systemLog = new SystemLog(logger);
         Cpuid = new CpuidTable(index, processorCount: 1, clock);
+        ApplyModel(options.Model);
         if (options.RandomSeed is { } seed)
         {
             Entropy = new SeededEntropySource(seed);

@@ -117,7 +117,7 @@ internal sealed unsafe class BlockDecoder
         }
 
         Operands.Fill(in instruction, op, block->Mode);
-        Handler handler = Binder.Bind(in instruction, op, block->Mode);
+        Handler handler = Binder.Bind(in instruction, op, block->Mode, s->Features);
         op->Handler = handler != null ? handler : &MiscHandlers.NotImplemented;
         return instruction.FlowControl == FlowControl.Next && handler != null && !Binder.EndsBlock(in instruction);
     }
