@@ -12,6 +12,28 @@ public enum CpuEngine
     Jit,
 }
 
+/// <summary>Which processor the guest sees: what CPUID and XCR0 announce, and which instructions there are.</summary>
+/// <remarks>
+/// The levels are those of the System V ABI (AMD64 supplement, table 3.1) that Linux distributions build for. Both also have AES,
+/// PCLMULQDQ, RDRAND, RDSEED, FSGSBASE and what else Linux likes to use; <see cref="X64V3"/> has ADX too.
+/// </remarks>
+public enum CpuModel
+{
+    /// <summary>
+    /// <see cref="X64V3"/> where the host's processor has all of it (AVX2, BMI1, BMI2, F16C, FMA, LZCNT, MOVBE), else
+    /// <see cref="X64V2"/>: no guest instruction is slow for want of a host instruction, and runs on unlike hosts may differ.
+    /// </summary>
+    Host,
+
+    /// <summary>x86-64-v2: up to SSE4.2 and POPCNT. The same on every host.</summary>
+    X64V2,
+
+    /// <summary>
+    /// x86-64-v3: BMI1, BMI2, LZCNT and MOVBE besides. The same on every host: where the host lacks an instruction, it is interpreted.
+    /// </summary>
+    X64V3,
+}
+
 /// <summary>What the virtual CPUs are.</summary>
 public sealed class CpuOptions
 {
@@ -32,6 +54,12 @@ public sealed class CpuOptions
 
     /// <summary>Runs of a block in the interpreter before it is translated. Tests translate at once.</summary>
     internal int TranslationThreshold { get; set; } = 16;
+
+    /// <summary>
+    /// The processor that the guest sees. Any model but <see cref="CpuModel.Host"/> pins what CPUID and XCR0 say, so that runs can be
+    /// repeated on other hosts; every model works on every host. Default: <see cref="CpuModel.Host"/>.
+    /// </summary>
+    public CpuModel Model { get; set; }
 
     /// <summary>The seed that <see cref="MachineOptions.RandomSeed"/> and the clock mode come to; null is the host's randomness.</summary>
     internal ulong? RandomSeed { get; set; }

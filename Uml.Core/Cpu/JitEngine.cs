@@ -25,14 +25,15 @@ internal sealed unsafe class JitEngine : IDisposable
     /// <param name="codeSize">Bytes of memory for translated code.</param>
     /// <param name="threshold">Runs of a block in the interpreter before it is translated.</param>
     /// <param name="spaces">Where jumps are remembered.</param>
-    public JitEngine(ulong codeSize, int threshold, AddressSpaces spaces)
+    /// <param name="features">What the guest's processor has.</param>
+    public JitEngine(ulong codeSize, int threshold, AddressSpaces spaces, CpuFeatures features)
     {
         _spaces = spaces;
         _threshold = threshold;
         _memory = new CodeMemory(codeSize);
         Sites = new SiteTable(codeSize / 2);
         _stubs = new RuntimeStubs(_code, _memory);
-        _translator = new BlockTranslator(_code, _memory, _stubs, Sites);
+        _translator = new BlockTranslator(_code, _memory, _stubs, Sites, features);
         _next = _stubs.End;
         _translator.ColdPosition = Cold;
     }

@@ -36,7 +36,7 @@ internal sealed unsafe partial class VirtualCpu : ICodeObserver, ICpuRunner
         bool translate = options.Engine == CpuEngine.Jit;
         AddressSpaces = new AddressSpaces(translate);
         Blocks = new BlockCache(ram, AddressSpaces, options.CodeCacheSize);
-        Jit = Blocks.Jit = translate ? new JitEngine(options.CodeCacheSize, options.TranslationThreshold, AddressSpaces) : null;
+        Jit = Blocks.Jit = translate ? new JitEngine(options.CodeCacheSize, options.TranslationThreshold, AddressSpaces, CpuModels.FeaturesOf(CpuModels.Resolve(options.Model))) : null;
         _state = (CpuState*)NativeMemory.AlignedAlloc((nuint)sizeof(CpuState), 64);
         NativeMemory.Clear(_state, (nuint)sizeof(CpuState));
         _handle = GCHandle.Alloc(this, GCHandleType.Weak);
@@ -51,6 +51,7 @@ internal sealed unsafe partial class VirtualCpu : ICodeObserver, ICpuRunner
         ram.CodeObserver = this;
         _systemLog = new SystemLog(logger);
         Cpuid = new CpuidTable(index, processorCount: 1, clock);
+        ApplyModel(options.Model);
         if (options.RandomSeed is { } seed)
         {
             Entropy = new SeededEntropySource(seed);

@@ -30,21 +30,33 @@ internal sealed class MachineOptionsValidator : IValidateOptions<MachineOptions>
                 $"MachineOptions.StartTime is {start:u}; Linux counts time from 1970-01-01, use that up to the year {LatestYear}."));
         }
 
-        if (options.Cpu is null)
+        ValidateCpu(options.Cpu, problems);
+        return problems.Count == 0 ? ValidateOptionsResult.Success : ValidateOptionsResult.Fail(problems);
+    }
+
+    private static void ValidateCpu(CpuOptions? cpu, List<string> problems)
+    {
+        if (cpu is null)
         {
             problems.Add("MachineOptions.Cpu is null; leave it at its default or assign a CpuOptions.");
-        }
-        else if (!Enum.IsDefined(options.Cpu.Engine))
-        {
-            problems.Add($"MachineOptions.Cpu.Engine is {(int)options.Cpu.Engine}; use CpuEngine.Interpreter.");
-        }
-        else if (options.Cpu.CodeCacheSize is < CpuOptions.MinimumCodeCacheSize or > CpuOptions.MaximumCodeCacheSize)
-        {
-            problems.Add(
-                $"MachineOptions.Cpu.CodeCacheSize is {options.Cpu.CodeCacheSize} bytes; use 1 MiB to 64 GiB, it counts bytes: 64 MiB is 64UL << 20.");
+            return;
         }
 
-        return problems.Count == 0 ? ValidateOptionsResult.Success : ValidateOptionsResult.Fail(problems);
+        if (!Enum.IsDefined(cpu.Engine))
+        {
+            problems.Add($"MachineOptions.Cpu.Engine is {(int)cpu.Engine}; use CpuEngine.Interpreter.");
+        }
+
+        if (!Enum.IsDefined(cpu.Model))
+        {
+            problems.Add($"MachineOptions.Cpu.Model is {(int)cpu.Model}; use CpuModel.Host, X64V2 or X64V3.");
+        }
+
+        if (cpu.CodeCacheSize is < CpuOptions.MinimumCodeCacheSize or > CpuOptions.MaximumCodeCacheSize)
+        {
+            problems.Add(
+                $"MachineOptions.Cpu.CodeCacheSize is {cpu.CodeCacheSize} bytes; use 1 MiB to 64 GiB, it counts bytes: 64 MiB is 64UL << 20.");
+        }
     }
 
     private static void ValidateMemory(ulong size, List<string> problems)

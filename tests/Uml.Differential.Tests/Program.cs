@@ -17,7 +17,7 @@ internal static class Program
           --cases N      about this many single instructions, and a tenth as many programs (default 1000000)
           --seconds N    stop after this time
           --seed S       seed of the run (default: random, printed)
-          --code NAMES   only single instructions whose form starts with one of these, comma-separated (Iced's Code, as Add_rm32_r32)
+          --code NAMES   only single instructions whose form or mnemonic starts with one of these, comma-separated (Iced's Code, as Add_rm32_r32)
           --sequences    only programs, as many as --cases says
           --bits 32|64   compatibility or 64-bit mode (default 64)
           --engine E     Jit or Interpreter (default Interpreter)
@@ -59,6 +59,9 @@ internal static class Program
             ? Run(catalog, options)
             : Fail("The reference is an x86-64 processor under Linux; this machine is not one.");
     }
+
+    private static bool IsNamed(OpCodeInfo form, string name) =>
+        form.Code.ToString().StartsWith(name, StringComparison.Ordinal) || form.Mnemonic.ToString().StartsWith(name, StringComparison.Ordinal);
 
     private static int Fail(string message)
     {
@@ -121,7 +124,7 @@ internal static class Program
         }
 
         string[] names = options.GetValueOrDefault("--code", "").Split(',');
-        List<OpCodeInfo> forms = [.. catalog.Covered.Where(form => names.Any(form.Code.ToString().StartsWith))];
+        List<OpCodeInfo> forms = [.. catalog.Covered.Where(form => names.Any(name => IsNamed(form, name)))];
         Console.WriteLine($"{catalog.Bitness}-bit, {forms.Count} forms, seed 0x{seed:x}");
         if (options.ContainsKey("--sequences"))
         {

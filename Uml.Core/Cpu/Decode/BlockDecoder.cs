@@ -140,7 +140,7 @@ internal sealed unsafe class BlockDecoder
         }
 
         Operands.Fill(in instruction, op, block->Mode);
-        Handler handler = Binder.Bind(in instruction, op, block->Mode);
+        Handler handler = Binder.Bind(in instruction, op, block->Mode, s->Features);
         op->Handler = handler != null ? handler : &MiscHandlers.NotImplemented;
         op->IsImplemented = handler != null;
         return instruction.FlowControl == FlowControl.Next && handler != null && !Binder.EndsBlock(in instruction);

@@ -14,9 +14,18 @@ internal static unsafe partial class Binder
     /// memory operand and its immediate (sign- or zero-extended as Iced's GetImmediate says; the first one if there are two) are filled
     /// in before this is called.
     /// </summary>
-    public static Handler Bind(in Instruction instruction, Op* op, CpuMode mode)
+    /// <param name="instruction">What was decoded.</param>
+    /// <param name="op">Receives what the handler needs besides.</param>
+    /// <param name="mode">The mode of the block.</param>
+    /// <param name="features">What the CPU model has; the same for every block of a processor.</param>
+    public static Handler Bind(in Instruction instruction, Op* op, CpuMode mode, CpuFeatures features)
     {
         Handler handler = BindInteger(instruction, op, mode);
+        if (handler == null)
+        {
+            handler = BindBitManipulation(in instruction, mode, features);
+        }
+
         if (handler == null)
         {
             handler = BindSimd(in instruction, op, mode);

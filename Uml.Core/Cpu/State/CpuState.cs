@@ -92,6 +92,9 @@ internal unsafe struct CpuState
     /// <summary>What decoded blocks depend on besides their bytes.</summary>
     public CpuMode Mode;
 
+    /// <summary>What the CPU model has; set once, before anything is decoded.</summary>
+    public CpuFeatures Features;
+
     /// <summary>Current privilege level, 0 to 3.</summary>
     public byte Cpl;
 

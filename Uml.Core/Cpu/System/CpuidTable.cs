@@ -6,7 +6,7 @@ using Uml.Core.Cpu.Interpreter;
 namespace Uml.Core.Cpu;
 
 /// <summary>
-/// What CPUID says (Intel SDM vol. 2, CPUID): an x86-64-v2 processor. The signature is that of an in-order Intel Atom (family 6, model
+/// What CPUID says (Intel SDM vol. 2, CPUID): an x86-64-v2 processor, and what its model has besides. The signature is that of an in-order Intel Atom (family 6, model
 /// 36H): kernels know that such a one does not speculate, so they switch on none of their mitigations.
 /// </summary>
 internal sealed class CpuidTable
@@ -40,6 +40,9 @@ internal sealed class CpuidTable
 
     /// <summary>LAHF64, PREFETCHW; NX, 1 GiB pages, RDTSCP, LM; SYSCALL is there in 64-bit mode only.</summary>
     private const uint FeaturesExtC = 1u << 0 | 1u << 8, FeaturesExtD = 1u << 20 | 1u << 26 | 1u << 27 | 1u << 29, Syscall = 1 << 11;
+
+    // What CpuFeatures adds: BMI1, BMI2 and ADX in leaf 7, EBX; MOVBE in leaf 1, ECX; LZCNT in leaf 80000001H, ECX.
+    private const uint Bmi1 = 1 << 3, Bmi2 = 1 << 8, Adx = 1 << 19, Movbe = 1 << 22, Lzcnt = 1 << 5;
 
     private readonly uint _apicId;
     private readonly uint _processorCount;
@@ -97,7 +100,8 @@ internal sealed class CpuidTable
         return leaf switch
         {
             1 => Version(s, apicEnabled),
-            0x80000001 => new CpuidValues(0, 0, FeaturesExtC, FeaturesExtD | ((s->Mode & CpuMode.Long64) != 0 ? Syscall : 0)),
+            7 when subleaf == 0 => Structured(s->Features),
+            0x80000001 => Extended(s),
             _ => Fixed(leaf, subleaf),
         };
     }
@@ -108,7 +112,6 @@ internal sealed class CpuidTable
         2 => new CpuidValues(0x00FFF001, 0, 0, 0), // 64-byte prefetching; caches in leaf 4
         4 => Cache(subleaf),
         6 => new CpuidValues(4, 0, 0, 0), // ARAT: the APIC timer never stops
-        7 when subleaf == 0 => new CpuidValues(0, Features7B, Features7C, Features7D),
         0xD => ExtendedState(subleaf),
         0xB or 0x1F => Topology(subleaf),
         0x15 => Clock(),
@@ -124,10 +127,24 @@ internal sealed class CpuidTable
     private unsafe CpuidValues Version(CpuState* s, bool apicEnabled)
     {
         uint ebx = (8 << 8) | (Math.Min(_processorCount, 255) << 16) | (_apicId << 24);
-        uint ecx = Features1C | ((s->Cr4 & ControlRegisters.OSXSAVE) != 0 ? Osxsave : 0);
+        uint ecx = Features1C | ((s->Cr4 & ControlRegisters.OSXSAVE) != 0 ? Osxsave : 0) | Bit(s->Features, CpuFeatures.Movbe, Movbe);
         uint edx = Features1D | (apicEnabled ? Apic : 0) | (_processorCount > 1 ? Htt : 0);
         return new CpuidValues(Signature, ebx, ecx, edx);
     }
+
+    private static CpuidValues Structured(CpuFeatures features)
+    {
+        uint ebx = Bit(features, CpuFeatures.Bmi1, Bmi1) | Bit(features, CpuFeatures.Bmi2, Bmi2) | Bit(features, CpuFeatures.Adx, Adx);
+        return new CpuidValues(0, Features7B | ebx, Features7C, Features7D);
+    }
+
+    private static unsafe CpuidValues Extended(CpuState* s)
+    {
+        uint syscall = (s->Mode & CpuMode.Long64) != 0 ? Syscall : 0;
+        return new CpuidValues(0, 0, FeaturesExtC | Bit(s->Features, CpuFeatures.Lzcnt, Lzcnt), FeaturesExtD | syscall);
+    }
+
+    private static uint Bit(CpuFeatures features, CpuFeatures feature, uint bit) => (features & feature) != 0 ? bit : 0;
 
     /// <summary>Leaf 4: data and instruction caches of 32 KiB, 1 MiB of level 2, each core its own.</summary>
     private CpuidValues Cache(uint subleaf)

@@ -129,8 +129,7 @@ internal static class AccessGroups
             case Form.Nothing:
                 return true;
             case Form.Plain when !plan.Encoding.IsMemory:
-                return !plan.Encoding.HasModRm || GuestRegisters.Host(plan.Encoding.Reg) != GuestRegisters.None
-                    || GuestRegisters.Host(plan.Encoding.Rm) != GuestRegisters.None;
+                return !plan.Encoding.HasModRm || IntegerForms.CountHomeless(in plan.Encoding) < 2;
             case Form.Lea:
                 return IsHomed(plan.Instruction.Op0Register) && IsHomed(plan.Instruction.MemoryBase) && IsHomed(plan.Instruction.MemoryIndex);
             default:

@@ -100,6 +100,15 @@ internal sealed unsafe partial class BlockTranslator
             reg = Home(guestReg, GuestRegisters.Scratch, load: true);
         }
 
+        _vvvv = e.Vvvv;
+        int vvvv = _vvvv;
+        bool otherInMemory = e.Vex != 0 && !plan.IsVector && GuestRegisters.Host(vvvv) == GuestRegisters.None;
+        if (e.Vex != 0 && !plan.IsVector)
+        {
+            _vvvv = vvvv == guestReg && !IsGroup(in e) ? reg : Home(vvvv, regInMemory ? GuestRegisters.Address : GuestRegisters.Scratch, load: true);
+            otherInMemory &= _vvvv != reg;
+        }
+
         if (e.IsMemory)
         {
             ReencodeMemory(in plan, reg);
@@ -112,9 +121,9 @@ internal sealed unsafe partial class BlockTranslator
             if (rmInMemory)
             {
                 // The same register twice has to be one copy.
-                rm = regInMemory && guestReg == guestRm
-                    ? reg
-                    : Home(guestRm, regInMemory ? GuestRegisters.Address : GuestRegisters.Scratch, load: true);
+                rm = regInMemory && guestReg == guestRm ? reg
+                    : otherInMemory && vvvv == guestRm ? _vvvv
+                    : Home(guestRm, regInMemory || otherInMemory ? GuestRegisters.Address : GuestRegisters.Scratch, load: true);
             }
 
             Reencode(in plan, e.Opcode, reg, rm);
@@ -128,7 +137,15 @@ internal sealed unsafe partial class BlockTranslator
         {
             PutBack(guestReg, reg);
         }
+
+        if (otherInMemory && (plan.Writes & (1 << vvvv)) != 0)
+        {
+            PutBack(vvvv, _vvvv);
+        }
     }
+
+    /// <summary>The host's number for the second source of the VEX instruction that is being emitted.</summary>
+    private int _vvvv;
 
     /// <summary>A register of the guest in a register of the host: its own, or a scratch one.</summary>
     private int Home(int guest, int scratch, bool load)
@@ -224,7 +241,7 @@ internal sealed unsafe partial class BlockTranslator
         {
             _code.Byte(0xC4);
             _code.Byte((e.VexFirst & 0x1F) | (reg < 8 ? 0x80 : 0) | 0x40 | (rm < 8 ? 0x20 : 0));
-            _code.Byte(e.VexSecond);
+            _code.Byte((e.VexSecond & ~0x78) | ((~_vvvv & 15) << 3));
             _code.Byte(opcode);
             return;
         }

@@ -20,7 +20,7 @@ internal sealed unsafe partial class BlockTranslator
     private readonly CodeMemory _memory;
     private readonly RuntimeStubs _stubs;
     private readonly SiteTable _sites;
-    private readonly Planner _planner = new();
+    private readonly Planner _planner;
     private readonly Plan[] _plans = new Plan[BlockDecoder.MaxInstructions];
     private readonly GuestCodeReader _reader = new();
     private readonly Decoder _decoder;
@@ -36,8 +36,9 @@ internal sealed unsafe partial class BlockTranslator
     /// <summary>Whether the saved flags are the guest's now.</summary>
     private bool _savedFlags;
 
-    public BlockTranslator(HostAssembler code, CodeMemory memory, RuntimeStubs stubs, SiteTable sites)
+    public BlockTranslator(HostAssembler code, CodeMemory memory, RuntimeStubs stubs, SiteTable sites, CpuFeatures features)
     {
+        _planner = new Planner(features);
         _code = code;
         _memory = memory;
         _stubs = stubs;

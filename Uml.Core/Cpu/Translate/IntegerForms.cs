@@ -1,12 +1,23 @@
+using System.Runtime.Intrinsics.X86;
 using Iced.Intel;
+using Uml.Core.Cpu.Interpreter;
 
 namespace Uml.Core.Cpu.Translate;
 
 /// <summary>Integer instructions whose own encoding is their translation.</summary>
 internal static class IntegerForms
 {
-    public static Form Classify(in Instruction i, in Encoding encoding)
+    /// <param name="i">The instruction.</param>
+    /// <param name="encoding">Its encoding.</param>
+    /// <param name="features">What the guest's processor has.</param>
+    public static Form Classify(in Instruction i, in Encoding encoding, CpuFeatures features)
     {
+        CpuFeatures needed = Binder.NeededBy(i.Mnemonic);
+        if (needed != CpuFeatures.None)
+        {
+            return ClassifyExtension(in i, in encoding, needed, features);
+        }
+
         switch (i.Mnemonic)
         {
             case Mnemonic.Nop or Mnemonic.Endbr64 or Mnemonic.Pause or Mnemonic.Prefetchnta or Mnemonic.Prefetcht0 or Mnemonic.Prefetcht1
@@ -23,6 +34,37 @@ internal static class IntegerForms
 
         return Form.Plain;
     }
+
+    /// <summary>BMI, LZCNT, MOVBE, ADX: on a guest that has them, if the host has them too.</summary>
+    private static Form ClassifyExtension(in Instruction i, in Encoding encoding, CpuFeatures needed, CpuFeatures features)
+    {
+        if ((features & needed) == 0)
+        {
+            return i.Mnemonic == Mnemonic.Tzcnt ? Form.Plain : Form.Handler;
+        }
+
+        // Translation has two registers for operands that have no home, one when an address takes the other.
+        int scratch = encoding.IsMemory ? 1 : 2;
+        return HostHas(needed) && CountHomeless(in encoding) <= scratch ? Form.Plain : Form.Handler;
+    }
+
+    /// <summary>Register operands, if they are general ones, that translation has to bring into scratch registers.</summary>
+    public static int CountHomeless(in Encoding encoding) =>
+        Homeless(encoding.Reg) + (encoding.IsMemory ? 0 : Homeless(encoding.Rm)) + (encoding.Vex != 0 ? Homeless(encoding.Vvvv) : 0);
+
+    private static int Homeless(int guest) => GuestRegisters.Host(guest) == GuestRegisters.None ? 1 : 0;
+
+    private static bool HostHas(CpuFeatures feature) => feature switch
+    {
+        CpuFeatures.Bmi1 => Bmi1.X64.IsSupported,
+        CpuFeatures.Bmi2 => Bmi2.X64.IsSupported,
+        CpuFeatures.Lzcnt => Lzcnt.X64.IsSupported,
+
+        // .NET has no names for the others: CPUID leaf 1, ECX bit 22, and leaf 7, EBX bit 19.
+        CpuFeatures.Movbe => (X86Base.CpuId(1, 0).Ecx & (1 << 22)) != 0,
+        CpuFeatures.Adx => (X86Base.CpuId(7, 0).Ebx & (1 << 19)) != 0,
+        _ => false,
+    };
 
     private static int Size(in Instruction i) => i.Op0Kind == OpKind.Register ? i.Op0Register.GetSize() : i.MemorySize.GetSize();
 
@@ -43,7 +85,7 @@ internal static class IntegerForms
                 or Mnemonic.Shld or Mnemonic.Shrd:
             case Mnemonic.Movzx or Mnemonic.Movsx or Mnemonic.Movsxd or Mnemonic.Imul or Mnemonic.Mul or Mnemonic.Bswap:
             case Mnemonic.Xchg or Mnemonic.Xadd or Mnemonic.Cmpxchg or Mnemonic.Cmpxchg8b or Mnemonic.Cmpxchg16b:
-            case Mnemonic.Bsf or Mnemonic.Bsr or Mnemonic.Tzcnt or Mnemonic.Popcnt or Mnemonic.Crc32 or Mnemonic.Movnti:
+            case Mnemonic.Bsf or Mnemonic.Bsr or Mnemonic.Popcnt or Mnemonic.Crc32 or Mnemonic.Movnti:
             case Mnemonic.Cbw or Mnemonic.Cwde or Mnemonic.Cdqe or Mnemonic.Cwd or Mnemonic.Cdq or Mnemonic.Cqo:
             case Mnemonic.Lahf or Mnemonic.Sahf or Mnemonic.Clc or Mnemonic.Stc or Mnemonic.Cmc:
             case >= Mnemonic.Seta and <= Mnemonic.Sets:

@@ -5,11 +5,13 @@ using Uml.Core.Cpu.Interpreter;
 namespace Uml.Core.Cpu.Translate;
 
 /// <summary>Decides how each instruction of a block is translated.</summary>
-internal sealed unsafe class Planner
+/// <param name="features">What the guest's processor has.</param>
+internal sealed unsafe class Planner(CpuFeatures features)
 {
     /// <summary>The six arithmetic flags.</summary>
     public const RflagsBits Status = RflagsBits.OF | RflagsBits.SF | RflagsBits.ZF | RflagsBits.AF | RflagsBits.CF | RflagsBits.PF;
 
+    private readonly CpuFeatures _features = features;
     private readonly InstructionInfoFactory _factory = new();
 
     /// <summary>Fills in everything but the fate of flags.</summary>
@@ -39,7 +41,7 @@ internal sealed unsafe class Planner
         bool touchesMemory = plan.Use != OperandUse.None;
         plan.Observes = touchesMemory || plan.Form is Form.Divide or Form.ClearInterrupt or Form.SetInterrupt or Form.SwapGs;
         plan.Clobbers = plan.Observes;
-        if (i.Mnemonic == Mnemonic.Tzcnt)
+        if (i.Mnemonic == Mnemonic.Tzcnt && (_features & CpuFeatures.Bmi1) == 0)
         {
             // A processor without BMI1 takes the prefix for none.
             plan.Encoding.Repeat = 0;
@@ -78,7 +80,7 @@ internal sealed unsafe class Planner
         return (ushort)mask;
     }
 
-    private static Form Classify(ref Plan plan, CpuMode mode, in InstructionInfo info)
+    private Form Classify(ref Plan plan, CpuMode mode, in InstructionInfo info)
     {
         ref Instruction i = ref plan.Instruction;
         Form form = i.FlowControl == FlowControl.Next ? ClassifySequential(ref plan, mode) : ClassifyFlow(ref plan);
@@ -125,7 +127,7 @@ internal sealed unsafe class Planner
         return form;
     }
 
-    private static Form ClassifySequential(ref Plan plan, CpuMode mode)
+    private Form ClassifySequential(ref Plan plan, CpuMode mode)
     {
         ref Instruction i = ref plan.Instruction;
         switch (i.Code)
@@ -161,7 +163,7 @@ internal sealed unsafe class Planner
             return VectorForms.IsNative(in i, mode) ? Form.Plain : Form.Handler;
         }
 
-        return IntegerForms.Classify(in i, in plan.Encoding);
+        return IntegerForms.Classify(in i, in plan.Encoding, _features);
     }
 
     private static bool IsVector(in Instruction i)

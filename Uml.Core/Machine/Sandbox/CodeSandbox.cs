@@ -58,7 +58,8 @@ public sealed class CodeSandbox : IDisposable
         _ram = new GuestRam(options.MemorySize);
         _bus = new MachineBus(_ram.Ranges);
         var clock = new VirtualTimeClock(DateTimeOffset.UnixEpoch);
-        _cpu = new VirtualCpu(0, _ram, _bus, clock, new CpuOptions { RandomSeed = options.RandomSeed }, NullLogger.Instance);
+        CpuOptions cpu = new() { Model = options.Model, RandomSeed = options.RandomSeed };
+        _cpu = new VirtualCpu(0, _ram, _bus, clock, cpu, NullLogger.Instance);
         clock.Connect(_cpu);
         SandboxTables.Write(_ram, _mode);
         SandboxTables.Enter(Registers, _mode);
@@ -173,6 +174,11 @@ public sealed class CodeSandbox : IDisposable
         if (!Enum.IsDefined(options.Mode))
         {
             throw new MachineConfigurationException($"CodeSandboxOptions.Mode is {(int)options.Mode}; use CodeMode.Bits64, Bits32 or Bits16.");
+        }
+
+        if (!Enum.IsDefined(options.Model))
+        {
+            throw new MachineConfigurationException($"CodeSandboxOptions.Model is {(int)options.Model}; use CpuModel.Host, X64V2 or X64V3.");
         }
     }
 

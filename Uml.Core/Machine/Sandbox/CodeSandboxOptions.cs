@@ -9,6 +9,12 @@ public sealed class CodeSandboxOptions
     /// <summary>Memory in bytes: 2 MiB to 1 GiB, a multiple of 4 KiB. Default 16 MiB.</summary>
     public ulong MemorySize { get; set; } = 16UL << 20;
 
+    /// <summary>
+    /// The processor that code sees; any but <see cref="CpuModel.Host"/> is the same on every host. Default:
+    /// <see cref="CpuModel.Host"/>.
+    /// </summary>
+    public CpuModel Model { get; set; }
+
     /// <summary>Seeds RDRAND and RDSEED, so that every run is the same. Default 1.</summary>
     public ulong RandomSeed { get; set; } = 1;
 }

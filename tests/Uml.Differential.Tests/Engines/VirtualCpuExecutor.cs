@@ -25,7 +25,7 @@ internal sealed unsafe class VirtualCpuExecutor : IExecutor
         Name = engine.ToString();
         _bitness = bitness;
         _system = new GuestSystem(_ram);
-        var options = new CpuOptions { Engine = engine, CodeCacheSize = 1 << 20, TranslationThreshold = 0 };
+        var options = new CpuOptions { Engine = engine, Model = CpuModel.X64V3, CodeCacheSize = 1 << 20, TranslationThreshold = 0 };
         _cpu = new VirtualCpu(0, _ram, new MachineBus(_ram.Ranges), new StoppedClock(), options, NullLogger.Instance);
     }
 

@@ -29,8 +29,16 @@ internal sealed class EncodingGenerator(int bitness)
     {
         var writer = new SpanWriter(_buffer);
         WritePrefixes(ref rng, info, ref writer);
-        WriteRex(ref rng, info, ref writer);
-        WriteOpCode(ref rng, info, ref writer);
+        if (info.Encoding == EncodingKind.VEX)
+        {
+            WriteVex(ref rng, info, ref writer);
+        }
+        else
+        {
+            WriteRex(ref rng, info, ref writer);
+            WriteOpCode(ref rng, info, ref writer);
+        }
+
         WriteTail(ref rng, info, ref writer);
         return TryDecode(_buffer.AsSpan(0, writer.Position), address, info.Code, code, out instruction, out length);
     }
@@ -67,29 +75,9 @@ internal sealed class EncodingGenerator(int bitness)
     private void WritePrefixes(ref Rng rng, OpCodeInfo info, ref SpanWriter writer)
     {
         Span<byte> prefixes = stackalloc byte[8];
-        int count = 0;
-        bool isBranch = info.Code.IsJccShortOrNear() || info.Code.IsJmpShortOrNear() || info.Code.IsCallNear() || IsTransfer(info);
-        bool wants66 = info.OperandSize == 16 || info.MandatoryPrefix == MandatoryPrefix.P66;
 
-        // Redundant operand-size prefixes stay off branches: AMD's processors obey them there, Intel's and our decoder do not.
-        if (wants66 || (!isBranch && info.MandatoryPrefix != MandatoryPrefix.PNP && rng.OneIn(24)))
-        {
-            prefixes[count++] = 0x66;
-        }
-
-        if (info.MandatoryPrefix is MandatoryPrefix.PF2 or MandatoryPrefix.PF3)
-        {
-            prefixes[count++] = info.MandatoryPrefix == MandatoryPrefix.PF2 ? (byte)0xF2 : (byte)0xF3;
-        }
-        else if ((info.CanUseRepPrefix || info.CanUseRepnePrefix) && rng.OneIn(2))
-        {
-            prefixes[count++] = rng.OneIn(2) ? (byte)0xF2 : (byte)0xF3;
-        }
-        else if (info.Table == OpCodeTableKind.Normal && !isBranch && rng.OneIn(40))
-        {
-            prefixes[count++] = rng.OneIn(2) ? (byte)0xF2 : (byte)0xF3;
-        }
-
+        // In front of VEX any of the prefixes that could mean something else raises #UD (Intel SDM vol. 2, 2.3.2 and 2.3.3).
+        int count = info.Encoding == EncodingKind.VEX ? 0 : ChooseOperationPrefixes(ref rng, info, prefixes);
         bool wants67 = info.AddressSize != 0 && info.AddressSize != bitness;
         if (wants67 || (info.AddressSize == 0 && rng.OneIn(10)))
         {
@@ -113,6 +101,35 @@ internal sealed class EncodingGenerator(int bitness)
             writer.Write(prefixes[pick]);
             prefixes[pick] = prefixes[count - 1];
         }
+    }
+
+    /// <summary>Operand size, and what repeats or selects an operation.</summary>
+    private static int ChooseOperationPrefixes(ref Rng rng, OpCodeInfo info, Span<byte> prefixes)
+    {
+        int count = 0;
+        bool isBranch = info.Code.IsJccShortOrNear() || info.Code.IsJmpShortOrNear() || info.Code.IsCallNear() || IsTransfer(info);
+        bool wants66 = info.OperandSize == 16 || info.MandatoryPrefix == MandatoryPrefix.P66;
+
+        // Redundant operand-size prefixes stay off branches: AMD's processors obey them there, Intel's and our decoder do not.
+        if (wants66 || (!isBranch && info.MandatoryPrefix != MandatoryPrefix.PNP && rng.OneIn(24)))
+        {
+            prefixes[count++] = 0x66;
+        }
+
+        if (info.MandatoryPrefix is MandatoryPrefix.PF2 or MandatoryPrefix.PF3)
+        {
+            prefixes[count++] = info.MandatoryPrefix == MandatoryPrefix.PF2 ? (byte)0xF2 : (byte)0xF3;
+        }
+        else if ((info.CanUseRepPrefix || info.CanUseRepnePrefix) && rng.OneIn(2))
+        {
+            prefixes[count++] = rng.OneIn(2) ? (byte)0xF2 : (byte)0xF3;
+        }
+        else if (info.Table == OpCodeTableKind.Normal && !isBranch && rng.OneIn(40))
+        {
+            prefixes[count++] = rng.OneIn(2) ? (byte)0xF2 : (byte)0xF3;
+        }
+
+        return count;
     }
 
     /// <summary>Near returns and indirect branches, which Iced's branch predicates leave out.</summary>
@@ -143,6 +160,35 @@ internal sealed class EncodingGenerator(int bitness)
         {
             writer.Write((byte)(0x40 | rex));
         }
+    }
+
+    /// <summary>The three-byte VEX prefix and the opcode behind it (Intel SDM vol. 2, figure 2-9): R, X, B and vvvv are stored inverted.</summary>
+    private void WriteVex(ref Rng rng, OpCodeInfo info, ref SpanWriter writer)
+    {
+        int map = info.Table switch { OpCodeTableKind.T0F => 1, OpCodeTableKind.T0F38 => 2, _ => 3 };
+        int prefix = info.MandatoryPrefix switch { MandatoryPrefix.P66 => 1, MandatoryPrefix.PF3 => 2, MandatoryPrefix.PF2 => 3, _ => 0 };
+
+        // Outside 64-bit mode R and X tell VEX from LES, and W and the upper bits of the register numbers mean nothing.
+        int registers = bitness == 64 ? rng.Below(8) : rng.Below(2) | 6;
+        int vvvv = UsesVvvv(info) ? rng.Below(16) : 15;
+        bool wide = info.W == 1 || ((info.IsWIG || (info.IsWIG32 && bitness != 64)) && rng.OneIn(2));
+        writer.Write(0xC4);
+        writer.Write((byte)((registers << 5) | map));
+        writer.Write((byte)((wide ? 0x80 : 0) | (vvvv << 3) | ((int)info.L << 2) | prefix));
+        writer.Write((byte)info.OpCode);
+    }
+
+    private static bool UsesVvvv(OpCodeInfo info)
+    {
+        for (int i = 0; i < info.OpCount; i++)
+        {
+            if (info.GetOpKind(i) is OpCodeOperandKind.r32_vvvv or OpCodeOperandKind.r64_vvvv)
+            {
+                return true;
+            }
+        }
+
+        return false;
     }
 
     private static void WriteOpCode(ref Rng rng, OpCodeInfo info, ref SpanWriter writer)

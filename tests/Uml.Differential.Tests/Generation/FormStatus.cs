@@ -19,7 +19,7 @@ internal static unsafe class FormStatus
 
         Op op = default;
         Uml.Core.Cpu.Decode.Operands.Fill(in instruction, &op, mode);
-        return Binder.Bind(in instruction, &op, mode) != null;
+        return Binder.Bind(in instruction, &op, mode, CpuFeatures.X64V3) != null;
     }
 
     /// <summary>Any encoding of the form.</summary>

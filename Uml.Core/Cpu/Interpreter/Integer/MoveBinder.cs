@@ -17,9 +17,6 @@ internal static unsafe partial class Binder
             case Mnemonic.Xadd or Mnemonic.Cmpxchg: return BindUpdate(in i);
             case Mnemonic.Bswap: return BindScan(in i);
             case Mnemonic.Bsf or Mnemonic.Bsr or Mnemonic.Popcnt: return BindScan(in i);
-
-            // Without BMI1 and LZCNT in CPUID these encodings are BSF and BSR.
-            case Mnemonic.Tzcnt or Mnemonic.Lzcnt: return BindScan(in i);
             case Mnemonic.Bt: return BindBit<BitTest>(in i);
             case Mnemonic.Bts: return BindBit<BitSet>(in i);
             case Mnemonic.Btr: return BindBit<BitReset>(in i);

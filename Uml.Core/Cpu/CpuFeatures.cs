@@ -1,0 +1,49 @@
+using System.Runtime.Intrinsics.X86;
+
+namespace Uml.Core.Cpu;
+
+/// <summary>
+/// Instruction sets that some CPU models have and others lack; a processor's do not change while it lives. What every model has is not
+/// listed.
+/// </summary>
+[Flags]
+internal enum CpuFeatures : uint
+{
+    None = 0,
+
+    /// <summary>ANDN, BEXTR, BLSI, BLSMSK, BLSR, TZCNT.</summary>
+    Bmi1 = 1,
+
+    /// <summary>BZHI, MULX, PDEP, PEXT, RORX, SARX, SHLX, SHRX.</summary>
+    Bmi2 = 2,
+
+    Lzcnt = 4,
+
+    Movbe = 8,
+
+    /// <summary>ADCX, ADOX.</summary>
+    Adx = 16,
+
+    /// <summary>What <see cref="CpuModel.X64V3"/> has besides the AVX family (System V ABI, AMD64 supplement, table 3.1), and ADX.</summary>
+    X64V3 = Bmi1 | Bmi2 | Lzcnt | Movbe | Adx,
+}
+
+/// <summary>What the CPU models are made of.</summary>
+internal static class CpuModels
+{
+    /// <summary>The model that <see cref="CpuModel.Host"/> stands for on this host; any other is itself.</summary>
+    public static CpuModel Resolve(CpuModel model) =>
+        model != CpuModel.Host ? model : HostHasX64V3() ? CpuModel.X64V3 : CpuModel.X64V2;
+
+    /// <summary>What a model, resolved already, has.</summary>
+    public static CpuFeatures FeaturesOf(CpuModel model) => model == CpuModel.X64V3 ? CpuFeatures.X64V3 : CpuFeatures.None;
+
+    /// <summary>Whether everything of x86-64-v3 runs here, on the processor and under its operating system.</summary>
+    private static bool HostHasX64V3()
+    {
+        // CPUID.1:ECX (Intel SDM vol. 2, CPUID), of what .NET has no class for.
+        const int movbe = 1 << 22, f16c = 1 << 29;
+        return Avx2.IsSupported && Fma.IsSupported && Bmi1.IsSupported && Bmi2.IsSupported && Lzcnt.IsSupported
+            && (X86Base.CpuId(1, 0).Ecx & (movbe | f16c)) == (movbe | f16c);
+    }
+}

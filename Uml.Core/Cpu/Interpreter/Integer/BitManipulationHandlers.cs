@@ -1,0 +1,75 @@
+using Uml.Core.Cpu.Semantics;
+
+namespace Uml.Core.Cpu.Interpreter;
+
+/// <summary>Operand forms whose destination, a register, is apart from the two sources.</summary>
+internal static unsafe class ThreeOperandHandlers<TOperation, T>
+    where TOperation : struct, IBinaryOperation
+    where T : unmanaged
+{
+    public static Op* RegRegReg(CpuState* s, Op* op) => Store(s, op, Access.Get<T>(s, op->R1), Access.Get<T>(s, op->R2));
+
+    public static Op* RegRegMem(CpuState* s, Op* op) =>
+        Access.Load(s, op, out T b) ? Store(s, op, Access.Get<T>(s, op->R1), Access.Widen(b)) : null;
+
+    public static Op* RegMemReg(CpuState* s, Op* op) =>
+        Access.Load(s, op, out T a) ? Store(s, op, Access.Widen(a), Access.Get<T>(s, op->R2)) : null;
+
+    public static Op* RegRegImm(CpuState* s, Op* op) => Store(s, op, Access.Get<T>(s, op->R1), (ulong)op->Imm);
+
+    public static Op* RegMemImm(CpuState* s, Op* op) => Access.Load(s, op, out T a) ? Store(s, op, Access.Widen(a), (ulong)op->Imm) : null;
+
+    private static Op* Store(CpuState* s, Op* op, ulong a, ulong b)
+    {
+        Access.Set<T>(s, op->R0, TOperation.Apply<T>(s, a, b));
+        return op + 1;
+    }
+}
+
+/// <summary>Operand forms whose destination, a register, is apart from the one source.</summary>
+internal static unsafe class TwoOperandHandlers<TOperation, T>
+    where TOperation : struct, IUnaryOperation
+    where T : unmanaged
+{
+    public static Op* RegReg(CpuState* s, Op* op) => Store(s, op, Access.Get<T>(s, op->R1));
+
+    public static Op* RegMem(CpuState* s, Op* op) => Access.Load(s, op, out T a) ? Store(s, op, Access.Widen(a)) : null;
+
+    private static Op* Store(CpuState* s, Op* op, ulong a)
+    {
+        Access.Set<T>(s, op->R0, TOperation.Apply<T>(s, a));
+        return op + 1;
+    }
+}
+
+/// <summary>MULX and MOVBE.</summary>
+internal static unsafe class WideMoveHandlers<T>
+    where T : unmanaged
+{
+    public static Op* MulxReg(CpuState* s, Op* op) => Multiply(s, op, Access.Get<T>(s, op->R2));
+
+    public static Op* MulxMem(CpuState* s, Op* op) => Access.Load(s, op, out T b) ? Multiply(s, op, Access.Widen(b)) : null;
+
+    public static Op* MovbeRegMem(CpuState* s, Op* op)
+    {
+        if (!Access.Load(s, op, out T value))
+        {
+            return null;
+        }
+
+        Access.Set<T>(s, op->R0, BitManipulation.ReverseBytes<T>(Access.Widen(value)));
+        return op + 1;
+    }
+
+    public static Op* MovbeMemReg(CpuState* s, Op* op) =>
+        Access.Store(s, op, Access.Narrow<T>(BitManipulation.ReverseBytes<T>(Access.Get<T>(s, op->R1)))) ? op + 1 : null;
+
+    /// <summary>rDX times the source; of a destination named twice the upper half stays (Intel SDM vol. 2, MULX).</summary>
+    private static Op* Multiply(CpuState* s, Op* op, ulong b)
+    {
+        Wide product = MultiplyDivide.Multiply<T>(Access.Get<T>(s, (ushort)CpuState.GprOffset(2)), b);
+        Access.Set<T>(s, op->R1, product.Low);
+        Access.Set<T>(s, op->R0, product.High);
+        return op + 1;
+    }
+}
