@@ -15,7 +15,7 @@ namespace Uml.Core.Cpu.Execute;
 /// </remarks>
 internal sealed unsafe class JumpTables : IDisposable
 {
-    private const int Entries = 4096;
+    private const int Entries = 16384;
 
     /// <summary>Size of an entry: the address jumped to, and the code to run.</summary>
     public const int EntrySize = 16;
@@ -26,7 +26,8 @@ internal sealed unsafe class JumpTables : IDisposable
     /// <summary>From the start of a table to its epoch.</summary>
     public const int EpochOffset = -8;
 
-    private const int HeaderSize = 64;
+    // A page, so that a table can be given back to the host and be empty.
+    private const int HeaderSize = 4096;
     private const int FlavorSize = Entries * EntrySize;
     private const int TableSize = HeaderSize + (FlavorSize * (int)Flavor.Count);
 
@@ -50,8 +51,7 @@ internal sealed unsafe class JumpTables : IDisposable
         {
             _notes[i].Pages = new ulong[2 * PageBits / 64];
             _notes[i].Touched = new int[MaximumTouched];
-            _notes[i].TouchedCount = MaximumTouched;
-            Fill(i);
+            Prepare(i);
         }
     }
 
@@ -174,20 +174,28 @@ internal sealed unsafe class JumpTables : IDisposable
         }
         else
         {
-            for (int offset = 0; offset < FlavorSize * (int)Flavor.Count; offset += EntrySize)
-            {
-                Empty(table, offset);
-            }
+            _memory.Discard((ulong)index * TableSize, TableSize);
         }
 
-        *(int*)(table + EpochOffset) = ++_lastEpoch;
         note.TouchedCount = 0;
+        Prepare(index);
         note.Used = note.HasLocal = false;
         Array.Clear(note.Pages);
     }
 
+    /// <summary>Gives an empty table its number, and sees to address 0, for which an empty entry would be taken otherwise.</summary>
+    private void Prepare(int index)
+    {
+        byte* table = Table(index);
+        *(int*)(table + EpochOffset) = ++_lastEpoch;
+        for (Flavor flavor = Flavor.Integer; flavor < Flavor.Count; flavor++)
+        {
+            Empty(table, RipOffset(flavor));
+        }
+    }
+
     /// <summary>Puts an address that another entry serves there: no jump that looks here asks for it.</summary>
-    private static void Empty(byte* table, int offset) => *(ulong*)(table + offset) = (ulong)((offset & IndexMask) ^ EntrySize);
+    private static void Empty(byte* table, int offset) => *(ulong*)(table + offset) = (offset & IndexMask) == 0 ? EntrySize : 0UL;
 
     private struct Note
     {
