@@ -44,6 +44,7 @@ internal sealed unsafe partial class VirtualCpu : ICodeObserver, ICpuRunner
         _state->RamHighEnd = ram.HighEnd;
         _state->Pages = ram.Pages;
         _state->JumpCache = Blocks.JumpCache;
+        Blocks.Counters = &_state->Counters;
         Registers = new ProcessorRegisters(_state);
         ram.CodeObserver = this;
         _systemLog = new SystemLog(logger);
@@ -88,6 +89,12 @@ internal sealed unsafe partial class VirtualCpu : ICodeObserver, ICpuRunner
             long pending = s->CurrentOp == null ? 0 : s->CurrentBlock->Count - (s->CurrentOp - Block.Ops(s->CurrentBlock));
             return _retiredBefore + (ulong)(_budget - s->Remaining - pending);
         }
+    }
+
+    public CpuStatistics GetStatistics()
+    {
+        ObjectDisposedException.ThrowIf(_state == null, this);
+        return _state->Counters.ToStatistics(InstructionsRetired);
     }
 
     // SAFETY: the handle lives as long as the state, and the machine keeps its CPUs alive while they run.

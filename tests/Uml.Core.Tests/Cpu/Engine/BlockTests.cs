@@ -118,7 +118,7 @@ public sealed unsafe class BlockTests : IDisposable
         });
         _machine.Run(302);
         Assert.That(_machine.Peek<ulong>(EngineMachine.Code + 0x800), Is.EqualTo(100UL));
-        Assert.That(_machine.Cpu.Blocks.BlocksInvalidated, Is.Zero);
+        Assert.That(_machine.State->Counters.BlocksInvalidated, Is.Zero);
     }
 
     [Test]
