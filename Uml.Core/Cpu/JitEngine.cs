@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Runtime.ExceptionServices;
 using Uml.Core.Cpu.CodeCache;
 using Uml.Core.Cpu.Emit;
@@ -20,20 +21,22 @@ internal sealed unsafe class JitEngine : IDisposable
     private readonly BlockTranslator _translator;
     private readonly AddressSpaces _spaces;
     private readonly int _threshold;
+    private readonly CpuCounters* _counters;
     private byte* _next;
 
     /// <param name="codeSize">Bytes of memory for translated code.</param>
     /// <param name="threshold">Runs of a block in the interpreter before it is translated.</param>
     /// <param name="spaces">Where jumps are remembered.</param>
-    /// <param name="features">What the guest's processor has.</param>
-    public JitEngine(ulong codeSize, int threshold, AddressSpaces spaces, CpuFeatures features)
+    /// <param name="state">The processor, whose model is settled.</param>
+    public JitEngine(ulong codeSize, int threshold, AddressSpaces spaces, CpuState* state)
     {
         _spaces = spaces;
         _threshold = threshold;
+        _counters = &state->Counters;
         _memory = new CodeMemory(codeSize);
         Sites = new SiteTable(codeSize / 2);
         _stubs = new RuntimeStubs(_code, _memory);
-        _translator = new BlockTranslator(_code, _memory, _stubs, Sites, features);
+        _translator = new BlockTranslator(_code, _memory, _stubs, Sites, state->Features);
         _next = _stubs.End;
         _translator.ColdPosition = Cold;
     }
@@ -168,6 +171,8 @@ internal sealed unsafe class JitEngine : IDisposable
             return false;
         }
 
+        long start = Stopwatch.GetTimestamp();
+        byte* cold = _translator.ColdPosition;
         _code.Begin(_next);
         Flavor needed = _translator.Translate(block, flavor);
         if (needed > flavor)
@@ -178,10 +183,16 @@ internal sealed unsafe class JitEngine : IDisposable
                 return false;
             }
 
+            // That one has counted itself.
+            start = Stopwatch.GetTimestamp();
+            cold = _translator.ColdPosition;
             _code.Begin(_next);
             _translator.EmitGate(block, flavor, needed);
         }
 
+        _counters->BlocksTranslated++;
+        _counters->BytesEmitted += (ulong)(_code.Position - _next + (_translator.ColdPosition - cold));
+        _counters->TranslationTicks += (ulong)(Stopwatch.GetTimestamp() - start);
         _next = _code.Position;
         return true;
     }

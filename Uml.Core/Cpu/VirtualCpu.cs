@@ -36,7 +36,6 @@ internal sealed unsafe partial class VirtualCpu : ICodeObserver, ICpuRunner
         bool translate = options.Engine == CpuEngine.Jit;
         AddressSpaces = new AddressSpaces(translate);
         Blocks = new BlockCache(ram, AddressSpaces, options.CodeCacheSize);
-        Jit = Blocks.Jit = translate ? new JitEngine(options.CodeCacheSize, options.TranslationThreshold, AddressSpaces, CpuModels.FeaturesOf(CpuModels.Resolve(options.Model))) : null;
         _state = (CpuState*)NativeMemory.AlignedAlloc((nuint)sizeof(CpuState), 64);
         NativeMemory.Clear(_state, (nuint)sizeof(CpuState));
         _handle = GCHandle.Alloc(this, GCHandleType.Weak);
@@ -47,6 +46,7 @@ internal sealed unsafe partial class VirtualCpu : ICodeObserver, ICpuRunner
         _state->RamHighEnd = ram.HighEnd;
         _state->Pages = ram.Pages;
         _state->JumpCache = Blocks.JumpCache;
+        Blocks.Counters = &_state->Counters;
         Registers = new ProcessorRegisters(_state);
         ram.CodeObserver = this;
         _systemLog = new SystemLog(logger);
@@ -55,6 +55,19 @@ internal sealed unsafe partial class VirtualCpu : ICodeObserver, ICpuRunner
         if (options.RandomSeed is { } seed)
         {
             Entropy = new SeededEntropySource(seed);
+        }
+
+        if (translate)
+        {
+            try
+            {
+                Jit = Blocks.Jit = new JitEngine(options.CodeCacheSize, options.TranslationThreshold, AddressSpaces, _state);
+            }
+            catch (InsufficientMemoryException)
+            {
+                Dispose();
+                throw;
+            }
         }
 
         CpuReset.PowerOn(_state);
@@ -94,6 +107,12 @@ internal sealed unsafe partial class VirtualCpu : ICodeObserver, ICpuRunner
             long pending = s->CurrentOp == null ? 0 : s->CurrentBlock->Count - (s->CurrentOp - Block.Ops(s->CurrentBlock));
             return _retiredBefore + (ulong)(_budget - s->Remaining - pending);
         }
+    }
+
+    public CpuStatistics GetStatistics()
+    {
+        ObjectDisposedException.ThrowIf(_state == null, this);
+        return _state->Counters.ToStatistics(InstructionsRetired);
     }
 
     // SAFETY: the handle lives as long as the state, and the machine keeps its CPUs alive while they run.

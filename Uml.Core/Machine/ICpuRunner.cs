@@ -9,6 +9,9 @@ internal interface ICpuRunner : IProcessor, IDisposable
     /// <summary>Instructions retired since the machine was built; exact, also when a device asks from within <see cref="Run"/>.</summary>
     ulong InstructionsRetired { get; }
 
+    /// <summary>What was counted so far. Called between two calls of <see cref="Run"/>.</summary>
+    CpuStatistics GetStatistics();
+
     /// <summary>The architectural state.</summary>
     ProcessorRegisters Registers { get; }
 

@@ -47,6 +47,12 @@ public interface IVirtualMachine : IAsyncDisposable
     /// <summary>Guest instructions retired so far; while the machine runs, the count of a moment ago.</summary>
     ulong InstructionsRetired { get; }
 
+    /// <summary>
+    /// What the virtual CPUs counted so far, summed; while the machine runs, as of a moment ago. The numbers belong together. Callable
+    /// from any thread, and after the machine was disposed.
+    /// </summary>
+    CpuStatistics GetCpuStatistics();
+
     /// <summary>Loads what the machine boots and lets it run.</summary>
     /// <exception cref="ArgumentException">The kernel, its initrd, command line or memory do not fit together; the message says what to do.</exception>
     /// <exception cref="InvalidOperationException">The machine was started before.</exception>

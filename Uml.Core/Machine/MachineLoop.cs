@@ -31,6 +31,10 @@ internal sealed class MachineLoop
     private Thread? _thread;
     private ulong _instructionsRetired;
 
+    /// <summary>Guards the copy that other threads read; taken once a slice.</summary>
+    private readonly Lock _statisticsSync = new();
+    private CpuStatistics _statistics;
+
     public MachineLoop(ICpuRunner cpu, MachineClock clock, IMachineLoopObserver observer)
     {
         _cpu = cpu;
@@ -40,6 +44,18 @@ internal sealed class MachineLoop
 
     /// <summary>Guest instructions retired, as of the last slice.</summary>
     public ulong InstructionsRetired => Volatile.Read(ref _instructionsRetired);
+
+    /// <summary>What the virtual CPU counted, as of the last slice.</summary>
+    public CpuStatistics Statistics
+    {
+        get
+        {
+            lock (_statisticsSync)
+            {
+                return _statistics;
+            }
+        }
+    }
 
     /// <summary>Starts the thread. It is a background thread: a forgotten machine does not keep the process alive.</summary>
     public void Start(string name)
@@ -186,8 +202,7 @@ internal sealed class MachineLoop
             }
 
             RunResult result = RunSlice();
-            Volatile.Write(ref _instructionsRetired, _cpu.InstructionsRetired);
-            _observer.OnSlice(_instructionsRetired);
+            Account();
             if (result == RunResult.Halted)
             {
                 Idle();
@@ -200,6 +215,18 @@ internal sealed class MachineLoop
                     $"The guest triple-faulted at RIP 0x{_cpu.Registers.ReadRip():x}: it could not deliver a double fault and shut its processor down."));
             }
         }
+    }
+
+    private void Account()
+    {
+        CpuStatistics statistics = _cpu.GetStatistics();
+        lock (_statisticsSync)
+        {
+            _statistics = statistics;
+        }
+
+        Volatile.Write(ref _instructionsRetired, statistics.InstructionsRetired);
+        _observer.OnSlice(in statistics);
     }
 
     private RunResult RunSlice()
@@ -339,7 +366,7 @@ internal sealed class MachineLoop
 internal interface IMachineLoopObserver
 {
     /// <summary>A slice ended.</summary>
-    void OnSlice(ulong instructionsRetired);
+    void OnSlice(in CpuStatistics statistics);
 
     /// <summary>The guest is about to wait, to pause or to stop.</summary>
     void OnQuiescing();

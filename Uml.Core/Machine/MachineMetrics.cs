@@ -6,11 +6,10 @@ namespace Uml.Core;
 internal sealed class MachineMetrics : IDisposable
 {
     private readonly Meter? _owned;
-    private readonly Counter<long> _instructions;
+    private readonly CpuMetrics _cpu;
     private readonly Counter<long> _exits;
     private readonly UpDownCounter<int> _running;
     private readonly KeyValuePair<string, object?> _name;
-    private ulong _reported;
 
     /// <param name="factory">Where meters come from; null gives the machine a meter of its own.</param>
     /// <param name="machineName">The tag that tells machines apart.</param>
@@ -18,22 +17,15 @@ internal sealed class MachineMetrics : IDisposable
     {
         Meter meter = factory?.Create("Uml.Core") ?? (_owned = new Meter("Uml.Core"));
         _name = new("uml.machine.name", machineName);
-        _instructions = meter.CreateCounter<long>("uml.machine.instructions", "{instruction}", "Guest instructions retired.");
+        _cpu = new CpuMetrics(meter, _name);
         _exits = meter.CreateCounter<long>("uml.machine.exits", "{exit}", "Machines that ended, by reason.");
         _running = meter.CreateUpDownCounter<int>("uml.machine.running", "{machine}", "Machines that are started and have not ended.");
     }
 
     public void Started() => _running.Add(1, _name);
 
-    /// <summary>Reports instructions since the last report.</summary>
-    public void Retired(ulong total)
-    {
-        if (_instructions.Enabled)
-        {
-            _instructions.Add((long)(total - _reported), _name);
-            _reported = total;
-        }
-    }
+    /// <summary>Reports what the virtual CPUs did since the last report.</summary>
+    public void Report(in CpuStatistics totals) => _cpu.Report(in totals);
 
     public void Ended(MachineExit exit, bool wasStarted)
     {

@@ -56,6 +56,8 @@ internal sealed class VirtualMachine : IVirtualMachine, IMachineLoopObserver
 
     public ulong InstructionsRetired => _loop.InstructionsRetired;
 
+    public CpuStatistics GetCpuStatistics() => _loop.Statistics;
+
     /// <summary>Connects the devices, in order of registration.</summary>
     public void AttachDevices()
     {
@@ -169,7 +171,7 @@ internal sealed class VirtualMachine : IVirtualMachine, IMachineLoopObserver
         }
     }
 
-    void IMachineLoopObserver.OnSlice(ulong instructionsRetired) => _metrics.Retired(instructionsRetired);
+    void IMachineLoopObserver.OnSlice(in CpuStatistics statistics) => _metrics.Report(in statistics);
 
     void IMachineLoopObserver.OnQuiescing() => _context.Quiesce();
 

@@ -35,6 +35,7 @@ internal static unsafe class StateLayout
     public static readonly int InterruptLine = Field(static s => &s->InterruptLine);
     public static readonly int Cpl = Field(static s => &s->Cpl);
     public static readonly int KernelGsBase = Field(static s => &s->KernelGsBase);
+    public static readonly int TlbMisses = Field(static s => &s->Counters.TlbMisses);
     private static readonly int Vectors = Field(static s => &s->Vectors);
     private static readonly int Segments = Field(static s => &s->Segments);
 

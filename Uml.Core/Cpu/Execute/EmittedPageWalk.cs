@@ -58,6 +58,7 @@ internal sealed unsafe class EmittedPageWalk(HostAssembler code)
         code.Bind(found);
         code.Bind(found1G);
         EmitFill(write);
+        code.ArithmeticMemoryImmediate(Arithmetic.Add, GuestRegisters.State, StateLayout.TlbMisses, 1);
         EmitExit(success: true);
         foreach (nint failure in _failures)
         {

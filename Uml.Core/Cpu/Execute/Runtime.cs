@@ -83,6 +83,7 @@ internal static unsafe class Runtime
             Block* block = site->Block;
             ulong epoch = cpu.Blocks.Epoch;
             Op* op = s->CurrentOp;
+            s->Counters.HandlerCalls++;
             FlagWords.ToLazy(s);
             TakeX87(s);
             Op* next = site->OpIndex == 0 ? block->FirstHandler(s, op) : op->Handler(s, op);
@@ -187,6 +188,7 @@ internal static unsafe class Runtime
             ulong rip = s->PageRip + (ulong)(long)site->Target;
             if (site->Epoch != null && Remember(s, cpu, rip, site->Flavor, (int*)site->Epoch) is var target && target != null)
             {
+                s->Counters.ChainHits++;
                 cpu.Jit.Link(site, target);
                 return Continue;
             }
@@ -206,6 +208,7 @@ internal static unsafe class Runtime
 
             if (isNear && block->SecondPage == Block.NoPage && cpu.Jit.IsTranslated(block, site->Flavor))
             {
+                s->Counters.ChainHits++;
                 cpu.Jit.Link(site, block);
             }
 

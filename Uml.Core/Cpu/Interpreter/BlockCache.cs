@@ -36,9 +36,8 @@ internal sealed unsafe class BlockCache : IDisposable
     /// <summary>Counts the times the cache was emptied: a block pointer is good only within one epoch.</summary>
     public ulong Epoch { get; private set; }
 
-    public ulong BlocksDecoded { get; private set; }
-
-    public ulong BlocksInvalidated { get; private set; }
+    /// <summary>Where the cache counts; set once by the processor it belongs to.</summary>
+    public CpuCounters* Counters { get; set; }
 
     public ulong BytesUsed => _used;
 
@@ -151,6 +150,7 @@ internal sealed unsafe class BlockCache : IDisposable
 
         _used = 0;
         Epoch++;
+        Counters->CacheFlushes++;
         ClearJumpCache();
         Jit?.Clear();
     }
@@ -243,7 +243,7 @@ internal sealed unsafe class BlockCache : IDisposable
         }
 
         _used += ((ulong)sizeof(Block) + ((ulong)(block->Count + 1) * (ulong)sizeof(Op)) + 63) & ~63UL;
-        BlocksDecoded++;
+        Counters->BlocksDecoded++;
         Register(block);
         block->FirstHandler = Block.Ops(block)->Handler;
         if (Jit is not null)
@@ -313,7 +313,7 @@ internal sealed unsafe class BlockCache : IDisposable
 
     private void Remove(Block* block)
     {
-        BlocksInvalidated++;
+        Counters->BlocksInvalidated++;
         Block** link = &Hash[HashOf(block->Physical, block->Mode)];
         while (*link != block)
         {

@@ -127,6 +127,7 @@ internal static unsafe class Flow
         if (cache.Epoch == epoch && block->SecondPage == Block.NoPage)
         {
             op->Imm = (long)block;
+            s->Counters.ChainHits++;
         }
 
         return Enter(s, block, rip);

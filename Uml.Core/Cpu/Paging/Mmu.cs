@@ -123,7 +123,7 @@ internal static unsafe partial class Mmu
     private static bool LocateSystem(CpuState* s, ulong linear, int size, AccessKind kind, out ulong first, out ulong second, out int firstSize)
     {
         first = second = 0;
-        firstSize = FirstPart(linear, size);
+        firstSize = FirstPart(s, linear, size);
         if (!IsCanonical(s, linear) || !IsCanonical(s, linear + (ulong)size - 1))
         {
             return Fault.FailGP(s);
@@ -139,7 +139,7 @@ internal static unsafe partial class Mmu
         CpuState* s, ulong linear, int size, AccessKind kind, SegmentIndex segment, out ulong first, out ulong second, out int firstSize)
     {
         first = second = 0;
-        firstSize = FirstPart(linear, size);
+        firstSize = FirstPart(s, linear, size);
         if (!IsCanonical(s, linear) || !IsCanonical(s, linear + (ulong)size - 1))
         {
             return Fault.Fail(s, segment == SegmentIndex.Ss ? Vector.SS : Vector.GP, 0);
@@ -180,7 +180,18 @@ internal static unsafe partial class Mmu
         _ => 0,
     };
 
-    private static int FirstPart(ulong linear, int size) => (int)Math.Min((ulong)size, 4096 - (linear & PageOffset));
+    /// <summary>How much of an operand lies in the page it begins in.</summary>
+    private static int FirstPart(CpuState* s, ulong linear, int size)
+    {
+        int left = 4096 - (int)(linear & PageOffset);
+        if (size <= left)
+        {
+            return size;
+        }
+
+        s->Counters.PageCrossings++;
+        return left;
+    }
 
     private static ulong WrapSystem(CpuState* s, ulong linear) => (s->Mode & CpuMode.LongActive) != 0 ? linear : (uint)linear;
 
@@ -193,6 +204,7 @@ internal static unsafe partial class Mmu
     /// <summary>Translates one page for one access and remembers it.</summary>
     private static bool Map(CpuState* s, ulong linear, AccessKind kind, bool user, bool allowUserPages, TlbView view, out ulong physical)
     {
+        s->Counters.TlbMisses++;
         if (!PageWalk.Translate(s, linear, kind, user, allowUserPages, out Translation t, out uint error))
         {
             physical = 0;
@@ -257,6 +269,7 @@ internal static unsafe partial class Mmu
         VirtualCpu cpu = VirtualCpu.From(s);
         while (size > 0)
         {
+            s->Counters.DeviceAccesses++;
             int part = DevicePart(size);
             ulong value = cpu.Bus.ReadMemory(physical, part);
             Unsafe.CopyBlockUnaligned(buffer, &value, (uint)part);
@@ -273,6 +286,7 @@ internal static unsafe partial class Mmu
         {
             if (Info(s, host)->CodeMask != 0)
             {
+                s->Counters.CodePageWrites++;
                 VirtualCpu.From(s).CodeOverwritten((ulong)(host - s->RamBase), size);
             }
 
@@ -284,6 +298,7 @@ internal static unsafe partial class Mmu
         VirtualCpu cpu = VirtualCpu.From(s);
         while (size > 0)
         {
+            s->Counters.DeviceAccesses++;
             int part = DevicePart(size);
             ulong value = 0;
             Unsafe.CopyBlockUnaligned(&value, buffer, (uint)part);

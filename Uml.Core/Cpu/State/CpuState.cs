@@ -188,6 +188,9 @@ internal unsafe struct CpuState
     /// <summary>XMM0..XMM15 in the low halves of 32-byte slots.</summary>
     public VectorRegisters Vectors;
 
+    /// <summary>Statistics: nothing the guest can see.</summary>
+    public CpuCounters Counters;
+
     /// <summary>Byte offset of a general register.</summary>
     public static int GprOffset(int number) => number * 8;
 

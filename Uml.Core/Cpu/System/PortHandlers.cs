@@ -41,7 +41,7 @@ internal static unsafe class PortHandlers<T>
         }
 
         DebugTraps.NotePort(s, port, sizeof(T));
-        VirtualCpu.From(s).Bus.WritePort(port, sizeof(T), Access.Get<T>(s, Rax));
+        Write(s, port, Access.Get<T>(s, Rax));
         return BlockExit.Behind(s, op);
     }
 
@@ -114,7 +114,7 @@ internal static unsafe class PortHandlers<T>
             }
 
             DebugTraps.NotePort(s, port, sizeof(T));
-            VirtualCpu.From(s).Bus.WritePort(port, sizeof(T), Access.Widen(value));
+            Write(s, port, Access.Widen(value));
             Advance(s, Rsi, mask);
             if (!repeats)
             {
@@ -126,7 +126,17 @@ internal static unsafe class PortHandlers<T>
         return (s->Gpr[Rcx] & mask) == 0 ? BlockExit.Behind(s, op) : Flow.Suspend(s, op);
     }
 
-    private static ulong Read(CpuState* s, ushort port) => VirtualCpu.From(s).Bus.ReadPort(port, sizeof(T));
+    private static ulong Read(CpuState* s, ushort port)
+    {
+        s->Counters.DeviceAccesses++;
+        return VirtualCpu.From(s).Bus.ReadPort(port, sizeof(T));
+    }
+
+    private static void Write(CpuState* s, ushort port, ulong value)
+    {
+        s->Counters.DeviceAccesses++;
+        VirtualCpu.From(s).Bus.WritePort(port, sizeof(T), value);
+    }
 
     private static ulong MaskOf(Op* op) => (op->Address & AddressFlags.Wrap32) != 0 ? uint.MaxValue
         : (op->Address & AddressFlags.Wrap16) != 0 ? ushort.MaxValue : ulong.MaxValue;

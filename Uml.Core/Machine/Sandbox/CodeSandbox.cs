@@ -77,6 +77,9 @@ public sealed class CodeSandbox : IDisposable
     /// <summary>Where devices can be put, to test code that talks to them.</summary>
     public IMachineBus Bus => _bus;
 
+    /// <summary>What the processor counted since the sandbox was made.</summary>
+    public CpuStatistics GetCpuStatistics() => _cpu.GetStatistics();
+
     private ulong EntryPoint => _mode == CodeMode.Bits16 ? 0 : CodeAddress;
 
     /// <summary>Writes code, followed by HLT, to <see cref="CodeAddress"/>, and points RIP at it.</summary>

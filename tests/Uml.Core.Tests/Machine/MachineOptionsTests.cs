@@ -26,9 +26,11 @@ public sealed class MachineOptionsTests
                 o.ClockMode = (ClockMode)9;
                 o.StartTime = DateTimeOffset.MinValue;
                 o.Cpu.Engine = (CpuEngine)5;
+                o.Cpu.Model = (CpuModel)3;
             }),
             Throws.InstanceOf<MachineConfigurationException>()
-                .With.Message.Contains("Name").And.Message.Contains("ClockMode").And.Message.Contains("StartTime").And.Message.Contains("Engine"));
+                .With.Message.Contains("Name").And.Message.Contains("ClockMode").And.Message.Contains("StartTime").And.Message.Contains("Engine")
+                .And.Message.Contains("MachineOptions.Cpu.Model is 3; use CpuModel.Host, X64V2 or X64V3."));
 
     [Test]
     public async Task A_builder_builds_once()

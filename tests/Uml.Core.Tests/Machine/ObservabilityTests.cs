@@ -14,21 +14,8 @@ public sealed class ObservabilityTests
     [Test]
     public async Task Metrics_count_instructions_and_exits_of_each_machine(CancellationToken token)
     {
-        var measured = new ConcurrentDictionary<string, long>();
-        using var listener = new MeterListener
-        {
-            InstrumentPublished = (instrument, self) =>
-            {
-                if (instrument.Meter.Name == "Uml.Core")
-                {
-                    self.EnableMeasurementEvents(instrument);
-                }
-            },
-        };
-        listener.SetMeasurementEventCallback<long>((instrument, value, tags, _) => Count(measured, instrument, value, tags));
-        listener.SetMeasurementEventCallback<int>((instrument, value, tags, _) => Count(measured, instrument, value, tags));
-        listener.Start();
-
+        var measured = new ConcurrentDictionary<string, double>();
+        using MeterListener listener = Listen(measured);
         using var cpu = new ScriptedCpu { Script = RunThenShutDown };
         await using IVirtualMachine machine = ScriptedMachine.CreateBuilder(cpu).Configure(o => o.Name = "measured").Build();
         await machine.StartAsync(token);
@@ -36,6 +23,85 @@ public sealed class ObservabilityTests
         Assert.That(measured["uml.machine.instructions measured"], Is.EqualTo(300));
         Assert.That(measured["uml.machine.exits measured TripleFault"], Is.EqualTo(1));
         Assert.That(measured["uml.machine.running measured"], Is.Zero);
+    }
+
+    [Test]
+    public async Task Metrics_count_what_the_processor_counts(CancellationToken token)
+    {
+        var measured = new ConcurrentDictionary<string, double>();
+        using MeterListener listener = Listen(measured);
+        using var cpu = new ScriptedCpu { Script = CountThenShutDown };
+        await using IVirtualMachine machine = ScriptedMachine.CreateBuilder(cpu).Configure(o => o.Name = "counted").Build();
+        await machine.StartAsync(token);
+        await machine.WaitForExitAsync(token);
+        Assert.Multiple(() =>
+        {
+            // Three slices, each of which adds so much.
+            Assert.That(measured["uml.cpu.blocks.decoded counted"], Is.EqualTo(3));
+            Assert.That(measured["uml.cpu.blocks.translated counted"], Is.EqualTo(6));
+            Assert.That(measured["uml.cpu.code.emitted counted"], Is.EqualTo(9));
+            Assert.That(measured["uml.cpu.chain.hits counted"], Is.EqualTo(12));
+            Assert.That(measured["uml.cpu.blocks.invalidated counted"], Is.EqualTo(15));
+            Assert.That(measured["uml.cpu.code.flushes counted"], Is.EqualTo(18));
+            Assert.That(measured["uml.cpu.tlb.misses counted"], Is.EqualTo(21));
+            Assert.That(measured["uml.cpu.slow_paths counted device"], Is.EqualTo(24));
+            Assert.That(measured["uml.cpu.slow_paths counted code_page_write"], Is.EqualTo(27));
+            Assert.That(measured["uml.cpu.slow_paths counted page_crossing"], Is.EqualTo(30));
+            Assert.That(measured["uml.cpu.slow_paths counted handler_call"], Is.EqualTo(33));
+            Assert.That(measured["uml.cpu.translation.time counted"], Is.EqualTo(4.5).Within(1e-9));
+            Assert.That(machine.GetCpuStatistics(), Is.EqualTo(cpu.GetStatistics()));
+        });
+    }
+
+    [Test]
+    public async Task Whoever_listens_late_hears_what_was_before(CancellationToken token)
+    {
+        var measured = new ConcurrentDictionary<string, double>();
+        MeterListener? listener = null;
+        using var cpu = new ScriptedCpu
+        {
+            Script = (self, _) =>
+            {
+                RunResult result = CountThenShutDown(self, 1);
+                listener ??= self.InstructionsRetired == 200 ? Listen(measured) : null;
+                return result;
+            },
+        };
+        await using IVirtualMachine machine = ScriptedMachine.CreateBuilder(cpu).Configure(o => o.Name = "late").Build();
+        await machine.StartAsync(token);
+        await machine.WaitForExitAsync(token);
+        listener?.Dispose();
+        Assert.That(measured["uml.cpu.blocks.decoded late"], Is.EqualTo(3));
+        Assert.That(measured["uml.machine.instructions late"], Is.EqualTo(300));
+    }
+
+    [Test]
+    public async Task Statistics_may_be_read_at_any_time_and_belong_together(CancellationToken token)
+    {
+        using var cpu = new ScriptedCpu
+        {
+            Script = (self, _) =>
+            {
+                self.InstructionsRetired++;
+                self.Statistics = new CpuStatistics { BlocksDecoded = self.InstructionsRetired, TlbMisses = self.InstructionsRetired };
+                return self.AttentionRequested ? RunResult.Attention : RunResult.BudgetExhausted;
+            },
+        };
+        IVirtualMachine machine = ScriptedMachine.CreateBuilder(cpu).Build();
+        Assert.That(machine.GetCpuStatistics(), Is.EqualTo(default(CpuStatistics)));
+        await machine.StartAsync(token);
+        CpuStatistics last = default;
+        while (last.InstructionsRetired < 10_000)
+        {
+            token.ThrowIfCancellationRequested();
+            CpuStatistics now = machine.GetCpuStatistics();
+            Assert.That((now.BlocksDecoded, now.TlbMisses), Is.EqualTo((now.InstructionsRetired, now.InstructionsRetired)));
+            Assert.That(now.InstructionsRetired, Is.GreaterThanOrEqualTo(last.InstructionsRetired));
+            last = now;
+        }
+
+        await machine.DisposeAsync();
+        Assert.That(machine.GetCpuStatistics().InstructionsRetired, Is.EqualTo(machine.InstructionsRetired).And.GreaterThanOrEqualTo(10_000));
     }
 
     [Test]
@@ -59,8 +125,48 @@ public sealed class ObservabilityTests
         return cpu.InstructionsRetired < 300 ? RunResult.BudgetExhausted : RunResult.Shutdown;
     }
 
+    private static RunResult CountThenShutDown(ScriptedCpu cpu, long budget)
+    {
+        CpuStatistics before = cpu.Statistics;
+        cpu.Statistics = before with
+        {
+            BlocksDecoded = before.BlocksDecoded + 1,
+            BlocksTranslated = before.BlocksTranslated + 2,
+            BytesEmitted = before.BytesEmitted + 3,
+            ChainHits = before.ChainHits + 4,
+            BlocksInvalidated = before.BlocksInvalidated + 5,
+            CodeCacheFlushes = before.CodeCacheFlushes + 6,
+            TlbMisses = before.TlbMisses + 7,
+            DeviceAccesses = before.DeviceAccesses + 8,
+            CodePageWrites = before.CodePageWrites + 9,
+            PageCrossings = before.PageCrossings + 10,
+            HandlerCalls = before.HandlerCalls + 11,
+            TranslationTime = before.TranslationTime + TimeSpan.FromSeconds(1.5),
+        };
+        return RunThenShutDown(cpu, budget);
+    }
+
+    private static MeterListener Listen(ConcurrentDictionary<string, double> measured)
+    {
+        var listener = new MeterListener
+        {
+            InstrumentPublished = (instrument, self) =>
+            {
+                if (instrument.Meter.Name == "Uml.Core")
+                {
+                    self.EnableMeasurementEvents(instrument);
+                }
+            },
+        };
+        listener.SetMeasurementEventCallback<long>((instrument, value, tags, _) => Count(measured, instrument, value, tags));
+        listener.SetMeasurementEventCallback<int>((instrument, value, tags, _) => Count(measured, instrument, value, tags));
+        listener.SetMeasurementEventCallback<double>((instrument, value, tags, _) => Count(measured, instrument, value, tags));
+        listener.Start();
+        return listener;
+    }
+
     private static void Count(
-        ConcurrentDictionary<string, long> measured, Instrument instrument, long value, ReadOnlySpan<KeyValuePair<string, object?>> tags)
+        ConcurrentDictionary<string, double> measured, Instrument instrument, double value, ReadOnlySpan<KeyValuePair<string, object?>> tags)
     {
         string key = instrument.Name;
         foreach (KeyValuePair<string, object?> tag in tags)

@@ -22,6 +22,9 @@ internal sealed unsafe class ScriptedCpu : ICpuRunner
 
     public ulong InstructionsRetired { get; set; }
 
+    /// <summary>What <see cref="GetStatistics"/> tells, but for the instructions.</summary>
+    public CpuStatistics Statistics { get; set; }
+
     public ProcessorRegisters Registers { get; }
 
     public bool CanBeWoken { get; set; } = true;
@@ -49,6 +52,8 @@ internal sealed unsafe class ScriptedCpu : ICpuRunner
         InstructionsRetired += (ulong)instructionBudget;
         return RunResult.BudgetExhausted;
     }
+
+    public CpuStatistics GetStatistics() => Statistics with { InstructionsRetired = InstructionsRetired };
 
     public void RequestAttention() => _attention = true;
 

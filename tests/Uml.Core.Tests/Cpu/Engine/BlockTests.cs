@@ -4,10 +4,12 @@ using static Iced.Intel.AssemblerRegisters;
 
 namespace Uml.Core.Tests.Cpu.Engine;
 
+[TestFixture(CpuEngine.Interpreter)]
+[TestFixture(CpuEngine.Jit)]
 [FixtureLifeCycle(LifeCycle.InstancePerTestCase)]
-public sealed unsafe class BlockTests : IDisposable
+public sealed unsafe class BlockTests(CpuEngine engine) : IDisposable
 {
-    private readonly EngineMachine _machine = new();
+    private readonly EngineMachine _machine = new(engine);
 
     public void Dispose() => _machine.Dispose();
 
@@ -118,7 +120,7 @@ public sealed unsafe class BlockTests : IDisposable
         });
         _machine.Run(302);
         Assert.That(_machine.Peek<ulong>(EngineMachine.Code + 0x800), Is.EqualTo(100UL));
-        Assert.That(_machine.Cpu.Blocks.BlocksInvalidated, Is.Zero);
+        Assert.That(_machine.State->Counters.BlocksInvalidated, Is.Zero);
     }
 
     [Test]

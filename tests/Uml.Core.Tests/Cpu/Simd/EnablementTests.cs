@@ -10,13 +10,16 @@ using static Iced.Intel.AssemblerRegisters;
 namespace Uml.Core.Tests.Cpu.Simd;
 
 /// <summary>When vector and x87 instructions raise #UD, #NM, #MF and #XM (Intel SDM vol. 3, table 13-1, 2.5 and 6.15).</summary>
+[TestFixture(CpuEngine.Interpreter)]
+[TestFixture(CpuEngine.Jit)]
 [FixtureLifeCycle(LifeCycle.InstancePerTestCase)]
 public sealed unsafe class EnablementTests : IDisposable
 {
-    private readonly EngineMachine _machine = new();
+    private readonly EngineMachine _machine;
 
-    public EnablementTests()
+    public EnablementTests(CpuEngine engine)
     {
+        _machine = new(engine);
         VectorMachine.Enable(_machine);
         CpuState* s = _machine.State;
         s->Gpr[7] = EngineMachine.Data;

@@ -10,6 +10,8 @@ using static Iced.Intel.AssemblerRegisters;
 namespace Uml.Core.Tests.Cpu.Simd;
 
 /// <summary>Images of FXSAVE and the XSAVE family, and the checks before them (Intel SDM vol. 1, chapters 10 and 13).</summary>
+[TestFixture(CpuEngine.Interpreter)]
+[TestFixture(CpuEngine.Jit)]
 [FixtureLifeCycle(LifeCycle.InstancePerTestCase)]
 public sealed unsafe class StateSaveTests : IDisposable
 {
@@ -17,10 +19,11 @@ public sealed unsafe class StateSaveTests : IDisposable
     private const int Xstate = 512;
     private const ulong Compacted = 1UL << 63;
 
-    private readonly EngineMachine _machine = new();
+    private readonly EngineMachine _machine;
 
-    public StateSaveTests()
+    public StateSaveTests(CpuEngine engine)
     {
+        _machine = new(engine);
         VectorMachine.Enable(_machine);
         CpuState* s = _machine.State;
         s->Gpr[7] = Area;

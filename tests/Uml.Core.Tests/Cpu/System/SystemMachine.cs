@@ -21,10 +21,10 @@ internal sealed unsafe class SystemMachine : IDisposable
     private readonly GuestRam _ram = new(16 << 20);
     private int _bitness;
 
-    public SystemMachine()
+    public SystemMachine(CpuEngine engine)
     {
         Bus = new MachineBus(_ram.Ranges);
-        Cpu = new VirtualCpu(0, _ram, Bus, new StoppedClock(), new CpuOptions(), NullLogger.Instance);
+        Cpu = new VirtualCpu(0, _ram, Bus, new StoppedClock(), new CpuOptions { Engine = engine, TranslationThreshold = 0 }, NullLogger.Instance);
     }
 
     public VirtualCpu Cpu { get; }

@@ -194,6 +194,22 @@ public sealed class CodeSandboxTests
         Assert.That(sandbox.Registers.Rbx, Is.EqualTo(0xAB));
     }
 
+    [Test]
+    public void Statistics_tell_what_the_code_cost()
+    {
+        using CodeSandbox sandbox = new();
+        sandbox.Run(a =>
+        {
+            a.mov(ebx, (uint)CodeSandbox.DataAddress + 0xFFD);
+            a.mov(rax, __qword_ptr[rbx]);
+        });
+        CpuStatistics statistics = sandbox.GetCpuStatistics();
+        Assert.That(statistics.InstructionsRetired, Is.EqualTo(3));
+        Assert.That(statistics.BlocksDecoded, Is.EqualTo(1));
+        Assert.That(statistics.PageCrossings, Is.EqualTo(1));
+        Assert.That(statistics.TlbMisses, Is.EqualTo(3));
+    }
+
     private static CodeSandbox Create(CodeMode mode) => new(new CodeSandboxOptions { Mode = mode });
 
     private sealed class Recorder : IBusDevice
