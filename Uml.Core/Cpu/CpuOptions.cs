@@ -47,7 +47,8 @@ public sealed class CpuOptions
     public CpuEngine Engine { get; set; } = JitEngine.IsSupported ? CpuEngine.Jit : CpuEngine.Interpreter;
 
     /// <summary>
-    /// Host memory for decoded guest code, in bytes a virtual CPU: 1 MiB to 64 GiB. When it is full it is emptied and filled anew. Only
+    /// Host memory for decoded guest code, in bytes a virtual CPU: 1 MiB to 64 GiB; <see cref="CpuEngine.Jit"/> uses as much again for
+    /// translated code, up to 1 GiB, and half of that for notes about it. When one of them is full all are emptied and filled anew. Only
     /// what is used is taken from the host. Default: 64 MiB.
     /// </summary>
     public ulong CodeCacheSize { get; set; } = 64 << 20;

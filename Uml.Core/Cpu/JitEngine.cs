@@ -15,6 +15,9 @@ namespace Uml.Core.Cpu;
 /// </summary>
 internal sealed unsafe class JitEngine : IDisposable
 {
+    /// <summary>Jumps within code memory reach 2 GiB; half of that is more than any guest needs.</summary>
+    private const ulong MaximumCode = 1UL << 30;
+
     private readonly CodeMemory _memory;
     private readonly HostAssembler _code = new();
     private readonly RuntimeStubs _stubs;
@@ -33,6 +36,7 @@ internal sealed unsafe class JitEngine : IDisposable
         _spaces = spaces;
         _threshold = threshold;
         _counters = &state->Counters;
+        codeSize = Math.Min(codeSize, MaximumCode);
         _memory = new CodeMemory(codeSize);
         Sites = new SiteTable(codeSize / 2);
         _stubs = new RuntimeStubs(_code, _memory);

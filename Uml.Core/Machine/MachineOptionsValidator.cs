@@ -44,7 +44,12 @@ internal sealed class MachineOptionsValidator : IValidateOptions<MachineOptions>
 
         if (!Enum.IsDefined(cpu.Engine))
         {
-            problems.Add($"MachineOptions.Cpu.Engine is {(int)cpu.Engine}; use CpuEngine.Interpreter.");
+            problems.Add($"MachineOptions.Cpu.Engine is {(int)cpu.Engine}; use CpuEngine.Interpreter or CpuEngine.Jit.");
+        }
+
+        if (cpu.Engine == CpuEngine.Jit && !Cpu.JitEngine.IsSupported)
+        {
+            problems.Add("MachineOptions.Cpu.Engine is Jit, which needs Linux on x86-64; use CpuEngine.Interpreter here, or leave it at its default.");
         }
 
         if (!Enum.IsDefined(cpu.Model))
