@@ -58,7 +58,7 @@ public sealed class CodeSandbox : IDisposable
         _ram = new GuestRam(options.MemorySize);
         _bus = new MachineBus(_ram.Ranges);
         var clock = new VirtualTimeClock(DateTimeOffset.UnixEpoch);
-        CpuOptions cpu = new() { Model = options.Model, RandomSeed = options.RandomSeed };
+        CpuOptions cpu = new() { Engine = options.Engine, Model = options.Model, RandomSeed = options.RandomSeed };
         _cpu = new VirtualCpu(0, _ram, _bus, clock, cpu, NullLogger.Instance);
         clock.Connect(_cpu);
         SandboxTables.Write(_ram, _mode);
@@ -177,6 +177,12 @@ public sealed class CodeSandbox : IDisposable
         if (!Enum.IsDefined(options.Mode))
         {
             throw new MachineConfigurationException($"CodeSandboxOptions.Mode is {(int)options.Mode}; use CodeMode.Bits64, Bits32 or Bits16.");
+        }
+
+        if (!Enum.IsDefined(options.Engine) || (options.Engine == CpuEngine.Jit && !JitEngine.IsSupported))
+        {
+            throw new MachineConfigurationException(
+                $"CodeSandboxOptions.Engine is {options.Engine}; use CpuEngine.Interpreter, or CpuEngine.Jit on Linux on x86-64.");
         }
 
         if (!Enum.IsDefined(options.Model))

@@ -15,6 +15,9 @@ public sealed class CodeSandboxOptions
     /// </summary>
     public CpuModel Model { get; set; }
 
+    /// <summary>How code is executed. Default: as of <see cref="CpuOptions.Engine"/>; code that runs once is interpreted by both.</summary>
+    public CpuEngine Engine { get; set; } = new CpuOptions().Engine;
+
     /// <summary>Seeds RDRAND and RDSEED, so that every run is the same. Default 1.</summary>
     public ulong RandomSeed { get; set; } = 1;
 }

@@ -6,20 +6,28 @@ using static Iced.Intel.AssemblerRegisters;
 namespace Uml.Benchmarks;
 
 /// <summary>What the engine makes of loops that guests spend their time in. Each operation is one guest instruction.</summary>
-public class InterpreterBenchmarks
+public class EngineBenchmarks
 {
     private const int Instructions = 1_000_000;
     private const ulong Data = CodeSandbox.DataAddress;
 
     private CodeSandbox _sandbox = null!;
 
-    [Params(Loop.Arithmetic, Loop.Memory, Loop.Calls, Loop.Sse)]
+    private const ulong FarFunction = CodeSandbox.CodeAddress + 0x2000;
+
+    /// <summary>More pages than the translation buffer has entries.</summary>
+    private const int WorkingSet = 32 << 20;
+
+    [Params(CpuEngine.Interpreter, CpuEngine.Jit)]
+    public CpuEngine Engine { get; set; }
+
+    [ParamsAllValues]
     public Loop Body { get; set; }
 
     [GlobalSetup]
     public void SetUp()
     {
-        _sandbox = new CodeSandbox();
+        _sandbox = new CodeSandbox(new CodeSandboxOptions { Engine = Engine, MemorySize = WorkingSet * 2 });
         Assembler a = new(64);
         Label top = a.CreateLabel();
         Label function = a.CreateLabel();
@@ -31,6 +39,9 @@ public class InterpreterBenchmarks
         a.lea(rax, __qword_ptr[rax + 1]);
         a.ret();
         _sandbox.Load(a);
+
+        // A function two pages further on: lea rax, [rax + 1]; ret
+        _sandbox.Memory.TryWrite(new(FarFunction), [0x48, 0x8D, 0x40, 0x01, 0xC3]);
     }
 
     [GlobalCleanup]
@@ -58,6 +69,21 @@ public class InterpreterBenchmarks
             case Loop.Calls:
                 a.call(function);
                 break;
+            case Loop.CallsToOtherPage:
+                a.call(FarFunction);
+                break;
+            case Loop.IndirectCalls:
+                a.lea(rdi, __[function]);
+                a.call(rdi);
+                break;
+            case Loop.TlbMisses:
+                a.add(rbx, 4096);
+                a.and(rbx, WorkingSet - 1);
+                a.add(rax, __qword_ptr[rbx + (long)Data]);
+                break;
+            case Loop.HandlerExits:
+                a.rdseed(eax);
+                break;
             default:
                 a.movaps(xmm0, __xmmword_ptr[rsi]);
                 a.addpd(xmm0, xmm1);
@@ -74,5 +100,13 @@ public enum Loop
     Arithmetic,
     Memory,
     Calls,
+    CallsToOtherPage,
+    IndirectCalls,
+
+    /// <summary>Each load is of another page.</summary>
+    TlbMisses,
+
+    /// <summary>Instructions that translated code leaves to the interpreter.</summary>
+    HandlerExits,
     Sse,
 }

@@ -1,0 +1,30 @@
+#!/usr/bin/env bash
+# Runs the same work natively, in QEMU (TCG), in User Mode Linux and in Uml, and prints the tables of docs/performance.md.
+#
+#   benchmarks/compare.sh HARNESS [cpu|boot|mem|idle|all]
+#
+# HARNESS is the folder with bench.sh, the side-by-side harness, which fetches Debian's kernel and builds the guest programs. Needed:
+#   apt-get install qemu-system-x86 user-mode-linux busybox-static gcc cpio lz4
+# RUNS, ONLY, TARGETS and the other settings of bench.sh are passed on. A full run takes about ten minutes a run.
+set -euo pipefail
+root=$(cd "$(dirname "$0")/.." && pwd)
+harness=${1:?the folder of the harness, with bench.sh in it}
+kind=${2:-all}
+[ -x "$harness/bench.sh" ] || { echo "There is no bench.sh in $harness." >&2; exit 2; }
+
+program=$(mktemp -d)
+work=$(mktemp -d)
+trap 'rm -rf "$program" "$work"' EXIT
+dotnet build -c Release -v q -o "$program" "$root/samples/BootLinux" >&2
+cp -r "$harness/." "$work"
+
+export CANDIDATE="$program/BootLinux --kernel {kernel} --initrd {initrd} --mem {mem}M --append {cmdline}"
+export CANDIDATE_CMDLINE="quiet reboot=t"
+cd "$work"
+./bench.sh build >&2
+case $kind in
+all) for each in cpu boot mem idle; do ./bench.sh "$each" >/dev/null; done ;;
+*) ./bench.sh "$kind" >/dev/null ;;
+esac
+printf '%s, %s\n\n' "$(date +%F)" "$(grep -m1 'model name' /proc/cpuinfo | cut -d: -f2 | sed 's/^ *//')"
+./bench.sh table
