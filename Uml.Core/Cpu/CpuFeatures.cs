@@ -38,6 +38,23 @@ internal static class CpuModels
     /// <summary>What a model, resolved already, has.</summary>
     public static CpuFeatures FeaturesOf(CpuModel model) => model == CpuModel.X64V3 ? CpuFeatures.X64V3 : CpuFeatures.None;
 
+    /// <summary>What the host's processor has of what models differ in.</summary>
+    public static CpuFeatures OfHost()
+    {
+        CpuFeatures features = CpuFeatures.None;
+        features |= Bmi1.X64.IsSupported ? CpuFeatures.Bmi1 : 0;
+        features |= Bmi2.X64.IsSupported ? CpuFeatures.Bmi2 : 0;
+        features |= Lzcnt.X64.IsSupported ? CpuFeatures.Lzcnt : 0;
+        if (X86Base.IsSupported)
+        {
+            // .NET has no names for these (Intel SDM vol. 2, CPUID): leaf 1, ECX bit 22, and leaf 7, EBX bit 19.
+            features |= (X86Base.CpuId(1, 0).Ecx & (1 << 22)) != 0 ? CpuFeatures.Movbe : 0;
+            features |= (X86Base.CpuId(7, 0).Ebx & (1 << 19)) != 0 ? CpuFeatures.Adx : 0;
+        }
+
+        return features;
+    }
+
     /// <summary>Whether everything of x86-64-v3 runs here, on the processor and under its operating system.</summary>
     private static bool HostHasX64V3()
     {

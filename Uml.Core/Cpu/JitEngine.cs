@@ -65,10 +65,9 @@ internal sealed unsafe class JitEngine : IDisposable
     /// <summary>Prepares a block that was just decoded.</summary>
     public static void Arm(Block* block)
     {
-        Op* first = Block.Ops(block);
-        if ((block->Mode & CpuMode.Long64) != 0 && block->SecondPage == Block.NoPage)
+        if (IsTranslatable(block))
         {
-            first->Handler = &Count;
+            Block.Ops(block)->Handler = &Count;
         }
     }
 
@@ -114,6 +113,9 @@ internal sealed unsafe class JitEngine : IDisposable
         _memory.Dispose();
         Sites.Dispose();
     }
+
+    /// <summary>64-bit code within one page.</summary>
+    private static bool IsTranslatable(Block* block) => (block->Mode & CpuMode.Long64) != 0 && block->SecondPage == Block.NoPage;
 
     private void Unlink(int incoming)
     {
@@ -170,7 +172,7 @@ internal sealed unsafe class JitEngine : IDisposable
 
     private bool Translate(Block* block, Flavor flavor)
     {
-        if (IsFull || block->SecondPage != Block.NoPage || (block->Mode & CpuMode.Long64) == 0)
+        if (IsFull || !IsTranslatable(block))
         {
             return false;
         }

@@ -4,6 +4,7 @@ using Microsoft.Extensions.Logging;
 using Uml.Core.Bus;
 using Uml.Core.Cpu.Interpreter;
 using Uml.Core.Cpu.Paging;
+using Uml.Core.Cpu.Semantics;
 using Uml.Core.Memory;
 
 namespace Uml.Core.Cpu;
@@ -39,7 +40,7 @@ internal sealed unsafe partial class VirtualCpu : ICodeObserver, ICpuRunner
         _state = (CpuState*)NativeMemory.AlignedAlloc((nuint)sizeof(CpuState), 64);
         NativeMemory.Clear(_state, (nuint)sizeof(CpuState));
         _handle = GCHandle.Alloc(this, GCHandleType.Weak);
-        _state->HostMxcsr = 0x1F80;
+        _state->HostMxcsr = SseFloat.DefaultMxcsr;
         _state->OwnerHandle = GCHandle.ToIntPtr(_handle);
         _state->RamBase = ram.Base;
         _state->RamLowEnd = ram.LowEnd;

@@ -119,8 +119,6 @@ internal sealed unsafe class HostAssembler
 
     public void Store(int @base, int displacement, int source) => Memory(0x89, source, @base, displacement);
 
-    public void Store32(int @base, int displacement, int source) => Memory(0x89, source, @base, displacement, wide: false);
-
     public void Store16(int @base, int displacement, int source)
     {
         Byte(0x66);

@@ -1,11 +1,10 @@
+using Uml.Core.Cpu.Semantics;
+
 namespace Uml.Core.Cpu.Execute;
 
 /// <summary>Between the flags of the interpreter and those of translated code (<see cref="CpuState.FlagWord"/>).</summary>
 internal static unsafe class FlagWords
 {
-    /// <summary>The exception masks of MXCSR (Intel SDM vol. 1, 10.2.3).</summary>
-    private const uint Masks = 0x1F80;
-
     /// <summary>SF, ZF, AF, PF and CF are in AH as in the low byte of RFLAGS, OF is in AL.</summary>
     public static void ToLazy(CpuState* s)
     {
@@ -20,5 +19,5 @@ internal static unsafe class FlagWords
     }
 
     /// <summary>Whether the guest has masked all floating-point exceptions of vector instructions: only then they may run on the host.</summary>
-    public static bool IsMasked(CpuState* s) => (s->Mxcsr & Masks) == Masks;
+    public static bool IsMasked(CpuState* s) => (s->Mxcsr & SseFloat.AllMasks) == SseFloat.AllMasks;
 }

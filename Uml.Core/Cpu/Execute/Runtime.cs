@@ -15,141 +15,95 @@ internal static unsafe class Runtime
     /// <summary>Finds the operand of a memory access.</summary>
     /// <returns>Its host address; or, with <see cref="CpuState.CommitSize"/> set when it is to be written, that of a buffer; or <see cref="Leave"/>.</returns>
     [UnmanagedCallersOnly]
-    public static nint Access(CpuState* s, byte* returnAddress, ulong linear)
+    public static nint Access(CpuState* s, byte* returnAddress, ulong linear) => Guard(s, returnAddress, linear, &Access);
+
+    private static nint Access(CpuState* s, VirtualCpu cpu, Site* site, ulong linear)
     {
-        VirtualCpu cpu = VirtualCpu.From(s);
-        try
-        {
-            Site* site = cpu.Jit!.Sites.At(returnAddress);
-            Enter(s, site);
-            byte* operand = Mmu.Operand(s, linear, site);
-            return operand == null ? LeaveFor(s, null) : (nint)operand;
-        }
-        catch (Exception e)
-        {
-            return Fail(s, cpu, e);
-        }
+        Enter(s, site);
+        byte* operand = Mmu.Operand(s, linear, site);
+        return operand == null ? LeaveFor(s, null) : (nint)operand;
     }
 
     /// <summary>Writes the buffer that an instruction has written to instead of memory.</summary>
     [UnmanagedCallersOnly]
-    public static nint Commit(CpuState* s, byte* returnAddress, ulong unused)
+    public static nint Commit(CpuState* s, byte* returnAddress, ulong unused) => Guard(s, returnAddress, unused, &Commit);
+
+    private static nint Commit(CpuState* s, VirtualCpu cpu, Site* site, ulong unused)
     {
-        VirtualCpu cpu = VirtualCpu.From(s);
-        try
-        {
-            Site* site = cpu.Jit!.Sites.At(returnAddress);
-            Enter(s, site);
-            Mmu.CommitOperand(s);
-            return ContinueBehind(s, site);
-        }
-        catch (Exception e)
-        {
-            return Fail(s, cpu, e);
-        }
+        Enter(s, site);
+        Mmu.CommitOperand(s);
+        return ContinueBehind(s, site);
     }
 
     /// <summary>Enters the target of a computed jump into the jump table, to be looked up again; what is not translated is the handler's.</summary>
     [UnmanagedCallersOnly]
-    public static nint Lookup(CpuState* s, byte* returnAddress, ulong target)
-    {
-        VirtualCpu cpu = VirtualCpu.From(s);
-        try
-        {
-            Site* site = cpu.Jit!.Sites.At(returnAddress);
-            return Remember(s, cpu, target, site->Flavor) != null ? Continue : (nint)site->Unlinked;
-        }
-        catch (Exception e)
-        {
-            return Fail(s, cpu, e);
-        }
-    }
+    public static nint Lookup(CpuState* s, byte* returnAddress, ulong target) => Guard(s, returnAddress, target, &Lookup);
+
+    private static nint Lookup(CpuState* s, VirtualCpu cpu, Site* site, ulong target) =>
+        Remember(s, cpu, target, site->Flavor) != null ? Continue : (nint)site->Unlinked;
 
     /// <summary>Runs an instruction in the interpreter.</summary>
     [UnmanagedCallersOnly]
-    public static nint Handle(CpuState* s, byte* returnAddress, ulong unused) => Handle(s, returnAddress, sharesX87: true);
+    public static nint Handle(CpuState* s, byte* returnAddress, ulong unused) => Guard(s, returnAddress, unused, &Handle);
 
     /// <summary>Runs an instruction in the interpreter that has nothing to do with the x87 unit, whose state may stay where it is.</summary>
     [UnmanagedCallersOnly]
-    public static nint HandleAside(CpuState* s, byte* returnAddress, ulong unused) => Handle(s, returnAddress, sharesX87: false);
+    public static nint HandleAside(CpuState* s, byte* returnAddress, ulong unused) => Guard(s, returnAddress, unused, &HandleAside);
 
-    private static nint Handle(CpuState* s, byte* returnAddress, bool sharesX87)
+    private static nint Handle(CpuState* s, VirtualCpu cpu, Site* site, ulong unused) => Handle(s, cpu, site, sharesX87: true);
+
+    private static nint HandleAside(CpuState* s, VirtualCpu cpu, Site* site, ulong unused) => Handle(s, cpu, site, sharesX87: false);
+
+    private static nint Handle(CpuState* s, VirtualCpu cpu, Site* site, bool sharesX87)
     {
-        VirtualCpu cpu = VirtualCpu.From(s);
-        try
+        Enter(s, site);
+        Block* block = site->Block;
+        ulong epoch = cpu.Blocks.Epoch;
+        Op* op = s->CurrentOp;
+        s->Counters.HandlerCalls++;
+        FlagWords.ToLazy(s);
+        TakeX87(s);
+        Op* next = site->OpIndex == 0 ? block->FirstHandler(s, op) : op->Handler(s, op);
+        FlagWords.FromLazy(s);
+        if (next == null || cpu.Blocks.Epoch != epoch)
         {
-            Site* site = cpu.Jit!.Sites.At(returnAddress);
-            Enter(s, site);
-            Block* block = site->Block;
-            ulong epoch = cpu.Blocks.Epoch;
-            Op* op = s->CurrentOp;
-            s->Counters.HandlerCalls++;
-            FlagWords.ToLazy(s);
-            TakeX87(s);
-            Op* next = site->OpIndex == 0 ? block->FirstHandler(s, op) : op->Handler(s, op);
-            FlagWords.FromLazy(s);
-            if (next == null || cpu.Blocks.Epoch != epoch)
-            {
-                return LeaveFor(s, next);
-            }
-
-            if (next == op + 1)
-            {
-                return MayGoOn(s, site->Flavor, sharesX87) ? ContinueBehind(s, site) : LeaveFor(s, next);
-            }
-
-            return GoOn(s, cpu, s->CurrentBlock, site->Flavor, block->Mode, next, sharesX87);
+            return LeaveFor(s, next);
         }
-        catch (Exception e)
+
+        if (next == op + 1)
         {
-            return Fail(s, cpu, e);
+            return MayGoOn(s, site->Flavor, sharesX87) ? ContinueBehind(s, site) : LeaveFor(s, next);
         }
+
+        return GoOn(s, cpu, s->CurrentBlock, site->Flavor, block->Mode, next, sharesX87);
     }
 
     /// <summary>Runs the first instruction of a block in the interpreter, and leaves.</summary>
     [UnmanagedCallersOnly]
-    public static nint Interpret(CpuState* s, byte* returnAddress, ulong unused)
+    public static nint Interpret(CpuState* s, byte* returnAddress, ulong unused) => Guard(s, returnAddress, unused, &Interpret);
+
+    private static nint Interpret(CpuState* s, VirtualCpu cpu, Site* site, ulong unused)
     {
-        VirtualCpu cpu = VirtualCpu.From(s);
-        try
-        {
-            Site* site = cpu.Jit!.Sites.At(returnAddress);
-            Enter(s, site);
-            FlagWords.ToLazy(s);
-            Op* next = site->Block->FirstHandler(s, s->CurrentOp);
-            FlagWords.FromLazy(s);
-            return LeaveFor(s, next);
-        }
-        catch (Exception e)
-        {
-            return Fail(s, cpu, e);
-        }
+        Enter(s, site);
+        FlagWords.ToLazy(s);
+        Op* next = site->Block->FirstHandler(s, s->CurrentOp);
+        FlagWords.FromLazy(s);
+        return LeaveFor(s, next);
     }
 
     /// <summary>Prepares to load the host's x87 unit. When that is not allowed the first instruction of the block runs in the interpreter.</summary>
     [UnmanagedCallersOnly]
-    public static nint PrepareX87(CpuState* s, byte* returnAddress, ulong unused)
-    {
-        VirtualCpu cpu = VirtualCpu.From(s);
-        try
-        {
-            if (X87Images.IsMasked(s))
-            {
-                X87Images.Store(s);
-                return Continue;
-            }
+    public static nint PrepareX87(CpuState* s, byte* returnAddress, ulong unused) => Guard(s, returnAddress, unused, &PrepareX87);
 
-            Site* site = cpu.Jit!.Sites.At(returnAddress);
-            Enter(s, site);
-            FlagWords.ToLazy(s);
-            Op* next = site->Block->FirstHandler(s, s->CurrentOp);
-            FlagWords.FromLazy(s);
-            return LeaveFor(s, next);
-        }
-        catch (Exception e)
+    private static nint PrepareX87(CpuState* s, VirtualCpu cpu, Site* site, ulong unused)
+    {
+        if (!X87Images.IsMasked(s))
         {
-            return Fail(s, cpu, e);
+            return Interpret(s, cpu, site, unused);
         }
+
+        X87Images.Store(s);
+        return Continue;
     }
 
     /// <summary>Takes over the x87 state if translated code has left it.</summary>
@@ -179,46 +133,39 @@ internal static unsafe class Runtime
 
     /// <summary>Finds the target of a direct jump, and points the jump to it once it is translated.</summary>
     [UnmanagedCallersOnly]
-    public static nint Link(CpuState* s, byte* returnAddress, ulong unused)
+    public static nint Link(CpuState* s, byte* returnAddress, ulong unused) => Guard(s, returnAddress, unused, &Link);
+
+    private static nint Link(CpuState* s, VirtualCpu cpu, Site* site, ulong unused)
     {
-        VirtualCpu cpu = VirtualCpu.From(s);
-        try
+        ulong rip = s->PageRip + (ulong)(long)site->Target;
+        if (site->Epoch != null && Remember(s, cpu, rip, site->Flavor, (int*)site->Epoch) is var target && target != null)
         {
-            Site* site = cpu.Jit!.Sites.At(returnAddress);
-            ulong rip = s->PageRip + (ulong)(long)site->Target;
-            if (site->Epoch != null && Remember(s, cpu, rip, site->Flavor, (int*)site->Epoch) is var target && target != null)
-            {
-                s->Counters.ChainHits++;
-                cpu.Jit.Link(site, target);
-                return Continue;
-            }
-
-            bool isNear = site->Epoch == null;
-            ulong epoch = cpu.Blocks.Epoch;
-            Block* block = cpu.Blocks.Find(s, rip);
-            if (block == null)
-            {
-                return LeaveFor(s, null);
-            }
-
-            if (cpu.Blocks.Epoch != epoch)
-            {
-                return LeaveFor(s, Flow.Enter(s, block, rip));
-            }
-
-            if (isNear && block->SecondPage == Block.NoPage && cpu.Jit.IsTranslated(block, site->Flavor))
-            {
-                s->Counters.ChainHits++;
-                cpu.Jit.Link(site, block);
-            }
-
-            Op* next = Flow.Enter(s, block, rip);
-            return next == null ? LeaveFor(s, null) : GoOn(s, cpu, block, site->Flavor, site->Block->Mode, next);
+            s->Counters.ChainHits++;
+            cpu.Jit!.Link(site, target);
+            return Continue;
         }
-        catch (Exception e)
+
+        bool isNear = site->Epoch == null;
+        ulong epoch = cpu.Blocks.Epoch;
+        Block* block = cpu.Blocks.Find(s, rip);
+        if (block == null)
         {
-            return Fail(s, cpu, e);
+            return LeaveFor(s, null);
         }
+
+        if (cpu.Blocks.Epoch != epoch)
+        {
+            return LeaveFor(s, Flow.Enter(s, block, rip));
+        }
+
+        if (isNear && block->SecondPage == Block.NoPage && cpu.Jit!.IsTranslated(block, site->Flavor))
+        {
+            s->Counters.ChainHits++;
+            cpu.Jit.Link(site, block);
+        }
+
+        Op* next = Flow.Enter(s, block, rip);
+        return next == null ? LeaveFor(s, null) : GoOn(s, cpu, block, site->Flavor, site->Block->Mode, next);
     }
 
     /// <summary>Tells the interpreter's side where translated code is.</summary>
@@ -279,27 +226,21 @@ internal static unsafe class Runtime
 
     /// <summary>Goes on at an address whose translation was dropped, and makes the jump table forget that one.</summary>
     [UnmanagedCallersOnly]
-    public static nint Reenter(CpuState* s, byte* returnAddress, ulong rip)
-    {
-        VirtualCpu cpu = VirtualCpu.From(s);
-        try
-        {
-            Flavor flavor = cpu.Jit!.Sites.At(returnAddress)->Flavor;
-            ulong epoch = cpu.Blocks.Epoch;
-            Block* block = cpu.Blocks.Find(s, rip);
-            Op* next = block == null ? null : Flow.Enter(s, block, rip);
-            if (next == null || cpu.Blocks.Epoch != epoch)
-            {
-                return LeaveFor(s, next);
-            }
+    public static nint Reenter(CpuState* s, byte* returnAddress, ulong rip) => Guard(s, returnAddress, rip, &Reenter);
 
-            Remember(s, cpu, rip, flavor);
-            return GoOn(s, cpu, block, flavor, s->Mode, next);
-        }
-        catch (Exception e)
+    private static nint Reenter(CpuState* s, VirtualCpu cpu, Site* site, ulong rip)
+    {
+        Flavor flavor = site->Flavor;
+        ulong epoch = cpu.Blocks.Epoch;
+        Block* block = cpu.Blocks.Find(s, rip);
+        Op* next = block == null ? null : Flow.Enter(s, block, rip);
+        if (next == null || cpu.Blocks.Epoch != epoch)
         {
-            return Fail(s, cpu, e);
+            return LeaveFor(s, next);
         }
+
+        Remember(s, cpu, rip, flavor);
+        return GoOn(s, cpu, block, flavor, s->Mode, next);
     }
 
     private static nint LeaveFor(CpuState* s, Op* next)
@@ -308,9 +249,19 @@ internal static unsafe class Runtime
         return Leave;
     }
 
-    private static nint Fail(CpuState* s, VirtualCpu cpu, Exception e)
+    /// <summary>Calls a runtime function for the place that a return address tells. An exception is thrown again once translated code is left.</summary>
+    private static nint Guard(
+        CpuState* s, byte* returnAddress, ulong argument, delegate*<CpuState*, VirtualCpu, Site*, ulong, nint> function)
     {
-        cpu.Jit!.Failure = System.Runtime.ExceptionServices.ExceptionDispatchInfo.Capture(e);
-        return LeaveFor(s, null);
+        VirtualCpu cpu = VirtualCpu.From(s);
+        try
+        {
+            return function(s, cpu, cpu.Jit!.Sites.At(returnAddress), argument);
+        }
+        catch (Exception e)
+        {
+            cpu.Jit!.Failure = System.Runtime.ExceptionServices.ExceptionDispatchInfo.Capture(e);
+            return LeaveFor(s, null);
+        }
     }
 }

@@ -1,6 +1,7 @@
 using System.Runtime.Intrinsics.X86;
 using Uml.Core.Cpu.CodeCache;
 using Uml.Core.Cpu.Emit;
+using Uml.Core.Cpu.Semantics;
 using Uml.Core.Cpu.Translate;
 
 namespace Uml.Core.Cpu.Execute;
@@ -31,7 +32,7 @@ internal sealed unsafe class RuntimeStubs
     private readonly byte*[] _lookup = new byte*[(int)Flavor.Count];
     private readonly byte*[] _link = new byte*[(int)Flavor.Count];
     private readonly byte*[] _attention = new byte*[(int)Flavor.Count];
-    private readonly byte* _prepareX87;
+    private readonly byte* _loadX87;
     private readonly byte* _walkForRead;
     private readonly byte* _walkForWrite;
     private readonly byte* _loadVectors;
@@ -60,7 +61,7 @@ internal sealed unsafe class RuntimeStubs
         _walkForRead = walk.Emit(write: false);
         _walkForWrite = walk.Emit(write: true);
         _interpret = EmitRuntimeCall(Flavor.Integer, &Runtime.Interpret);
-        _prepareX87 = EmitRuntimeCall(Flavor.Vector, &Runtime.PrepareX87);
+        _loadX87 = EmitRuntimeCall(Flavor.Vector, &Runtime.PrepareX87, sharesX87: true);
         _loadVectors = EmitLoadVectors();
         Enter = (delegate* unmanaged<CpuState*, byte*, void>)memory.ToExecutable(enter);
         End = code.Position;
@@ -98,8 +99,8 @@ internal sealed unsafe class RuntimeStubs
     /// <summary>Leaves; the scratch register says where in the page RIP is.</summary>
     public byte* LeaveForAttention(Flavor flavor) => _attention[(int)flavor];
 
-    /// <summary>Makes the x87 image ready to be loaded; leaves when the guest's exceptions do not let its x87 code run on the host.</summary>
-    public byte* PrepareX87 => _prepareX87;
+    /// <summary>From <see cref="Flavor.Vector"/> to <see cref="Flavor.X87"/>; leaves when the guest's exceptions do not let its x87 code run on the host.</summary>
+    public byte* LoadX87 => _loadX87;
 
     /// <summary>Runs the first instruction of a block in the interpreter, and leaves.</summary>
     public byte* Interpret => _interpret;
@@ -133,7 +134,17 @@ internal sealed unsafe class RuntimeStubs
         return start;
     }
 
-    private byte* EmitRuntimeCall(Flavor flavor, delegate* unmanaged<CpuState*, byte*, ulong, nint> function, bool isAccess = false, bool changesRegisters = false, bool sharesX87 = false)
+    /// <param name="flavor">The caller's.</param>
+    /// <param name="function">What is called.</param>
+    /// <param name="isAccess">It returns a host address.</param>
+    /// <param name="changesRegisters">It changes general registers of the guest.</param>
+    /// <param name="sharesX87">It takes and leaves the x87 unit's state in the image.</param>
+    private byte* EmitRuntimeCall(
+        Flavor flavor,
+        delegate* unmanaged<CpuState*, byte*, ulong, nint> function,
+        bool isAccess = false,
+        bool changesRegisters = false,
+        bool sharesX87 = false)
     {
         _code.Align(16);
         byte* start = _code.Position;
@@ -155,7 +166,7 @@ internal sealed unsafe class RuntimeStubs
         _code.ArithmeticImmediate(Arithmetic.Cmp, GuestRegisters.Address, (int)Runtime.Leave);
         byte* leave = _code.JumpIf(Condition.E);
         byte* elsewhere = isAccess ? null : _code.JumpIf(Condition.A);
-        LoadX87(sharesX87);
+        RestoreX87(sharesX87);
         LoadVectorsAgain(flavor);
         LoadGeneral(all: changesRegisters);
         if (isAccess)
@@ -167,7 +178,7 @@ internal sealed unsafe class RuntimeStubs
         if (!isAccess)
         {
             _code.Bind(elsewhere);
-            LoadX87(sharesX87);
+            RestoreX87(sharesX87);
             LoadVectorsAgain(flavor);
             LoadGeneral(all: true);
             DropReturnAddress();
@@ -204,8 +215,8 @@ internal sealed unsafe class RuntimeStubs
         _code.Align(16);
         byte* start = _code.Position;
 
-        // All six masks (Intel SDM vol. 1, 10.2.3): an unmasked exception would be the host's.
-        const int masks = 0x1F80;
+        // An unmasked exception would be the host's.
+        const int masks = (int)SseFloat.AllMasks;
         _code.Load32(GuestRegisters.Scratch, GuestRegisters.State, StateLayout.Mxcsr);
         _code.ArithmeticImmediate(Arithmetic.And, GuestRegisters.Scratch, masks, wide: false);
         _code.ArithmeticImmediate(Arithmetic.Cmp, GuestRegisters.Scratch, masks, wide: false);
@@ -290,7 +301,7 @@ internal sealed unsafe class RuntimeStubs
         }
     }
 
-    private void LoadX87(bool wanted)
+    private void RestoreX87(bool wanted)
     {
         if (wanted)
         {

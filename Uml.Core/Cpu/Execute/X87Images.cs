@@ -9,7 +9,7 @@ internal static unsafe class X87Images
     private const int ControlWord = 0, StatusWord = 4, TagWord = 8, Registers = 28, RegisterSize = 10;
 
     /// <summary>The exception masks of the control word.</summary>
-    private const ushort Masks = 0x3F;
+    public const ushort Masks = 0x3F;
 
     /// <summary>Whether x87 instructions may run on the host: no exception is unmasked or waits.</summary>
     public static bool IsMasked(CpuState* s) => (s->X87.ControlWord & Masks) == Masks && !s->X87.HasPendingException;

@@ -29,8 +29,7 @@ internal static class AccessGroups
             return 0;
         }
 
-        Bounds bounds = new() { Low = low, High = low + plans[0].MemorySize };
-        bounds.Restrict(in plans[0], low);
+        Bounds bounds = new() { Low = low, High = low, Aligned = -1 };
         int moved = 0;
         int members = 0;
         int length = 0;
@@ -178,22 +177,14 @@ internal static class AccessGroups
         public int Low, High;
         public bool Writes;
 
-        /// <summary>An offset that has to be a multiple of 16, or -1.</summary>
+        /// <summary>What an offset is modulo 16 where the address is a multiple of 16; -1 while nothing has to be.</summary>
         public int Aligned;
-        private bool _isAligned;
-
-        public void Restrict(in Plan plan, int offset)
-        {
-            Aligned = -1;
-            _isAligned = false;
-            Include(in plan, offset);
-        }
 
         public bool Include(in Plan plan, int offset)
         {
             int low = Math.Min(Low, offset);
             int high = Math.Max(High, offset + plan.MemorySize);
-            if (high - low > MaximumSpan || (plan.Aligned && (plan.MemorySize != 16 || (_isAligned && ((offset ^ Aligned) & 15) != 0))))
+            if (high - low > MaximumSpan || (plan.Aligned && (plan.MemorySize != 16 || (Aligned >= 0 && ((offset ^ Aligned) & 15) != 0))))
             {
                 return false;
             }
@@ -204,7 +195,6 @@ internal static class AccessGroups
             if (plan.Aligned)
             {
                 Aligned = offset & 15;
-                _isAligned = true;
             }
 
             return true;

@@ -40,17 +40,48 @@ internal sealed unsafe partial class BlockTranslator
     {
         if (plan.Needs != RflagsBits.None && !_hostFlags)
         {
-            if (_remake >= 0)
-            {
-                RemakeFlags(_remake);
-            }
-            else
-            {
-                LoadFlags();
-            }
-
+            RestoreFlags();
             _hostFlags = true;
         }
+    }
+
+    /// <summary>Gets flags back into the host's: made again if they can be, else as they were saved.</summary>
+    private void RestoreFlags()
+    {
+        if (_remake >= 0)
+        {
+            RemakeFlags(_remake);
+        }
+        else
+        {
+            LoadFlags();
+        }
+    }
+
+    /// <summary>Saves flags that only an instruction (or -1) can make again.</summary>
+    private void SaveRemade(int remake)
+    {
+        if (remake >= 0)
+        {
+            RemakeFlags(remake);
+            SaveFlags();
+        }
+    }
+
+    /// <summary>Saves flags, wherever they are, unless they are saved.</summary>
+    private void EnsureSaved(bool isSaved, bool inHost, int remake)
+    {
+        if (isSaved)
+        {
+            return;
+        }
+
+        if (!inHost)
+        {
+            RemakeFlags(remake);
+        }
+
+        SaveFlags();
     }
 
     /// <summary>Sets the host's flags as an instruction did whose operands are still there. Uses the scratch register.</summary>

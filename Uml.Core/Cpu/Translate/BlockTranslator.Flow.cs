@@ -105,15 +105,7 @@ internal sealed unsafe partial class BlockTranslator
     private void EmitSideExit(in SideExit exit)
     {
         _code.Bind(exit.Jump);
-        if (!exit.IsSaved)
-        {
-            if (!exit.InHost)
-            {
-                RemakeFlags(exit.Remake);
-            }
-
-            SaveFlags();
-        }
+        EnsureSaved(exit.IsSaved, exit.InHost, exit.Remake);
 
         if (exit.Remaining != 0)
         {
@@ -179,7 +171,7 @@ internal sealed unsafe partial class BlockTranslator
     private void EmitReturn(int index)
     {
         ref Plan plan = ref _plans[index];
-        EmitReturnTarget(index);
+        EmitStackTop(index);
         EndGroup(index);
         byte* lookup = _code.Position;
         EmitLookup();
@@ -187,24 +179,6 @@ internal sealed unsafe partial class BlockTranslator
         int arguments = plan.Instruction.Code == Code.Retnq_imm16 ? plan.Instruction.Immediate16 : 0;
         MoveStackPointer(Word + arguments);
         EmitEnterFound();
-    }
-
-    /// <summary>The address that a return goes to, into the address register.</summary>
-    private void EmitReturnTarget(int index)
-    {
-        ref Plan plan = ref _plans[index];
-        if (IsGrouped(in plan))
-        {
-            _operandOffset = plan.GroupOffset;
-            EmitOperation(in plan);
-            _operandOffset = 0;
-            return;
-        }
-
-        _code.Move(GuestRegisters.Address, GuestRegisters.StackPointer);
-        int cold = EmitStackProbe(index, OperandUse.Read);
-        EmitOperation(in plan);
-        EndAccess(cold);
     }
 
     /// <summary>The computed target of a jump or call, into the address register.</summary>
@@ -246,6 +220,13 @@ internal sealed unsafe partial class BlockTranslator
         _code.JumpMemory(GuestRegisters.Scratch, JumpTables.CodeOffset(_flavor));
     }
 
+    /// <summary>Leaves the instruction that was just emitted to its handler when one of the jumps is taken; the second may be none.</summary>
+    private void AddHandlerFor(int index, byte* first, byte* second)
+    {
+        _handlers.Add(new ColdHandler { First = first, Second = second, Index = index, Remake = _remake, Done = _code.Position });
+        _hostFlags = false;
+    }
+
     private void AddMiss(int index, byte* start) =>
         _handlers.Add(new ColdHandler { First = _code.JumpIf(Condition.Ne), Index = index, Remake = -1, Retry = start });
 
@@ -275,12 +256,7 @@ internal sealed unsafe partial class BlockTranslator
             _code.Bind(handler.Second);
         }
 
-        if (handler.Remake >= 0)
-        {
-            RemakeFlags(handler.Remake);
-            SaveFlags();
-        }
-
+        SaveRemade(handler.Remake);
         if (handler.Done == null)
         {
             EmitMiss(in handler);
@@ -305,7 +281,7 @@ internal sealed unsafe partial class BlockTranslator
         }
         else
         {
-            EmitReturnTarget(handler.Index);
+            EmitStackTop(handler.Index);
             _code.Jump(handler.Lookup);
         }
 

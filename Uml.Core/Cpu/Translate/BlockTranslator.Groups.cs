@@ -1,5 +1,4 @@
 using Uml.Core.Cpu.Emit;
-using Uml.Core.Cpu.Paging;
 
 namespace Uml.Core.Cpu.Translate;
 
@@ -26,7 +25,20 @@ internal sealed unsafe partial class BlockTranslator
         public bool HostFlagsAfter;
     }
 
-    private bool IsGrouped(in Plan plan) => _inGroup && plan.IsMember;
+    /// <summary>Emits an instruction that is a member of the group: its address is known already.</summary>
+    /// <returns>False when it is not one.</returns>
+    private bool TryEmitGrouped(in Plan plan)
+    {
+        if (!_inGroup || !plan.IsMember)
+        {
+            return false;
+        }
+
+        _operandOffset = plan.GroupOffset;
+        EmitOperation(in plan);
+        _operandOffset = 0;
+        return true;
+    }
 
     /// <summary>Looks up the whole range of a group.</summary>
     private void BeginGroup(int index)
@@ -34,12 +46,8 @@ internal sealed unsafe partial class BlockTranslator
         ref Plan plan = ref _plans[index];
         int @base = GuestRegisters.Host(plan.GroupBase);
         _code.LoadAddress(GuestRegisters.Address, @base, plan.GroupLow);
-        EmitEntryAddress();
-        _code.ArithmeticMemory(
-            Arithmetic.Sub, GuestRegisters.Address, GuestRegisters.Scratch, TagOffset(plan.GroupWrites ? OperandUse.Update : OperandUse.Read));
-        _code.ArithmeticImmediate(Arithmetic.Cmp, GuestRegisters.Address, 0x1000 - plan.GroupSpan);
-        var group = new ColdGroup { Jump = _code.JumpIf(Condition.A), Start = index, End = index + plan.GroupLength, Remake = _remake };
-        _code.ArithmeticMemory(Arithmetic.Add, GuestRegisters.Address, GuestRegisters.Scratch, TlbEntry.HostPageOffset);
+        byte* jump = EmitTranslation(plan.GroupWrites ? OperandUse.Update : OperandUse.Read, plan.GroupSpan, aligned: false);
+        var group = new ColdGroup { Jump = jump, Start = index, End = index + plan.GroupLength, Remake = _remake };
         if (plan.GroupAligned >= 0)
         {
             _code.LoadAddress(GuestRegisters.Scratch, GuestRegisters.Address, plan.GroupAligned);
@@ -47,7 +55,6 @@ internal sealed unsafe partial class BlockTranslator
             group.Misaligned = _code.JumpIf(Condition.Ne);
         }
 
-        _hostFlags = false;
         _inGroup = true;
         _groupEnd = group.End;
         _groups.Add(group);
@@ -92,14 +99,7 @@ internal sealed unsafe partial class BlockTranslator
 
         if (group.HostFlagsAfter && !_hostFlags)
         {
-            if (_remake >= 0)
-            {
-                RemakeFlags(_remake);
-            }
-            else
-            {
-                LoadFlags();
-            }
+            RestoreFlags();
         }
 
         _code.Jump(group.Done);
@@ -114,7 +114,7 @@ internal sealed unsafe partial class BlockTranslator
         }
         else
         {
-            EmitReturnTarget(index);
+            EmitStackTop(index);
         }
     }
 }

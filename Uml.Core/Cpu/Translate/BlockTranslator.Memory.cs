@@ -127,7 +127,29 @@ internal sealed unsafe partial class BlockTranslator
 
     private int EmitProbe(int index, OperandUse use, int size, bool aligned, SegmentIndex segment)
     {
-        EmitEntryAddress();
+        byte* jump = EmitTranslation(use, size, aligned);
+        _cold.Add(new ColdAccess
+        {
+            Jump = jump,
+            Resume = _code.Position,
+            Index = index,
+            Remake = _remake,
+            Use = use,
+            Size = (byte)size,
+            Aligned = aligned,
+            Segment = segment,
+        });
+        return _cold.Count - 1;
+    }
+
+    /// <summary>The way through the translation buffer of an operand, or of a range with several.</summary>
+    /// <returns>The jump taken when there is none.</returns>
+    private byte* EmitTranslation(OperandUse use, int size, bool aligned)
+    {
+        _code.Move(GuestRegisters.Scratch, GuestRegisters.Address);
+        _code.ShiftRight(GuestRegisters.Scratch, Tlb.IndexShift);
+        _code.ArithmeticImmediate(Arithmetic.And, GuestRegisters.Scratch, Tlb.IndexMask, wide: false);
+        _code.ArithmeticMemory(Arithmetic.Add, GuestRegisters.Scratch, GuestRegisters.State, StateLayout.Tlb);
         _code.ArithmeticMemory(Arithmetic.Sub, GuestRegisters.Address, GuestRegisters.Scratch, TagOffset(use));
         byte* jump;
         if (aligned)
@@ -144,27 +166,7 @@ internal sealed unsafe partial class BlockTranslator
 
         _code.ArithmeticMemory(Arithmetic.Add, GuestRegisters.Address, GuestRegisters.Scratch, TlbEntry.HostPageOffset);
         _hostFlags = false;
-        _cold.Add(new ColdAccess
-        {
-            Jump = jump,
-            Resume = _code.Position,
-            Index = index,
-            Remake = _remake,
-            Use = use,
-            Size = (byte)size,
-            Aligned = aligned,
-            Segment = segment,
-        });
-        return _cold.Count - 1;
-    }
-
-    /// <summary>The entry of the translation buffer for the address in the address register, into the scratch register.</summary>
-    private void EmitEntryAddress()
-    {
-        _code.Move(GuestRegisters.Scratch, GuestRegisters.Address);
-        _code.ShiftRight(GuestRegisters.Scratch, Tlb.IndexShift);
-        _code.ArithmeticImmediate(Arithmetic.And, GuestRegisters.Scratch, Tlb.IndexMask, wide: false);
-        _code.ArithmeticMemory(Arithmetic.Add, GuestRegisters.Scratch, GuestRegisters.State, StateLayout.Tlb);
+        return jump;
     }
 
     /// <summary>Marks where an access goes on after its instruction was done elsewhere.</summary>
@@ -184,12 +186,7 @@ internal sealed unsafe partial class BlockTranslator
         _code.ArithmeticMemory(Arithmetic.Add, GuestRegisters.Address, GuestRegisters.Scratch, TagOffset(access.Use));
         bool write = access.Use != OperandUse.Read;
         EmitWalk(in access, write);
-        if (access.Remake >= 0)
-        {
-            RemakeFlags(access.Remake);
-            SaveFlags();
-        }
-
+        SaveRemade(access.Remake);
         _code.Call(_stubs.Access(_flavor));
         _code.Annotation(_sites.Add(new Site
         {

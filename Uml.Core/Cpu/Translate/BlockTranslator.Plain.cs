@@ -9,13 +9,12 @@ internal sealed unsafe partial class BlockTranslator
     private void EmitPlain(int index)
     {
         ref Plan plan = ref _plans[index];
-        if (IsGrouped(in plan))
+        if (TryEmitGrouped(in plan))
         {
-            _operandOffset = plan.GroupOffset;
-            EmitOperation(in plan);
-            _operandOffset = 0;
+            return;
         }
-        else if (plan.Encoding.IsMemory)
+
+        if (plan.Encoding.IsMemory)
         {
             EmitLinear(in plan);
             int cold = EmitProbe(index);
@@ -84,7 +83,7 @@ internal sealed unsafe partial class BlockTranslator
     private void EmitModRm(in Plan plan)
     {
         ref readonly Encoding e = ref plan.Encoding;
-        if (UsesByteRegister(in plan.Instruction, high: true) || (e.Map == 0 && e.Opcode is >= 0xD8 and <= 0xDF && !e.IsMemory))
+        if (IntegerForms.HasHighByte(in plan.Instruction) || (e.Map == 0 && e.Opcode is >= 0xD8 and <= 0xDF && !e.IsMemory))
         {
             // With AH to BH all registers are where the encoding says, or it would not have come here; x87 registers are always.
             _code.Bytes(plan.Code, e.Length);
@@ -262,7 +261,7 @@ internal sealed unsafe partial class BlockTranslator
         }
 
         // Without REX the byte registers 4 to 7 would be AH to BH.
-        _code.Rex(e.Wide, reg, 0, rm, force: UsesByteRegister(in plan.Instruction, high: false));
+        _code.Rex(e.Wide, reg, 0, rm, force: HasLowByte(in plan.Instruction));
         if (e.Map != 0)
         {
             _code.Byte(0x0F);
@@ -275,12 +274,13 @@ internal sealed unsafe partial class BlockTranslator
         _code.Byte(opcode);
     }
 
-    private static bool UsesByteRegister(in Instruction i, bool high)
+    /// <summary>Whether an operand is a byte register other than AH to BH.</summary>
+    private static bool HasLowByte(in Instruction i)
     {
         for (int n = 0; n < i.OpCount; n++)
         {
             Register register = i.GetOpKind(n) == OpKind.Register ? i.GetOpRegister(n) : Register.None;
-            if (register.IsGPR8() && register is >= Register.AH and <= Register.BH == high)
+            if (register.IsGPR8() && register is not (>= Register.AH and <= Register.BH))
             {
                 return true;
             }

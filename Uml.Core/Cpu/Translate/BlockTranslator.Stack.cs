@@ -16,11 +16,8 @@ internal sealed unsafe partial class BlockTranslator
 
     private void EmitPushAccess(int index)
     {
-        if (IsGrouped(in _plans[index]))
+        if (TryEmitGrouped(in _plans[index]))
         {
-            _operandOffset = _plans[index].GroupOffset;
-            EmitPushOperation(in _plans[index]);
-            _operandOffset = 0;
             return;
         }
 
@@ -54,20 +51,18 @@ internal sealed unsafe partial class BlockTranslator
         }
     }
 
-    private void EmitPop(int index)
+    /// <summary>An instruction that takes the top of the stack: POP, or the target of a return.</summary>
+    private void EmitStackTop(int index)
     {
         ref Plan plan = ref _plans[index];
-        if (IsGrouped(in plan))
+        if (TryEmitGrouped(in plan))
         {
-            _operandOffset = plan.GroupOffset;
-            EmitPopOperation(in plan);
-            _operandOffset = 0;
             return;
         }
 
         _code.Move(GuestRegisters.Address, GuestRegisters.StackPointer);
         int cold = EmitStackProbe(index, OperandUse.Read);
-        EmitPopOperation(in plan);
+        EmitOperation(in plan);
         EndAccess(cold);
     }
 
@@ -132,8 +127,7 @@ internal sealed unsafe partial class BlockTranslator
         }
 
         _code.Register(0xF7, plan.Instruction.Mnemonic == Mnemonic.Div ? 6 : 7, divisor, wide);
-        _hostFlags = false;
-        _handlers.Add(new ColdHandler { First = special, Second = second, Index = index, Remake = _remake, Done = _code.Position });
+        AddHandlerFor(index, special, second);
     }
 
     private int EmitDivisor(int index)

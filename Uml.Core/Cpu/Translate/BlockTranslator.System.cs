@@ -43,12 +43,6 @@ internal sealed unsafe partial class BlockTranslator
         AddHandlerFor(index, other, null);
     }
 
-    private void AddHandlerFor(int index, byte* first, byte* second)
-    {
-        _handlers.Add(new ColdHandler { First = first, Second = second, Index = index, Remake = _remake, Done = _code.Position });
-        _hostFlags = false;
-    }
-
     /// <summary>MOV of a segment register to a general one of 32 or 64 bits.</summary>
     private void EmitReadSegment(in Plan plan)
     {
@@ -61,18 +55,10 @@ internal sealed unsafe partial class BlockTranslator
     /// <summary>PUSHFQ: flags are saved in an order that is that of RFLAGS but for OF.</summary>
     private void EmitPushFlags(int index)
     {
-        if (!_savedFlags)
-        {
-            if (!_hostFlags)
-            {
-                RemakeFlags(_remake);
-            }
-
-            SaveFlags();
-            _savedFlags = true;
-            _hostFlags = false;
-            _remake = -1;
-        }
+        EnsureSaved(_savedFlags, _hostFlags, _remake);
+        _savedFlags = true;
+        _hostFlags = false;
+        _remake = -1;
 
         const int status = (int)(Flags.Status & 0xFF);
         _code.Rex(false, GuestRegisters.Scratch, 0, GuestRegisters.State);

@@ -29,6 +29,10 @@ internal sealed unsafe partial class BlockTranslator
     private Flavor _flavor;
     private int _count;
 
+    /// <summary>The jumps taken when the block is not entered.</summary>
+    private byte* _exhausted;
+    private byte* _attention;
+
     /// <summary>Whether the host's flags are the guest's now, and the instruction that can make them again (or -1).</summary>
     private bool _hostFlags;
     private int _remake;
@@ -72,7 +76,7 @@ internal sealed unsafe partial class BlockTranslator
         AccessGroups.Find(_plans.AsSpan(0, _count));
         _code.Align(16);
         byte* entry = _code.Position;
-        byte* leave = EmitEntry(out byte* body);
+        byte* body = EmitEntry();
         _hostFlags = false;
         _savedFlags = true;
         _remake = -1;
@@ -91,7 +95,7 @@ internal sealed unsafe partial class BlockTranslator
         byte* end = _code.Position;
         _code.Begin(ColdPosition);
         EmitColdPaths();
-        EmitLeave(leave, out byte* abandoned);
+        EmitLeave(out byte* abandoned);
         ColdPosition = _code.Position;
         _code.Begin(end);
         Record(entry, body, abandoned);
@@ -114,7 +118,7 @@ internal sealed unsafe partial class BlockTranslator
         _count = block->Count;
         _code.Align(16);
         byte* entry = _code.Position;
-        byte* leave = EmitEntry(out byte* body);
+        byte* body = EmitEntry();
         byte* target = _memory.ToWritable(block->Translations[(int)needed].Body);
         byte* unmasked = null;
         if (flavor == Flavor.Integer)
@@ -125,9 +129,8 @@ internal sealed unsafe partial class BlockTranslator
 
         if (needed == Flavor.X87)
         {
-            _code.Call(_stubs.PrepareX87);
+            _code.Call(_stubs.LoadX87);
             _code.Annotation(_sites.Add(new Site { Block = block, Flavor = Flavor.Vector }));
-            _code.Memory(0xDD, 4, GuestRegisters.State, StateLayout.X87Image, wide: false); // frstor
         }
 
         _code.Jump(target);
@@ -138,7 +141,7 @@ internal sealed unsafe partial class BlockTranslator
             _code.Annotation(_sites.Add(new Site { Block = block, Flavor = Flavor.Integer }));
         }
 
-        EmitLeave(leave, out byte* abandoned);
+        EmitLeave(out byte* abandoned);
         Record(entry, body, abandoned);
     }
 
@@ -173,22 +176,19 @@ internal sealed unsafe partial class BlockTranslator
     }
 
     /// <summary>Counts the block's instructions and looks whether something waits (see <see cref="Flow.Enter"/>).</summary>
-    /// <returns>The jump taken when the block is not entered; a second one follows it right before the body.</returns>
-    private byte* EmitEntry(out byte* body)
+    /// <returns>The first byte behind that.</returns>
+    private byte* EmitEntry()
     {
         _code.ArithmeticMemoryImmediate(Arithmetic.Sub, GuestRegisters.State, StateLayout.Remaining, _count);
-        byte* exhausted = _code.JumpIf(Condition.S);
+        _exhausted = _code.JumpIf(Condition.S);
         _code.ArithmeticMemoryImmediate(Arithmetic.Cmp, GuestRegisters.State, StateLayout.Poll, 0, wide: false);
         _attention = _code.JumpIf(Condition.Ne);
-        body = _code.Position;
-        return exhausted;
+        return _code.Position;
     }
 
-    private byte* _attention;
-
-    private void EmitLeave(byte* exhausted, out byte* abandoned)
+    private void EmitLeave(out byte* abandoned)
     {
-        _code.Bind(exhausted);
+        _code.Bind(_exhausted);
         _code.Bind(_attention);
         _code.ArithmeticMemoryImmediate(Arithmetic.Add, GuestRegisters.State, StateLayout.Remaining, _count);
         _code.MoveImmediate(GuestRegisters.Scratch, PageOffset(_block));
@@ -217,7 +217,7 @@ internal sealed unsafe partial class BlockTranslator
             case Form.SwapGs: EmitSwapGs(index); return;
             case Form.ReadSegment: EmitReadSegment(in plan); return;
             case Form.BitTest: EmitBitTest(index); break;
-            case Form.Pop: EmitPop(index); return;
+            case Form.Pop: EmitStackTop(index); return;
             case Form.LeaveFrame: EmitLeaveFrame(index); return;
             case Form.Divide: EmitDivide(index); break;
             case Form.LoadControlWord: EmitLoadControlWord(index); return;

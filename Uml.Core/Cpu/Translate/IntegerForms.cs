@@ -1,4 +1,3 @@
-using System.Runtime.Intrinsics.X86;
 using Iced.Intel;
 using Uml.Core.Cpu.Interpreter;
 
@@ -10,12 +9,13 @@ internal static class IntegerForms
     /// <param name="i">The instruction.</param>
     /// <param name="encoding">Its encoding.</param>
     /// <param name="features">What the guest's processor has.</param>
-    public static Form Classify(in Instruction i, in Encoding encoding, CpuFeatures features)
+    /// <param name="host">What the host's has.</param>
+    public static Form Classify(in Instruction i, in Encoding encoding, CpuFeatures features, CpuFeatures host)
     {
         CpuFeatures needed = Binder.NeededBy(i.Mnemonic);
         if (needed != CpuFeatures.None)
         {
-            return ClassifyExtension(in i, in encoding, needed, features);
+            return ClassifyExtension(in i, in encoding, needed, features, host);
         }
 
         switch (i.Mnemonic)
@@ -36,7 +36,7 @@ internal static class IntegerForms
     }
 
     /// <summary>BMI, LZCNT, MOVBE, ADX: on a guest that has them, if the host has them too.</summary>
-    private static Form ClassifyExtension(in Instruction i, in Encoding encoding, CpuFeatures needed, CpuFeatures features)
+    private static Form ClassifyExtension(in Instruction i, in Encoding encoding, CpuFeatures needed, CpuFeatures features, CpuFeatures host)
     {
         if ((features & needed) == 0)
         {
@@ -45,7 +45,7 @@ internal static class IntegerForms
 
         // Translation has two registers for operands that have no home, one when an address takes the other.
         int scratch = encoding.IsMemory ? 1 : 2;
-        return HostHas(needed) && CountHomeless(in encoding) <= scratch ? Form.Plain : Form.Handler;
+        return (host & needed) != 0 && CountHomeless(in encoding) <= scratch ? Form.Plain : Form.Handler;
     }
 
     /// <summary>Register operands, if they are general ones, that translation has to bring into scratch registers.</summary>
@@ -53,18 +53,6 @@ internal static class IntegerForms
         Homeless(encoding.Reg) + (encoding.IsMemory ? 0 : Homeless(encoding.Rm)) + (encoding.Vex != 0 ? Homeless(encoding.Vvvv) : 0);
 
     private static int Homeless(int guest) => GuestRegisters.Host(guest) == GuestRegisters.None ? 1 : 0;
-
-    private static bool HostHas(CpuFeatures feature) => feature switch
-    {
-        CpuFeatures.Bmi1 => Bmi1.X64.IsSupported,
-        CpuFeatures.Bmi2 => Bmi2.X64.IsSupported,
-        CpuFeatures.Lzcnt => Lzcnt.X64.IsSupported,
-
-        // .NET has no names for the others: CPUID leaf 1, ECX bit 22, and leaf 7, EBX bit 19.
-        CpuFeatures.Movbe => (X86Base.CpuId(1, 0).Ecx & (1 << 22)) != 0,
-        CpuFeatures.Adx => (X86Base.CpuId(7, 0).Ebx & (1 << 19)) != 0,
-        _ => false,
-    };
 
     private static int Size(in Instruction i) => i.Op0Kind == OpKind.Register ? i.Op0Register.GetSize() : i.MemorySize.GetSize();
 
@@ -96,7 +84,8 @@ internal static class IntegerForms
         }
     }
 
-    private static bool HasHighByte(in Instruction i)
+    /// <summary>Whether an operand is AH, CH, DH or BH.</summary>
+    public static bool HasHighByte(in Instruction i)
     {
         for (int n = 0; n < i.OpCount; n++)
         {

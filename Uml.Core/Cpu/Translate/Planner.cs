@@ -12,6 +12,7 @@ internal sealed unsafe class Planner(CpuFeatures features)
     public const RflagsBits Status = RflagsBits.OF | RflagsBits.SF | RflagsBits.ZF | RflagsBits.AF | RflagsBits.CF | RflagsBits.PF;
 
     private readonly CpuFeatures _features = features;
+    private readonly CpuFeatures _host = CpuModels.OfHost();
     private readonly InstructionInfoFactory _factory = new();
 
     /// <summary>Fills in everything but the fate of flags.</summary>
@@ -163,7 +164,7 @@ internal sealed unsafe class Planner(CpuFeatures features)
             return VectorForms.IsNative(in i, mode) ? Form.Plain : Form.Handler;
         }
 
-        return IntegerForms.Classify(in i, in plan.Encoding, _features);
+        return IntegerForms.Classify(in i, in plan.Encoding, _features, _host);
     }
 
     private static bool IsVector(in Instruction i)

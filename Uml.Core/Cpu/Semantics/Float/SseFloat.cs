@@ -17,7 +17,7 @@ internal static partial class SseFloat
     /// <summary>The value of MXCSR after reset (SDM vol. 1, 11.6.4).</summary>
     public const uint DefaultMxcsr = 0x1F80;
 
-    private const uint AllMasks = 0x1F80;
+    public const uint AllMasks = 0x1F80;
     private const uint RoundingMask = 0x6000;
 
     /// <summary>Smallest result that no rounding could have lifted out of the tiny range.</summary>
