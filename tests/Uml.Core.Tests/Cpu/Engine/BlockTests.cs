@@ -4,10 +4,12 @@ using static Iced.Intel.AssemblerRegisters;
 
 namespace Uml.Core.Tests.Cpu.Engine;
 
+[TestFixture(CpuEngine.Interpreter)]
+[TestFixture(CpuEngine.Jit)]
 [FixtureLifeCycle(LifeCycle.InstancePerTestCase)]
-public sealed unsafe class BlockTests : IDisposable
+public sealed unsafe class BlockTests(CpuEngine engine) : IDisposable
 {
-    private readonly EngineMachine _machine = new();
+    private readonly EngineMachine _machine = new(engine);
 
     public void Dispose() => _machine.Dispose();
 
@@ -175,7 +177,7 @@ public sealed unsafe class BlockTests : IDisposable
     [Test]
     public void A_cache_far_smaller_than_the_program_only_costs_time()
     {
-        using EngineMachine small = new(codeCacheSize: 64 << 10);
+        using EngineMachine small = new(engine, codeCacheSize: engine == CpuEngine.Jit ? 1UL << 20 : 64 << 10);
         small.Load(a =>
         {
             Label again = a.CreateLabel();

@@ -15,10 +15,12 @@ internal sealed unsafe class EngineMachine : IDisposable
 
     private readonly GuestRam _ram = new(16 << 20);
 
-    public EngineMachine(ulong codeCacheSize = 64 << 20)
+    /// <param name="engine">What runs the code; the translator translates at once.</param>
+    public EngineMachine(CpuEngine engine = CpuEngine.Interpreter, ulong codeCacheSize = 64 << 20)
     {
         Bus = new MachineBus(_ram.Ranges);
-        Cpu = new VirtualCpu(0, _ram, Bus, null!, new CpuOptions { CodeCacheSize = codeCacheSize }, NullLogger.Instance);
+        CpuOptions options = new() { Engine = engine, CodeCacheSize = codeCacheSize, TranslationThreshold = 0 };
+        Cpu = new VirtualCpu(0, _ram, Bus, null!, options, NullLogger.Instance);
         Poke(PageTables, 0x2000 | 7UL);
         Poke(0x2000, 0x3000 | 7UL);
         Poke(0x3000, PageTable | 7UL);

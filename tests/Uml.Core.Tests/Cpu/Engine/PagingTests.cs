@@ -3,11 +3,13 @@ using static Iced.Intel.AssemblerRegisters;
 
 namespace Uml.Core.Tests.Cpu.Engine;
 
+[TestFixture(CpuEngine.Interpreter)]
+[TestFixture(CpuEngine.Jit)]
 [FixtureLifeCycle(LifeCycle.InstancePerTestCase)]
-public sealed unsafe class PagingTests : IDisposable
+public sealed unsafe class PagingTests(CpuEngine engine) : IDisposable
 {
     private const ulong Accessed = 1 << 5, Dirty = 1 << 6;
-    private readonly EngineMachine _machine = new();
+    private readonly EngineMachine _machine = new(engine);
 
     public void Dispose() => _machine.Dispose();
 

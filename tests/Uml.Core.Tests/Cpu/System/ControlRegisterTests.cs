@@ -3,10 +3,12 @@ using static Iced.Intel.AssemblerRegisters;
 
 namespace Uml.Core.Tests.Cpu.System;
 
+[TestFixture(CpuEngine.Interpreter)]
+[TestFixture(CpuEngine.Jit)]
 [FixtureLifeCycle(LifeCycle.InstancePerTestCase)]
-public sealed unsafe class ControlRegisterTests : IDisposable
+public sealed unsafe class ControlRegisterTests(CpuEngine engine) : IDisposable
 {
-    private readonly SystemMachine _machine = new SystemMachine().Start64();
+    private readonly SystemMachine _machine = new SystemMachine(engine).Start64();
 
     public void Dispose() => _machine.Dispose();
 
@@ -224,7 +226,7 @@ public sealed unsafe class ControlRegisterTests : IDisposable
     [Test]
     public void The_paging_modes_are_entered_step_by_step_as_a_trampoline_does()
     {
-        using SystemMachine machine = new SystemMachine().Start32();
+        using SystemMachine machine = new SystemMachine(engine).Start32();
         machine.Poke(SystemMachine.PageTables, 0x2000 | 3UL);
         machine.Poke(0x2000, 0x3000 | 3UL);
         machine.Poke(0x3000, 0x83UL);

@@ -3,10 +3,12 @@ using static Iced.Intel.AssemblerRegisters;
 
 namespace Uml.Core.Tests.Cpu.System;
 
+[TestFixture(CpuEngine.Interpreter)]
+[TestFixture(CpuEngine.Jit)]
 [FixtureLifeCycle(LifeCycle.InstancePerTestCase)]
-public sealed unsafe class ExceptionTests : IDisposable
+public sealed unsafe class ExceptionTests(CpuEngine engine) : IDisposable
 {
-    private readonly SystemMachine _machine = new SystemMachine().Start64();
+    private readonly SystemMachine _machine = new SystemMachine(engine).Start64();
 
     public void Dispose() => _machine.Dispose();
 

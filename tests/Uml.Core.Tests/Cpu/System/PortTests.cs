@@ -4,14 +4,20 @@ using static Iced.Intel.AssemblerRegisters;
 
 namespace Uml.Core.Tests.Cpu.System;
 
+[TestFixture(CpuEngine.Interpreter)]
+[TestFixture(CpuEngine.Jit)]
 [FixtureLifeCycle(LifeCycle.InstancePerTestCase)]
 public sealed unsafe class PortTests : IDisposable
 {
-    private readonly SystemMachine _machine = new SystemMachine().Start64();
+    private readonly SystemMachine _machine;
     private readonly Recorder _device = new();
     private readonly IDisposable _mapping;
 
-    public PortTests() => _mapping = _machine.Bus.MapPorts(0x60, 8, _device);
+    public PortTests(CpuEngine engine)
+    {
+        _machine = new SystemMachine(engine).Start64();
+        _mapping = _machine.Bus.MapPorts(0x60, 8, _device);
+    }
 
     public void Dispose()
     {

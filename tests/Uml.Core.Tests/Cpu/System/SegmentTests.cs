@@ -3,10 +3,12 @@ using static Iced.Intel.AssemblerRegisters;
 
 namespace Uml.Core.Tests.Cpu.System;
 
+[TestFixture(CpuEngine.Interpreter)]
+[TestFixture(CpuEngine.Jit)]
 [FixtureLifeCycle(LifeCycle.InstancePerTestCase)]
-public sealed unsafe class SegmentTests : IDisposable
+public sealed unsafe class SegmentTests(CpuEngine engine) : IDisposable
 {
-    private readonly SystemMachine _machine = new();
+    private readonly SystemMachine _machine = new(engine);
 
     public void Dispose() => _machine.Dispose();
 

@@ -3,11 +3,13 @@ using static Iced.Intel.AssemblerRegisters;
 
 namespace Uml.Core.Tests.Cpu.System;
 
+[TestFixture(CpuEngine.Interpreter)]
+[TestFixture(CpuEngine.Jit)]
 [FixtureLifeCycle(LifeCycle.InstancePerTestCase)]
-public sealed unsafe class TransferTests : IDisposable
+public sealed unsafe class TransferTests(CpuEngine engine) : IDisposable
 {
     private const uint Efer = 0xC0000080, Star = 0xC0000081, LStar = 0xC0000082, SfMask = 0xC0000084;
-    private readonly SystemMachine _machine = new SystemMachine().Start64();
+    private readonly SystemMachine _machine = new SystemMachine(engine).Start64();
 
     public void Dispose() => _machine.Dispose();
 
