@@ -1,4 +1,5 @@
 using System.Globalization;
+using Uml.Core;
 using Uml.Differential.Tests.Engines;
 using Uml.Differential.Tests.Generation;
 using Uml.Differential.Tests.Native;
@@ -6,18 +7,20 @@ using Uml.Differential.Tests.Native;
 namespace Uml.Differential.Tests.Running;
 
 /// <summary>
-/// The interpreter against the host's processor, some thousands of new cases in every run. A failure prints the command that replays
+/// Both engines against the host's processor, some thousands of new cases in every run. A failure prints the command that replays
 /// it; <c>UML_DIFF_CASES</c> sets the cases per form.
 /// </summary>
-[TestFixture(64)]
-[TestFixture(32)]
+[TestFixture(64, CpuEngine.Interpreter)]
+[TestFixture(64, CpuEngine.Jit)]
+[TestFixture(32, CpuEngine.Interpreter)]
+[TestFixture(32, CpuEngine.Jit)]
 [Platform("Linux")]
-internal sealed class DifferentialTests(int bitness)
+internal sealed class DifferentialTests(int bitness, CpuEngine engine)
 {
-    private const int DefaultCases = 16, SequencesPerCase = 200, ReportsShown = 8;
+    private const int DefaultCases = 8, SequencesPerCase = 250, ReportsShown = 8;
 
     private NativeExecutor _native = null!;
-    private VirtualCpuExecutor _interpreter = null!;
+    private VirtualCpuExecutor _subject = null!;
     private DifferentialRun _run = null!;
     private FormCatalog _catalog = null!;
 
@@ -33,15 +36,15 @@ internal sealed class DifferentialTests(int bitness)
 
         _catalog = FormCatalog.For(bitness);
         _native = new NativeExecutor(bitness);
-        _interpreter = new VirtualCpuExecutor(bitness);
-        _run = new DifferentialRun(_native, _interpreter, _catalog);
+        _subject = new VirtualCpuExecutor(bitness, engine);
+        _run = new DifferentialRun(_native, _subject, _catalog);
     }
 
     [TearDown]
     public void TearDown()
     {
         _run?.Dispose();
-        _interpreter?.Dispose();
+        _subject?.Dispose();
         _native?.Dispose();
     }
 
@@ -49,7 +52,7 @@ internal sealed class DifferentialTests(int bitness)
     public void Single_instructions_leave_the_state_the_processor_leaves()
     {
         ulong seed = Random.Shared.NextUInt64();
-        TestContext.Out.WriteLine($"{bitness}-bit, seed of the run 0x{seed:x}");
+        TestContext.Out.WriteLine($"{engine}, {bitness}-bit, seed of the run 0x{seed:x}");
         _run.RunForms(_catalog.Covered, Cases, seed);
         Report();
     }
@@ -58,7 +61,7 @@ internal sealed class DifferentialTests(int bitness)
     public void Sequences_leave_the_state_the_processor_leaves()
     {
         ulong seed = Random.Shared.NextUInt64();
-        TestContext.Out.WriteLine($"{bitness}-bit, seed of the run 0x{seed:x}");
+        TestContext.Out.WriteLine($"{engine}, {bitness}-bit, seed of the run 0x{seed:x}");
         _run.RunSequences(Cases * SequencesPerCase, seed);
         Report();
     }
