@@ -1,112 +1,187 @@
 using BenchmarkDotNet.Attributes;
 using Iced.Intel;
 using Uml.Core;
+using Uml.Core.Cpu;
 using static Iced.Intel.AssemblerRegisters;
 
 namespace Uml.Benchmarks;
 
-/// <summary>What the engine makes of loops that guests spend their time in. Each operation is one guest instruction.</summary>
+/// <summary>What guests do all the time, on both engines. Each operation is one pass of the loop named, its two instructions of overhead included.</summary>
 public class EngineBenchmarks
 {
-    private const int Instructions = 1_000_000;
-    private const ulong Data = CodeSandbox.DataAddress;
+    private const int Passes = 100_000;
+    private const ulong Far = BareProcessor.Code + 0x4000, FaultHandler = BareProcessor.Code + 0x8000;
 
-    private CodeSandbox _sandbox = null!;
-
-    private const ulong FarFunction = CodeSandbox.CodeAddress + 0x2000;
-
-    /// <summary>More pages than the translation buffer has entries.</summary>
-    private const int WorkingSet = 32 << 20;
+    private BareProcessor _processor = null!;
+    private long _instructions;
 
     [Params(CpuEngine.Interpreter, CpuEngine.Jit)]
     public CpuEngine Engine { get; set; }
 
-    [ParamsAllValues]
-    public Loop Body { get; set; }
+    [Params(
+        Pass.Empty, Pass.Arithmetic, Pass.Vectors, Pass.X87, Pass.DirectJump, Pass.JumpToOtherPage, Pass.CallToOtherPage, Pass.IndirectJump,
+        Pass.CallAndReturn, Pass.TlbHit, Pass.TlbMiss, Pass.Handler, Pass.Fault)]
+    public Pass Body { get; set; }
 
     [GlobalSetup]
     public void SetUp()
     {
-        _sandbox = new CodeSandbox(new CodeSandboxOptions { Engine = Engine, MemorySize = WorkingSet * 2 });
-        Assembler a = new(64);
-        Label top = a.CreateLabel();
-        Label function = a.CreateLabel();
-        a.mov(rsi, Data);
-        a.Label(ref top);
-        Emit(a, function);
-        a.jmp(top);
-        a.Label(ref function);
-        a.lea(rax, __qword_ptr[rax + 1]);
-        a.ret();
-        _sandbox.Load(a);
-
-        // A function two pages further on: lea rax, [rax + 1]; ret
-        _sandbox.Memory.TryWrite(new(FarFunction), [0x48, 0x8D, 0x40, 0x01, 0xC3]);
+        _processor = new BareProcessor(Engine);
+        _processor.SetGate(6, FaultHandler);
+        int perPass = 0;
+        _processor.Load(a =>
+        {
+            Label top = a.CreateLabel();
+            a.mov(ecx, Passes);
+            a.mov(rsi, BareProcessor.Data);
+            a.mov(rbx, Far);
+            a.Label(ref top);
+            perPass = Emit(a) + 2;
+            a.dec(ecx);
+            a.jnz(top);
+            a.hlt();
+        });
+        _processor.Load(
+            a =>
+            {
+                // Behind UD2.
+                a.add(__qword_ptr[rsp], 2);
+                a.iretq();
+            },
+            FaultHandler);
+        _instructions = 4 + ((long)perPass * Passes);
     }
 
     [GlobalCleanup]
-    public void CleanUp() => _sandbox.Dispose();
+    public void CleanUp() => _processor.Dispose();
 
-    [Benchmark(OperationsPerInvoke = Instructions)]
-    public CodeResult Run() => _sandbox.Run(Instructions);
+    /// <summary>Fails when the program does something else than it should: the figure would be of nothing.</summary>
+    [Benchmark(OperationsPerInvoke = Passes)]
+    public void Run()
+    {
+        ulong before = _processor.Cpu.InstructionsRetired;
+        if (_processor.Run(_instructions + 1) != RunResult.Halted || _processor.Cpu.InstructionsRetired - before != (ulong)_instructions)
+        {
+            throw new InvalidOperationException($"{Body} retired {_processor.Cpu.InstructionsRetired - before} instructions, not {_instructions}.");
+        }
+    }
 
-    private void Emit(Assembler a, Label function)
+    /// <summary>Writes the body of the loop.</summary>
+    /// <returns>Instructions a pass retires.</returns>
+    private int Emit(Assembler a)
     {
         switch (Body)
         {
-            case Loop.Arithmetic:
+            case Pass.Empty: return 0;
+            case Pass.Arithmetic:
                 a.add(rax, rbx);
-                a.xor(rcx, rax);
-                a.imul(rdx, rcx, 3);
-                a.shl(rdx, 1);
-                break;
-            case Loop.Memory:
-                a.mov(rax, __qword_ptr[rsi]);
-                a.add(rax, __qword_ptr[rsi + 8]);
-                a.mov(__qword_ptr[rsi + 16], rax);
-                a.inc(__dword_ptr[rsi + 24]);
-                break;
-            case Loop.Calls:
-                a.call(function);
-                break;
-            case Loop.CallsToOtherPage:
-                a.call(FarFunction);
-                break;
-            case Loop.IndirectCalls:
-                a.lea(rdi, __[function]);
-                a.call(rdi);
-                break;
-            case Loop.TlbMisses:
-                a.add(rbx, 4096);
-                a.and(rbx, WorkingSet - 1);
-                a.add(rax, __qword_ptr[rbx + (long)Data]);
-                break;
-            case Loop.HandlerExits:
-                a.rdseed(eax);
-                break;
-            default:
-                a.movaps(xmm0, __xmmword_ptr[rsi]);
-                a.addpd(xmm0, xmm1);
+                a.xor(rdx, rax);
+                a.imul(rdi, rdx, 3);
+                a.shl(rdi, 1);
+                return 4;
+            case Pass.Vectors:
+                a.paddd(xmm0, xmm1);
                 a.pshufd(xmm2, xmm0, 0x1B);
-                a.movaps(__xmmword_ptr[rsi + 32], xmm2);
-                break;
+                a.movaps(__xmmword_ptr[rsi], xmm2);
+                a.addpd(xmm3, __xmmword_ptr[rsi]);
+                return 4;
+            case Pass.X87:
+                a.fld1();
+                a.fadd(st0, st0);
+                a.fstp(__qword_ptr[rsi]);
+                return 3;
+            case Pass.TlbHit:
+                a.mov(rax, __qword_ptr[rsi]);
+                a.mov(__qword_ptr[rsi + 8], rax);
+                return 2;
+            case Pass.TlbMiss:
+                // Two pages of one place in the translation buffer, in turn.
+                a.mov(rax, __qword_ptr[rsi]);
+                a.mov(rax, __qword_ptr[rsi + (1 << 22)]);
+                return 2;
+            case Pass.Handler:
+                a.str(eax);
+                return 1;
+            case Pass.Fault:
+                a.ud2();
+                return 2;
+            default: return EmitJump(a);
         }
     }
+
+    private int EmitJump(Assembler a)
+    {
+        Label next = a.CreateLabel();
+        switch (Body)
+        {
+            case Pass.DirectJump:
+                a.jmp(next);
+                a.nop();
+                a.Label(ref next);
+                a.nop();
+                return 2;
+            case Pass.CallToOtherPage:
+                a.call(Far);
+                _processor.Load(far => far.ret(), Far);
+                return 2;
+            case Pass.CallAndReturn:
+                Label behind = a.CreateLabel();
+                a.call(next);
+                a.jmp(behind);
+                a.Label(ref next);
+                a.ret();
+                a.Label(ref behind);
+                a.nop();
+                return 4;
+            default:
+                // There directly or through a register, and directly back.
+                if (Body == Pass.IndirectJump)
+                {
+                    a.jmp(rbx);
+                }
+                else
+                {
+                    a.jmp(Far);
+                }
+
+                a.Label(ref next);
+                a.nop();
+                _processor.Load(far => far.jmp(BareProcessor.Code + (Body == Pass.IndirectJump ? BackOfIndirect : BackOfDirect)), Far);
+                return 3;
+        }
+    }
+
+    /// <summary>Where the pass goes on: behind MOV ECX (5), MOV RSI and RBX (10 each as written here) and the jump (2 or 5).</summary>
+    private static ulong BackOfIndirect => Prologue + 2;
+
+    private static ulong BackOfDirect => Prologue + 5;
+
+    private static ulong Prologue { get; } = (ulong)BareProcessor.Assemble(a =>
+    {
+        a.mov(ecx, Passes);
+        a.mov(rsi, BareProcessor.Data);
+        a.mov(rbx, Far);
+    }).Length;
 }
 
-/// <summary>Bodies of loops.</summary>
-public enum Loop
+/// <summary>Bodies of a loop.</summary>
+public enum Pass
 {
+    Empty,
     Arithmetic,
-    Memory,
-    Calls,
-    CallsToOtherPage,
-    IndirectCalls,
+    Vectors,
+    X87,
+    DirectJump,
+    JumpToOtherPage,
+    CallToOtherPage,
+    IndirectJump,
+    CallAndReturn,
+    TlbHit,
+    TlbMiss,
 
-    /// <summary>Each load is of another page.</summary>
-    TlbMisses,
+    /// <summary>An instruction that translated code leaves to the interpreter.</summary>
+    Handler,
 
-    /// <summary>Instructions that translated code leaves to the interpreter.</summary>
-    HandlerExits,
-    Sse,
+    /// <summary>An exception, its handler and the way back.</summary>
+    Fault,
 }

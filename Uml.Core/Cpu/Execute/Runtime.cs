@@ -1,6 +1,7 @@
 using System.Runtime.InteropServices;
 using Uml.Core.Cpu.Interpreter;
 using Uml.Core.Cpu.Paging;
+using Uml.Core.Cpu.Translate;
 
 namespace Uml.Core.Cpu.Execute;
 
@@ -205,9 +206,27 @@ internal static unsafe class Runtime
         }
 
         Flow.Unretire(s, s->CurrentOp + 1);
-        s->Rip = Flow.Next(s, s->CurrentOp);
+        s->Rip = FinishPush(s, site);
         s->Exit = ExitCode.BlockEnd;
         return LeaveFor(s, null);
+    }
+
+    /// <summary>Does what translated code does behind a push that has been written.</summary>
+    /// <returns>Where the guest goes on.</returns>
+    private static ulong FinishPush(CpuState* s, Site* site)
+    {
+        if (site->Form is not (Form.Push or Form.PushImmediate or Form.PushMemory or Form.PushFlags or Form.Call or Form.CallIndirect))
+        {
+            return Flow.Next(s, s->CurrentOp);
+        }
+
+        s->Gpr[GuestRegisters.Rsp] -= sizeof(ulong);
+        return site->Form switch
+        {
+            Form.Call => s->PageRip + (ulong)(long)site->Target,
+            Form.CallIndirect => s->SecondSpill,
+            _ => Flow.Next(s, s->CurrentOp),
+        };
     }
 
     /// <summary>Goes on with a block that has been entered: in its translation when it has one, else in the interpreter.</summary>

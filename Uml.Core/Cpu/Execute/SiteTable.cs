@@ -27,7 +27,7 @@ internal unsafe struct Site
     public Block* LinkedTo;
     public int NextIncoming;
 
-    /// <summary>From <see cref="CpuState.PageRip"/> to the target of the jump.</summary>
+    /// <summary>From <see cref="CpuState.PageRip"/> to the target of the jump or call.</summary>
     public int Target;
     public byte OpIndex;
     public Flavor Flavor;
@@ -35,6 +35,9 @@ internal unsafe struct Site
     public byte Size;
     public SegmentIndex Segment;
     public bool Aligned;
+
+    /// <summary>For a write: what the instruction has left to do when its own block is dropped by it.</summary>
+    public Form Form;
 }
 
 /// <summary>

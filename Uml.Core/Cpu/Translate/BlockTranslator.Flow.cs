@@ -159,11 +159,11 @@ internal sealed unsafe partial class BlockTranslator
         AddMiss(index, start);
         _code.Load(GuestRegisters.Scratch, GuestRegisters.Scratch, JumpTables.CodeOffset(_flavor));
         _code.Store(GuestRegisters.State, StateLayout.Spill, GuestRegisters.Scratch);
-        _code.ArithmeticImmediate(Arithmetic.And, GuestRegisters.Address, -0x1000);
         _code.Store(GuestRegisters.State, StateLayout.SecondSpill, GuestRegisters.Address);
         EmitPushAccess(index);
         MoveStackPointer(-Word);
         _code.Load(GuestRegisters.Scratch, GuestRegisters.State, StateLayout.SecondSpill);
+        _code.ArithmeticImmediate(Arithmetic.And, GuestRegisters.Scratch, -0x1000);
         _code.Store(GuestRegisters.State, StateLayout.PageRip, GuestRegisters.Scratch);
         _code.JumpMemory(GuestRegisters.State, StateLayout.Spill);
     }

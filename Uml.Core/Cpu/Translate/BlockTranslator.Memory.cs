@@ -215,7 +215,14 @@ internal sealed unsafe partial class BlockTranslator
         }
 
         _code.Call(_stubs.Commit(_flavor));
-        _code.Annotation(_sites.Add(new Site { Block = _block, OpIndex = (byte)access.Index, Flavor = _flavor }));
+        _code.Annotation(_sites.Add(new Site
+        {
+            Block = _block,
+            OpIndex = (byte)access.Index,
+            Flavor = _flavor,
+            Form = plan.Form,
+            Target = plan.Form == Form.Call ? BranchTarget(in plan) : 0,
+        }));
         if (access.HostFlagsAfter)
         {
             LoadFlags();

@@ -25,11 +25,13 @@ internal sealed unsafe class GuestSystem
     private readonly GuestRam _ram;
     private ulong _nextTable = TablesPhysical + Layout.PageSize;
 
-    public GuestSystem(GuestRam ram)
+    /// <param name="ram">Where to set it up.</param>
+    /// <param name="writableCode">Test programs may write to their code page.</param>
+    public GuestSystem(GuestRam ram, bool writableCode = false)
     {
         _ram = ram;
         const ulong present = 1, write = 2, user = 4, noExecute = 1UL << 63;
-        MapPage(Layout.Code, CodePhysical, present | user);
+        MapPage(Layout.Code, CodePhysical, present | user | (writableCode ? write : 0));
         ulong physical = DataPhysical;
         foreach (Window window in Layout.Windows)
         {

@@ -20,16 +20,22 @@ internal sealed unsafe class VirtualCpuExecutor : IExecutor
     private readonly VirtualCpu _cpu;
     private readonly int _bitness;
 
-    public VirtualCpuExecutor(int bitness = 64, CpuEngine engine = CpuEngine.Interpreter)
+    public VirtualCpuExecutor(int bitness = 64, CpuEngine engine = CpuEngine.Interpreter, bool writableCode = false)
     {
         Name = engine.ToString();
         _bitness = bitness;
-        _system = new GuestSystem(_ram);
+        _system = new GuestSystem(_ram, writableCode);
         var options = new CpuOptions { Engine = engine, Model = CpuModel.X64V3, CodeCacheSize = 1 << 20, TranslationThreshold = 0 };
         _cpu = new VirtualCpu(0, _ram, new MachineBus(_ram.Ranges), new StoppedClock(), options, NullLogger.Instance);
     }
 
     public string Name { get; }
+
+    /// <summary>The code page as the last program left it.</summary>
+    public byte[] CodePage { get; } = new byte[Layout.PageSize];
+
+    /// <summary>Instructions the last program retired, those of exception delivery included.</summary>
+    public ulong Retired { get; private set; }
 
     public void Execute(ref MachineSnapshot state, ReadOnlySpan<byte> code, Span<byte> memory)
     {
@@ -44,7 +50,9 @@ internal sealed unsafe class VirtualCpuExecutor : IExecutor
         }
         finally
         {
-            _system.Memory(physical, code.Length).Fill(GuestSystem.Hlt);
+            Span<byte> page = _system.Memory(GuestSystem.CodePhysical, Layout.PageSize);
+            page.CopyTo(CodePage);
+            page.Fill(GuestSystem.Hlt);
         }
 
         StoreState(_cpu.State, ref state);
@@ -67,7 +75,9 @@ internal sealed unsafe class VirtualCpuExecutor : IExecutor
 
     private void Run()
     {
+        ulong before = _cpu.InstructionsRetired;
         RunResult result = _cpu.Run(Budget);
+        Retired = _cpu.InstructionsRetired - before;
         if (result != RunResult.Halted)
         {
             throw new InvalidOperationException($"The program did not come to an end: {result} at RIP 0x{_cpu.State->Rip:x}.");

@@ -37,6 +37,12 @@ internal sealed class SequenceGenerator
 
     public IReadOnlyList<OpCodeInfo> Forms => _forms;
 
+    /// <summary>The register that memory operands of the last program are based on.</summary>
+    public int Base => _base;
+
+    /// <summary>Whether the last program relies on what a register holds.</summary>
+    public bool IsReserved(int register) => register == Stack || IsSettled(register);
+
     /// <summary>The program and state a seed stands for.</summary>
     public TestCase Create(ulong seed)
     {

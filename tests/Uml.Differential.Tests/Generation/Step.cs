@@ -25,6 +25,9 @@ internal sealed record Step(byte[] Bytes)
     /// <summary>What the operand refers to.</summary>
     public ulong RipTarget { get; init; }
 
+    /// <summary>Number of the step the operand refers to, for code that changes itself, or -1: <see cref="RipTarget"/> is an offset in it then.</summary>
+    public int RipStep { get; init; } = -1;
+
     /// <summary>Lays steps out one behind another from <see cref="Layout.Program"/>.</summary>
     /// <returns>False when a short branch does not reach its target.</returns>
     public static bool TryLink(IReadOnlyList<Step> steps, out byte[] code)
@@ -44,7 +47,8 @@ internal sealed record Step(byte[] Bytes)
             if (step.RipOffset >= 0)
             {
                 ulong next = Layout.Program + (ulong)(offsets[i] + step.RipEnd);
-                MemoryMarshal.Write(bytes[step.RipOffset..], (uint)(step.RipTarget - next));
+                ulong target = step.RipStep < 0 ? step.RipTarget : Layout.Program + (ulong)offsets[step.RipStep] + step.RipTarget;
+                MemoryMarshal.Write(bytes[step.RipOffset..], (uint)(target - next));
             }
 
             if (step.Target < 0)
@@ -71,6 +75,13 @@ internal sealed record Step(byte[] Bytes)
         return true;
     }
 
+    /// <summary>The same step among others that have new numbers.</summary>
+    public Step Renumber(int[] numbers) => this with
+    {
+        Target = Target < 0 ? -1 : numbers[Target],
+        RipStep = RipStep < 0 ? -1 : numbers[RipStep],
+    };
+
     /// <summary>The steps without those of one group or the single one at <paramref name="index"/>; branches to what went go to what follows.</summary>
     public static List<Step> Without(IReadOnlyList<Step> steps, int index)
     {
@@ -87,7 +98,7 @@ internal sealed record Step(byte[] Bytes)
         {
             if (!gone[i])
             {
-                kept.Add(steps[i].Target < 0 ? steps[i] : steps[i] with { Target = numbers[steps[i].Target] });
+                kept.Add(steps[i].Renumber(numbers));
             }
         }
 

@@ -12,6 +12,9 @@ internal sealed class Differ(IExecutor reference, IExecutor subject)
 
     public long CasesRun { get; private set; }
 
+    /// <summary>The exception that ended the last case in the reference, or <see cref="MachineSnapshot.Completed"/>.</summary>
+    public int LastVector => _expected.State.Vector;
+
     /// <summary>Runs a case on both.</summary>
     /// <returns>The differences, empty when the engines agree.</returns>
     public List<string> Run(TestCase test)

@@ -34,6 +34,19 @@ public sealed class DeterminismTests
     }
 
     [Test]
+    [Platform("Linux")]
+    public async Task Both_engines_give_the_same_run(CancellationToken token)
+    {
+        Run interpreted = await RunAsync(pauses: false, seed: 7, token, CpuEngine.Interpreter);
+        Run translated = await RunAsync(pauses: false, seed: 7, token, CpuEngine.Jit);
+        Assert.That(interpreted.Output, Is.Not.Empty);
+
+        // Each byte with its time, which is the count of instructions.
+        Assert.That(translated.Output, Is.EqualTo(interpreted.Output));
+        Assert.That((translated.Instructions, translated.Time), Is.EqualTo((interpreted.Instructions, interpreted.Time)));
+    }
+
+    [Test]
     public async Task Another_seed_gives_another_run(CancellationToken token)
     {
         Run first = await RunAsync(pauses: false, seed: 1, token);
@@ -122,11 +135,11 @@ public sealed class DeterminismTests
         FlatGuest.Exit(a, 0);
     }
 
-    private static async Task<Run> RunAsync(bool pauses, ulong? seed, CancellationToken token)
+    private static async Task<Run> RunAsync(bool pauses, ulong? seed, CancellationToken token, CpuEngine? engine = null)
     {
         var recorder = new Recorder();
         await using IVirtualMachine machine = FlatGuest.CreateBuilder(Guest, ClockMode.Virtual)
-            .Configure(options => options.RandomSeed = seed)
+            .Configure(options => (options.RandomSeed, options.Cpu.Engine) = (seed, engine ?? options.Cpu.Engine))
             .AddConsole(recorder)
             .Build();
         FlatGuest.WriteTables(machine, FlatGuest.Code);

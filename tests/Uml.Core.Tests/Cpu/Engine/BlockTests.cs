@@ -177,7 +177,7 @@ public sealed unsafe class BlockTests(CpuEngine engine) : IDisposable
     [Test]
     public void A_cache_far_smaller_than_the_program_only_costs_time()
     {
-        using EngineMachine small = new(codeCacheSize: 64 << 10);
+        using EngineMachine small = new(engine, codeCacheSize: engine == CpuEngine.Jit ? 1UL << 20 : 64 << 10);
         small.Load(a =>
         {
             Label again = a.CreateLabel();

@@ -21,10 +21,13 @@ internal sealed unsafe class SystemMachine : IDisposable
     private readonly GuestRam _ram = new(16 << 20);
     private int _bitness;
 
-    public SystemMachine(CpuEngine engine)
+    /// <param name="engine">What runs the code.</param>
+    /// <param name="threshold">Runs in the interpreter before a block is translated: none if nothing is said.</param>
+    public SystemMachine(CpuEngine engine, ulong codeCacheSize = 4 << 20, int threshold = 0)
     {
         Bus = new MachineBus(_ram.Ranges);
-        Cpu = new VirtualCpu(0, _ram, Bus, new StoppedClock(), new CpuOptions { Engine = engine, TranslationThreshold = 0 }, NullLogger.Instance);
+        CpuOptions options = new() { Engine = engine, CodeCacheSize = codeCacheSize, TranslationThreshold = threshold };
+        Cpu = new VirtualCpu(0, _ram, Bus, new StoppedClock(), options, NullLogger.Instance);
     }
 
     public VirtualCpu Cpu { get; }
@@ -174,6 +177,14 @@ internal sealed unsafe class SystemMachine : IDisposable
 
     public void Poke<T>(ulong physical, T value) where T : unmanaged =>
         Assert.That(_ram.TryWrite(new(physical), new ReadOnlySpan<byte>(&value, sizeof(T))));
+
+    /// <summary>All of the RAM that tests use.</summary>
+    public byte[] ReadMemory()
+    {
+        byte[] bytes = new byte[2 << 20];
+        Assert.That(_ram.TryRead(new(0), bytes));
+        return bytes;
+    }
 
     public T Peek<T>(ulong physical) where T : unmanaged
     {

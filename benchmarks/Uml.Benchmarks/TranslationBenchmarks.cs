@@ -1,0 +1,60 @@
+using BenchmarkDotNet.Attributes;
+using Iced.Intel;
+using Uml.Core;
+using Uml.Core.Cpu;
+using static Iced.Intel.AssemblerRegisters;
+
+namespace Uml.Benchmarks;
+
+/// <summary>
+/// Code that runs once: what decoding costs (the interpreter), and decoding and translating (the translator, which waits for nothing here).
+/// Each operation is one guest instruction.
+/// </summary>
+public class TranslationBenchmarks
+{
+    private const int Blocks = 2_000, PerBlock = 9;
+
+    private BareProcessor _processor = null!;
+
+    [Params(CpuEngine.Interpreter, CpuEngine.Jit)]
+    public CpuEngine Engine { get; set; }
+
+    [GlobalSetup]
+    public void SetUp()
+    {
+        _processor = new BareProcessor(Engine, threshold: 0);
+        _processor.Load(a =>
+        {
+            a.mov(rsi, BareProcessor.Data);
+            for (int i = 0; i < Blocks; i++)
+            {
+                Label next = a.CreateLabel();
+                a.mov(rax, __qword_ptr[rsi + 8]);
+                a.add(rax, rbx);
+                a.lea(rdx, __[rax + (rbx * 4) + 12]);
+                a.mov(__dword_ptr[rsi + 16], edx);
+                a.push(rdx);
+                a.and(edx, 0xFF);
+                a.pop(rdi);
+                a.cmp(rdx, rax);
+                a.jne(next);
+                a.Label(ref next);
+            }
+
+            a.hlt();
+        });
+    }
+
+    [GlobalCleanup]
+    public void CleanUp() => _processor.Dispose();
+
+    [Benchmark(OperationsPerInvoke = Blocks * PerBlock)]
+    public void FirstRun()
+    {
+        _processor.Cpu.Blocks.Flush();
+        if (_processor.Run(1_000_000) != RunResult.Halted)
+        {
+            throw new InvalidOperationException("The program did not come to its end.");
+        }
+    }
+}

@@ -1,0 +1,114 @@
+using Iced.Intel;
+using Uml.Core.Tests.Cpu.System;
+using static Iced.Intel.AssemblerRegisters;
+
+namespace Uml.Core.Tests.Cpu.Translation;
+
+/// <summary>Memory for translated code that runs out.</summary>
+[FixtureLifeCycle(LifeCycle.InstancePerTestCase)]
+[CancelAfter(120_000)]
+public sealed unsafe class CodeCacheTests : IDisposable
+{
+    private const ulong Target = 0x100000;
+
+    private readonly EnginePair _pair = new(codeCacheSize: 1 << 20);
+
+    public void Dispose() => _pair.Dispose();
+
+    [Test]
+    public void A_guest_that_writes_and_runs_new_code_all_the_time_fills_the_cache_and_goes_on()
+    {
+        // Writes ADD RAX, imm8; RET over and over, each time somewhere else or with another number.
+        _pair.Load(a =>
+        {
+            Label again = a.CreateLabel();
+            a.xor(eax, eax);
+            a.xor(ebx, ebx);
+            a.mov(r15d, 12_000);
+            a.mov(r13, Target);
+            a.Label(ref again);
+            a.imul(ecx, r15d, 24);
+            a.and(ecx, 0x7FFF);
+            a.lea(rdi, __[r13 + rcx]);
+            a.mov(__dword_ptr[rdi], 0x00C08348);
+            a.mov(__[rdi + 3], r15b);
+            a.mov(__byte_ptr[rdi + 4], 0xC3);
+            a.call(rdi);
+            a.add(ebx, eax);
+            a.dec(r15d);
+            a.jnz(again);
+            a.hlt();
+        });
+        _pair.Run(budget: 1_000_000);
+        long expected = 0;
+        for (int i = 12_000; i > 0; i--)
+        {
+            expected += (sbyte)i;
+        }
+
+        Assert.That(_pair.Vector, Is.EqualTo(-1));
+        Assert.That(_pair.Jit.Rax, Is.EqualTo((ulong)expected));
+        Assert.That(_pair.Jit.Cpu.Blocks.Epoch, Is.GreaterThan(1UL), "the cache was emptied");
+    }
+
+    [Test]
+    public void A_program_larger_than_the_cache_runs_to_its_end_again_and_again()
+    {
+        byte[] program = Assemble(a =>
+        {
+            Label again = a.CreateLabel();
+            a.mov(ecx, 3);
+            a.Label(ref again);
+            for (int i = 0; i < 4000; i++)
+            {
+                Label next = a.CreateLabel();
+                a.add(__[SystemMachine.Data + (ulong)(i % 512 * 8)], rcx);
+                a.adc(rax, 1);
+                a.jmp(next);
+                a.Label(ref next);
+            }
+
+            a.dec(ecx);
+            a.jne(again);
+            a.hlt();
+        });
+        _pair.Each(machine =>
+        {
+            for (int i = 0; i < program.Length; i++)
+            {
+                machine.Poke(Target + (ulong)i, program[i]);
+            }
+        });
+        _pair.Run(Target, budget: 100_000);
+        _pair.Run(Target, budget: 100_000);
+        Assert.That(_pair.Vector, Is.EqualTo(-1));
+        Assert.That(_pair.Jit.Rax, Is.GreaterThanOrEqualTo(24_000UL));
+        Assert.That(_pair.Jit.Cpu.Blocks.Epoch, Is.GreaterThan(1UL), "the cache was emptied");
+    }
+
+    [Test]
+    public void A_block_is_translated_only_when_it_has_run_often_enough([Values(1, 16)] int threshold)
+    {
+        using SystemMachine machine = new SystemMachine(CpuEngine.Jit, threshold: threshold).Start64();
+        machine.Load(a => a.hlt());
+        int stubs = machine.Cpu.Jit!.Sites.Count;
+        for (int run = 1; run <= threshold; run++)
+        {
+            Assert.That(machine.Cpu.Jit.Sites.Count, Is.EqualTo(stubs), $"before run {run}");
+            machine.State->Halted = false;
+            machine.State->Rip = SystemMachine.Code;
+            machine.RunToHalt();
+        }
+
+        Assert.That(machine.Cpu.Jit.Sites.Count, Is.GreaterThan(stubs));
+    }
+
+    private static byte[] Assemble(Action<Assembler> code)
+    {
+        Assembler assembler = new(64);
+        code(assembler);
+        using MemoryStream stream = new();
+        assembler.Assemble(new StreamCodeWriter(stream), Target);
+        return stream.ToArray();
+    }
+}

@@ -1,0 +1,353 @@
+using Iced.Intel;
+using Uml.Core.Cpu;
+using Uml.Core.Tests.Cpu.System;
+using static Iced.Intel.AssemblerRegisters;
+
+namespace Uml.Core.Tests.Cpu.Translation;
+
+/// <summary>Translated code in pages whose mapping or rights change under the jumps that were linked to them.</summary>
+[FixtureLifeCycle(LifeCycle.InstancePerTestCase)]
+public sealed unsafe class RemappingTests : IDisposable
+{
+    private const ulong Far = SystemMachine.Code + 0x2000, FirstFrame = 0x90000, SecondFrame = 0x92000;
+    private const ulong OtherTables = 0xA0000, Entry = SystemMachine.PageTable + ((Far >> 12) * 8);
+    private const ulong Global = 0x100, NoExecute = 1UL << 63, Normal = 7;
+    private const ulong Pge = 1 << 7, Pcide = 1 << 17, Smep = 1 << 20, Smap = 1 << 21;
+
+    private readonly EnginePair _pair = new();
+
+    public RemappingTests()
+    {
+        // The same function in two frames, adding different numbers.
+        foreach ((ulong frame, int step) in new[] { (FirstFrame, 1), (SecondFrame, 1000) })
+        {
+            _pair.Each(machine => machine.Map(Far, frame));
+            _pair.Load(
+                a =>
+                {
+                    a.add(rax, step);
+                    a.ret();
+                },
+                frame);
+        }
+
+        // A second set of tables that differs in where Far leads.
+        _pair.Each(machine =>
+        {
+            machine.Map(Far, FirstFrame);
+            machine.Poke(OtherTables, (OtherTables + 0x1000) | 7);
+            machine.Poke(OtherTables + 0x1000, (OtherTables + 0x2000) | 7);
+            machine.Poke(OtherTables + 0x2000, (OtherTables + 0x3000) | 7);
+            for (ulong page = 0; page < 512; page++)
+            {
+                machine.Poke(OtherTables + 0x3000 + (page * 8), (page == Far >> 12 ? SecondFrame : page << 12) | Normal);
+            }
+        });
+    }
+
+    public void Dispose() => _pair.Dispose();
+
+    /// <summary>Ways to come to the page whose mapping changes.</summary>
+    public enum Way
+    {
+        Call,
+        IndirectCall,
+        CallThroughMemory,
+        Return,
+    }
+
+    [Test]
+    public void A_page_remapped_by_INVLPG_is_what_linked_jumps_lead_to([Values] Way way, [Values] bool global)
+    {
+        SetControl(global ? Pge : 0);
+        ulong extra = global ? Global : 0;
+        Load(way, a => Alternate(a, FirstFrame | Normal | extra, SecondFrame | Normal | extra, invalidate: true));
+        _pair.Run();
+        Assert.That(_pair.Jit.Rax, Is.EqualTo(10UL + 10_000), "ten rounds each");
+        _pair.AssertTranslated();
+    }
+
+    [Test]
+    public void Another_address_space_leads_linked_jumps_to_its_own_pages([Values] Way way, [Values] bool pcid, [Values] bool keep)
+    {
+        SetControl(pcid ? Pcide | Pge : Pge);
+        Load(way, a => SwitchSpaces(a, pcid, keep));
+        _pair.Run();
+        Assert.That(_pair.Jit.Rax, Is.EqualTo(10UL + 10_000));
+        _pair.AssertTranslated();
+    }
+
+    [Test]
+    public void Global_pages_stay_where_they_are_until_they_are_invalidated([Values] Way way)
+    {
+        SetControl(Pge);
+        _pair.Each(machine => machine.Map(Far, FirstFrame, Normal | Global));
+        Load(way, a => SwitchSpaces(a, pcid: false, keep: false));
+        _pair.Run();
+        Assert.That(_pair.Vector, Is.EqualTo(-1));
+        _pair.AssertTranslated();
+    }
+
+    [Test]
+    public void User_code_of_two_address_spaces_is_told_apart([Values] bool pcid)
+    {
+        SetControl(pcid ? Pcide : 0);
+        _pair.Each(machine => machine.SetGate64(0x80, SystemMachine.Code + 0x1000, type: 0xEE));
+        _pair.Load(a => SystemMachine.GoToUser(a));
+        _pair.Load(
+            a =>
+            {
+                Label again = a.CreateLabel();
+                a.xor(eax, eax);
+                a.mov(r15d, 20);
+                a.Label(ref again);
+                a.call(Far);
+                a.@int(0x80);
+                a.dec(r15d);
+                a.jnz(again);
+                a.hlt(); // #GP
+            },
+            SystemMachine.UserCode);
+        _pair.Load(
+            a =>
+            {
+                SwitchSpaces(a, pcid, keep: pcid);
+                a.iretq();
+            },
+            SystemMachine.Code + 0x1000);
+        _pair.Run();
+        Assert.That(_pair.Vector, Is.EqualTo(Vector.GP));
+        Assert.That(_pair.Jit.Rax, Is.EqualTo(10UL + 10_000));
+        _pair.AssertTranslated();
+    }
+
+    [TestCase(NoExecute | Normal, 0UL)]
+    [TestCase(0UL, 0UL)]
+    [TestCase(Normal, Smep)]
+    public void A_linked_jump_into_a_page_that_may_not_run_any_more_faults_at_its_target(ulong rights, ulong control)
+    {
+        // Supervisor pages, so that SMEP is about the one page.
+        _pair.Each(machine =>
+        {
+            for (ulong page = 0; page < 512; page++)
+            {
+                machine.Map(page << 12, page << 12, 3);
+            }
+
+            machine.Map(Far, FirstFrame, 3);
+        });
+        SetControl(control);
+        foreach (Way way in Enum.GetValues<Way>())
+        {
+            _pair.Each(machine => machine.Map(Far, FirstFrame, 3));
+            Load(way, a =>
+            {
+                Label keep = a.CreateLabel();
+                a.cmp(r15d, 5);
+                a.jne(keep);
+                a.mov(rcx, FirstFrame | rights);
+                a.mov(__[Entry], rcx);
+                a.invlpg(__byte_ptr[(long)Far]);
+                a.Label(ref keep);
+            });
+            _pair.Run(what: way.ToString());
+            Assert.Multiple(() =>
+            {
+                Assert.That(_pair.Vector, Is.EqualTo(Vector.PF), way.ToString());
+                Assert.That(_pair.FaultRip, Is.EqualTo(Far), way.ToString());
+                Assert.That(_pair.Jit.State->Cr2, Is.EqualTo(Far), way.ToString());
+                Assert.That(_pair.Jit.Rax, Is.EqualTo(16UL), "rounds before");
+            });
+        }
+
+        _pair.AssertTranslated();
+    }
+
+    [Test]
+    public void SMAP_is_asked_at_every_access_of_a_loop_that_turns_it_on_and_off()
+    {
+        _pair.Each(machine =>
+        {
+            for (ulong page = 0; page < 512; page++)
+            {
+                machine.Map(page << 12, page << 12, page << 12 == SystemMachine.Data ? Normal : 3);
+            }
+        });
+        SetControl(Smap);
+        _pair.Load(a =>
+        {
+            Label again = a.CreateLabel();
+            a.mov(rbx, SystemMachine.Data);
+            a.mov(r15d, 6);
+            a.Label(ref again);
+            a.stac();
+            a.add(__[rbx], r15);
+            a.mov(rax, __[rbx]);
+            a.clac();
+            a.dec(r15d);
+            a.jnz(again);
+            a.add(__[rbx], r15);
+            a.hlt();
+        });
+        _pair.Run();
+        Assert.Multiple(() =>
+        {
+            Assert.That(_pair.Vector, Is.EqualTo(Vector.PF));
+            Assert.That(_pair.Jit.Frame(0), Is.EqualTo(3UL), "a write to a present page");
+            Assert.That(_pair.Jit.Peek<ulong>(SystemMachine.Data), Is.EqualTo(21UL));
+        });
+        _pair.AssertTranslated();
+    }
+
+    [Test]
+    public void Write_protection_that_comes_and_goes_is_obeyed_by_translated_stores()
+    {
+        _pair.Load(a =>
+        {
+            Label again = a.CreateLabel();
+            a.mov(rbx, SystemMachine.Data);
+            a.mov(r15d, 4);
+            a.Label(ref again);
+            a.mov(rax, cr0);
+            a.btr(rax, 16);
+            a.mov(cr0, rax);
+            a.add(__[rbx], r15);
+            a.bts(rax, 16);
+            a.mov(cr0, rax);
+            a.cmp(__[rbx], r15);
+            a.dec(r15d);
+            a.jnz(again);
+            a.mov(__[rbx], r15);
+            a.hlt();
+        });
+        _pair.Each(machine => machine.Map(SystemMachine.Data, SystemMachine.Data, 5));
+        _pair.Run();
+        Assert.That(_pair.Vector, Is.EqualTo(Vector.PF));
+        Assert.That(_pair.Jit.Peek<ulong>(SystemMachine.Data), Is.EqualTo(10UL));
+        _pair.AssertTranslated();
+    }
+
+    [Test]
+    public void A_page_entered_for_reading_gets_its_accessed_and_dirty_bits_as_in_the_interpreter()
+    {
+        const ulong entry = SystemMachine.PageTable + ((SystemMachine.Data >> 12) * 8);
+        _pair.Load(a =>
+        {
+            Label again = a.CreateLabel();
+            a.mov(rbx, SystemMachine.Data);
+            a.mov(r15d, 5);
+            a.Label(ref again);
+            a.mov(rax, __[rbx]);
+            a.mov(r8, __[entry]);
+            a.mov(__[rbx + 8], r8);
+            a.inc(__qword_ptr[rbx + 16]);
+            a.mov(r9, __[entry]);
+            a.mov(__[rbx + 24], r9);
+            a.and(__qword_ptr[entry], -0x61);
+            a.invlpg(__byte_ptr[rbx]);
+            a.dec(r15d);
+            a.jnz(again);
+            a.hlt();
+        });
+        _pair.Run();
+        Assert.That(_pair.Vector, Is.EqualTo(-1));
+        Assert.That(_pair.Jit.State->Gpr[8] & 0x60, Is.EqualTo(0x20UL), "read only");
+        Assert.That(_pair.Jit.State->Gpr[9] & 0x60, Is.EqualTo(0x60UL), "written");
+        _pair.AssertTranslated();
+    }
+
+    [Test]
+    public void A_jump_to_an_address_that_is_not_canonical_faults_at_the_jump([Values] Way way)
+    {
+        const ulong target = 0x0000_8000_0000_0000;
+        _pair.Each(machine => machine.Poke(SystemMachine.Data, Far));
+        Load(way, a =>
+        {
+            Label keep = a.CreateLabel();
+            a.cmp(r15d, 5);
+            a.jne(keep);
+            a.mov(r13, target);
+            a.mov(__[SystemMachine.Data], r13);
+            a.Label(ref keep);
+        });
+        _pair.Run();
+        if (way == Way.Call)
+        {
+            Assert.That(_pair.Vector, Is.EqualTo(-1), "a direct call goes where it always did");
+            return;
+        }
+
+        Assert.Multiple(() =>
+        {
+            Assert.That(_pair.Vector, Is.EqualTo(Vector.GP));
+            Assert.That(_pair.FaultRip, Is.InRange(SystemMachine.Code, SystemMachine.Code + 0x100), "the jump's own");
+            Assert.That(_pair.Jit.Frame(4), Is.EqualTo(way == Way.Return ? SystemMachine.Stack - 16 : SystemMachine.Stack), "RSP as it was");
+        });
+        _pair.AssertTranslated();
+    }
+
+    /// <summary>Twenty rounds: one way to the far page, then what a test does in between.</summary>
+    private void Load(Way way, Action<Assembler> between)
+    {
+        _pair.Each(machine => machine.Poke(SystemMachine.Data, Far));
+        _pair.Load(a =>
+        {
+            Label again = a.CreateLabel(), back = a.CreateLabel();
+            a.xor(eax, eax);
+            a.mov(r15d, 20);
+            a.mov(r13, Far);
+            a.mov(rsi, SystemMachine.Data);
+            a.Label(ref again);
+            switch (way)
+            {
+                case Way.Call: a.call(Far); break;
+                case Way.IndirectCall: a.call(r13); break;
+                case Way.CallThroughMemory: a.call(__qword_ptr[rsi]); break;
+                default:
+                    a.lea(rcx, __[back]);
+                    a.push(rcx);
+                    a.push(r13);
+                    a.ret();
+                    break;
+            }
+
+            a.Label(ref back);
+            between(a);
+            a.dec(r15d);
+            a.jnz(again);
+            a.hlt();
+        });
+        _pair.Each(machine => machine.Rsp = SystemMachine.Stack);
+    }
+
+    /// <summary>Maps the far page to the first frame before odd rounds and to the second one before even rounds; the first of all is even.</summary>
+    private static void Alternate(Assembler a, ulong first, ulong second, bool invalidate)
+    {
+        a.test(r15d, 1);
+        a.mov(rcx, first);
+        a.mov(rdx, second);
+        a.cmovz(rcx, rdx);
+        a.mov(__[Entry], rcx);
+        if (invalidate)
+        {
+            a.invlpg(__byte_ptr[(long)Far]);
+        }
+    }
+
+    private static void SwitchSpaces(Assembler a, bool pcid, bool keep)
+    {
+        ulong retain = keep && pcid ? 1UL << 63 : 0;
+        a.test(r15d, 1);
+        a.mov(rcx, SystemMachine.PageTables | retain);
+        a.mov(rdx, OtherTables | (pcid ? 5UL : 0) | retain);
+        a.cmovz(rcx, rdx);
+        a.mov(cr3, rcx);
+    }
+
+    private void SetControl(ulong bits) => _pair.Each(machine =>
+    {
+        machine.State->Cr4 |= bits;
+        Uml.Core.Cpu.Paging.Mmu.UpdateMode(machine.State);
+        Uml.Core.Cpu.Paging.Mmu.FlushAll(machine.State);
+    });
+}

@@ -1,0 +1,129 @@
+using Uml.Differential.Tests.Engines;
+
+namespace Uml.Differential.Tests.Generation;
+
+/// <summary>
+/// Puts sequences where it gets difficult: memory operands around the ends of pages, of which some are read-only or missing, and stores
+/// into the immediates of instructions of the same program.
+/// </summary>
+internal sealed class EdgeGenerator(FormCatalog catalog)
+{
+    private const int Stack = 4, FirstPatchGroup = 1000;
+
+    private static readonly ulong[] s_edges =
+    [
+        Layout.Data, Layout.Data + Layout.PageSize, Layout.ReadOnlyData, Layout.ReadOnlyData + Layout.PageSize,
+        Layout.High, Layout.High + Layout.PageSize, Layout.Stack + Layout.PageSize,
+    ];
+
+    private readonly SequenceGenerator _sequences = new(catalog);
+
+    /// <summary>A sequence whose operands and stack are around page ends.</summary>
+    public TestCase CreateAtPageEnd(ulong seed)
+    {
+        TestCase test = _sequences.Create(seed);
+        var rng = new Rng(~seed);
+        test.State.Gprs[_sequences.Base] = s_edges[rng.Below(s_edges.Length)] + (ulong)(rng.Below(40) - 30);
+        if (rng.OneIn(3))
+        {
+            ulong end = Layout.Stack + (rng.OneIn(2) ? (ulong)Layout.PageSize : 0);
+            test.State.Gprs[Stack] = end + (ulong)(rng.Below(48) - 24);
+        }
+
+        return test;
+    }
+
+    /// <summary>A sequence that changes immediates of its own instructions, in front of the store and behind it.</summary>
+    public TestCase CreateSelfModifying(ulong seed)
+    {
+        TestCase test = _sequences.Create(seed);
+        var rng = new Rng(~seed);
+        while (true)
+        {
+            List<Step> steps = [.. test.Steps];
+            for (int patch = 1 + rng.Below(4); patch > 0; patch--)
+            {
+                AddPatch(ref rng, steps, FirstPatchGroup + patch);
+            }
+
+            if (Step.TryLink(steps, out byte[] code) && code.Length <= Layout.MaxProgramSize)
+            {
+                test.Steps = steps;
+                return test;
+            }
+        }
+    }
+
+    /// <summary>MOV r64, imm64 somewhere, and a store to its immediate somewhere.</summary>
+    private void AddPatch(ref Rng rng, List<Step> steps, int group)
+    {
+        int register = Free(ref rng);
+        byte[] target = [(byte)(0x48 | (register >> 3)), (byte)(0xB8 | (register & 7)), 0, 0, 0, 0, 0, 0, 0, 0];
+        rng.Fill(target.AsSpan(2));
+        int place = Insert(ref rng, steps, new Step(target) { Group = group });
+        byte[] store = Store(ref rng, out int displacement, out int size);
+        var step = new Step(store)
+        {
+            Group = group,
+            RipOffset = displacement,
+            RipEnd = store.Length,
+            RipStep = place,
+            RipTarget = (ulong)(2 + rng.Below(9 - size)),
+        };
+
+        // Right in front of what it changes half of the time.
+        Insert(ref rng, steps, step, rng.OneIn(2) ? place : -1);
+    }
+
+    /// <summary>An instruction that writes to a RIP-relative operand.</summary>
+    private byte[] Store(ref Rng rng, out int displacement, out int size)
+    {
+        int register = Free(ref rng);
+        byte rex = (byte)(0x40 | ((register >> 3) << 2)), modRm = (byte)(5 | ((register & 7) << 3)), wide = (byte)(rex | 8);
+        byte any = (byte)rng.Next();
+        (byte[] Bytes, int Size, int After)[] forms =
+        [
+            ([0xC6, 0x05, 0, 0, 0, 0, any], 1, 1), // mov [], imm8
+            ([rex, 0x88, modRm, 0, 0, 0, 0], 1, 0), // mov [], r8
+            ([rex, 0x89, modRm, 0, 0, 0, 0], 4, 0), // mov [], r32
+            ([wide, 0x89, modRm, 0, 0, 0, 0], 8, 0), // mov [], r64
+            ([rex, 0x01, modRm, 0, 0, 0, 0], 4, 0), // add [], r32
+            ([wide, 0x11, modRm, 0, 0, 0, 0], 8, 0), // adc [], r64
+            ([0xFE, 0x05, 0, 0, 0, 0], 1, 0), // inc byte []
+            ([0xF0, 0xFE, 0x0D, 0, 0, 0, 0], 1, 0), // lock dec byte []
+            ([rex, 0x86, modRm, 0, 0, 0, 0], 1, 0), // xchg [], r8
+            ([wide, 0x0F, 0xC1, modRm, 0, 0, 0, 0], 8, 0), // xadd [], r64
+            ([0x66, rex, 0x0F, 0xD6, modRm, 0, 0, 0, 0], 8, 0), // movq [], xmm
+            ([0x0F, 0x90, 0x05, 0, 0, 0, 0], 1, 0), // seto []
+        ];
+        (byte[] bytes, size, int after) = forms[rng.Below(forms.Length)];
+        displacement = bytes.Length - 4 - after;
+        return bytes;
+    }
+
+    private int Free(ref Rng rng)
+    {
+        int register;
+        do
+        {
+            register = rng.Below(16);
+        }
+        while (_sequences.IsReserved(register));
+
+        return register;
+    }
+
+    private static int Insert(ref Rng rng, List<Step> steps, Step step, int at = -1)
+    {
+        at = at < 0 ? rng.Below(steps.Count + 1) : at;
+        int[] numbers = [.. Enumerable.Range(0, steps.Count + 1).Select(i => i < at ? i : i + 1)];
+        for (int i = 0; i < steps.Count; i++)
+        {
+            steps[i] = steps[i].Renumber(numbers);
+        }
+
+        // The step's own reference counts the steps as they were.
+        steps.Insert(at, step.Renumber(numbers));
+        return at;
+    }
+}
