@@ -25,6 +25,9 @@ public sealed class CpuOptions
     /// </summary>
     public ulong CodeCacheSize { get; set; } = 64 << 20;
 
+    /// <summary>Whether the processors have AVX, AVX2, FMA and F16C.</summary>
+    internal bool OffersAvx { get; set; }
+
     /// <summary>The seed that <see cref="MachineOptions.RandomSeed"/> and the clock mode come to; null is the host's randomness.</summary>
     internal ulong? RandomSeed { get; set; }
 }

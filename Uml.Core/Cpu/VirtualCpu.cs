@@ -47,7 +47,7 @@ internal sealed unsafe partial class VirtualCpu : ICodeObserver, ICpuRunner
         Registers = new ProcessorRegisters(_state);
         ram.CodeObserver = this;
         _systemLog = new SystemLog(logger);
-        Cpuid = new CpuidTable(index, processorCount: 1, clock);
+        Cpuid = new CpuidTable(index, processorCount: 1, clock) { OffersAvx = options.OffersAvx };
         if (options.RandomSeed is { } seed)
         {
             Entropy = new SeededEntropySource(seed);

@@ -16,7 +16,12 @@ internal static unsafe partial class Binder
     /// </summary>
     public static Handler Bind(in Instruction instruction, Op* op, CpuMode mode)
     {
-        Handler handler = BindInteger(instruction, op, mode);
+        Handler handler = instruction.Encoding == EncodingKind.VEX ? BindVex(in instruction, op, mode) : null;
+        if (handler == null)
+        {
+            handler = BindInteger(instruction, op, mode);
+        }
+
         if (handler == null)
         {
             handler = BindSimd(in instruction, op, mode);

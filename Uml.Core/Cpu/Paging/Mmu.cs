@@ -173,7 +173,7 @@ internal static unsafe partial class Mmu
     /// </summary>
     private static ulong AlignmentMask(int size) => size switch
     {
-        2 or 4 or 8 or 16 => (ulong)size - 1,
+        2 or 4 or 8 or 16 or 32 => (ulong)size - 1,
         10 => 7,
         14 or 94 => 1,
         28 or 108 => 3,

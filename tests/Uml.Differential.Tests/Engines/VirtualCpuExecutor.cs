@@ -6,6 +6,7 @@ using Uml.Core.Cpu;
 using Uml.Core.Cpu.Paging;
 using Uml.Core.Cpu.Semantics;
 using Uml.Core.Memory;
+using Uml.Differential.Tests.Native;
 
 namespace Uml.Differential.Tests.Engines;
 
@@ -25,7 +26,7 @@ internal sealed unsafe class VirtualCpuExecutor : IExecutor
         Name = engine.ToString();
         _bitness = bitness;
         _system = new GuestSystem(_ram);
-        var options = new CpuOptions { Engine = engine, CodeCacheSize = 1 << 20 };
+        var options = new CpuOptions { Engine = engine, CodeCacheSize = 1 << 20, OffersAvx = HostProcessor.HasAvx };
         _cpu = new VirtualCpu(0, _ram, new MachineBus(_ram.Ranges), new StoppedClock(), options, NullLogger.Instance);
     }
 
@@ -82,6 +83,7 @@ internal sealed unsafe class VirtualCpuExecutor : IExecutor
         {
             s->Gpr[i] = state.Gprs[i];
             state.Xmm(i).CopyTo(Vector(s, i));
+            state.UpperYmm(i).CopyTo(Vector(s, i)[16..]);
         }
 
         s->Rip = state.Rip;
@@ -105,7 +107,8 @@ internal sealed unsafe class VirtualCpuExecutor : IExecutor
         for (int i = 0; i < 16; i++)
         {
             state.Gprs[i] = s->Gpr[i];
-            Vector(s, i).CopyTo(state.Xmm(i));
+            Vector(s, i)[..16].CopyTo(state.Xmm(i));
+            Vector(s, i)[16..].CopyTo(state.UpperYmm(i));
         }
 
         state.Ds = s->Segments[(int)SegmentIndex.Ds].Selector;
@@ -124,7 +127,7 @@ internal sealed unsafe class VirtualCpuExecutor : IExecutor
     }
 
     // SAFETY: sixteen 32-byte slots lie in the CPU's unmanaged state.
-    private static Span<byte> Vector(CpuState* s, int number) => new((byte*)s + CpuState.VectorsOffset + (32 * number), 16);
+    private static Span<byte> Vector(CpuState* s, int number) => new((byte*)s + CpuState.VectorsOffset + (32 * number), 32);
 
     /// <summary>Time does not matter to the instructions that are tested.</summary>
     private sealed class StoppedClock : IMachineClock

@@ -29,7 +29,15 @@ internal sealed class EncodingGenerator(int bitness)
     {
         var writer = new SpanWriter(_buffer);
         WritePrefixes(ref rng, info, ref writer);
-        WriteRex(ref rng, info, ref writer);
+        if (info.Encoding == EncodingKind.VEX)
+        {
+            VexPrefix.Write(ref rng, info, bitness, ref writer);
+        }
+        else
+        {
+            WriteRex(ref rng, info, ref writer);
+        }
+
         WriteOpCode(ref rng, info, ref writer);
         WriteTail(ref rng, info, ref writer);
         return TryDecode(_buffer.AsSpan(0, writer.Position), address, info.Code, code, out instruction, out length);
@@ -71,23 +79,10 @@ internal sealed class EncodingGenerator(int bitness)
         bool isBranch = info.Code.IsJccShortOrNear() || info.Code.IsJmpShortOrNear() || info.Code.IsCallNear() || IsTransfer(info);
         bool wants66 = info.OperandSize == 16 || info.MandatoryPrefix == MandatoryPrefix.P66;
 
-        // Redundant operand-size prefixes stay off branches: AMD's processors obey them there, Intel's and our decoder do not.
-        if (wants66 || (!isBranch && info.MandatoryPrefix != MandatoryPrefix.PNP && rng.OneIn(24)))
+        // Neither 66 nor F2 nor F3 may stand before VEX (Intel SDM vol. 2, 2.3.2).
+        if (info.Encoding != EncodingKind.VEX)
         {
-            prefixes[count++] = 0x66;
-        }
-
-        if (info.MandatoryPrefix is MandatoryPrefix.PF2 or MandatoryPrefix.PF3)
-        {
-            prefixes[count++] = info.MandatoryPrefix == MandatoryPrefix.PF2 ? (byte)0xF2 : (byte)0xF3;
-        }
-        else if ((info.CanUseRepPrefix || info.CanUseRepnePrefix) && rng.OneIn(2))
-        {
-            prefixes[count++] = rng.OneIn(2) ? (byte)0xF2 : (byte)0xF3;
-        }
-        else if (info.Table == OpCodeTableKind.Normal && !isBranch && rng.OneIn(40))
-        {
-            prefixes[count++] = rng.OneIn(2) ? (byte)0xF2 : (byte)0xF3;
+            WriteSelectingPrefixes(ref rng, info, isBranch, wants66, prefixes, ref count);
         }
 
         bool wants67 = info.AddressSize != 0 && info.AddressSize != bitness;
@@ -112,6 +107,30 @@ internal sealed class EncodingGenerator(int bitness)
             int pick = rng.Below(count);
             writer.Write(prefixes[pick]);
             prefixes[pick] = prefixes[count - 1];
+        }
+    }
+
+    /// <summary>66, F2 and F3, wanted or redundant.</summary>
+    private static void WriteSelectingPrefixes(
+        ref Rng rng, OpCodeInfo info, bool isBranch, bool wants66, Span<byte> prefixes, ref int count)
+    {
+        // Redundant operand-size prefixes stay off branches: AMD's processors obey them there, Intel's and our decoder do not.
+        if (wants66 || (!isBranch && info.MandatoryPrefix != MandatoryPrefix.PNP && rng.OneIn(24)))
+        {
+            prefixes[count++] = 0x66;
+        }
+
+        if (info.MandatoryPrefix is MandatoryPrefix.PF2 or MandatoryPrefix.PF3)
+        {
+            prefixes[count++] = info.MandatoryPrefix == MandatoryPrefix.PF2 ? (byte)0xF2 : (byte)0xF3;
+        }
+        else if ((info.CanUseRepPrefix || info.CanUseRepnePrefix) && rng.OneIn(2))
+        {
+            prefixes[count++] = rng.OneIn(2) ? (byte)0xF2 : (byte)0xF3;
+        }
+        else if (info.Table == OpCodeTableKind.Normal && !isBranch && rng.OneIn(40))
+        {
+            prefixes[count++] = rng.OneIn(2) ? (byte)0xF2 : (byte)0xF3;
         }
     }
 
@@ -147,7 +166,7 @@ internal sealed class EncodingGenerator(int bitness)
 
     private static void WriteOpCode(ref Rng rng, OpCodeInfo info, ref SpanWriter writer)
     {
-        switch (info.Table)
+        switch (info.Encoding == EncodingKind.VEX ? OpCodeTableKind.Normal : info.Table)
         {
             case OpCodeTableKind.T0F:
                 writer.Write(0x0F);
@@ -209,6 +228,11 @@ internal sealed class EncodingGenerator(int bitness)
             modRm = (modRm & 0xF8) | info.RmGroupIndex;
         }
 
+        if (VexPrefix.HasIndexVector(info))
+        {
+            modRm = ((modRm & 0xF8) | 4) - (modRm >= 0xC0 ? 0x40 * (1 + rng.Below(3)) : 0);
+        }
+
         Span<byte> tail = stackalloc byte[24];
         WriteImmediateBytes(ref rng, tail);
         if (info.IsGroup || info.IsRmGroup || HasModRm(info))
@@ -234,6 +258,11 @@ internal sealed class EncodingGenerator(int bitness)
 
     private static bool HasModRm(OpCodeInfo info)
     {
+        if (info.Encoding == EncodingKind.VEX)
+        {
+            return info.OpCount > 0;
+        }
+
         for (int i = 0; i < info.OpCount; i++)
         {
             switch (info.GetOpKind(i))

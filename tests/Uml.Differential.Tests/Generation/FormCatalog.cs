@@ -17,6 +17,7 @@ internal sealed class FormCatalog
         CpuidFeature.PAUSE, CpuidFeature.CET_IBT, CpuidFeature.INVPCID, CpuidFeature.MSR, CpuidFeature.SMAP, CpuidFeature.SEP,
         CpuidFeature.SYSCALL, CpuidFeature.TSC, CpuidFeature.RDTSCP, CpuidFeature.RDRAND, CpuidFeature.CPUID, CpuidFeature.PREFETCHW,
         CpuidFeature.PREFETCHWT1, CpuidFeature.PREFETCHITI, CpuidFeature.CLDEMOTE, CpuidFeature.CLFLUSHOPT, CpuidFeature.CLWB, CpuidFeature.WBNOINVD,
+        CpuidFeature.AVX, CpuidFeature.AVX2, CpuidFeature.FMA, CpuidFeature.F16C,
     ];
 
     public const string NotInModel = "not in the CPU model";
@@ -30,7 +31,7 @@ internal sealed class FormCatalog
         foreach (Code code in Enum.GetValues<Code>())
         {
             OpCodeInfo info = code.ToOpCode();
-            if (!info.IsInstruction || info.Encoding != EncodingKind.Legacy || !(bitness == 64 ? info.Mode64 : info.Mode32))
+            if (!info.IsInstruction || info.Encoding is not (EncodingKind.Legacy or EncodingKind.VEX) || !(bitness == 64 ? info.Mode64 : info.Mode32))
             {
                 continue;
             }
@@ -60,7 +61,7 @@ internal sealed class FormCatalog
     /// <summary>Forms that are generated, in a fixed order.</summary>
     public IReadOnlyList<OpCodeInfo> Covered { get; }
 
-    /// <summary>Forms of the legacy encoding that are not, with the reason.</summary>
+    /// <summary>Forms of the legacy and the VEX encoding that are not, with the reason.</summary>
     public IReadOnlyDictionary<Code, string> Excluded => _excluded;
 
     private static string? ReasonToExclude(OpCodeInfo info, int bitness)

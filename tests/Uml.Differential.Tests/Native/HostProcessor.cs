@@ -6,6 +6,12 @@ namespace Uml.Differential.Tests.Native;
 /// <summary>What of our CPU model the host's processor lacks: those forms have no reference here.</summary>
 internal static class HostProcessor
 {
+    /// <summary>AVX, AVX2, FMA and F16C, which our CPU model has all or none of; where one is missing all are left out.</summary>
+    public static bool HasAvx { get; } = NativeExecutor.IsSupported && Avx2.IsSupported && Fma.IsSupported && HasHalfConversions;
+
+    /// <summary>CPUID.1:ECX bit 29.</summary>
+    private static bool HasHalfConversions => (X86Base.CpuId(1, 0).Ecx & (1 << 29)) != 0;
+
     public static bool Has(CpuidFeature feature)
     {
         if (!NativeExecutor.IsSupported)
@@ -24,6 +30,7 @@ internal static class HostProcessor
             CpuidFeature.PCLMULQDQ => Pclmulqdq.IsSupported,
             CpuidFeature.CLFLUSHOPT => (ExtendedFeatures & (1 << 23)) != 0,
             CpuidFeature.CLWB => (ExtendedFeatures & (1 << 24)) != 0,
+            CpuidFeature.AVX or CpuidFeature.AVX2 or CpuidFeature.FMA or CpuidFeature.F16C => HasAvx,
             CpuidFeature.FSGSBASE => NativeExecutor.HasGsBase,
             _ => true,
         };
