@@ -133,9 +133,13 @@ internal static unsafe class VexElements
         return true;
     }
 
-    /// <summary>Checks that the bytes may be written.</summary>
-    public static bool ProbeStore(CpuState* s, ulong linear, int size, SegmentIndex segment) =>
-        Mmu.ProbeWrite(s, Wrap(s, linear), 1, segment) && Mmu.ProbeWrite(s, Wrap(s, linear + (ulong)size - 1), 1, segment);
+    /// <summary>Checks that the bytes may be written; a fault in a second page is at its start.</summary>
+    public static bool ProbeStore(CpuState* s, ulong linear, int size, SegmentIndex segment)
+    {
+        ulong last = linear + (ulong)size - 1;
+        ulong page = last & ~0xFFFUL;
+        return Mmu.ProbeWrite(s, Wrap(s, linear), 1, segment) && (page <= linear || Mmu.ProbeWrite(s, Wrap(s, page), 1, segment));
+    }
 
     /// <summary>Stores bytes that were probed.</summary>
     public static void Store<T>(CpuState* s, ulong linear, SegmentIndex segment, T value)
