@@ -12,7 +12,10 @@ internal static class VexPrefix
         int registers = bitness == 64 && !rng.OneIn(3) ? rng.Below(8) : 0;
         int vvvv = UsesSecondRegister(info) ? rng.Below(bitness == 64 ? 16 : 8) : 0;
         int length = info.IsLIG ? rng.Below(2) : (int)info.L;
-        bool ignoresW = info.IsWIG || (info.IsWIG32 && bitness != 64);
+
+        // Outside 64-bit mode AMD's processors raise #UD for VPEXTRD and VPINSRD with W, Intel's and ours ignore it.
+        bool isVendorSpecific = info.Mnemonic is Mnemonic.Vpextrd or Mnemonic.Vpinsrd;
+        bool ignoresW = info.IsWIG || (info.IsWIG32 && bitness != 64 && !isVendorSpecific);
         int w = ignoresW ? rng.Below(2) : (int)info.W;
         int tail = ((vvvv ^ 15) << 3) | (length << 2) | SelectingPrefix(info.MandatoryPrefix);
         if (info.Table == OpCodeTableKind.T0F && (w == 0 || ignoresW) && (registers & 3) == 0 && rng.OneIn(2))
