@@ -98,7 +98,7 @@ internal static unsafe partial class Binder
         _ => BindVexUnpack(in instruction),
     };
 
-    /// <summary>Packing, unpacking, AES.</summary>
+    /// <summary>Packing and unpacking.</summary>
     private static Handler BindVexUnpack(in Instruction instruction) => instruction.Mnemonic switch
     {
         Mnemonic.Vpackusdw => VexBinary<PackUnsignedDoublewords>(in instruction),
@@ -119,11 +119,6 @@ internal static unsafe partial class Binder
         Mnemonic.Vunpckhpd => VexBinary<UnpackHigh<ulong>>(in instruction),
         Mnemonic.Vmovsldup => VexBinary<DuplicateEvenSingles>(in instruction),
         Mnemonic.Vmovshdup => VexBinary<DuplicateOddSingles>(in instruction),
-        Mnemonic.Vaesimc => VexBinary<AesInverseMixColumns>(in instruction),
-        Mnemonic.Vaesenc => VexBinary<AesEncrypt>(in instruction),
-        Mnemonic.Vaesenclast => VexBinary<AesEncryptLast>(in instruction),
-        Mnemonic.Vaesdec => VexBinary<AesDecrypt>(in instruction),
-        Mnemonic.Vaesdeclast => VexBinary<AesDecryptLast>(in instruction),
         _ => BindVexShift(in instruction),
     };
 
@@ -162,8 +157,6 @@ internal static unsafe partial class Binder
         Mnemonic.Vpblendw => VexImmediate<BlendImmediate<ushort>>(in instruction),
         Mnemonic.Vpalignr => VexImmediate<AlignRight>(in instruction),
         Mnemonic.Vmpsadbw => VexImmediate<MultipleSumAbsoluteDifferences>(in instruction),
-        Mnemonic.Vpclmulqdq => VexImmediate<CarrylessMultiply>(in instruction),
-        Mnemonic.Vaeskeygenassist => VexImmediate<AesKeyAssist>(in instruction),
         Mnemonic.Vpermilps => instruction.OpCount == 3 && instruction.Op2Kind == OpKind.Immediate8
             ? VexImmediate<ShuffleDoublewords>(in instruction)
             : VexBinary<PermuteSingles>(in instruction),
@@ -196,6 +189,19 @@ internal static unsafe partial class Binder
         Mnemonic.Vmovddup => instruction.Op0Register.IsYMM()
             ? VexBinary<DuplicateLowDouble>(in instruction)
             : VexNarrow<DuplicateLowDouble, ulong>(in instruction),
+        _ => IsWide(in instruction) ? null : BindVexCryptography(in instruction),
+    };
+
+    /// <summary>AES and PCLMULQDQ, whose 256-bit forms are features of their own (VAES, VPCLMULQDQ), which the CPU model has not.</summary>
+    private static Handler BindVexCryptography(in Instruction instruction) => instruction.Mnemonic switch
+    {
+        Mnemonic.Vaesimc => VexBinary<AesInverseMixColumns>(in instruction),
+        Mnemonic.Vaesenc => VexBinary<AesEncrypt>(in instruction),
+        Mnemonic.Vaesenclast => VexBinary<AesEncryptLast>(in instruction),
+        Mnemonic.Vaesdec => VexBinary<AesDecrypt>(in instruction),
+        Mnemonic.Vaesdeclast => VexBinary<AesDecryptLast>(in instruction),
+        Mnemonic.Vpclmulqdq => VexImmediate<CarrylessMultiply>(in instruction),
+        Mnemonic.Vaeskeygenassist => VexImmediate<AesKeyAssist>(in instruction),
         _ => null,
     };
 }
