@@ -7,10 +7,18 @@ namespace Uml.Differential.Tests.Native;
 internal static class HostProcessor
 {
     /// <summary>AVX, AVX2, FMA and F16C, which our CPU model has all or none of; where one is missing all are left out.</summary>
-    public static bool HasAvx { get; } = NativeExecutor.IsSupported && Avx2.IsSupported && Fma.IsSupported && HasHalfConversions;
+    /// <remarks>
+    /// The kernel's word and not the runtime's: with DOTNET_EnableAVX=0 the interpreter's portable code is compared with a processor
+    /// that has AVX.
+    /// </remarks>
+    public static bool HasAvx { get; } = NativeExecutor.IsSupported && KernelEnables("avx", "avx2", "fma", "f16c");
 
-    /// <summary>CPUID.1:ECX bit 29.</summary>
-    private static bool HasHalfConversions => (X86Base.CpuId(1, 0).Ecx & (1 << 29)) != 0;
+    /// <summary>The flags of the first processor in /proc/cpuinfo, of which the kernel strikes out what it does not enable.</summary>
+    private static bool KernelEnables(params string[] features)
+    {
+        string? line = File.ReadLines("/proc/cpuinfo").FirstOrDefault(line => line.StartsWith("flags", StringComparison.Ordinal));
+        return line is not null && !features.Except(line.Split(' ')).Any();
+    }
 
     public static bool Has(CpuidFeature feature)
     {
