@@ -24,8 +24,11 @@ internal enum CpuFeatures : uint
     /// <summary>ADCX, ADOX.</summary>
     Adx = 16,
 
-    /// <summary>What <see cref="CpuModel.X64V3"/> has besides the AVX family (System V ABI, AMD64 supplement, table 3.1), and ADX.</summary>
-    X64V3 = Bmi1 | Bmi2 | Lzcnt | Movbe | Adx,
+    /// <summary>AVX, AVX2, FMA and F16C: all of them or none.</summary>
+    Avx = 32,
+
+    /// <summary>What <see cref="CpuModel.X64V3"/> has (System V ABI, AMD64 supplement, table 3.1), and ADX.</summary>
+    X64V3 = Bmi1 | Bmi2 | Lzcnt | Movbe | Adx | Avx,
 }
 
 /// <summary>What the CPU models are made of.</summary>
@@ -42,6 +45,7 @@ internal static class CpuModels
     public static CpuFeatures OfHost()
     {
         CpuFeatures features = CpuFeatures.None;
+        features |= HasAvx() ? CpuFeatures.Avx : 0;
         features |= Bmi1.X64.IsSupported ? CpuFeatures.Bmi1 : 0;
         features |= Bmi2.X64.IsSupported ? CpuFeatures.Bmi2 : 0;
         features |= Lzcnt.X64.IsSupported ? CpuFeatures.Lzcnt : 0;
@@ -56,11 +60,12 @@ internal static class CpuModels
     }
 
     /// <summary>Whether everything of x86-64-v3 runs here, on the processor and under its operating system.</summary>
-    private static bool HostHasX64V3()
+    private static bool HostHasX64V3() => (CpuFeatures.X64V3 & ~CpuFeatures.Adx & ~OfHost()) == CpuFeatures.None;
+
+    private static bool HasAvx()
     {
-        // CPUID.1:ECX (Intel SDM vol. 2, CPUID), of what .NET has no class for.
-        const int movbe = 1 << 22, f16c = 1 << 29;
-        return Avx2.IsSupported && Fma.IsSupported && Bmi1.IsSupported && Bmi2.IsSupported && Lzcnt.IsSupported
-            && (X86Base.CpuId(1, 0).Ecx & (movbe | f16c)) == (movbe | f16c);
+        // .NET has no name for F16C.
+        const int f16c = 1 << 29;
+        return Avx2.IsSupported && Fma.IsSupported && (X86Base.CpuId(1, 0).Ecx & f16c) != 0;
     }
 }

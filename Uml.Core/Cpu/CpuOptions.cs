@@ -29,7 +29,7 @@ public enum CpuModel
     X64V2,
 
     /// <summary>
-    /// x86-64-v3: BMI1, BMI2, LZCNT and MOVBE besides. The same on every host: where the host lacks an instruction, it is interpreted.
+    /// x86-64-v3: AVX, AVX2, BMI1, BMI2, F16C, FMA, LZCNT and MOVBE besides. The same on every host: where the host lacks an instruction, it is interpreted.
     /// </summary>
     X64V3,
 }

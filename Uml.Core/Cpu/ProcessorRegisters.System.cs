@@ -89,7 +89,16 @@ public sealed unsafe partial class ProcessorRegisters
     }
 
     /// <summary>XCR0 (Intel SDM vol. 3, 2.6).</summary>
-    public ulong Xcr0 { get => State->Xcr0; set => State->Xcr0 = value; }
+    public ulong Xcr0
+    {
+        get => State->Xcr0;
+        set
+        {
+            CpuState* state = State;
+            state->Xcr0 = value;
+            Mmu.UpdateMode(state);
+        }
+    }
 
     /// <summary>IA32_EFER. LMA follows from LME and CR0.PG.</summary>
     public ulong Efer

@@ -35,10 +35,7 @@ internal sealed unsafe partial class VirtualCpu
     /// <summary>The time-stamp counter as the guest reads it.</summary>
     public ulong ReadTsc() => Clock.ReadTsc() + _state->TscAdjust;
 
-    /// <summary>
-    /// Gives the processor what its model has: the one place where features are switched on. The AVX family of
-    /// <see cref="CpuModel.X64V3"/> (CpuidTable.OffersAvx) belongs here too once it is implemented.
-    /// </summary>
+    /// <summary>Gives the processor what its model has: the one place where features are switched on.</summary>
     private void ApplyModel(CpuModel model) => _state->Features = CpuModels.FeaturesOf(CpuModels.Resolve(model));
 
     /// <summary>Logs a report unless the same one was logged before.</summary>

@@ -118,7 +118,13 @@ internal static unsafe class Operands
         }
 
         Register index = instruction.MemoryIndex;
-        if (index != Register.None)
+        if (index.IsVectorRegister())
+        {
+            // A vector of indices (VSIB): each element is added for itself.
+            op->R1 = RegisterOffset(index);
+            op->Scale = (byte)System.Numerics.BitOperations.Log2((uint)instruction.MemoryIndexScale);
+        }
+        else if (index != Register.None)
         {
             op->Index = (ushort)CpuState.GprOffset(index.GetNumber());
             op->Scale = (byte)System.Numerics.BitOperations.Log2((uint)instruction.MemoryIndexScale);

@@ -20,7 +20,12 @@ internal static unsafe partial class Binder
     /// <param name="features">What the CPU model has; the same for every block of a processor.</param>
     public static Handler Bind(in Instruction instruction, Op* op, CpuMode mode, CpuFeatures features)
     {
-        Handler handler = BindInteger(instruction, op, mode);
+        Handler handler = instruction.Encoding == EncodingKind.VEX ? BindVex(in instruction, op, mode) : null;
+        if (handler == null)
+        {
+            handler = BindInteger(instruction, op, mode);
+        }
+
         if (handler == null)
         {
             handler = BindBitManipulation(in instruction, mode, features);

@@ -12,13 +12,19 @@ internal unsafe struct Op
 {
     public delegate*<CpuState*, Op*, Op*> Handler;
 
-    /// <summary>Immediate operand, sign- or zero-extended as the instruction says; the linked block in jumps.</summary>
+    /// <summary>
+    /// Immediate operand, sign- or zero-extended as the instruction says; the linked block in jumps; a fourth register operand of VEX
+    /// instructions.
+    /// </summary>
     public long Imm;
 
     /// <summary>Displacement of the memory operand, or of a direct jump's target from <see cref="CpuState.BlockRip"/>.</summary>
     public long Disp;
 
-    /// <summary>Register operands in Iced's operand order, as byte offsets into <see cref="CpuState"/>.</summary>
+    /// <summary>
+    /// Register operands in Iced's operand order, as byte offsets into <see cref="CpuState"/>. A vector of indices in a memory operand
+    /// is in R1.
+    /// </summary>
     public ushort R0, R1, R2;
 
     /// <summary>Base and index of the memory operand, as byte offsets into <see cref="CpuState"/> (<see cref="CpuState.Zero"/> when absent).</summary>

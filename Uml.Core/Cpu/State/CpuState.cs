@@ -185,7 +185,7 @@ internal unsafe struct CpuState
     public uint Mxcsr;
     public X87State X87;
 
-    /// <summary>XMM0..XMM15 in the low halves of 32-byte slots.</summary>
+    /// <summary>YMM0..YMM15, with XMM0..XMM15 as their low halves.</summary>
     public VectorRegisters Vectors;
 
     /// <summary>Statistics: nothing the guest can see.</summary>
@@ -303,6 +303,9 @@ internal enum CpuMode : uint
 
     /// <summary>x87 and MMX instructions raise #NM or #UD (CR0.EM, CR0.TS).</summary>
     X87Disabled = 512,
+
+    /// <summary>AVX instructions raise #UD or #NM (CR4.OSXSAVE, XCR0, CR0.TS, real-address and virtual-8086 mode).</summary>
+    AvxDisabled = 1024,
 }
 
 /// <summary>Bits of <see cref="CpuState.Poll"/>.</summary>

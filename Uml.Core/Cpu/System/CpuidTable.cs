@@ -32,6 +32,9 @@ internal sealed class CpuidTable
     /// <summary>FSGSBASE, TSC_ADJUST, SMEP, ERMS, INVPCID, no FCS and FDS, RDSEED, SMAP, CLFLUSHOPT, CLWB.</summary>
     private const uint Features7B = 1u << 0 | 1u << 1 | 1u << 7 | 1u << 9 | 1u << 10 | 1u << 13 | 1u << 18 | 1u << 20 | 1u << 23 | 1u << 24;
 
+    /// <summary>What AVX brings to leaf 1, ECX: FMA, AVX, F16C; and to leaf 7, EBX: AVX2.</summary>
+    private const uint AvxFeatures1C = 1u << 12 | 1u << 28 | 1u << 29, AvxFeatures7B = 1u << 5;
+
     /// <summary>UMIP, RDPID.</summary>
     private const uint Features7C = 1u << 2 | 1u << 22;
 
@@ -101,6 +104,7 @@ internal sealed class CpuidTable
         {
             1 => Version(s, apicEnabled),
             7 when subleaf == 0 => Structured(s->Features),
+            0xD => ExtendedState(s, subleaf),
             0x80000001 => Extended(s),
             _ => Fixed(leaf, subleaf),
         };
@@ -112,7 +116,6 @@ internal sealed class CpuidTable
         2 => new CpuidValues(0x00FFF001, 0, 0, 0), // 64-byte prefetching; caches in leaf 4
         4 => Cache(subleaf),
         6 => new CpuidValues(4, 0, 0, 0), // ARAT: the APIC timer never stops
-        0xD => ExtendedState(subleaf),
         0xB or 0x1F => Topology(subleaf),
         0x15 => Clock(),
         0x16 => Frequencies(),
@@ -127,14 +130,16 @@ internal sealed class CpuidTable
     private unsafe CpuidValues Version(CpuState* s, bool apicEnabled)
     {
         uint ebx = (8 << 8) | (Math.Min(_processorCount, 255) << 16) | (_apicId << 24);
-        uint ecx = Features1C | ((s->Cr4 & ControlRegisters.OSXSAVE) != 0 ? Osxsave : 0) | Bit(s->Features, CpuFeatures.Movbe, Movbe);
+        uint ecx = Features1C | ((s->Cr4 & ControlRegisters.OSXSAVE) != 0 ? Osxsave : 0) | Bit(s->Features, CpuFeatures.Movbe, Movbe)
+            | Bit(s->Features, CpuFeatures.Avx, AvxFeatures1C);
         uint edx = Features1D | (apicEnabled ? Apic : 0) | (_processorCount > 1 ? Htt : 0);
         return new CpuidValues(Signature, ebx, ecx, edx);
     }
 
     private static CpuidValues Structured(CpuFeatures features)
     {
-        uint ebx = Bit(features, CpuFeatures.Bmi1, Bmi1) | Bit(features, CpuFeatures.Bmi2, Bmi2) | Bit(features, CpuFeatures.Adx, Adx);
+        uint ebx = Bit(features, CpuFeatures.Bmi1, Bmi1) | Bit(features, CpuFeatures.Bmi2, Bmi2) | Bit(features, CpuFeatures.Adx, Adx)
+            | Bit(features, CpuFeatures.Avx, AvxFeatures7B);
         return new CpuidValues(0, Features7B | ebx, Features7C, Features7D);
     }
 
@@ -170,16 +175,18 @@ internal sealed class CpuidTable
         _ => new CpuidValues(0, 0, subleaf & 0xFF, _apicId),
     };
 
-    /// <summary>Leaf 0DH: with x87 and SSE only, the area is the same whatever XCR0 enables, standard or compacted.</summary>
-    private static CpuidValues ExtendedState(uint subleaf)
+    /// <summary>Leaf 0DH: sizes of what XCR0 enables and of what it could, the same for the standard and the compacted format.</summary>
+    private static unsafe CpuidValues ExtendedState(CpuState* s, uint subleaf)
     {
-        // Legacy area and header; neither x87 nor SSE state needs more (Intel SDM vol. 1, 13.4).
-        const uint size = 512 + 64;
         const uint xsaveopt = 1, xsavec = 2, xgetbv1 = 4;
+        ulong supported = StateComponents.Supported(s);
+        uint size = (uint)StateComponents.SizeOf(s->Xcr0);
         return subleaf switch
         {
-            0 => new CpuidValues((uint)StateComponents.Supported, size, size, (uint)(StateComponents.Supported >> 32)),
+            0 => new CpuidValues((uint)supported, size, (uint)StateComponents.SizeOf(supported), (uint)(supported >> 32)),
             1 => new CpuidValues(xsaveopt | xsavec | xgetbv1, size, 0, 0),
+            2 when (supported & StateComponents.Avx) != 0 =>
+                new CpuidValues(StateComponents.AvxSize, StateComponents.AvxOffset, 0, 0),
             _ => default,
         };
     }

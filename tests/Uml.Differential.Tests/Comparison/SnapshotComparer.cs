@@ -104,6 +104,11 @@ internal static class SnapshotComparer
             {
                 differences.Add($"xmm{i}: expected {Hex(e.Xmm(i))}, got {Hex(a.Xmm(i))}");
             }
+
+            if (!e.UpperYmm(i).SequenceEqual(a.UpperYmm(i)) && !AreClose(e.UpperYmm(i), a.UpperYmm(i), tolerance.XmmRelative))
+            {
+                differences.Add($"upper half of ymm{i}: expected {Hex(e.UpperYmm(i))}, got {Hex(a.UpperYmm(i))}");
+            }
         }
     }
 

@@ -30,7 +30,8 @@ internal struct Tolerance
 
     public static Tolerance For(in Instruction instruction) => instruction.Mnemonic switch
     {
-        Mnemonic.Rcpps or Mnemonic.Rcpss or Mnemonic.Rsqrtps or Mnemonic.Rsqrtss => new Tolerance { XmmRelative = 3 * 1.5f / 4096 },
+        Mnemonic.Rcpps or Mnemonic.Rcpss or Mnemonic.Rsqrtps or Mnemonic.Rsqrtss
+            or Mnemonic.Vrcpps or Mnemonic.Vrcpss or Mnemonic.Vrsqrtps or Mnemonic.Vrsqrtss => new Tolerance { XmmRelative = 3 * 1.5f / 4096 },
         Mnemonic.Fsin or Mnemonic.Fcos or Mnemonic.Fsincos or Mnemonic.Fptan or Mnemonic.Fpatan or Mnemonic.F2xm1 or Mnemonic.Fyl2x
             or Mnemonic.Fyl2xp1 => new Tolerance { X87UnitsInLastPlace = 2, UndefinedStatusWord = 0x200 },
         Mnemonic.Fxsave or Mnemonic.Fxsave64 => new Tolerance { IgnoredStore = [(6, 24), (28, 32)], AnyFaultAddress = true },

@@ -1,6 +1,7 @@
 using System.Runtime.InteropServices;
 using Uml.Core.Cpu;
 using Uml.Core.Memory;
+using Uml.Differential.Tests.Native;
 
 namespace Uml.Differential.Tests.Engines;
 
@@ -63,7 +64,8 @@ internal sealed unsafe class GuestSystem
         s->Cr0 = 0x8005_0033; // PG AM WP NE ET MP PE, as Linux sets it
         s->Cr2 = 0;
         s->Cr3 = TablesPhysical;
-        s->Cr4 = (1 << 5) | (1 << 7) | (1 << 9) | (1 << 10) | (1 << 16); // PAE PGE OSFXSR OSXMMEXCPT FSGSBASE
+        s->Cr4 = (1 << 5) | (1 << 7) | (1 << 9) | (1 << 10) | (1 << 16) | (1 << 18); // PAE PGE OSFXSR OSXMMEXCPT FSGSBASE OSXSAVE
+        s->Xcr0 = HostProcessor.HasAvx ? 7u : 3u; // x87, SSE, AVX
         s->Efer = 0xD01; // NXE LMA LME SCE
         s->GdtBase = Gdt;
         s->GdtLimit = GdtLimit;

@@ -32,7 +32,7 @@ internal unsafe struct MachineSnapshot
     /// <summary>FXSAVE64 image (Intel SDM vol. 1, 10.5.1): x87/MMX at 32, XMM0..15 at 160. 16-byte aligned with the snapshot.</summary>
     public fixed byte Fx[FxSize];
 
-    /// <summary>Bits 255..128 of YMM0..15; nothing loads them before the AVX forms are modelled.</summary>
+    /// <summary>Bits 255..128 of YMM0..15, where the processor has them (XSAVE area, Intel SDM vol. 1, 13.5.3).</summary>
     public fixed byte YmmHigh[256];
 
     /// <summary><see cref="Vector"/> of a program that reached an exit slot.</summary>
@@ -72,6 +72,8 @@ internal unsafe struct MachineSnapshot
 
     /// <summary>The ten bytes of ST(<paramref name="index"/>), relative to TOP.</summary>
     public Span<byte> St(int index) => FxImage.Slice(St0Offset + (16 * index), 10);
+
+    public Span<byte> UpperYmm(int index) => MemoryMarshal.CreateSpan(ref YmmHigh[16 * index], 16);
 
     public Span<byte> Xmm(int index) => FxImage.Slice(Xmm0Offset + (16 * index), 16);
 }

@@ -92,6 +92,7 @@ internal sealed unsafe class VirtualCpuExecutor : IExecutor
         {
             s->Gpr[i] = state.Gprs[i];
             state.Xmm(i).CopyTo(Vector(s, i));
+            state.UpperYmm(i).CopyTo(Vector(s, i)[16..]);
         }
 
         s->Rip = state.Rip;
@@ -115,7 +116,8 @@ internal sealed unsafe class VirtualCpuExecutor : IExecutor
         for (int i = 0; i < 16; i++)
         {
             state.Gprs[i] = s->Gpr[i];
-            Vector(s, i).CopyTo(state.Xmm(i));
+            Vector(s, i)[..16].CopyTo(state.Xmm(i));
+            Vector(s, i)[16..].CopyTo(state.UpperYmm(i));
         }
 
         state.Ds = s->Segments[(int)SegmentIndex.Ds].Selector;
@@ -134,7 +136,7 @@ internal sealed unsafe class VirtualCpuExecutor : IExecutor
     }
 
     // SAFETY: sixteen 32-byte slots lie in the CPU's unmanaged state.
-    private static Span<byte> Vector(CpuState* s, int number) => new((byte*)s + CpuState.VectorsOffset + (32 * number), 16);
+    private static Span<byte> Vector(CpuState* s, int number) => new((byte*)s + CpuState.VectorsOffset + (32 * number), 32);
 
     /// <summary>Time does not matter to the instructions that are tested.</summary>
     private sealed class StoppedClock : IMachineClock

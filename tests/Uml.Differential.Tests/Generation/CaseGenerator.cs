@@ -227,7 +227,7 @@ internal ref struct OperandPlacer(TestCase test, EncodingGenerator encodings, Sp
             return true;
         }
 
-        int margin = Operands.MemorySize(_instruction) + 16;
+        int margin = Operands.MemorySize(_instruction) + 16 + (_instruction.IsVsib ? SpecialOperands.GatherReach : 0);
         if (Operands.IsBitString(_instruction))
         {
             margin += 4096 + 16;
@@ -348,7 +348,8 @@ internal ref struct OperandPlacer(TestCase test, EncodingGenerator encodings, Sp
             case Mnemonic.Cmpxchg8b or Mnemonic.Cmpxchg16b when rng.OneIn(2):
                 MakePairEqual(_instruction.Mnemonic == Mnemonic.Cmpxchg8b ? 4 : 8);
                 break;
-            case Mnemonic.Pcmpestri or Mnemonic.Pcmpestri64 or Mnemonic.Pcmpestrm or Mnemonic.Pcmpestrm64 when !rng.OneIn(4):
+            case Mnemonic.Pcmpestri or Mnemonic.Pcmpestri64 or Mnemonic.Pcmpestrm or Mnemonic.Pcmpestrm64
+                or Mnemonic.Vpcmpestri or Mnemonic.Vpcmpestri64 or Mnemonic.Vpcmpestrm or Mnemonic.Vpcmpestrm64 when !rng.OneIn(4):
                 Gprs[0] = (ulong)(rng.Below(44) - 22);
                 Gprs[2] = (ulong)(rng.Below(44) - 22);
                 break;

@@ -31,14 +31,14 @@ internal sealed class EncodingGenerator(int bitness)
         WritePrefixes(ref rng, info, ref writer);
         if (info.Encoding == EncodingKind.VEX)
         {
-            WriteVex(ref rng, info, ref writer);
+            VexPrefix.Write(ref rng, info, bitness, ref writer);
         }
         else
         {
             WriteRex(ref rng, info, ref writer);
-            WriteOpCode(ref rng, info, ref writer);
         }
 
+        WriteOpCode(ref rng, info, ref writer);
         WriteTail(ref rng, info, ref writer);
         return TryDecode(_buffer.AsSpan(0, writer.Position), address, info.Code, code, out instruction, out length);
     }
@@ -162,38 +162,9 @@ internal sealed class EncodingGenerator(int bitness)
         }
     }
 
-    /// <summary>The three-byte VEX prefix and the opcode behind it (Intel SDM vol. 2, figure 2-9): R, X, B and vvvv are stored inverted.</summary>
-    private void WriteVex(ref Rng rng, OpCodeInfo info, ref SpanWriter writer)
-    {
-        int map = info.Table switch { OpCodeTableKind.T0F => 1, OpCodeTableKind.T0F38 => 2, _ => 3 };
-        int prefix = info.MandatoryPrefix switch { MandatoryPrefix.P66 => 1, MandatoryPrefix.PF3 => 2, MandatoryPrefix.PF2 => 3, _ => 0 };
-
-        // Outside 64-bit mode R and X tell VEX from LES, and W and the upper bits of the register numbers mean nothing.
-        int registers = bitness == 64 ? rng.Below(8) : rng.Below(2) | 6;
-        int vvvv = UsesVvvv(info) ? rng.Below(16) : 15;
-        bool wide = info.W == 1 || ((info.IsWIG || (info.IsWIG32 && bitness != 64)) && rng.OneIn(2));
-        writer.Write(0xC4);
-        writer.Write((byte)((registers << 5) | map));
-        writer.Write((byte)((wide ? 0x80 : 0) | (vvvv << 3) | ((int)info.L << 2) | prefix));
-        writer.Write((byte)info.OpCode);
-    }
-
-    private static bool UsesVvvv(OpCodeInfo info)
-    {
-        for (int i = 0; i < info.OpCount; i++)
-        {
-            if (info.GetOpKind(i) is OpCodeOperandKind.r32_vvvv or OpCodeOperandKind.r64_vvvv)
-            {
-                return true;
-            }
-        }
-
-        return false;
-    }
-
     private static void WriteOpCode(ref Rng rng, OpCodeInfo info, ref SpanWriter writer)
     {
-        switch (info.Table)
+        switch (info.Encoding == EncodingKind.VEX ? OpCodeTableKind.Normal : info.Table)
         {
             case OpCodeTableKind.T0F:
                 writer.Write(0x0F);
@@ -255,6 +226,11 @@ internal sealed class EncodingGenerator(int bitness)
             modRm = (modRm & 0xF8) | info.RmGroupIndex;
         }
 
+        if (VexPrefix.HasIndexVector(info))
+        {
+            modRm = ((modRm & 0xF8) | 4) - (modRm >= 0xC0 ? 0x40 * (1 + rng.Below(3)) : 0);
+        }
+
         Span<byte> tail = stackalloc byte[24];
         WriteImmediateBytes(ref rng, tail);
         if (info.IsGroup || info.IsRmGroup || HasModRm(info))
@@ -280,6 +256,11 @@ internal sealed class EncodingGenerator(int bitness)
 
     private static bool HasModRm(OpCodeInfo info)
     {
+        if (info.Encoding == EncodingKind.VEX)
+        {
+            return info.OpCount > 0;
+        }
+
         for (int i = 0; i < info.OpCount; i++)
         {
             switch (info.GetOpKind(i))

@@ -18,6 +18,7 @@ internal sealed class FormCatalog
         CpuidFeature.SYSCALL, CpuidFeature.TSC, CpuidFeature.RDTSCP, CpuidFeature.RDRAND, CpuidFeature.CPUID, CpuidFeature.PREFETCHW,
         CpuidFeature.PREFETCHWT1, CpuidFeature.PREFETCHITI, CpuidFeature.CLDEMOTE, CpuidFeature.CLFLUSHOPT, CpuidFeature.CLWB, CpuidFeature.WBNOINVD,
         CpuidFeature.BMI1, CpuidFeature.BMI2, CpuidFeature.LZCNT, CpuidFeature.MOVBE, CpuidFeature.ADX,
+        CpuidFeature.AVX, CpuidFeature.AVX2, CpuidFeature.FMA, CpuidFeature.F16C,
     ];
 
     public const string NotInModel = "not in the CPU model";
@@ -31,7 +32,7 @@ internal sealed class FormCatalog
         foreach (Code code in Enum.GetValues<Code>())
         {
             OpCodeInfo info = code.ToOpCode();
-            if (!info.IsInstruction || !HasEncoding(info) || !(bitness == 64 ? info.Mode64 : info.Mode32))
+            if (!info.IsInstruction || info.Encoding is not (EncodingKind.Legacy or EncodingKind.VEX) || !(bitness == 64 ? info.Mode64 : info.Mode32))
             {
                 continue;
             }
@@ -61,12 +62,8 @@ internal sealed class FormCatalog
     /// <summary>Forms that are generated, in a fixed order.</summary>
     public IReadOnlyList<OpCodeInfo> Covered { get; }
 
-    /// <summary>Forms of the same encodings that are not, with the reason.</summary>
+    /// <summary>Forms of the legacy and the VEX encoding that are not, with the reason.</summary>
     public IReadOnlyDictionary<Code, string> Excluded => _excluded;
-
-    /// <summary>The legacy encoding, and VEX where it names general registers.</summary>
-    private static bool HasEncoding(OpCodeInfo info) => info.Encoding == EncodingKind.Legacy
-        || (info.Encoding == EncodingKind.VEX && info.Code.CpuidFeatures() is [CpuidFeature.BMI1 or CpuidFeature.BMI2]);
 
     private static string? ReasonToExclude(OpCodeInfo info, int bitness)
     {

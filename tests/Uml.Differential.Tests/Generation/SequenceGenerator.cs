@@ -31,7 +31,7 @@ internal sealed class SequenceGenerator
         _forms = [.. catalog.Covered.Where(IsUsable)];
         _pushes = [.. catalog.Covered.Where(form => form.Mnemonic is Mnemonic.Push or Mnemonic.Pop or Mnemonic.Pushf or Mnemonic.Pushfq or Mnemonic.Pushfd)];
         _strings = [.. catalog.Covered.Where(form => IsString(form) && !form.IsInputOutput && form.Mnemonic is not
-            (Mnemonic.Xlatb or Mnemonic.Mov or Mnemonic.Maskmovq or Mnemonic.Maskmovdqu))];
+            (Mnemonic.Xlatb or Mnemonic.Mov or Mnemonic.Maskmovq or Mnemonic.Maskmovdqu or Mnemonic.Vmaskmovdqu))];
         _jumps = [.. catalog.Covered.Where(form => form.Code.IsJccShortOrNear() && form.OperandSize != 16)];
     }
 
@@ -63,14 +63,15 @@ internal sealed class SequenceGenerator
 
     private static bool IsUsable(OpCodeInfo form) =>
         !form.IsPrivileged && !form.IsInputOutput && !form.IsStackInstruction && !form.IsSaveRestore && !form.MustBeCpl0
-        && form.Mnemonic is not (Mnemonic.Rcpps or Mnemonic.Rcpss or Mnemonic.Rsqrtps or Mnemonic.Rsqrtss or Mnemonic.Fsin or Mnemonic.Fcos
+        && form.Mnemonic is not (Mnemonic.Rcpps or Mnemonic.Rcpss or Mnemonic.Rsqrtps or Mnemonic.Rsqrtss
+            or Mnemonic.Vrcpps or Mnemonic.Vrcpss or Mnemonic.Vrsqrtps or Mnemonic.Vrsqrtss or Mnemonic.Vmaskmovdqu or Mnemonic.Vldmxcsr or Mnemonic.Fsin or Mnemonic.Fcos
             or Mnemonic.Fsincos or Mnemonic.Fptan or Mnemonic.Fpatan or Mnemonic.F2xm1 or Mnemonic.Fyl2x or Mnemonic.Fyl2xp1 // approximate
             or Mnemonic.Fnstsw or Mnemonic.Fnstenv or Mnemonic.Fnsave or Mnemonic.Fxsave or Mnemonic.Fxsave64 // store undefined bits
             or Mnemonic.Fldenv or Mnemonic.Frstor or Mnemonic.Fxrstor or Mnemonic.Fxrstor64 or Mnemonic.Ldmxcsr or Mnemonic.Fldcw
             or Mnemonic.Maskmovq or Mnemonic.Maskmovdqu or Mnemonic.Xlatb or Mnemonic.Wrgsbase or Mnemonic.Rdgsbase
             or Mnemonic.Int or Mnemonic.Int3 or Mnemonic.Into or Mnemonic.Ud0 or Mnemonic.Ud1 or Mnemonic.Ud2 or Mnemonic.Hlt
             or Mnemonic.Cli or Mnemonic.Sti or Mnemonic.Bound or Mnemonic.Leave or Mnemonic.Enter)
-        && !IsBranch(form) && !IsString(form);
+        && !IsBranch(form) && !IsString(form) && !VexPrefix.HasIndexVector(form);
 
     private static bool IsBranch(OpCodeInfo form) => form.Code.IsJccShortOrNear() || form.Mnemonic
         is Mnemonic.Jmp or Mnemonic.Call or Mnemonic.Ret or Mnemonic.Loop or Mnemonic.Loope or Mnemonic.Loopne

@@ -7,12 +7,20 @@ namespace Uml.Differential.Tests.Generation;
 /// <summary>Operand values that single instructions need to be testable at all.</summary>
 internal readonly ref struct SpecialOperands(TestCase test, Instruction instruction)
 {
+    /// <summary>Elements of gathers lie this far from the operand's address at most.</summary>
+    public const int GatherReach = 0x8_0000;
+
     /// <returns>False when the instruction as drawn is not to be run.</returns>
     public bool Place(ref Rng rng)
     {
         if (LeavesAlignmentOpen)
         {
             test.State.Rflags &= ~(ulong)StateGenerator.Ac;
+        }
+
+        if (instruction.IsVsib)
+        {
+            PlaceIndices(ref rng);
         }
 
         switch (instruction.Mnemonic)
@@ -25,7 +33,7 @@ internal readonly ref struct SpecialOperands(TestCase test, Instruction instruct
                 return !Operands.HasMemory(instruction); // AMD's processors read four bytes, Intel's two
             case Mnemonic.Enter:
                 return PlaceEnter();
-            case Mnemonic.Ldmxcsr:
+            case Mnemonic.Ldmxcsr or Mnemonic.Vldmxcsr:
                 return PlaceMxcsr(ref rng, 0);
             case Mnemonic.Fxrstor or Mnemonic.Fxrstor64:
                 return PlaceFxImage(ref rng);
@@ -41,7 +49,7 @@ internal readonly ref struct SpecialOperands(TestCase test, Instruction instruct
 
     /// <summary>Whether #AC or another exception comes first, or comes at all, is each processor's own choice.</summary>
     private bool LeavesAlignmentOpen => instruction.Mnemonic is Mnemonic.Fxsave or Mnemonic.Fxsave64 or Mnemonic.Fxrstor or Mnemonic.Fxrstor64
-        or Mnemonic.Maskmovq or Mnemonic.Maskmovdqu or Mnemonic.Retf or Mnemonic.Iret or Mnemonic.Iretd or Mnemonic.Iretq;
+        or Mnemonic.Maskmovq or Mnemonic.Maskmovdqu or Mnemonic.Vmaskmovdqu or Mnemonic.Retf or Mnemonic.Iret or Mnemonic.Iretd or Mnemonic.Iretq;
 
     /// <summary>Double shifts of 16 bits by more than 16 are undefined, destination included (Intel SDM vol. 2, SHLD).</summary>
     private bool PlaceShiftCount(ref Rng rng)
@@ -60,6 +68,33 @@ internal readonly ref struct SpecialOperands(TestCase test, Instruction instruct
 
         test.State.Gprs[1] = (test.State.Gprs[1] & ~0xFFUL) | cl | (rng.Next() & 0xE0);
         return true;
+    }
+
+    /// <summary>Indices near the base, most of them, and a mask that has most elements.</summary>
+    private void PlaceIndices(ref Rng rng)
+    {
+        int size = instruction.IsVsib64 ? 8 : 4;
+        int index = instruction.MemoryIndex.GetNumber(), mask = instruction.Op2Register.GetNumber();
+        for (int i = 0; i < 32; i += size)
+        {
+            long reach = rng.OneIn(24) ? GatherReach / 2 : 48;
+            long value = (rng.Below((int)reach * 2) - reach) / instruction.MemoryIndexScale;
+            Span<byte> lane = i < 16 ? test.State.Xmm(index)[i..] : test.State.UpperYmm(index)[(i - 16)..];
+            if (size == 8)
+            {
+                MemoryMarshal.Write(lane, value);
+            }
+            else
+            {
+                MemoryMarshal.Write(lane, (int)value);
+            }
+        }
+
+        if (rng.OneIn(2))
+        {
+            rng.Fill(test.State.Xmm(mask));
+            rng.Fill(test.State.UpperYmm(mask));
+        }
     }
 
     private bool PlaceEnter() => instruction.Immediate16 < 0x600;

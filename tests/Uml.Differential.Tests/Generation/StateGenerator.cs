@@ -69,6 +69,10 @@ internal static class StateGenerator
         for (int i = 0; i < xmms; i++)
         {
             EdgeValues.Fill(ref rng, state.Xmm(i));
+            if (HostProcessor.HasAvx && !rng.OneIn(8))
+            {
+                EdgeValues.Fill(ref rng, state.UpperYmm(i));
+            }
         }
 
         for (int i = 0; i < 8; i++)

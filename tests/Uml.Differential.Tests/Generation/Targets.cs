@@ -23,7 +23,7 @@ internal static class Targets
         };
 
         // Vector operands need alignment to do anything; the rest of the time they shall complain about it.
-        return size >= 16 && !rng.OneIn(5) ? address & ~(ulong)(size >= 64 ? 63 : 15) : address;
+        return size >= 16 && !rng.OneIn(5) ? address & ~(ulong)(size >= 64 ? 63 : size >= 32 ? 31 : 15) : address;
     }
 
     public static ulong ChooseStack(ref Rng rng, int bitness)

@@ -6,6 +6,20 @@ namespace Uml.Differential.Tests.Native;
 /// <summary>What of our CPU model the host's processor lacks: those forms have no reference here.</summary>
 internal static class HostProcessor
 {
+    /// <summary>AVX, AVX2, FMA and F16C, which our CPU model has all or none of; where one is missing all are left out.</summary>
+    /// <remarks>
+    /// The kernel's word and not the runtime's: with DOTNET_EnableAVX=0 the interpreter's portable code is compared with a processor
+    /// that has AVX.
+    /// </remarks>
+    public static bool HasAvx { get; } = NativeExecutor.IsSupported && KernelEnables("avx", "avx2", "fma", "f16c");
+
+    /// <summary>The flags of the first processor in /proc/cpuinfo, of which the kernel strikes out what it does not enable.</summary>
+    private static bool KernelEnables(params string[] features)
+    {
+        string? line = File.ReadLines("/proc/cpuinfo").FirstOrDefault(line => line.StartsWith("flags", StringComparison.Ordinal));
+        return line is not null && !features.Except(line.Split(' ')).Any();
+    }
+
     public static bool Has(CpuidFeature feature)
     {
         if (!NativeExecutor.IsSupported)
@@ -29,6 +43,7 @@ internal static class HostProcessor
             CpuidFeature.ADX => (ExtendedFeatures & (1 << 19)) != 0,
             CpuidFeature.CLFLUSHOPT => (ExtendedFeatures & (1 << 23)) != 0,
             CpuidFeature.CLWB => (ExtendedFeatures & (1 << 24)) != 0,
+            CpuidFeature.AVX or CpuidFeature.AVX2 or CpuidFeature.FMA or CpuidFeature.F16C => HasAvx,
             CpuidFeature.FSGSBASE => NativeExecutor.HasGsBase,
             _ => true,
         };

@@ -1,5 +1,4 @@
 using System.Runtime.InteropServices;
-using System.Runtime.Intrinsics.X86;
 using Uml.Differential.Tests.Engines;
 
 namespace Uml.Differential.Tests.Native;
@@ -52,7 +51,7 @@ internal sealed unsafe class NativeExecutor : IExecutor
         _writableMemory = MapShared(0, Layout.MemorySize, Libc.PROT_READ | Libc.PROT_WRITE, _memoryFile, 0);
         MapWindows();
 
-        var emitter = new ThunkEmitter(ControlAddress, ThunkAddress, HasGsBase, Avx.IsSupported);
+        var emitter = new ThunkEmitter(ControlAddress, ThunkAddress, HasGsBase, HostProcessor.HasAvx);
         byte[] thunk = emitter.Emit();
         thunk.CopyTo(new Span<byte>(_writableCode + Layout.PageSize, Layout.PageSize));
         _exit = emitter.Exit;

@@ -19,11 +19,16 @@ internal sealed class ThunkEmitter(ulong control, ulong code, bool hasGsBase, bo
     private static readonly AssemblerRegister64[] s_gprs =
         [rax, rcx, rdx, rbx, rsp, rbp, rsi, rdi, r8, r9, r10, r11, r12, r13, r14, r15];
 
+    private static readonly AssemblerRegisterYMM[] s_ymms =
+        [ymm0, ymm1, ymm2, ymm3, ymm4, ymm5, ymm6, ymm7, ymm8, ymm9, ymm10, ymm11, ymm12, ymm13, ymm14, ymm15];
+
     /// <summary>Offsets in ucontext_t of the general registers in <see cref="s_gprs"/> order (Linux struct sigcontext_64 at offset 40).</summary>
     private static readonly int[] s_contextGprs = [144, 152, 136, 128, 160, 120, 112, 104, 40, 48, 56, 64, 72, 80, 88, 96];
 
     private const int ContextStackPointer = 16, ContextStackSize = 32;
     private const int ContextRip = 168, ContextFlags = 176, ContextError = 192, ContextTrap = 200, ContextCr2 = 216, ContextFp = 224;
+
+    private const int XsaveHeaderSize = 64, UpperYmmSize = 256;
 
     private readonly Assembler _asm = new(64);
     private Label _enter64, _enter32, _exit64, _restore, _handler;
@@ -89,6 +94,11 @@ internal sealed class ThunkEmitter(ulong control, ulong code, bool hasGsBase, bo
         }
 
         _asm.fxrstor64(__[State(nameof(MachineSnapshot.Fx))]);
+        for (int i = 0; hasAvx && i < s_ymms.Length; i++)
+        {
+            _asm.vinsertf128(s_ymms[i], s_ymms[i], __xmmword_ptr[UpperYmm(i)], 1);
+        }
+
         _asm.push(Layout.UserData);
         _asm.push(__qword_ptr[Gpr(4)]);
         _asm.push(__qword_ptr[State(nameof(MachineSnapshot.Rflags))]);
@@ -118,6 +128,11 @@ internal sealed class ThunkEmitter(ulong control, ulong code, bool hasGsBase, bo
         _asm.pushfq();
         _asm.pop(__qword_ptr[State(nameof(MachineSnapshot.Rflags))]);
         _asm.fxsave64(__[State(nameof(MachineSnapshot.Fx))]);
+        for (int i = 0; hasAvx && i < s_ymms.Length; i++)
+        {
+            _asm.vextractf128(__xmmword_ptr[UpperYmm(i)], s_ymms[i], 1);
+        }
+
         _asm.mov(eax, __dword_ptr[Field(nameof(NativeControl.ExitRip))]);
         _asm.mov(__qword_ptr[State(nameof(MachineSnapshot.Rip))], rax);
         _asm.mov(__dword_ptr[State(nameof(MachineSnapshot.Vector))], MachineSnapshot.Completed);
@@ -189,6 +204,15 @@ internal sealed class ThunkEmitter(ulong control, ulong code, bool hasGsBase, bo
         _asm.mov(edi, (uint)State(nameof(MachineSnapshot.Fx)));
         _asm.mov(ecx, MachineSnapshot.FxSize / 8);
         _asm.rep.movsq();
+        if (hasAvx)
+        {
+            // The kernel's frame is an XSAVE area in the standard format: the AVX component lies behind legacy area and header.
+            _asm.add(rsi, XsaveHeaderSize);
+            _asm.mov(edi, (uint)UpperYmm(0));
+            _asm.mov(ecx, UpperYmmSize / 8);
+            _asm.rep.movsq();
+        }
+
         _asm.mov(rsp, __qword_ptr[Field(nameof(NativeControl.HostStack))]);
         _asm.jmp(_restore);
 
@@ -276,6 +300,8 @@ internal sealed class ThunkEmitter(ulong control, ulong code, bool hasGsBase, bo
     private long Field(string name) => (long)control + (long)Marshal.OffsetOf<NativeControl>(name);
 
     private long State(string name) => Field(nameof(NativeControl.State)) + (long)Marshal.OffsetOf<MachineSnapshot>(name);
+
+    private long UpperYmm(int number) => State(nameof(MachineSnapshot.YmmHigh)) + (16 * number);
 
     private long Gpr(int number) => State(nameof(MachineSnapshot.Gpr)) + (8 * number);
 }

@@ -60,6 +60,13 @@ internal static class CaseReport
             {
                 text.AppendLine(CultureInfo.InvariantCulture, $"  {register} = {SnapshotComparer.Hex(state.Xmm(register - Register.XMM0))}");
             }
+            else if (register.IsYMM())
+            {
+                int slot = register - Register.YMM0;
+                text.AppendLine(
+                    CultureInfo.InvariantCulture,
+                    $"  {register} = {SnapshotComparer.Hex(state.UpperYmm(slot))}'{SnapshotComparer.Hex(state.Xmm(slot))}");
+            }
         }
 
         if (usesX87)

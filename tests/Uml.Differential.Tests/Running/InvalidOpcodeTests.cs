@@ -42,6 +42,77 @@ internal sealed class InvalidOpcodeTests(int bitness)
         Assert.That(failures, Is.Empty, string.Join('\n', failures.Take(400)));
     }
 
+    /// <summary>
+    /// The same for VEX: three maps, each opcode with each selecting prefix, W and L, with vvvv in use and not. What the interpreter
+    /// leaves out but decodes, such as instructions on general registers, is the form catalogue's matter.
+    /// </summary>
+    [Test]
+    public void What_our_decoder_calls_invalid_behind_a_VEX_prefix_is_an_invalid_opcode_to_the_processor()
+    {
+        if (!HostProcessor.HasAvx)
+        {
+            Assert.Ignore("The host has no AVX.");
+        }
+
+        using var native = new NativeExecutor(bitness);
+        using var interpreter = new VirtualCpuExecutor(bitness);
+        var differ = new Differ(native, interpreter);
+        var failures = new List<string>();
+        foreach (byte[] bytes in VexCandidates().Where(bytes => IsInvalid(bytes) && !IsVendorSpecific(bytes)))
+        {
+            if (differ.Run(CreateCase(bytes)) is { Count: > 0 } differences)
+            {
+                failures.Add($"{Convert.ToHexStringLower(bytes)}: {differences[0]}");
+            }
+        }
+
+        TestContext.Out.WriteLine($"{differ.CasesRun} encodings");
+        Assert.That(failures, Is.Empty, string.Join('\n', failures.Take(400)));
+    }
+
+    /// <summary>66, F2, F3, LOCK and REX may not stand before VEX (Intel SDM vol. 2, 2.3.2 to 2.3.4).</summary>
+    [TestCase(0x66)]
+    [TestCase(0xF2)]
+    [TestCase(0xF3)]
+    [TestCase(0xF0)]
+    [TestCase(0x48)]
+    public void Prefixes_before_VEX_are_what_they_are_to_the_processor(byte prefix)
+    {
+        if (!HostProcessor.HasAvx || (bitness == 32 && prefix == 0x48))
+        {
+            Assert.Ignore("The host has no AVX, or the prefix is none.");
+        }
+
+        using var native = new NativeExecutor(bitness);
+        using var interpreter = new VirtualCpuExecutor(bitness);
+        var differ = new Differ(native, interpreter);
+        using (Assert.EnterMultipleScope())
+        {
+            Assert.That(differ.Run(CreateCase([prefix, 0xC5, 0xF0, 0x58, 0xC2])), Is.Empty); // VADDPS XMM0, XMM1, XMM2
+            Assert.That(differ.Run(CreateCase([prefix, 0xC4, 0xE2, 0x71, 0x00, 0xC2])), Is.Empty); // VPSHUFB XMM0, XMM1, XMM2
+        }
+    }
+
+    private static IEnumerable<byte[]> VexCandidates()
+    {
+        byte[] modRms = [0x00, 0x04, 0x08, 0x10, 0x18, 0x20, 0x28, 0x30, 0x38, 0xC1, 0xC9, 0xD1, 0xD9, 0xE1, 0xE9, 0xF1, 0xF9];
+        for (int map = 0; map < 5; map++)
+        {
+            for (int tail = 0; tail < 16; tail++)
+            {
+                byte last = (byte)(((tail & 8) << 4) | (tail & 7));
+                for (int opcode = 0; opcode < 256; opcode++)
+                {
+                    foreach (byte modRm in modRms)
+                    {
+                        yield return [0xC4, (byte)(0xE0 | map), (byte)(last | 0x78), (byte)opcode, modRm, 0, 0, 0, 0, 0, 0, 0];
+                        yield return [0xC4, (byte)(0xE0 | map), (byte)(last | 0x60), (byte)opcode, modRm, 0, 0, 0, 0, 0, 0, 0];
+                    }
+                }
+            }
+        }
+    }
+
     private static IEnumerable<byte[]> Candidates()
     {
         foreach (byte[] prefix in s_prefixes)
@@ -82,8 +153,9 @@ internal sealed class InvalidOpcodeTests(int bitness)
         Assert.That(new Differ(native, interpreter).Run(CreateCase(bytes)), Is.Empty);
     }
 
-    /// <summary>AMD's processors take LOCK MOV CR0 for MOV CR8, and do not mind LOCK VERW.</summary>
-    private static bool IsVendorSpecific(byte[] bytes) => bytes is [0xF0, 0x0F, 0x20 or 0x22, ..] or [0xF0, 0x0F, 0x00, >= 0x28 and < 0x30, ..];
+    /// <summary>AMD's processors take LOCK MOV CR0 for MOV CR8, and mind neither LOCK VERW nor VPERMQ and VPERMPD without W.</summary>
+    private static bool IsVendorSpecific(byte[] bytes) => bytes is [0xF0, 0x0F, 0x20 or 0x22, ..] or [0xF0, 0x0F, 0x00, >= 0x28 and < 0x30, ..]
+        or [0xC4, 0xE3, 0x7D, 0x00 or 0x01, ..];
 
     private bool IsInvalid(byte[] bytes) => Decoder.Create(bitness, bytes).Decode().IsInvalid;
 

@@ -93,26 +93,42 @@ internal static unsafe class StateSave
     }
 
     /// <summary>XSAVE: all requested components, in use or not (Intel SDM vol. 1, 13.7).</summary>
-    public static Op* Xsave(CpuState* s, Op* op) => SaveStandard(s, op, Requested(s));
+    public static Op* Xsave(CpuState* s, Op* op)
+    {
+        ulong requested = Requested(s);
+        return (requested & StateComponents.Avx) != 0
+            ? SaveStandard<XsaveAvxArea>(s, op, requested)
+            : SaveStandard<XsaveArea>(s, op, requested);
+    }
 
     /// <summary>XSAVEOPT: what is in its initial configuration is not written (Intel SDM vol. 1, 13.9).</summary>
-    public static Op* Xsaveopt(CpuState* s, Op* op) => SaveStandard(s, op, Requested(s) & StateComponents.InUse(s));
+    public static Op* Xsaveopt(CpuState* s, Op* op)
+    {
+        ulong written = Requested(s) & StateComponents.InUse(s);
+        return (written & StateComponents.Avx) != 0
+            ? SaveStandard<XsaveAvxArea>(s, op, written)
+            : SaveStandard<XsaveArea>(s, op, written);
+    }
 
     /// <summary>XSAVEC: the compacted format (Intel SDM vol. 1, 13.10).</summary>
     public static Op* Xsavec(CpuState* s, Op* op)
     {
-        if (!BeginSave(s, op, out XsaveArea area, out XsaveArea* host, out ulong linear))
+        ulong written = Requested(s) & StateComponents.InUseWithMxcsr(s);
+        return (written & StateComponents.Avx) != 0
+            ? SaveCompacted<XsaveAvxArea>(s, op, written)
+            : SaveCompacted<XsaveArea>(s, op, written);
+    }
+
+    private static Op* SaveCompacted<TArea>(CpuState* s, Op* op, ulong written)
+        where TArea : unmanaged
+    {
+        if (!BeginSave(s, op, out TArea image, out TArea* host, out ulong linear))
         {
             return null;
         }
 
-        ulong requested = Requested(s);
-        ulong written = requested & StateComponents.InUseWithMxcsr(s);
-        if ((written & StateComponents.X87) != 0)
-        {
-            StateComponents.SaveX87(s, IsWide(op), area);
-        }
-
+        Span<byte> area = new(&image, sizeof(TArea));
+        SaveX87AndAvx(s, op, written, area);
         if ((written & StateComponents.Sse) != 0)
         {
             StateComponents.SaveMxcsr(s, area);
@@ -121,8 +137,8 @@ internal static unsafe class StateSave
 
         Header header = new(area);
         header.States = written;
-        header.Compaction = requested | Compacted;
-        Access.EndUpdate(s, host, linear, area);
+        header.Compaction = Requested(s) | Compacted;
+        Access.EndUpdate(s, host, linear, image);
         return op + 1;
     }
 
@@ -138,30 +154,64 @@ internal static unsafe class StateSave
         Header header = new(area);
         bool compacted = (header.Compaction & Compacted) != 0;
         ulong requested = Requested(s);
+        const ulong withMxcsr = StateComponents.Sse | StateComponents.Avx;
         bool fromMemory = compacted
             ? (requested & header.States & StateComponents.Sse) != 0
-            : (requested & StateComponents.Sse) != 0;
+            : (requested & withMxcsr) != 0;
         uint mxcsr = StateComponents.MxcsrOf(area);
         if (!IsValid(s, header, compacted) || (fromMemory && (mxcsr & ~StateComponents.MxcsrMask) != 0))
         {
             return Fault.GP(s);
         }
 
-        RestoreX87(s, op, requested, header.States, area);
-        if ((requested & StateComponents.Sse) != 0)
+        if (!RestoreAvx(s, op, requested, header.States))
         {
-            s->Mxcsr = fromMemory ? mxcsr : StateComponents.InitialMxcsr;
-            if ((header.States & StateComponents.Sse) != 0)
-            {
-                StateComponents.LoadXmm(s, area);
-            }
-            else
-            {
-                StateComponents.ResetXmm(s);
-            }
+            return null;
         }
 
+        RestoreX87(s, op, requested, header.States, area);
+        if (fromMemory || (requested & StateComponents.Sse) != 0)
+        {
+            s->Mxcsr = fromMemory ? mxcsr : StateComponents.InitialMxcsr;
+        }
+
+        RestoreXmm(s, requested, header.States, area);
         return op + 1;
+    }
+
+    private static void RestoreXmm(CpuState* s, ulong requested, ulong states, ReadOnlySpan<byte> area)
+    {
+        if ((requested & states & StateComponents.Sse) != 0)
+        {
+            StateComponents.LoadXmm(s, area);
+        }
+        else if ((requested & StateComponents.Sse) != 0)
+        {
+            StateComponents.ResetXmm(s);
+        }
+    }
+
+    /// <summary>The one component behind the header, and so the only part of the restoration that can still fault: it comes first.</summary>
+    private static bool RestoreAvx(CpuState* s, Op* op, ulong requested, ulong states)
+    {
+        if ((requested & StateComponents.Avx) == 0)
+        {
+            return true;
+        }
+
+        if ((states & StateComponents.Avx) == 0)
+        {
+            StateComponents.ResetAvx(s);
+            return true;
+        }
+
+        if (!Access.Load(s, op, out XsaveAvxArea area))
+        {
+            return false;
+        }
+
+        StateComponents.LoadAvx(s, area);
+        return true;
     }
 
     /// <summary>XGETBV: XCR0, or with ECX = 1 the components that are in use.</summary>
@@ -194,29 +244,29 @@ internal static unsafe class StateSave
 
         ulong value = Mask(s);
         bool privileged = s->Cpl == 0 && (s->Mode & CpuMode.Virtual8086) == 0;
-        if (!privileged || (uint)s->Gpr[Rcx] != 0 || (value & StateComponents.X87) == 0 || (value & ~StateComponents.Supported) != 0)
+        if (!privileged || (uint)s->Gpr[Rcx] != 0 || !StateComponents.IsValidXcr0(s, value))
         {
             return Fault.GP(s);
         }
 
+        CpuMode before = s->Mode;
         s->Xcr0 = value;
-        return op + 1;
+        Mmu.UpdateMode(s);
+        return BlockExit.NextOrBehind(s, op, before);
     }
 
-    private static Op* SaveStandard(CpuState* s, Op* op, ulong written)
+    private static Op* SaveStandard<TArea>(CpuState* s, Op* op, ulong written)
+        where TArea : unmanaged
     {
-        if (!BeginSave(s, op, out XsaveArea area, out XsaveArea* host, out ulong linear))
+        if (!BeginSave(s, op, out TArea image, out TArea* host, out ulong linear))
         {
             return null;
         }
 
         ulong requested = Requested(s);
-        if ((written & StateComponents.X87) != 0)
-        {
-            StateComponents.SaveX87(s, IsWide(op), area);
-        }
-
-        if ((requested & StateComponents.Sse) != 0)
+        Span<byte> area = new(&image, sizeof(TArea));
+        SaveX87AndAvx(s, op, written, area);
+        if ((requested & (StateComponents.Sse | StateComponents.Avx)) != 0)
         {
             StateComponents.SaveMxcsr(s, area);
         }
@@ -228,13 +278,27 @@ internal static unsafe class StateSave
 
         Header header = new(area);
         header.States = (header.States & ~requested) | (requested & StateComponents.InUse(s));
-        Access.EndUpdate(s, host, linear, area);
+        Access.EndUpdate(s, host, linear, image);
         return op + 1;
     }
 
-    private static bool BeginSave(CpuState* s, Op* op, out XsaveArea area, out XsaveArea* host, out ulong linear)
+    private static void SaveX87AndAvx(CpuState* s, Op* op, ulong written, Span<byte> area)
     {
-        if (Enablement.XsaveAllowed(s) && IsAligned(s, op, XsaveArea.Size, 64, write: true))
+        if ((written & StateComponents.X87) != 0)
+        {
+            StateComponents.SaveX87(s, IsWide(op), area);
+        }
+
+        if ((written & StateComponents.Avx) != 0)
+        {
+            StateComponents.SaveAvx(s, area);
+        }
+    }
+
+    private static bool BeginSave<TArea>(CpuState* s, Op* op, out TArea area, out TArea* host, out ulong linear)
+        where TArea : unmanaged
+    {
+        if (Enablement.XsaveAllowed(s) && IsAligned(s, op, sizeof(TArea), 64, write: true))
         {
             return Access.BeginUpdate(s, op, out area, out host, out linear);
         }

@@ -86,4 +86,11 @@ internal static unsafe class StringHandlers
         public static void Write(CpuState* s, uint result, byte immediate) =>
             CpuState.At<Vector128<byte>>(s, CpuState.VectorsOffset) = StringCompare.Mask(result, immediate);
     }
+
+    /// <summary>VPCMPxSTRM: a mask in YMM0, whose upper half becomes zero.</summary>
+    internal readonly struct VexMask : IStringResult
+    {
+        public static void Write(CpuState* s, uint result, byte immediate) =>
+            Vex.Write(s, (ushort)CpuState.VectorsOffset, StringCompare.Mask(result, immediate));
+    }
 }

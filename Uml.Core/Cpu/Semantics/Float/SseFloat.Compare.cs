@@ -34,7 +34,8 @@ internal static partial class SseFloat
     public static bool MaxPd(Vector128<double> left, Vector128<double> right, ref uint mxcsr, out Vector128<double> result) =>
         PackedMinMax<MaximumOperation>(left, right, Vector128.GreaterThan(left, right), ref mxcsr, out result);
 
-    /// <summary>CMPSS with a predicate of 0 to 7; higher immediate bits are reserved and ignored.</summary>
+    /// <summary>CMPSS with a predicate of 0 to 31, of which the legacy form has the first eight.</summary>
+    /// <remarks>Without NaNs predicates that are the same in their low three bits are the same.</remarks>
     public static bool CmpSs(uint left, uint right, byte predicate, ref uint mxcsr, out uint result)
     {
         float a = BitConverter.UInt32BitsToSingle(left);

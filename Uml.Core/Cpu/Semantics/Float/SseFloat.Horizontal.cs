@@ -58,25 +58,75 @@ internal static partial class SseFloat
         Vector128<float> left, Vector128<float> right, byte immediate, ref uint mxcsr, out Vector128<float> result)
     {
         result = default;
-        Vector128<float> select = SelectMask(immediate >> 4);
-        if (!Packed<MultiplyOperation>(left & select, right & select, ref mxcsr, out Vector128<float> products))
-        {
-            return false;
-        }
-
-        // Unselected products are +0, whatever the sign of the zero that was multiplied.
-        products &= select;
-        Vector128<uint> p = products.AsUInt32();
-        FloatContext context = FloatContext.FromMxcsr(mxcsr);
-        uint low = SoftFloat.Add<Format32, uint>(p.GetElement(0), p.GetElement(1), ref context);
-        uint high = SoftFloat.Add<Format32, uint>(p.GetElement(2), p.GetElement(3), ref context);
-        if (!Commit(ref mxcsr, context.Flags) || !AddSs(low, high, ref mxcsr, out uint sum))
+        if (!SelectedProducts(left, right, immediate, ref mxcsr, out Vector128<float> products)
+            || !PairSums(products, ref mxcsr, out uint low, out uint high)
+            || !AddSs(low, high, ref mxcsr, out uint sum))
         {
             return false;
         }
 
         result = Vector128.Create(sum).AsSingle() & SelectMask(immediate);
         return true;
+    }
+
+    /// <summary>VDPPS of both lanes, which take each step together.</summary>
+    public static bool DpPs(
+        Vector256<float> left, Vector256<float> right, byte immediate, ref uint mxcsr, out Vector256<float> result)
+    {
+        uint both = mxcsr;
+        bool ok = DpPs(left.GetLower(), right.GetLower(), immediate, ref both, out Vector128<float> lower);
+        if (DpPs(left.GetUpper(), right.GetUpper(), immediate, ref both, out Vector128<float> upper) && ok)
+        {
+            mxcsr = both;
+            result = Vector256.Create(lower, upper);
+            return true;
+        }
+
+        result = default;
+        uint a = mxcsr & ~AllFlags;
+        uint b = a;
+        ok = SelectedProducts(left.GetLower(), right.GetLower(), immediate, ref a, out lower);
+        ok &= SelectedProducts(left.GetUpper(), right.GetUpper(), immediate, ref b, out upper);
+        mxcsr = CombineLanes(mxcsr, a, b);
+        if (!ok)
+        {
+            return false;
+        }
+
+        a = b = mxcsr & ~AllFlags;
+        ok = PairSums(lower, ref a, out uint low0, out uint high0);
+        ok &= PairSums(upper, ref b, out uint low1, out uint high1);
+        mxcsr = CombineLanes(mxcsr, a, b);
+        if (!ok)
+        {
+            return false;
+        }
+
+        a = b = mxcsr & ~AllFlags;
+        _ = AddSs(low0, high0, ref a, out _);
+        _ = AddSs(low1, high1, ref b, out _);
+        mxcsr = CombineLanes(mxcsr, a, b);
+        return false;
+    }
+
+    private static bool SelectedProducts(
+        Vector128<float> left, Vector128<float> right, byte immediate, ref uint mxcsr, out Vector128<float> products)
+    {
+        Vector128<float> select = SelectMask(immediate >> 4);
+        bool ok = Packed<MultiplyOperation>(left & select, right & select, ref mxcsr, out products);
+
+        // Unselected products are +0, whatever the sign of the zero that was multiplied.
+        products &= select;
+        return ok;
+    }
+
+    private static bool PairSums(Vector128<float> products, ref uint mxcsr, out uint low, out uint high)
+    {
+        Vector128<uint> p = products.AsUInt32();
+        FloatContext context = FloatContext.FromMxcsr(mxcsr);
+        low = SoftFloat.Add<Format32, uint>(p.GetElement(0), p.GetElement(1), ref context);
+        high = SoftFloat.Add<Format32, uint>(p.GetElement(2), p.GetElement(3), ref context);
+        return Commit(ref mxcsr, context.Flags);
     }
 
     /// <summary>DPPD: as DPPS on two elements; bits 5:4 select, bits 1:0 place.</summary>

@@ -157,24 +157,23 @@ internal readonly struct MaximumOperation : ILaneOperation
         where TBits : unmanaged => SoftFloat.MinMax<TFormat, TBits>(left, right, true, ref context);
 }
 
-/// <summary>CMPPS and relatives; the immediate's low three bits are the predicate (SDM vol. 2A, CMPPD table 3-1).</summary>
+/// <summary>
+/// CMPPS and relatives; the immediate's low five bits are the predicate, of which the legacy forms have the first eight (SDM vol. 2A,
+/// CMPPD table 3-1).
+/// </summary>
 internal readonly struct CompareOperation : ILaneOperation
 {
+    /// <summary>For each of the first sixteen predicates the relations it holds for: less 1, equal 2, greater 4, unordered 8.</summary>
+    private const ulong Truths = 0xF465_0B9A_7CED_8312;
+
     public static TBits Apply<TFormat, TBits>(TBits left, TBits right, int immediate, ref FloatContext context)
         where TFormat : struct, ISseFormat<TBits>
         where TBits : unmanaged
     {
-        // LT, LE, NLT and NLE signal on QNaNs: exactly the predicates with 1 or 2 in the low two bits.
-        bool signaling = (immediate & 3) is 1 or 2;
+        // The inequalities, with 1 or 2 in the low two bits, signal on QNaNs; in the second sixteen it is the other way round.
+        bool signaling = ((immediate & 3) is 1 or 2) ^ ((immediate & 16) != 0);
         FloatRelation relation = SoftFloat.Compare<TFormat, TBits>(left, right, signaling, ref context);
-        bool positive = (immediate & 3) switch
-        {
-            0 => relation == FloatRelation.Equal,
-            1 => relation == FloatRelation.Less,
-            2 => relation is FloatRelation.Less or FloatRelation.Equal,
-            _ => relation == FloatRelation.Unordered,
-        };
-        return TFormat.Mask(positive ^ ((immediate & 4) != 0));
+        return TFormat.Mask((Truths >> (((immediate & 15) * 4) + (int)relation) & 1) != 0);
     }
 }
 

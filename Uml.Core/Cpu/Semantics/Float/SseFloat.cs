@@ -43,6 +43,20 @@ internal static partial class SseFloat
         return unmasked == 0;
     }
 
+    /// <summary>The exception flags of MXCSR.</summary>
+    internal const uint AllFlags = FloatFlags.All;
+
+    /// <summary>
+    /// MXCSR after a 256-bit instruction with an unmasked exception in at least one lane, from what each lane alone left of an MXCSR
+    /// without flags. An unmasked exception of the operands of one lane keeps the other's results from being reported too.
+    /// </summary>
+    internal static uint CombineLanes(uint mxcsr, uint lower, uint upper)
+    {
+        uint flags = (lower | upper) & AllFlags;
+        uint unmasked = flags & ~(mxcsr >> 7);
+        return mxcsr | ((unmasked & FloatFlags.PreComputation) != 0 ? flags & FloatFlags.PreComputation : flags);
+    }
+
     /// <summary>Round to nearest, all masked, and inexactness already recorded.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static bool IsFastMode(uint mxcsr) =>

@@ -13,9 +13,12 @@ internal interface IVectorBinary
 internal interface IVectorImmediate
 {
     static abstract Vector128<byte> Apply(Vector128<byte> a, Vector128<byte> b, byte immediate);
+
+    /// <summary>The immediate of the upper lane of a 256-bit form; most give both lanes the same.</summary>
+    static virtual byte UpperLane(byte immediate) => immediate;
 }
 
-/// <summary>As <see cref="IVectorBinary"/>, with the implicit operand XMM0.</summary>
+/// <summary>As <see cref="IVectorBinary"/>, with a mask: XMM0, or the fourth operand of VEX forms.</summary>
 internal interface IVectorMasked
 {
     static abstract Vector128<byte> Apply(Vector128<byte> a, Vector128<byte> b, Vector128<byte> mask);

@@ -152,6 +152,8 @@ internal readonly struct MultipleSumAbsoluteDifferences : IVectorImmediate
 
         return sum.AsByte();
     }
+
+    public static byte UpperLane(byte immediate) => (byte)(immediate >> 3);
 }
 
 /// <summary>PHMINPOSUW: the smallest word and where it is first found.</summary>

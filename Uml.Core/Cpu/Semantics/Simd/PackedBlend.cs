@@ -3,7 +3,7 @@ using System.Runtime.Intrinsics;
 
 namespace Uml.Core.Cpu.Semantics;
 
-/// <summary>PBLENDW, BLENDPS, BLENDPD: each set bit of the immediate takes an element from the source.</summary>
+/// <summary>PBLENDW, BLENDPS, BLENDPD, VPBLENDD: each set bit of the immediate takes an element from the source.</summary>
 internal readonly struct BlendImmediate<T> : IVectorImmediate
     where T : unmanaged
 {
@@ -17,6 +17,14 @@ internal readonly struct BlendImmediate<T> : IVectorImmediate
         };
         return Vector128.ConditionalSelect(mask, b, a);
     }
+
+    // VPBLENDW uses the eight bits twice, the others go on with the next ones (SDM vol. 2).
+    public static byte UpperLane(byte immediate) => Unsafe.SizeOf<T>() switch
+    {
+        2 => immediate,
+        4 => (byte)(immediate >> 4),
+        _ => (byte)(immediate >> 2),
+    };
 
     private static Vector128<byte> Test<TElement>(Vector128<TElement> value, Vector128<TElement> bits)
         where TElement : unmanaged => Vector128.Equals(value & bits, bits).AsByte();

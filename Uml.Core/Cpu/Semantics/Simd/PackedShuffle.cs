@@ -124,6 +124,8 @@ internal readonly struct ShuffleDoubles : IVectorImmediate
     public static Vector128<byte> Apply(Vector128<byte> a, Vector128<byte> b, byte immediate) => Vector128.Create(
         (immediate & 1) == 0 ? a.GetLower() : a.GetUpper(),
         (immediate & 2) == 0 ? b.GetLower() : b.GetUpper());
+
+    public static byte UpperLane(byte immediate) => (byte)(immediate >> 2);
 }
 
 /// <summary>The four two-bit fields of a shuffle's immediate, one for each element.</summary>
