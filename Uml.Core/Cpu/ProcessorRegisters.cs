@@ -19,6 +19,7 @@ public sealed unsafe partial class ProcessorRegisters
     {
         _state = state;
         Xmm = new XmmRegisters(this);
+        Ymm = new YmmRegisters(this);
         St = new X87Stack(this);
     }
 
@@ -90,6 +91,9 @@ public sealed unsafe partial class ProcessorRegisters
     /// <summary>XMM0 to XMM15.</summary>
     public XmmRegisters Xmm { get; }
 
+    /// <summary>YMM0 to YMM15, of which XMM0 to XMM15 are the low halves. Without use to a CPU model that has no AVX.</summary>
+    public YmmRegisters Ymm { get; }
+
     /// <summary>ST(0) to ST(7).</summary>
     public X87Stack St { get; }
 
@@ -132,6 +136,15 @@ public sealed unsafe partial class ProcessorRegisters
     internal ulong GetGpr(int number) => State->Gpr[number];
 
     internal void SetGpr(int number, ulong value) => State->Gpr[number] = value;
+
+    internal byte* LocateVector(int index)
+    {
+        ArgumentOutOfRangeException.ThrowIfNegative(index);
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(index, 15);
+
+        // SAFETY: sixteen 32-byte slots start at VectorsOffset of the state, which is unmanaged memory.
+        return (byte*)State + CpuState.VectorsOffset + (index * 32);
+    }
 }
 
 /// <summary>The XMM registers of a virtual CPU.</summary>
@@ -146,16 +159,24 @@ public sealed unsafe class XmmRegisters
     /// <exception cref="ArgumentOutOfRangeException">There is no such register.</exception>
     public Vector128<byte> this[int index]
     {
-        get => *Locate(index);
-        set => *Locate(index) = value;
+        get => *(Vector128<byte>*)_registers.LocateVector(index);
+        set => *(Vector128<byte>*)_registers.LocateVector(index) = value;
     }
+}
 
-    private Vector128<byte>* Locate(int index)
+/// <summary>The YMM registers of a virtual CPU.</summary>
+public sealed unsafe class YmmRegisters
+{
+    private readonly ProcessorRegisters _registers;
+
+    internal YmmRegisters(ProcessorRegisters registers) => _registers = registers;
+
+    /// <summary>One register.</summary>
+    /// <param name="index">0 to 15.</param>
+    /// <exception cref="ArgumentOutOfRangeException">There is no such register.</exception>
+    public Vector256<byte> this[int index]
     {
-        ArgumentOutOfRangeException.ThrowIfNegative(index);
-        ArgumentOutOfRangeException.ThrowIfGreaterThan(index, 15);
-
-        // SAFETY: sixteen 32-byte slots start at VectorsOffset of the state, which is unmanaged memory.
-        return (Vector128<byte>*)((byte*)_registers.State + CpuState.VectorsOffset + (index * 32));
+        get => *(Vector256<byte>*)_registers.LocateVector(index);
+        set => *(Vector256<byte>*)_registers.LocateVector(index) = value;
     }
 }

@@ -1,4 +1,3 @@
-using System.Runtime.Intrinsics.X86;
 using Uml.Core.Cpu.CodeCache;
 using Uml.Core.Cpu.Emit;
 using Uml.Core.Cpu.Semantics;
@@ -24,6 +23,7 @@ internal sealed unsafe class RuntimeStubs
 
     private readonly HostAssembler _code;
     private readonly CodeMemory _memory;
+    private readonly VectorTransfer _vectors;
     private readonly byte*[] _access = new byte*[(int)Flavor.Count];
     private readonly byte*[] _commit = new byte*[(int)Flavor.Count];
     private readonly byte*[] _handlerAside = new byte*[(int)Flavor.Count];
@@ -39,10 +39,14 @@ internal sealed unsafe class RuntimeStubs
     private readonly byte* _interpret;
     private byte* _epilogue;
 
-    public RuntimeStubs(HostAssembler code, CodeMemory memory)
+    /// <param name="code">Writes them.</param>
+    /// <param name="memory">Where they go.</param>
+    /// <param name="features">What both the guest's processor and the host's have.</param>
+    public RuntimeStubs(HostAssembler code, CodeMemory memory, CpuFeatures features)
     {
         _code = code;
         _memory = memory;
+        _vectors = new VectorTransfer(code, (features & CpuFeatures.Avx) != 0);
         code.Begin(memory.Writable);
         byte* enter = EmitEnter();
         for (Flavor flavor = Flavor.Integer; flavor < Flavor.Count; flavor++)
@@ -222,6 +226,9 @@ internal sealed unsafe class RuntimeStubs
         _code.ArithmeticImmediate(Arithmetic.Cmp, GuestRegisters.Scratch, masks, wide: false);
         byte* unmasked = _code.JumpIf(Condition.Ne);
         LoadVectorsAgain(Flavor.Vector);
+
+        // Equal to itself: loading may have changed ZF.
+        _code.ArithmeticRegister(Arithmetic.Cmp, HostRegister.Rsp, HostRegister.Rsp);
         _code.Bind(unmasked);
         _code.Return();
         return start;
@@ -240,7 +247,7 @@ internal sealed unsafe class RuntimeStubs
         }
     }
 
-    /// <summary>Loads what a call has destroyed, or all. Flags stay.</summary>
+    /// <summary>Loads what a call has destroyed, or all.</summary>
     private void LoadGeneral(bool all)
     {
         for (int guest = 0; guest < CpuState.GprCount; guest++)
@@ -254,41 +261,18 @@ internal sealed unsafe class RuntimeStubs
 
     private void StoreVectors(Flavor flavor)
     {
-        if (flavor == Flavor.Integer)
+        if (flavor != Flavor.Integer)
         {
-            return;
+            _vectors.EmitStore();
         }
-
-        for (int i = 0; i < 16; i++)
-        {
-            VectorMove(0x29, i);
-        }
-
-        ControlWord(3, StateLayout.Mxcsr);
-        ControlWord(2, StateLayout.HostMxcsr);
     }
 
     private void LoadVectorsAgain(Flavor flavor)
     {
-        if (flavor == Flavor.Integer)
+        if (flavor != Flavor.Integer)
         {
-            return;
+            _vectors.EmitLoad();
         }
-
-        if (Avx.IsSupported)
-        {
-            // What .NET has left in the upper halves would make each SSE instruction depend on the one before.
-            _code.Byte(0xC5);
-            _code.Byte(0xF8);
-            _code.Byte(0x77); // vzeroupper
-        }
-
-        for (int i = 0; i < 16; i++)
-        {
-            VectorMove(0x28, i);
-        }
-
-        ControlWord(2, StateLayout.Mxcsr);
     }
 
     /// <summary>Takes the x87 unit's state out of the host's, which is as after FNINIT then.</summary>
@@ -307,23 +291,5 @@ internal sealed unsafe class RuntimeStubs
         {
             _code.Memory(0xDD, 4, GuestRegisters.State, StateLayout.X87Image, wide: false); // frstor
         }
-    }
-
-    /// <summary>MOVAPS to or from a register's slot.</summary>
-    private void VectorMove(int opcode, int number)
-    {
-        _code.Rex(false, number, 0, GuestRegisters.State);
-        _code.Byte(0x0F);
-        _code.Byte(opcode);
-        _code.ModRmMemory(number, GuestRegisters.State, StateLayout.Vector(number));
-    }
-
-    /// <summary>LDMXCSR (/2) and STMXCSR (/3).</summary>
-    private void ControlWord(int operation, int displacement)
-    {
-        _code.Rex(false, 0, 0, GuestRegisters.State);
-        _code.Byte(0x0F);
-        _code.Byte(0xAE);
-        _code.ModRmMemory(operation, GuestRegisters.State, displacement);
     }
 }

@@ -211,7 +211,7 @@ internal sealed unsafe partial class BlockTranslator
 
         return e.Map switch
         {
-            1 => e.Opcode is 0x6E or 0xC4 || (e.Opcode == 0x2A && plan.Instruction.Op1Register.IsGPR()) || (e.Opcode == 0x7E && e.Repeat == 0 && (e.Vex == 0 || (e.VexSecond & 3) == 1)),
+            1 => e.Opcode is 0x6E or 0xC4 || (e.Opcode == 0x2A && plan.Instruction.GetOpRegister(plan.Instruction.OpCount - 1).IsGPR()) || (e.Opcode == 0x7E && e.Repeat == 0 && (e.Vex == 0 || (e.VexSecond & 3) == 1)),
             3 => e.Opcode is >= 0x14 and <= 0x17 or 0x20 or 0x22,
             _ => false,
         };

@@ -13,6 +13,7 @@ internal sealed unsafe class Planner(CpuFeatures features)
 
     private readonly CpuFeatures _features = features;
     private readonly CpuFeatures _host = CpuModels.OfHost();
+    private readonly VectorForms _vectors = new(features & CpuModels.OfHost());
     private readonly InstructionInfoFactory _factory = new();
 
     /// <summary>Fills in everything but the fate of flags.</summary>
@@ -157,28 +158,14 @@ internal sealed unsafe class Planner(CpuFeatures features)
             return X87Forms.Classify(in i, mode);
         }
 
-        if (IsVector(in i))
+        if (VectorForms.Is(in i))
         {
             plan.IsVector = true;
             plan.Needed = Flavor.Vector;
-            return VectorForms.IsNative(in i, mode) ? Form.Plain : Form.Handler;
+            return _vectors.IsNative(in i, mode) ? Form.Plain : Form.Handler;
         }
 
         return IntegerForms.Classify(in i, in plan.Encoding, _features, _host);
-    }
-
-    private static bool IsVector(in Instruction i)
-    {
-        for (int n = 0; n < i.OpCount; n++)
-        {
-            Register register = i.GetOpRegister(n);
-            if (register.IsVectorRegister())
-            {
-                return true;
-            }
-        }
-
-        return false;
     }
 
     /// <summary>What the memory operand is used for; false when translated code cannot access it.</summary>

@@ -1,4 +1,5 @@
 using System.Buffers.Binary;
+using Uml.Core.Cpu.Interpreter;
 using Uml.Core.Memory;
 
 namespace Uml.Core;
@@ -7,7 +8,7 @@ namespace Uml.Core;
 /// The descriptor tables, page tables and exception stubs below a sandbox's code, and the CPU state that uses them. Each vector has
 /// a stub of one HLT instruction, so that an exception is seen as a halt at a known place.
 /// </summary>
-internal static class SandboxTables
+internal static unsafe class SandboxTables
 {
     public const ulong GdtAddress = 0x1000, IdtAddress = 0x2000, TssAddress = 0x3000, StubAddress = 0x4000;
     public const ulong ExceptionStackTop = 0x7000, PageTableAddress = 0x8000;
@@ -21,7 +22,7 @@ internal static class SandboxTables
 
     private const ulong Cr0 = (1UL << 0) | (1 << 1) | (1 << 4) | (1 << 5); // PE, MP, ET, NE
     private const ulong Cr0Paging = 1UL << 31;
-    private const ulong Cr4 = (1UL << 9) | (1 << 10); // OSFXSR, OSXMMEXCPT
+    private const ulong Cr4 = (1UL << 9) | (1 << 10) | (1 << 18); // OSFXSR, OSXMMEXCPT, OSXSAVE
     private const ulong Cr4Pae = 1UL << 5;
     private const ulong EferLongModeEnable = 1UL << 8;
 
@@ -56,6 +57,7 @@ internal static class SandboxTables
     public static void Enter(ProcessorRegisters registers, CodeMode mode)
     {
         registers.Cr4 = mode == CodeMode.Bits64 ? Cr4 | Cr4Pae : Cr4;
+        registers.Xcr0 = StateComponents.Supported(registers.State);
         if (mode == CodeMode.Bits16)
         {
             registers.Cr0 = Cr0 & ~1UL;

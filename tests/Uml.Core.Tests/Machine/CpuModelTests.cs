@@ -31,20 +31,30 @@ public sealed class CpuModelTests
         ("movbe eax, [rsp]", [0x0F, 0x38, 0xF0, 0x04, 0x24]),
         ("adcx eax, ecx", [0x66, 0x0F, 0x38, 0xF6, 0xC1]),
         ("adox eax, ecx", [0xF3, 0x0F, 0x38, 0xF6, 0xC1]),
+        ("vaddps xmm0, xmm1, xmm2", [0xC5, 0xF0, 0x58, 0xC2]),
+        ("vpaddd ymm0, ymm1, ymm2", [0xC5, 0xF5, 0xFE, 0xC2]),
+        ("vfmadd231pd ymm0, ymm1, ymm2", [0xC4, 0xE2, 0xF5, 0xB8, 0xC2]),
+        ("vcvtph2ps ymm0, xmm1", [0xC4, 0xE2, 0x7D, 0x13, 0xC1]),
     ];
 
     private static IEnumerable<TestCaseData> Instructions => s_instructions.Select(each => new TestCaseData(each.Code).SetArgDisplayNames(each.Name));
 
+    /// <summary>Those on general registers. That AVX depends on the block mode is tested with AVX.</summary>
     private static IEnumerable<TestCaseData> VexInstructions =>
-        s_instructions.Where(each => each.Code[0] == 0xC4).Select(each => new TestCaseData(each.Code).SetArgDisplayNames(each.Name));
+        s_instructions.Where(each => each.Code[0] == 0xC4 && !each.Name.Contains("mm", StringComparison.Ordinal)).Select(each => new TestCaseData(each.Code).SetArgDisplayNames(each.Name));
 
     /// <summary>Leaf, subleaf, register (0 EAX to 3 EDX) and bit (Intel SDM vol. 2, CPUID).</summary>
     private static IEnumerable<TestCaseData> Bits =>
     [
+        new TestCaseData(1u, 2, 12).SetArgDisplayNames("FMA"),
         new TestCaseData(1u, 2, 22).SetArgDisplayNames("MOVBE"),
+        new TestCaseData(1u, 2, 28).SetArgDisplayNames("AVX"),
+        new TestCaseData(1u, 2, 29).SetArgDisplayNames("F16C"),
         new TestCaseData(7u, 1, 3).SetArgDisplayNames("BMI1"),
+        new TestCaseData(7u, 1, 5).SetArgDisplayNames("AVX2"),
         new TestCaseData(7u, 1, 8).SetArgDisplayNames("BMI2"),
         new TestCaseData(7u, 1, 19).SetArgDisplayNames("ADX"),
+        new TestCaseData(0xDu, 0, 2).SetArgDisplayNames("AVX in XCR0"),
         new TestCaseData(0x80000001u, 2, 5).SetArgDisplayNames("LZCNT"),
     ];
 
@@ -69,7 +79,8 @@ public sealed class CpuModelTests
             }
         }
 
-        Assert.That(differences, Is.EqualTo(5));
+        // Besides these bits: the size of an XSAVE area, 832 instead of 576 bytes, of what is enabled and of what could be.
+        Assert.That(differences, Is.EqualTo(Bits.Count() + 2));
     }
 
     [TestCaseSource(nameof(Instructions))]

@@ -76,6 +76,11 @@ public sealed class ProcessorRegistersTests : IDisposable
         Assert.That(Registers.Xmm[15], Is.EqualTo(value));
         Assert.That(Registers.Xmm[14], Is.EqualTo(Vector128<byte>.Zero));
         Assert.That(() => Registers.Xmm[16], Throws.InstanceOf<ArgumentOutOfRangeException>());
+        Registers.Ymm[15] = Vector256.Create(default(Vector128<byte>), value);
+        Assert.That(Registers.Xmm[15], Is.EqualTo(Vector128<byte>.Zero));
+        Registers.Xmm[15] = value;
+        Assert.That(Registers.Ymm[15], Is.EqualTo(Vector256.Create(value, value)));
+        Assert.That(() => Registers.Ymm[-1], Throws.InstanceOf<ArgumentOutOfRangeException>());
     }
 
     [TestCase(0.0)]

@@ -26,7 +26,7 @@ internal sealed unsafe class SystemMachine : IDisposable
     public SystemMachine(CpuEngine engine, ulong codeCacheSize = 4 << 20, int threshold = 0)
     {
         Bus = new MachineBus(_ram.Ranges);
-        CpuOptions options = new() { Engine = engine, CodeCacheSize = codeCacheSize, TranslationThreshold = threshold };
+        CpuOptions options = new() { Engine = engine, Model = CpuModel.X64V3, CodeCacheSize = codeCacheSize, TranslationThreshold = threshold };
         Cpu = new VirtualCpu(0, _ram, Bus, new StoppedClock(), options, NullLogger.Instance);
     }
 

@@ -22,9 +22,10 @@ internal sealed unsafe class EnginePair : IDisposable
         Jit = new SystemMachine(CpuEngine.Jit, codeCacheSize).Start64();
         Each(machine =>
         {
-            // Vector and x87 units on, with #XM and #MF.
+            // Vector and x87 units on, AVX too, with #XM and #MF.
             machine.State->Cr0 |= 1 << 1;
-            machine.State->Cr4 |= (1 << 9) | (1 << 10);
+            machine.State->Cr4 |= (1 << 9) | (1 << 10) | (1 << 18);
+            machine.State->Xcr0 = 7;
             machine.State->Mxcsr = 0x1F80;
             X87.Initialize(ref machine.State->X87);
             Mmu.UpdateMode(machine.State);
@@ -127,7 +128,8 @@ internal sealed unsafe class EnginePair : IDisposable
         var vectors = new ReadOnlySpan<byte>((byte*)s + CpuState.VectorsOffset, 16 * 32);
         for (int i = 0; i < 16; i++)
         {
-            lines.Add($"xmm{i} {BinaryPrimitives.ReadUInt128LittleEndian(vectors[(i * 32)..]):x}");
+            UInt128 lower = BinaryPrimitives.ReadUInt128LittleEndian(vectors[(i * 32)..]);
+            lines.Add($"ymm{i} {BinaryPrimitives.ReadUInt128LittleEndian(vectors[((i * 32) + 16)..]):x} {lower:x}");
         }
 
         return [.. lines];

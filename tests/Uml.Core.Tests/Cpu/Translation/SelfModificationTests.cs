@@ -84,6 +84,41 @@ public sealed unsafe class SelfModificationTests : IDisposable
         Assert.That(_pair.Jit.Cpu.State->Counters.BlocksInvalidated, Is.Positive);
     }
 
+    [Test]
+    public void An_aligned_YMM_store_over_the_block_that_runs_is_obeyed_at_once()
+    {
+        const ulong target = SystemMachine.Code + 0x40;
+        int head = Assemble(Store).Length;
+        _pair.Each(machine =>
+        {
+            for (ulong i = 0; i < 32; i += 2)
+            {
+                machine.Poke(SystemMachine.Data + i, (ushort)0xC0FF); // inc eax
+            }
+        });
+        _pair.Load(a =>
+        {
+            Store(a);
+            for (ulong at = SystemMachine.Code + (ulong)head; at < target + 32; at++)
+            {
+                a.nop();
+            }
+
+            a.hlt();
+        });
+        _pair.ResetRegisters();
+        _pair.Set(0, 0);
+        _pair.Run();
+        Assert.That(_pair.Jit.State->Gpr[0], Is.EqualTo(16));
+        _pair.AssertTranslated();
+
+        static void Store(Assembler a)
+        {
+            a.vmovdqa(ymm0, __ymmword_ptr[SystemMachine.Data]);
+            a.vmovdqa(__ymmword_ptr[target], ymm0);
+        }
+    }
+
     private static IEnumerable<TestCaseData> Pushes()
     {
         (string Name, Action<Assembler> Code)[] all =

@@ -1,3 +1,4 @@
+using System.Runtime.Intrinsics;
 using Iced.Intel;
 using Uml.Core.Bus;
 using Uml.Core.Machine;
@@ -154,6 +155,21 @@ public sealed class CodeSandboxTests
         Assert.That(sandbox.Registers.St.IsValid(1));
         Assert.That(sandbox.Registers.St.IsValid(2), Is.False);
         Assert.That(BitConverter.ToDouble([.. Enumerable.Range(0, 8).Select(i => sandbox.Registers.Xmm[0][i])]), Is.EqualTo(Math.Sqrt(3)));
+    }
+
+    [TestCase(CpuEngine.Interpreter)]
+    [TestCase(CpuEngine.Jit)]
+    public void AVX_is_switched_on(CpuEngine engine)
+    {
+        using CodeSandbox sandbox = new(new CodeSandboxOptions { Engine = engine, Model = CpuModel.X64V3 });
+        CodeResult result = sandbox.Run(a =>
+        {
+            a.vpcmpeqd(ymm1, ymm1, ymm1);
+            a.vpsrld(ymm1, ymm1, 31);
+            a.vpaddd(ymm1, ymm1, ymm1);
+        });
+        Assert.That(result.Reason, Is.EqualTo(CodeStopReason.Halt));
+        Assert.That(sandbox.Registers.Ymm[1].AsInt32(), Is.EqualTo(Vector256.Create(2)));
     }
 
     [Test]
