@@ -49,6 +49,7 @@ internal static class Boot
             {
                 options.MemorySize = settings.Memory;
                 options.Cpu.Engine = settings.Engine;
+                options.Cpu.Model = settings.Model;
             })
             .UseKernel(BootFile.FromPath(kernel), initrd, GetCommandLine(settings))
             .AddStdioConsole()

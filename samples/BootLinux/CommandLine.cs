@@ -50,9 +50,14 @@ internal static class CommandLine
             Description = "How guest code runs: Jit translates it, Interpreter runs on every host.",
             DefaultValueFactory = _ => new CpuOptions().Engine,
         };
+        Option<CpuModel> cpu = new("--cpu")
+        {
+            Description = "The processor the guest sees: Host is the largest of the others that this machine has all of.",
+            DefaultValueFactory = _ => new CpuOptions().Model,
+        };
         RootCommand root = new("Boots a stock x86-64 Linux kernel in this process. Ctrl-A x ends the machine, Ctrl-A h shows what else there is.")
         {
-            kernel, initrd, append, memory, run, engine,
+            kernel, initrd, append, memory, run, engine, cpu,
         };
         root.Validators.Add(result =>
         {
@@ -68,11 +73,12 @@ internal static class CommandLine
                 result.GetValue(append),
                 result.GetValue(memory),
                 result.GetValue(run),
-                result.GetValue(engine)),
+                result.GetValue(engine),
+                result.GetValue(cpu)),
             cancellationToken));
         return root;
     }
 }
 
 /// <summary>What the command line asks for.</summary>
-internal sealed record BootSettings(string Kernel, string? Initrd, string? Append, ulong Memory, string? Run, CpuEngine Engine);
+internal sealed record BootSettings(string Kernel, string? Initrd, string? Append, ulong Memory, string? Run, CpuEngine Engine, CpuModel Model);

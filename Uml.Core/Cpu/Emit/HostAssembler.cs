@@ -215,6 +215,12 @@ internal sealed unsafe class HostAssembler
         Byte(count);
     }
 
+    public void Multiply32(int destination, int source, int value)
+    {
+        Register(0x69, destination, source, wide: false);
+        Int32(value);
+    }
+
     public void TestImmediate(int register, int value)
     {
         Register(0xF7, 0, register);

@@ -20,8 +20,11 @@ internal sealed unsafe class JumpTables : IDisposable
     /// <summary>Size of an entry: the address jumped to, and the code to run.</summary>
     public const int EntrySize = 16;
 
-    /// <summary>What turns an address into the byte offset of its entry: fold, then mask. The lowest bits do not tell enough apart to be worth a shift.</summary>
-    public const int FoldShift = 6, IndexMask = (Entries - 1) * EntrySize;
+    /// <summary>
+    /// What turns an address into the byte offset of its entry: multiply (2^32 by the golden ratio), shift, mask. All bits count, the
+    /// lowest too: neighboring calls return to within a few bytes of each other.
+    /// </summary>
+    public const int HashMultiplier = unchecked((int)0x9E3779B1), HashShift = 32 - 18 /* log2(Entries * EntrySize) */, IndexMask = -EntrySize;
 
     /// <summary>From the start of a table to its epoch.</summary>
     public const int EpochOffset = -8;
@@ -87,8 +90,7 @@ internal sealed unsafe class JumpTables : IDisposable
         note.HasLocal |= !global;
         int page = PageBit(rip);
         note.Pages[page / 64] |= 1UL << (page % 64);
-        uint low = (uint)rip;
-        int offset = RipOffset(flavor) + (int)(((low >> FoldShift) ^ low) & IndexMask);
+        int offset = RipOffset(flavor) + ((int)(((uint)rip * unchecked((uint)HashMultiplier)) >> HashShift) & IndexMask);
         if (note.TouchedCount < MaximumTouched)
         {
             note.Touched[note.TouchedCount++] = offset;
@@ -195,7 +197,7 @@ internal sealed unsafe class JumpTables : IDisposable
     }
 
     /// <summary>Puts an address that another entry serves there: no jump that looks here asks for it.</summary>
-    private static void Empty(byte* table, int offset) => *(ulong*)(table + offset) = (offset & IndexMask) == 0 ? EntrySize : 0UL;
+    private static void Empty(byte* table, int offset) => *(ulong*)(table + offset) = offset % FlavorSize == 0 ? EntrySize : 0UL;
 
     private struct Note
     {

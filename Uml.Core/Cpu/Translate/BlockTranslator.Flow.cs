@@ -205,9 +205,8 @@ internal sealed unsafe partial class BlockTranslator
     /// <summary>Compares the address register with the jump table's entry for it, whose address goes to the scratch register.</summary>
     private void EmitLookup()
     {
-        _code.Move(GuestRegisters.Scratch, GuestRegisters.Address);
-        _code.ShiftRight(GuestRegisters.Scratch, JumpTables.FoldShift, wide: false);
-        _code.ArithmeticRegister(Arithmetic.Xor, GuestRegisters.Scratch, GuestRegisters.Address, wide: false);
+        _code.Multiply32(GuestRegisters.Scratch, GuestRegisters.Address, JumpTables.HashMultiplier);
+        _code.ShiftRight(GuestRegisters.Scratch, JumpTables.HashShift, wide: false);
         _code.ArithmeticImmediate(Arithmetic.And, GuestRegisters.Scratch, JumpTables.IndexMask, wide: false);
         _code.ArithmeticMemory(Arithmetic.Add, GuestRegisters.Scratch, GuestRegisters.State, StateLayout.JumpTable);
         _code.ArithmeticMemory(Arithmetic.Cmp, GuestRegisters.Address, GuestRegisters.Scratch, JumpTables.RipOffset(_flavor));
