@@ -233,6 +233,27 @@ internal sealed unsafe class HostAssembler
         Byte(mask);
     }
 
+    public void BitTest16(int @base, int displacement, int bit)
+    {
+        Byte(0x66);
+        Rex(false, 0, 0, @base);
+        Byte(0x0F);
+        Byte(0xBA);
+        ModRmMemory(4, @base, displacement);
+        Byte(bit);
+    }
+
+    /// <summary>RORX of 32 bits: a rotated copy (BMI2).</summary>
+    public void RotateRightTo32(int destination, int source, int count)
+    {
+        Byte(0xC4);
+        Byte((destination < 8 ? 0x80 : 0) | 0x40 | (source < 8 ? 0x20 : 0) | 3);
+        Byte(0x7B);
+        Byte(0xF0);
+        ModRmRegister(destination, source);
+        Byte(count);
+    }
+
     public void Push(int register)
     {
         Rex(false, 0, 0, register);

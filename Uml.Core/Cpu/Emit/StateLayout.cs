@@ -25,6 +25,7 @@ internal static unsafe class StateLayout
     public static readonly int WalkMask = Field(static s => &s->WalkMask);
     public static readonly int WalkWant = Field(static s => &s->WalkWant);
     public static readonly int WalkReserved = Field(static s => &s->WalkReserved);
+    public static readonly int Walks = Field(static s => &s->Walks);
     public static readonly int LargePages = Field(static s => &s->LargePages);
     public static readonly int Cr3 = Field(static s => &s->Cr3);
     public static readonly int RamBase = Field(static s => &s->RamBase);

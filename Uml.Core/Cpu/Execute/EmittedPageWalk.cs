@@ -35,8 +35,12 @@ internal sealed unsafe class EmittedPageWalk(HostAssembler code)
             code.Push(register);
         }
 
-        EmitCanonical();
         code.MoveImmediate(Mask, (long)PageWalk.AddressMask);
+        byte* unknown = EmitRecall();
+        EmitLast();
+        byte* known = code.Jump();
+        code.Bind(unknown);
+        EmitCanonical();
         code.MoveImmediate(Rights, -1);
         code.ArithmeticRegister(Arithmetic.Xor, Any, Any, wide: false);
         code.Load(Entry, GuestRegisters.State, StateLayout.Cr3);
@@ -47,7 +51,11 @@ internal sealed unsafe class EmittedPageWalk(HostAssembler code)
         FailIf(Condition.Ne);
         byte* large1G = EmitTable(30);
         byte* large2M = EmitTable(21);
-        EmitTable(12);
+        code.ArithmeticRegister(Arithmetic.And, Entry, Mask);
+        EmitHostAddress(GuestRegisters.Scratch);
+        EmitRemember();
+        EmitLast();
+        code.Bind(known);
         code.ArithmeticRegister(Arithmetic.And, Entry, Mask);
         byte* found = code.Jump();
         code.Bind(large1G);
@@ -93,17 +101,52 @@ internal sealed unsafe class EmittedPageWalk(HostAssembler code)
         FailIf(Condition.Ne);
     }
 
+    /// <summary>Takes the way to the last level out of the <see cref="WalkCache"/>.</summary>
+    /// <returns>The jump taken when it is not there.</returns>
+    private byte* EmitRecall()
+    {
+        EmitCacheEntry();
+        code.ArithmeticMemory(Arithmetic.Cmp, GuestRegisters.Scratch, Index, WalkCacheEntry.TagOffset);
+        byte* unknown = code.JumpIf(Condition.Ne);
+        code.Load(Rights, Index, WalkCacheEntry.RightsOffset);
+        code.Load(Any, Index, WalkCacheEntry.AnyOffset);
+        code.Load(Entry, Index, WalkCacheEntry.TableOffset);
+        return unknown;
+    }
+
+    private void EmitRemember()
+    {
+        code.Push(Entry);
+        EmitCacheEntry();
+        code.Pop(Entry);
+        code.Store(Index, WalkCacheEntry.TagOffset, GuestRegisters.Scratch);
+        code.Store(Index, WalkCacheEntry.RightsOffset, Rights);
+        code.Store(Index, WalkCacheEntry.AnyOffset, Any);
+        code.Store(Index, WalkCacheEntry.TableOffset, Entry);
+    }
+
+    /// <summary>The address of the cache's entry for the address into the index, and what its tag would be into the scratch register.</summary>
+    private void EmitCacheEntry()
+    {
+        code.Move(GuestRegisters.Scratch, GuestRegisters.Address);
+        code.ShiftRight(GuestRegisters.Scratch, WalkCache.PageShift);
+        code.Move32(Index, GuestRegisters.Scratch);
+        code.ArithmeticImmediate(Arithmetic.And, Index, WalkCache.IndexMask, wide: false);
+        code.ShiftLeft(Index, WalkCache.EntryShift);
+        code.Load(Entry, GuestRegisters.State, StateLayout.Walks);
+        code.ArithmeticMemory(Arithmetic.Or, GuestRegisters.Scratch, Entry, WalkCache.EpochOffset);
+        code.ArithmeticRegister(Arithmetic.Add, Index, Entry);
+    }
+
+    /// <summary>From a table of 4 KiB pages, which the entry has the host's address of, to the page's entry.</summary>
+    private void EmitLast() => EmitEntry(12);
+
     /// <summary>Follows the address in the entry to the entry for the next level.</summary>
-    /// <returns>For the levels that may map a page, the jump taken when this one does.</returns>
+    /// <returns>The jump taken when it maps a page.</returns>
     private byte* EmitTable(int shift)
     {
         code.ArithmeticRegister(Arithmetic.And, Entry, Mask);
         EmitLevel(shift);
-        if (shift == 12)
-        {
-            return null;
-        }
-
         code.Byte(0xA8);
         code.Byte(PageSizeBit);
         return code.JumpIf(Condition.Ne);
@@ -111,10 +154,16 @@ internal sealed unsafe class EmittedPageWalk(HostAssembler code)
 
     private void EmitLevel(int shift)
     {
+        EmitHostAddress(GuestRegisters.Scratch);
+        EmitEntry(shift);
+    }
+
+    /// <summary>Loads the entry of a table in the host's memory, and checks and collects what it allows.</summary>
+    private void EmitEntry(int shift)
+    {
         code.Move(Index, GuestRegisters.Address);
         code.ShiftRight(Index, shift - 3);
         code.ArithmeticImmediate(Arithmetic.And, Index, 0xFF8, wide: false);
-        EmitHostAddress(GuestRegisters.Scratch);
 
         // mov entry, [entry + index]
         code.Rex(true, Entry, Index, Entry);
@@ -210,7 +259,7 @@ internal sealed unsafe class EmittedPageWalk(HostAssembler code)
         }
 
         code.Bind(tagged);
-        EmitEntry();
+        EmitTlbEntry();
     }
 
     /// <summary>What is known of the page, into the mask's register, which is not needed as such any more.</summary>
@@ -224,7 +273,7 @@ internal sealed unsafe class EmittedPageWalk(HostAssembler code)
         code.ArithmeticMemory(Arithmetic.Add, Mask, GuestRegisters.State, StateLayout.Pages);
     }
 
-    private void EmitEntry()
+    private void EmitTlbEntry()
     {
         // Mask: the entry.
         code.Move(Mask, GuestRegisters.Address);

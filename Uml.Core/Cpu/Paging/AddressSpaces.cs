@@ -17,6 +17,7 @@ internal sealed unsafe class AddressSpaces : IDisposable
     private readonly HostMemory _largePages = new(Count * 2 * (ulong)sizeof(LargePageRange));
     private readonly Space[] _spaces = new Space[Count];
     private readonly JumpTables? _jumps;
+    private readonly WalkCache? _walks;
     private int _current;
     private TlbView _active;
     private ulong _clock;
@@ -25,6 +26,7 @@ internal sealed unsafe class AddressSpaces : IDisposable
     public AddressSpaces(bool translated = false)
     {
         _jumps = translated ? new JumpTables(Count) : null;
+        _walks = translated ? new WalkCache() : null;
         FillInvalid(_tables.Pointer, (Count * TablesPerSpace) + 1);
         for (int i = 0; i < Count; i++)
         {
@@ -70,6 +72,7 @@ internal sealed unsafe class AddressSpaces : IDisposable
         }
 
         _current = found;
+        _walks?.Forget();
         _jumps?.Switch();
         _spaces[found].LastUse = ++_clock;
     }
@@ -121,6 +124,12 @@ internal sealed unsafe class AddressSpaces : IDisposable
     public int EnterJump(TlbView view, Flavor flavor, ulong rip, byte* code, bool global) =>
         _jumps!.Enter(_current, view, flavor, rip, code, global);
 
+    /// <summary>Where emitted walks of the paging structures are remembered; null when nothing is translated.</summary>
+    public byte* Walks => _walks is null ? null : _walks.First;
+
+    /// <summary>What counts as an entry of the paging structures has changed.</summary>
+    public void ForgetWalks() => _walks?.Forget();
+
     /// <summary>Forgets all jumps.</summary>
     public void ClearJumps() => _jumps?.Reset();
 
@@ -155,6 +164,7 @@ internal sealed unsafe class AddressSpaces : IDisposable
         _tables.Dispose();
         _largePages.Dispose();
         _jumps?.Dispose();
+        _walks?.Dispose();
     }
 
     private static void ForbidWrites(TlbEntry* table, byte* hostPage)
@@ -201,6 +211,7 @@ internal sealed unsafe class AddressSpaces : IDisposable
 
     private void InvalidatePage(int space, ulong linear)
     {
+        _walks?.Forget();
         LargePageRange* range = LargePages(space) + (linear >> 63);
         if (linear >= range->Start && linear <= range->Last)
         {
@@ -220,13 +231,13 @@ internal sealed unsafe class AddressSpaces : IDisposable
     private void Clear(int space, bool keepGlobalJumps)
     {
         ref Space entry = ref _spaces[space];
+        _walks?.Forget();
         for (int view = 0; view < TablesPerSpace; view++)
         {
             if ((entry.UsedViews & (1 << view)) != 0)
             {
                 FillInvalid((byte*)Table(space, (TlbView)view), 1);
             }
-
         }
 
         if (keepGlobalJumps)

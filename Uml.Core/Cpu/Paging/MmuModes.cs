@@ -48,6 +48,7 @@ internal static unsafe partial class Mmu
         s->Tlb = alwaysMiss ? spaces.AlwaysMiss : spaces.Activate(view);
         UpdateWalk(s, view, alwaysMiss);
         s->LargePages = spaces.CurrentLargePages;
+        s->Walks = spaces.Walks;
         s->JumpTable = spaces.SelectJumps(view, s->Mode);
     }
 
@@ -59,7 +60,12 @@ internal static unsafe partial class Mmu
 
         // An impossible demand leaves all to the walk in PageWalk.
         s->WalkWant = alwaysMiss ? 1 : view == TlbView.User ? PageWalk.U : 0;
-        s->WalkReserved = PageWalk.ReservedHigh | ((s->Efer & EferNxe) != 0 ? 0 : PageWalk.NX);
+        ulong reserved = PageWalk.ReservedHigh | ((s->Efer & EferNxe) != 0 ? 0 : PageWalk.NX);
+        if (s->WalkReserved != reserved)
+        {
+            s->WalkReserved = reserved;
+            VirtualCpu.From(s).AddressSpaces.ForgetWalks();
+        }
     }
 
     /// <summary>Selects the address space of CR3 and CR4.PCIDE; <paramref name="keep"/> keeps its cached translations (CR3 bit 63).</summary>

@@ -159,6 +159,9 @@ internal unsafe struct CpuState
     /// <summary>The ranges of large pages that the current address space has noted.</summary>
     public LargePageRange* LargePages;
 
+    /// <summary>The first entry of the <see cref="WalkCache"/>.</summary>
+    public byte* Walks;
+
     // ---- slow paths of translated code ----
 
     /// <summary>The operation to go on with in the interpreter after translated code has been left; null when <see cref="Exit"/> tells.</summary>

@@ -38,12 +38,26 @@ internal sealed unsafe partial class BlockTranslator
     /// <summary>Makes the host's flags the guest's, if the instruction needs any and they are not.</summary>
     private void RequireFlags(in Plan plan)
     {
-        if (plan.Needs != RflagsBits.None && !_hostFlags)
+        if (plan.Needs == RflagsBits.None || _hostFlags)
+        {
+            return;
+        }
+
+        if (_remake < 0 && plan.Needs == RflagsBits.CF && (plan.Changes | RflagsBits.CF) == Planner.Status)
+        {
+            // It makes all others itself.
+            LoadCarry();
+        }
+        else
         {
             RestoreFlags();
-            _hostFlags = true;
         }
+
+        _hostFlags = true;
     }
+
+    /// <summary>Loads the host's carry flag with the saved one.</summary>
+    private void LoadCarry() => _code.BitTest16(GuestRegisters.State, StateLayout.FlagWord, 8);
 
     /// <summary>Gets flags back into the host's: made again if they can be, else as they were saved.</summary>
     private void RestoreFlags()
@@ -99,6 +113,12 @@ internal sealed unsafe partial class BlockTranslator
                 break;
             case Mnemonic.Sub:
                 RemakeByInverse(in plan, inverse: 0x00, own: 0x28);
+                break;
+            case Mnemonic.Inc or Mnemonic.Dec:
+                // The flags before it are still saved.
+                LoadCarry();
+                _code.LoadAddress(GuestRegisters.Scratch, GuestRegisters.Host(e.Rm), plan.Instruction.Mnemonic == Mnemonic.Inc ? -1 : 1);
+                Reencode(in plan, e.Opcode, RegisterField(in plan), GuestRegisters.Scratch);
                 break;
             default:
                 // AND, OR, XOR: the result tells all.

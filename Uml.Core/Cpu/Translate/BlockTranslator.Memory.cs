@@ -1,3 +1,4 @@
+using System.Runtime.Intrinsics.X86;
 using Iced.Intel;
 using Uml.Core.Cpu.Emit;
 using Uml.Core.Cpu.Execute;
@@ -9,6 +10,7 @@ namespace Uml.Core.Cpu.Translate;
 internal sealed unsafe partial class BlockTranslator
 {
     private readonly List<ColdAccess> _cold = [];
+    private readonly bool _hasRotateTo = Bmi2.IsSupported;
 
     /// <summary>A memory access that may turn out not to be plain memory.</summary>
     private struct ColdAccess
@@ -146,8 +148,16 @@ internal sealed unsafe partial class BlockTranslator
     /// <returns>The jump taken when there is none.</returns>
     private byte* EmitTranslation(OperandUse use, int size, bool aligned)
     {
-        _code.Move(GuestRegisters.Scratch, GuestRegisters.Address);
-        _code.ShiftRight(GuestRegisters.Scratch, Tlb.IndexShift);
+        if (_hasRotateTo)
+        {
+            _code.RotateRightTo32(GuestRegisters.Scratch, GuestRegisters.Address, Tlb.IndexShift);
+        }
+        else
+        {
+            _code.Move(GuestRegisters.Scratch, GuestRegisters.Address);
+            _code.ShiftRight(GuestRegisters.Scratch, Tlb.IndexShift);
+        }
+
         _code.ArithmeticImmediate(Arithmetic.And, GuestRegisters.Scratch, Tlb.IndexMask, wide: false);
         _code.ArithmeticMemory(Arithmetic.Add, GuestRegisters.Scratch, GuestRegisters.State, StateLayout.Tlb);
         _code.ArithmeticMemory(Arithmetic.Sub, GuestRegisters.Address, GuestRegisters.Scratch, TagOffset(use));

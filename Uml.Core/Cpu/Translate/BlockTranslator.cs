@@ -231,8 +231,8 @@ internal sealed unsafe partial class BlockTranslator
 
         if (plan.Changes != RflagsBits.None)
         {
-            _hostFlags = true;
             _remake = plan.Fate == FlagFate.Remade ? index : -1;
+            _hostFlags = _remake < 0 || !Remake.KeepsCarry(in plan);
             _savedFlags = plan.Fate == FlagFate.Saved;
             if (_savedFlags)
             {

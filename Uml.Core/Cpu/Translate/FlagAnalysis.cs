@@ -24,7 +24,10 @@ internal static class FlagAnalysis
             if (plan.Changes != RflagsBits.None)
             {
                 plan.Fate = Decide(plans, i);
-                plan.Needs |= live & ~plan.Changes;
+                if (plan.Fate != FlagFate.Remade || !Remake.KeepsCarry(in plan))
+                {
+                    plan.Needs |= live & ~plan.Changes;
+                }
             }
 
             live = plan.Observes || plan.IsSideExit ? Planner.Status : (live & ~plan.Changes) | plan.Needs;
@@ -34,13 +37,20 @@ internal static class FlagAnalysis
     private static FlagFate Decide(Span<Plan> plans, int producer)
     {
         bool inHost = true;
-        bool remakeable = Remake.IsPossible(in plans[producer]);
+        bool keepsCarry = Remake.KeepsCarry(in plans[producer]);
+        bool remakeable = Remake.IsPossible(in plans[producer]) && (!keepsCarry || AreSavedBefore(plans, producer));
         int sources = remakeable ? Remake.Sources(in plans[producer]) : 0;
         bool wanted = false;
         for (int i = producer + 1; i < plans.Length; i++)
         {
             ref Plan plan = ref plans[i];
             inHost &= !plan.Clobbers;
+            if (keepsCarry && (plan.IsSideExit || plan.Needs != RflagsBits.None))
+            {
+                // The host's carry flag would have to be right.
+                remakeable = false;
+            }
+
             if (plan.Observes || ((plan.IsSideExit || plan.Needs != RflagsBits.None) && !inHost))
             {
                 wanted = true;
@@ -63,5 +73,19 @@ internal static class FlagAnalysis
         }
 
         return FlagFate.Saved;
+    }
+
+    /// <summary>Whether the flags before an instruction are saved ones: those that the block was entered with, or that a handler left.</summary>
+    private static bool AreSavedBefore(Span<Plan> plans, int index)
+    {
+        for (int i = index - 1; i >= 0 && plans[i].Form != Form.Handler; i--)
+        {
+            if (plans[i].Changes != RflagsBits.None)
+            {
+                return false;
+            }
+        }
+
+        return true;
     }
 }

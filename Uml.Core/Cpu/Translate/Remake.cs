@@ -21,13 +21,16 @@ internal static class Remake
 
         return i.Mnemonic switch
         {
-            Mnemonic.Cmp or Mnemonic.Test or Mnemonic.And or Mnemonic.Or or Mnemonic.Xor => true,
+            Mnemonic.Cmp or Mnemonic.Test or Mnemonic.And or Mnemonic.Or or Mnemonic.Xor or Mnemonic.Inc or Mnemonic.Dec => true,
 
             // The other operand has to be there still, as it was.
             Mnemonic.Add or Mnemonic.Sub => !register || i.Op0Register.GetFullRegister() != i.Op1Register.GetFullRegister(),
             _ => false,
         };
     }
+
+    /// <summary>Whether the carry flag stays, so that it has to be somewhere when the others are made again.</summary>
+    public static bool KeepsCarry(in Plan plan) => plan.Instruction.Mnemonic is Mnemonic.Inc or Mnemonic.Dec;
 
     /// <summary>The registers it takes, a bit each.</summary>
     public static int Sources(in Plan plan)
