@@ -158,7 +158,9 @@ internal sealed unsafe class JitEngine : IDisposable
         JitEngine jit = VirtualCpu.From(s).Jit!;
         s->PageRip = s->BlockRip & ~0xFFFUL;
         FlagWords.FromLazy(s);
+        Slices.Split(s);
         jit._stubs.Enter(s, s->CurrentBlock->Translations[(int)Flavor.Integer].Body);
+        Slices.Join(s);
         FlagWords.ToLazy(s);
         Runtime.TakeX87(s);
         if (jit.Failure is { } failure)

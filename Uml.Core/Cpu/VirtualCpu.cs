@@ -106,7 +106,7 @@ internal sealed unsafe partial class VirtualCpu : ICodeObserver, ICpuRunner
             // The block that runs is counted as a whole already: take out what is still to come of it, this instruction included.
             CpuState* s = _state;
             long pending = s->CurrentOp == null ? 0 : s->CurrentBlock->Count - (s->CurrentOp - Block.Ops(s->CurrentBlock));
-            return _retiredBefore + (ulong)(_budget - s->Remaining - pending);
+            return _retiredBefore + (ulong)(_budget - s->Remaining - s->Reserve - pending);
         }
     }
 

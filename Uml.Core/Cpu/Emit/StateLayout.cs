@@ -7,6 +7,7 @@ internal static unsafe class StateLayout
     public const int Bias = 128;
 
     public static readonly int Remaining = Field(static s => &s->Remaining);
+    public static readonly int Reserve = Field(static s => &s->Reserve);
     public static readonly int Poll = Field(static s => &s->Poll);
     public static readonly int Exit = Field(static s => &s->Exit);
     public static readonly int Rip = Field(static s => &s->Rip);

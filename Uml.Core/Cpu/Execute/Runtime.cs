@@ -273,9 +273,16 @@ internal static unsafe class Runtime
         CpuState* s, byte* returnAddress, ulong argument, delegate*<CpuState*, VirtualCpu, Site*, ulong, nint> function)
     {
         VirtualCpu cpu = VirtualCpu.From(s);
+        Slices.Join(s);
         try
         {
-            return function(s, cpu, cpu.Jit!.Sites.At(returnAddress), argument);
+            nint result = function(s, cpu, cpu.Jit!.Sites.At(returnAddress), argument);
+            if (result != Leave)
+            {
+                Slices.Split(s);
+            }
+
+            return result;
         }
         catch (Exception e)
         {

@@ -31,7 +31,7 @@ internal sealed unsafe class RuntimeStubs
     private readonly byte*[] _reenter = new byte*[(int)Flavor.Count];
     private readonly byte*[] _lookup = new byte*[(int)Flavor.Count];
     private readonly byte*[] _link = new byte*[(int)Flavor.Count];
-    private readonly byte*[] _attention = new byte*[(int)Flavor.Count];
+    private readonly byte*[] _refill = new byte*[(int)Flavor.Count];
     private readonly byte* _loadX87;
     private readonly byte* _walkForRead;
     private readonly byte* _walkForWrite;
@@ -58,7 +58,7 @@ internal sealed unsafe class RuntimeStubs
             _lookup[(int)flavor] = EmitRuntimeCall(flavor, &Runtime.Lookup);
             _link[(int)flavor] = EmitRuntimeCall(flavor, &Runtime.Link);
             _reenter[(int)flavor] = EmitRuntimeCall(flavor, &Runtime.Reenter);
-            _attention[(int)flavor] = EmitAttention(flavor);
+            _refill[(int)flavor] = EmitRefill(flavor);
         }
 
         var walk = new EmittedPageWalk(code);
@@ -100,8 +100,11 @@ internal sealed unsafe class RuntimeStubs
     /// <summary>Goes on at the address in the address register, whose translation was dropped.</summary>
     public byte* Reenter(Flavor flavor) => _reenter[(int)flavor];
 
-    /// <summary>Leaves; the scratch register says where in the page RIP is.</summary>
-    public byte* LeaveForAttention(Flavor flavor) => _attention[(int)flavor];
+    /// <summary>
+    /// Takes another slice of the budget (see <see cref="Slices"/>), or leaves when there is none or something waits; the scratch register
+    /// says where in the page RIP is.
+    /// </summary>
+    public byte* Refill(Flavor flavor) => _refill[(int)flavor];
 
     /// <summary>From <see cref="Flavor.Vector"/> to <see cref="Flavor.X87"/>; leaves when the guest's exceptions do not let its x87 code run on the host.</summary>
     public byte* LoadX87 => _loadX87;
@@ -200,9 +203,25 @@ internal sealed unsafe class RuntimeStubs
         return start;
     }
 
-    private byte* EmitAttention(Flavor flavor)
+    private byte* EmitRefill(Flavor flavor)
     {
+        _code.Align(16);
         byte* start = _code.Position;
+        _code.ArithmeticMemoryImmediate(Arithmetic.Cmp, GuestRegisters.State, StateLayout.Poll, 0, wide: false);
+        byte* attention = _code.JumpIf(Condition.Ne);
+        _code.Load(GuestRegisters.Address, GuestRegisters.State, StateLayout.Reserve);
+        _code.ArithmeticRegister(Arithmetic.Or, GuestRegisters.Address, GuestRegisters.Address);
+        byte* exhausted = _code.JumpIf(Condition.Le);
+        _code.ArithmeticImmediate(Arithmetic.Cmp, GuestRegisters.Address, Slices.Length);
+        byte* last = _code.JumpIf(Condition.Be);
+        _code.MoveImmediate(GuestRegisters.Address, Slices.Length);
+        _code.Bind(last);
+        _code.Memory((Arithmetic.Sub << 3) | 1, GuestRegisters.Address, GuestRegisters.State, StateLayout.Reserve);
+        _code.Memory((Arithmetic.Add << 3) | 1, GuestRegisters.Address, GuestRegisters.State, StateLayout.Remaining);
+        _code.Return();
+        _code.Bind(attention);
+        _code.Bind(exhausted);
+        DropReturnAddress();
         StoreGeneral();
         StoreVectors(flavor);
         LeaveX87(flavor);

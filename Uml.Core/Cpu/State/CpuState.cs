@@ -41,6 +41,9 @@ internal unsafe struct CpuState
     /// <summary>Instructions that may still retire before the engine has to return. Counted down block by block.</summary>
     public long Remaining;
 
+    /// <summary>While translated code runs: what of the budget is not in <see cref="Remaining"/> (see <see cref="Execute.Slices"/>).</summary>
+    public long Reserve;
+
     /// <summary>Non-zero asks the engine to return at the next block boundary (<see cref="Attention"/> bits; other threads set it).</summary>
     public int Poll;
 

@@ -29,9 +29,11 @@ internal sealed unsafe partial class BlockTranslator
     private Flavor _flavor;
     private int _count;
 
-    /// <summary>The jumps taken when the block is not entered.</summary>
+    /// <summary>The jump taken when the block is not entered.</summary>
     private byte* _exhausted;
-    private byte* _attention;
+
+    /// <summary>Where the block begins.</summary>
+    private byte* _entry;
 
     /// <summary>Whether the host's flags are the guest's now, and the instruction that can make them again (or -1).</summary>
     private bool _hostFlags;
@@ -74,8 +76,6 @@ internal sealed unsafe partial class BlockTranslator
 
         FlagAnalysis.Run(_plans.AsSpan(0, _count));
         AccessGroups.Find(_plans.AsSpan(0, _count));
-        _code.Align(16);
-        byte* entry = _code.Position;
         byte* body = EmitEntry();
         _hostFlags = false;
         _savedFlags = true;
@@ -98,14 +98,14 @@ internal sealed unsafe partial class BlockTranslator
         EmitLeave(out byte* abandoned);
         ColdPosition = _code.Position;
         _code.Begin(end);
-        Record(entry, body, abandoned);
+        Record(body, abandoned);
         return needed;
     }
 
-    private void Record(byte* entry, byte* body, byte* abandoned)
+    private void Record(byte* body, byte* abandoned)
     {
         ref TranslatedBlock translation = ref _block->Translations[(int)_flavor];
-        translation.Entry = _memory.ToExecutable(entry);
+        translation.Entry = _memory.ToExecutable(_entry);
         translation.Body = _memory.ToExecutable(body);
         translation.Abandon = _memory.ToExecutable(abandoned);
     }
@@ -116,8 +116,6 @@ internal sealed unsafe partial class BlockTranslator
         _block = block;
         _flavor = flavor;
         _count = block->Count;
-        _code.Align(16);
-        byte* entry = _code.Position;
         byte* body = EmitEntry();
         byte* target = _memory.ToWritable(block->Translations[(int)needed].Body);
         byte* unmasked = null;
@@ -142,7 +140,7 @@ internal sealed unsafe partial class BlockTranslator
         }
 
         EmitLeave(out byte* abandoned);
-        Record(entry, body, abandoned);
+        Record(body, abandoned);
     }
 
     private static int PageOffset(Block* block) => (int)(block->Physical & 0xFFF);
@@ -179,20 +177,20 @@ internal sealed unsafe partial class BlockTranslator
     /// <returns>The first byte behind that.</returns>
     private byte* EmitEntry()
     {
+        _code.Align(16);
+        _entry = _code.Position;
         _code.ArithmeticMemoryImmediate(Arithmetic.Sub, GuestRegisters.State, StateLayout.Remaining, _count);
         _exhausted = _code.JumpIf(Condition.S);
-        _code.ArithmeticMemoryImmediate(Arithmetic.Cmp, GuestRegisters.State, StateLayout.Poll, 0, wide: false);
-        _attention = _code.JumpIf(Condition.Ne);
         return _code.Position;
     }
 
     private void EmitLeave(out byte* abandoned)
     {
         _code.Bind(_exhausted);
-        _code.Bind(_attention);
         _code.ArithmeticMemoryImmediate(Arithmetic.Add, GuestRegisters.State, StateLayout.Remaining, _count);
         _code.MoveImmediate(GuestRegisters.Scratch, PageOffset(_block));
-        _code.Jump(_stubs.LeaveForAttention(_flavor));
+        _code.Call(_stubs.Refill(_flavor));
+        _code.Jump(_entry);
         abandoned = _code.Position;
         _code.Load(GuestRegisters.Address, GuestRegisters.State, StateLayout.PageRip);
         _code.LoadAddress(GuestRegisters.Address, GuestRegisters.Address, PageOffset(_block));
