@@ -61,15 +61,19 @@ internal sealed unsafe partial class BlockTranslator
         }
         else
         {
-            int @base = Home(e.Rm, GuestRegisters.Address, load: true);
-            if (e.Displacement != 0)
-            {
-                _code.Memory(0x8D, destination, @base, e.Displacement, wide);
-            }
-            else if (!wide || destination != @base)
-            {
-                _code.Register(0x8B, destination, @base, wide);
-            }
+            EmitBase(destination, Home(e.Rm, GuestRegisters.Address, load: true), e.Displacement, wide);
+        }
+    }
+
+    private void EmitBase(int destination, int @base, int displacement, bool wide)
+    {
+        if (displacement != 0)
+        {
+            _code.Memory(0x8D, destination, @base, displacement, wide);
+        }
+        else if (!wide || destination != @base)
+        {
+            _code.Register(0x8B, destination, @base, wide);
         }
     }
 
@@ -88,7 +92,7 @@ internal sealed unsafe partial class BlockTranslator
         int @base = Home((e.Sib & 7) | e.ExtensionB, GuestRegisters.Address, load: true);
         if (index == HostRegister.Rsp)
         {
-            _code.Memory(0x8D, destination, @base, e.Displacement, wide);
+            EmitBase(destination, @base, e.Displacement, wide);
         }
         else
         {

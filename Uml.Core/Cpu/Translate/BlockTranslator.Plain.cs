@@ -62,8 +62,7 @@ internal sealed unsafe partial class BlockTranslator
             return;
         }
 
-        // MOV of an immediate overwrites all it names but an 8-bit or 16-bit register's rest; the others read it.
-        int used = Home(guest, GuestRegisters.Scratch, load: true);
+        int used = Home(guest, GuestRegisters.Scratch, load: IsRead(in plan, guest));
         if (e.OperandSize)
         {
             _code.Byte(0x66);
@@ -90,13 +89,18 @@ internal sealed unsafe partial class BlockTranslator
             return;
         }
 
+        if (TryEmitOnState(in plan))
+        {
+            return;
+        }
+
         int reg = RegisterField(in plan);
         int guestReg = e.Reg;
         int guestRm = e.Rm;
         bool regInMemory = reg == GuestRegisters.None;
         if (regInMemory)
         {
-            reg = Home(guestReg, GuestRegisters.Scratch, load: true);
+            reg = Home(guestReg, GuestRegisters.Scratch, load: IsRead(in plan, guestReg));
         }
 
         _vvvv = e.Vvvv;
@@ -122,7 +126,7 @@ internal sealed unsafe partial class BlockTranslator
                 // The same register twice has to be one copy.
                 rm = regInMemory && guestReg == guestRm ? reg
                     : otherInMemory && vvvv == guestRm ? _vvvv
-                    : Home(guestRm, regInMemory || otherInMemory ? GuestRegisters.Address : GuestRegisters.Scratch, load: true);
+                    : Home(guestRm, regInMemory || otherInMemory ? GuestRegisters.Address : GuestRegisters.Scratch, load: IsRead(in plan, guestRm));
             }
 
             Reencode(in plan, e.Opcode, reg, rm);
@@ -142,6 +146,8 @@ internal sealed unsafe partial class BlockTranslator
             PutBack(vvvv, _vvvv);
         }
     }
+
+    private static bool IsRead(in Plan plan, int guest) => (plan.Reads & (1 << guest)) != 0;
 
     /// <summary>The host's number for the second source of the VEX instruction that is being emitted.</summary>
     private int _vvvv;

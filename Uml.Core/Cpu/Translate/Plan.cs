@@ -79,8 +79,9 @@ internal unsafe struct Plan
     public bool Clobbers;
     public FlagFate Fate;
 
-    /// <summary>General registers it writes, a bit each.</summary>
+    /// <summary>General registers it writes, a bit each, and those whose value, or some of it, it uses or keeps.</summary>
     public ushort Writes;
+    public ushort Reads;
     public OperandUse Use;
     public byte MemorySize;
 

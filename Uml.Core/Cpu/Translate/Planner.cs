@@ -39,7 +39,7 @@ internal sealed unsafe class Planner(CpuFeatures features)
             plan.Needs = Status;
         }
 
-        plan.Writes = WrittenRegisters(in info);
+        CollectRegisters(ref plan, in info);
         bool touchesMemory = plan.Use != OperandUse.None;
         plan.Observes = touchesMemory || plan.Form is Form.Divide or Form.ClearInterrupt or Form.SetInterrupt or Form.SwapGs;
         plan.Clobbers = plan.Observes;
@@ -55,7 +55,7 @@ internal sealed unsafe class Planner(CpuFeatures features)
     {
         plan.Form = Form.Handler;
         plan.Needs = plan.Changes = Status;
-        plan.Writes = ushort.MaxValue;
+        plan.Writes = plan.Reads = ushort.MaxValue;
         plan.Observes = plan.Clobbers = true;
         plan.Use = OperandUse.None;
     }
@@ -68,18 +68,27 @@ internal sealed unsafe class Planner(CpuFeatures features)
         _ => false,
     };
 
-    private static ushort WrittenRegisters(in InstructionInfo info)
+    private static void CollectRegisters(ref Plan plan, in InstructionInfo info)
     {
-        int mask = 0;
         foreach (UsedRegister used in info.GetUsedRegisters())
         {
-            if (used.Access is not OpAccess.Read and not OpAccess.CondRead && used.Register.IsGPR())
+            if (!used.Register.IsGPR())
             {
-                mask |= 1 << used.Register.GetFullRegister().GetNumber();
+                continue;
+            }
+
+            int bit = 1 << used.Register.GetFullRegister().GetNumber();
+            if (used.Access is not OpAccess.Read and not OpAccess.CondRead)
+            {
+                plan.Writes |= (ushort)bit;
+            }
+
+            // Writing 8 or 16 bits keeps the others; writing 32 clears them.
+            if (used.Access != OpAccess.Write || used.Register.GetSize() < 4)
+            {
+                plan.Reads |= (ushort)bit;
             }
         }
-
-        return (ushort)mask;
     }
 
     private Form Classify(ref Plan plan, CpuMode mode, in InstructionInfo info)

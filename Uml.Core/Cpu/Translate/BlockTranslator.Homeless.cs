@@ -1,0 +1,71 @@
+using Iced.Intel;
+using Uml.Core.Cpu.Emit;
+
+namespace Uml.Core.Cpu.Translate;
+
+/// <summary>Registers without a home, used where they are: as the memory operand of an instruction between registers.</summary>
+internal sealed unsafe partial class BlockTranslator
+{
+    /// <summary>
+    /// Emits an instruction between registers with one of them in the state, if that does the same: a register that is written has to be
+    /// written as a whole, for what is narrower would leave the rest, or stall the next load of all of it.
+    /// </summary>
+    /// <returns>Whether it could be done.</returns>
+    private bool TryEmitOnState(in Plan plan)
+    {
+        ref readonly Encoding e = ref plan.Encoding;
+        if (e.IsMemory || e.Vex != 0 || IsOtherWithMemory(plan.Instruction.Mnemonic))
+        {
+            return false;
+        }
+
+        bool regIsGeneral = !IsGroup(in e) && (!plan.IsVector || RegIsGeneral(in plan));
+        bool regInState = regIsGeneral && GuestRegisters.Host(e.Reg) == GuestRegisters.None;
+        if (RmIsGeneral(in plan) && GuestRegisters.Host(e.Rm) == GuestRegisters.None)
+        {
+            if (!MayBeMemory(in plan, e.Rm) || (regInState && e.Reg == e.Rm))
+            {
+                return false;
+            }
+
+            int reg = regInState ? Home(e.Reg, GuestRegisters.Scratch, IsRead(in plan, e.Reg)) : RegisterField(in plan);
+            EmitOnState(in plan, e.Opcode, reg, e.Rm);
+            if (regInState && (plan.Writes & (1 << e.Reg)) != 0)
+            {
+                PutBack(e.Reg, reg);
+            }
+
+            return true;
+        }
+
+        if (!regInState || plan.IsVector || e.Map != 0 || !MayBeMemory(in plan, e.Reg))
+        {
+            return false;
+        }
+
+        // The same operation in the other direction: bit 1 of the opcode. TEST has no direction.
+        bool hasDirection = e.Opcode is < 0x40 or (>= 0x88 and <= 0x8B);
+        if (!hasDirection && e.Opcode is not (0x84 or 0x85))
+        {
+            return false;
+        }
+
+        EmitOnState(in plan, hasDirection ? e.Opcode ^ 2 : e.Opcode, GuestRegisters.Host(e.Rm), e.Reg);
+        return true;
+    }
+
+    private void EmitOnState(in Plan plan, int opcode, int reg, int guest)
+    {
+        EmitPrefixes(in plan, opcode, reg, GuestRegisters.State);
+        _code.ModRmMemory(reg, GuestRegisters.State, StateLayout.Gpr(guest));
+        _code.Bytes(plan.Code + plan.Encoding.ImmediateStart, plan.Encoding.Length - plan.Encoding.ImmediateStart);
+    }
+
+    /// <summary>Whether all of the register is written or nothing.</summary>
+    private static bool MayBeMemory(in Plan plan, int guest) =>
+        (plan.Writes & (1 << guest)) == 0 || (!plan.IsVector && plan.Instruction.Op0Register.GetSize() == Word);
+
+    /// <summary>Instructions that do something else with a memory operand: they lock, or take an index for that of a bit string.</summary>
+    private static bool IsOtherWithMemory(Mnemonic mnemonic) => mnemonic
+        is Mnemonic.Xchg or Mnemonic.Xadd or Mnemonic.Cmpxchg or Mnemonic.Bt or Mnemonic.Btc or Mnemonic.Btr or Mnemonic.Bts;
+}
