@@ -75,6 +75,10 @@ internal unsafe struct CpuState
     public ulong Spill;
     public ulong SecondSpill;
 
+    /// <summary>What the flags of an instruction can be made of again, until others take their place.</summary>
+    public ulong KeptFirst;
+    public ulong KeptSecond;
+
     /// <summary>Guest RAM: host address of its first byte, and the guest-physical ends of its two ranges (see <see cref="GuestRam"/>).</summary>
     public byte* RamBase;
     public ulong RamLowEnd;

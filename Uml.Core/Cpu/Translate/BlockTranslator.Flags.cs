@@ -103,6 +103,12 @@ internal sealed unsafe partial class BlockTranslator
     {
         ref Plan plan = ref _plans[index];
         ref Encoding e = ref plan.Encoding;
+        if (plan.Fate == FlagFate.Kept)
+        {
+            RemakeFromKept(in plan);
+            return;
+        }
+
         switch (plan.Instruction.Mnemonic)
         {
             case Mnemonic.Cmp or Mnemonic.Test:
@@ -121,19 +127,75 @@ internal sealed unsafe partial class BlockTranslator
                 Reencode(in plan, e.Opcode, RegisterField(in plan), GuestRegisters.Scratch);
                 break;
             default:
-                // AND, OR, XOR: the result tells all.
-                int result = GuestRegisters.Host(plan.Instruction.Op0Register.GetFullRegister().GetNumber());
-                int size = plan.Instruction.Op0Register.GetSize();
-                if (size == 2)
-                {
-                    _code.Byte(0x66);
-                }
-
-                _code.Rex(size == 8, result, 0, result, force: size == 1);
-                _code.Byte(size == 1 ? 0x84 : 0x85);
-                _code.ModRmRegister(result, result);
+                TestResult(in plan, FirstOperand(in plan));
                 break;
         }
+    }
+
+    /// <summary>Keeps what the flags of an instruction that comes next can be made of, if they are to be made of that.</summary>
+    private void KeepInputs(in Plan plan)
+    {
+        if (plan.Fate != FlagFate.Kept || Remake.IsTold(in plan))
+        {
+            return;
+        }
+
+        _code.Store(GuestRegisters.State, StateLayout.KeptFirst, FirstOperand(in plan));
+        if (plan.Instruction.Op1Kind == OpKind.Register)
+        {
+            int second = GuestRegisters.Host(plan.Instruction.Op1Register.GetFullRegister().GetNumber());
+            _code.Store(GuestRegisters.State, StateLayout.KeptSecond, second);
+        }
+    }
+
+    /// <summary>Keeps the result of the instruction that was just emitted, if its flags are to be made of that.</summary>
+    private void KeepResult(in Plan plan)
+    {
+        if (plan.Fate == FlagFate.Kept && Remake.IsTold(in plan))
+        {
+            _code.Store(GuestRegisters.State, StateLayout.KeptFirst, FirstOperand(in plan));
+        }
+    }
+
+    private static int FirstOperand(in Plan plan) => GuestRegisters.Host(plan.Instruction.Op0Register.GetFullRegister().GetNumber());
+
+    private void RemakeFromKept(in Plan plan)
+    {
+        ref readonly Encoding e = ref plan.Encoding;
+        if (Remake.KeepsCarry(in plan))
+        {
+            LoadCarry();
+        }
+
+        _code.Load(GuestRegisters.Scratch, GuestRegisters.State, StateLayout.KeptFirst);
+        if (Remake.IsTold(in plan))
+        {
+            TestResult(in plan, GuestRegisters.Scratch);
+        }
+        else if (plan.Instruction.Op1Kind == OpKind.Register && e.Opcode < 0x40)
+        {
+            // With bit 1 of the opcode the first operand is in the register field.
+            EmitPrefixes(in plan, e.Opcode | 2, GuestRegisters.Scratch, GuestRegisters.State);
+            _code.ModRmMemory(GuestRegisters.Scratch, GuestRegisters.State, StateLayout.KeptSecond);
+        }
+        else
+        {
+            Reencode(in plan, e.Opcode, RegisterField(in plan), GuestRegisters.Scratch);
+        }
+    }
+
+    /// <summary>The flags of AND, OR and XOR from their result.</summary>
+    private void TestResult(in Plan plan, int result)
+    {
+        int size = plan.Instruction.Op0Register.GetSize();
+        if (size == 2)
+        {
+            _code.Byte(0x66);
+        }
+
+        _code.Rex(size == 8, result, 0, result, force: size == 1);
+        _code.Byte(size == 1 ? 0x84 : 0x85);
+        _code.ModRmRegister(result, result);
     }
 
     /// <summary>Takes the instruction back in the scratch register and does it again there.</summary>

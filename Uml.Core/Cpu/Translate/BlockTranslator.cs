@@ -205,7 +205,11 @@ internal sealed unsafe partial class BlockTranslator
         {
             case Form.Handler: EmitHandler(index); return;
             case Form.Nothing: return;
-            case Form.Plain: EmitPlain(index); break;
+            case Form.Plain:
+                KeepInputs(in plan);
+                EmitPlain(index);
+                KeepResult(in plan);
+                break;
             case Form.Lea: EmitLea(in plan); return;
             case Form.Push or Form.PushImmediate: EmitPush(index); return;
             case Form.PushMemory: EmitPushMemory(index); return;
@@ -229,7 +233,7 @@ internal sealed unsafe partial class BlockTranslator
 
         if (plan.Changes != RflagsBits.None)
         {
-            _remake = plan.Fate == FlagFate.Remade ? index : -1;
+            _remake = plan.Fate is FlagFate.Remade or FlagFate.Kept ? index : -1;
             _hostFlags = _remake < 0 || !Remake.KeepsCarry(in plan);
             _savedFlags = plan.Fate == FlagFate.Saved;
             if (_savedFlags)

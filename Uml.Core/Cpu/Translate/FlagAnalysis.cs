@@ -24,7 +24,7 @@ internal static class FlagAnalysis
             if (plan.Changes != RflagsBits.None)
             {
                 plan.Fate = Decide(plans, i);
-                if (plan.Fate != FlagFate.Remade || !Remake.KeepsCarry(in plan))
+                if (plan.Fate is not (FlagFate.Remade or FlagFate.Kept) || !Remake.KeepsCarry(in plan))
                 {
                     plan.Needs |= live & ~plan.Changes;
                 }
@@ -38,9 +38,12 @@ internal static class FlagAnalysis
     {
         bool inHost = true;
         bool keepsCarry = Remake.KeepsCarry(in plans[producer]);
-        bool remakeable = Remake.IsPossible(in plans[producer]) && (!keepsCarry || AreSavedBefore(plans, producer));
+        bool carryIsKnown = !keepsCarry || AreSavedBefore(plans, producer);
+        bool remakeable = carryIsKnown && Remake.IsPossible(in plans[producer]);
+        bool keepable = carryIsKnown && Remake.IsPossibleFromKept(in plans[producer]);
         int sources = remakeable ? Remake.Sources(in plans[producer]) : 0;
         bool wanted = false;
+        bool lost = false;
         for (int i = producer + 1; i < plans.Length; i++)
         {
             ref Plan plan = ref plans[i];
@@ -48,13 +51,14 @@ internal static class FlagAnalysis
             if (keepsCarry && (plan.IsSideExit || plan.Needs != RflagsBits.None))
             {
                 // The host's carry flag would have to be right.
-                remakeable = false;
+                remakeable = keepable = false;
             }
 
             if (plan.Observes || ((plan.IsSideExit || plan.Needs != RflagsBits.None) && !inHost))
             {
                 wanted = true;
-                if (!remakeable || plan.Form == Form.Handler)
+                lost |= !remakeable;
+                if ((lost && !keepable) || plan.Form == Form.Handler)
                 {
                     return FlagFate.Saved;
                 }
@@ -62,7 +66,7 @@ internal static class FlagAnalysis
 
             if (plan.Changes != RflagsBits.None)
             {
-                return wanted ? FlagFate.Remade : FlagFate.Dropped;
+                return lost ? FlagFate.Kept : wanted ? FlagFate.Remade : FlagFate.Dropped;
             }
 
             if ((plan.Writes & sources) != 0)

@@ -49,6 +49,9 @@ internal enum FlagFate : byte
 
     /// <summary>They are made again from operands that are still there, should something ask.</summary>
     Remade,
+
+    /// <summary>What they are made of is kept, so that they can be made again.</summary>
+    Kept,
 }
 
 /// <summary>What a memory operand is used for.</summary>

@@ -29,6 +29,31 @@ internal static class Remake
         };
     }
 
+    /// <summary>
+    /// Whether its flags can be made again from what <see cref="BlockTranslator"/> keeps: the result of the logic instructions, the inputs of
+    /// others.
+    /// </summary>
+    public static bool IsPossibleFromKept(in Plan plan)
+    {
+        ref readonly Instruction i = ref plan.Instruction;
+        if (plan.Form != Form.Plain || !plan.Encoding.HasModRm || plan.IsVector || !IsHomed(in i, 0))
+        {
+            return false;
+        }
+
+        return i.Mnemonic switch
+        {
+            Mnemonic.And or Mnemonic.Or or Mnemonic.Xor => true,
+            Mnemonic.Add or Mnemonic.Sub or Mnemonic.Cmp => i.Op1Kind == OpKind.Register ? IsHomed(in i, 1) : i.Op1Kind != OpKind.Memory,
+            Mnemonic.Shl or Mnemonic.Shr or Mnemonic.Sar => i.Op1Kind == OpKind.Immediate8 && (i.Immediate8 & 31) != 0,
+            Mnemonic.Inc or Mnemonic.Dec or Mnemonic.Neg => true,
+            _ => false,
+        };
+    }
+
+    /// <summary>Whether the result tells the flags, so that it is what is kept.</summary>
+    public static bool IsTold(in Plan plan) => plan.Instruction.Mnemonic is Mnemonic.And or Mnemonic.Or or Mnemonic.Xor;
+
     /// <summary>Whether the carry flag stays, so that it has to be somewhere when the others are made again.</summary>
     public static bool KeepsCarry(in Plan plan) => plan.Instruction.Mnemonic is Mnemonic.Inc or Mnemonic.Dec;
 
