@@ -17,6 +17,7 @@ internal static unsafe class StateLayout
     public static readonly int JumpTable = Field(static s => &s->JumpTable);
     public static readonly int Spill = Field(static s => &s->Spill);
     public static readonly int SecondSpill = Field(static s => &s->SecondSpill);
+    public static readonly int StackAddress = Field(static s => &s->StackAddress);
     public static readonly int KeptFirst = Field(static s => &s->KeptFirst);
     public static readonly int KeptSecond = Field(static s => &s->KeptSecond);
     public static readonly int NextOp = Field(static s => &s->NextOp);

@@ -75,6 +75,9 @@ internal unsafe struct CpuState
     public ulong Spill;
     public ulong SecondSpill;
 
+    /// <summary>The host's address of a group of accesses to the stack, while other accesses come between them.</summary>
+    public byte* StackAddress;
+
     /// <summary>What the flags of an instruction can be made of again, until others take their place.</summary>
     public ulong KeptFirst;
     public ulong KeptSecond;

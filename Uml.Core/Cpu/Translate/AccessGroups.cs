@@ -3,28 +3,38 @@ using Iced.Intel;
 namespace Uml.Core.Cpu.Translate;
 
 /// <summary>
-/// Finds runs of memory operands near the same base register: the stack of a prologue, the fields of a structure. One look into the
-/// translation buffer, for all of their range, does for the whole run; when it fails, each is done by itself.
+/// Finds memory operands near the same base register: the stack of a function, the fields of a structure. One look into the translation
+/// buffer, for all of their range, does for all of them; when it fails, each is done by itself. Accesses to the stack may have others
+/// between them, those near another register follow each other.
 /// </summary>
 internal static class AccessGroups
 {
     /// <summary>The largest range of a group, in bytes. A limit of ours: a group that runs over the end of a page is of no use.</summary>
     private const int MaximumSpan = 256;
 
+    /// <summary>The most instructions of a group: its code stands there twice.</summary>
+    private const int MaximumLength = 32;
+
     public static void Find(Span<Plan> plans)
+    {
+        Find(plans, isStack: true);
+        Find(plans, isStack: false);
+    }
+
+    private static void Find(Span<Plan> plans, bool isStack)
     {
         int i = 0;
         while (i < plans.Length)
         {
-            i += Math.Max(1, Grow(plans[i..]));
+            i += Math.Max(1, Grow(plans[i..], isStack));
         }
     }
 
     /// <summary>Makes a group of the instructions from the first one on, if it can be one.</summary>
     /// <returns>Its length, or 0.</returns>
-    private static int Grow(Span<Plan> plans)
+    private static int Grow(Span<Plan> plans, bool isStack)
     {
-        if (!TryGetOperand(in plans[0], out int @base, out int low))
+        if (!TryGetOperand(in plans[0], out int @base, out int low) || (@base == GuestRegisters.Rsp) != isStack)
         {
             return 0;
         }
@@ -33,7 +43,10 @@ internal static class AccessGroups
         int moved = 0;
         int members = 0;
         int length = 0;
-        for (int i = 0; i < plans.Length; i++)
+        bool interrupted = false;
+        Span<AccessMember> found = stackalloc AccessMember[Math.Min(plans.Length, MaximumLength)];
+        found.Clear();
+        for (int i = 0; i < found.Length; i++)
         {
             ref Plan plan = ref plans[i];
             bool member = TryGetOperand(in plan, out int own, out int displacement) && own == @base;
@@ -44,13 +57,19 @@ internal static class AccessGroups
                     break;
                 }
 
-                plan.GroupOffset = displacement + moved;
+                found[i] = new AccessMember { Is = true, Offset = displacement + moved };
+                bounds.IsInterrupted |= interrupted;
                 members++;
                 length = i + 1;
             }
             else if (!IsTransparent(in plan))
             {
-                break;
+                if (!isStack || !MayInterrupt(in plan))
+                {
+                    break;
+                }
+
+                interrupted = true;
             }
 
             if (!Follows(in plan, @base, ref moved))
@@ -64,26 +83,25 @@ internal static class AccessGroups
             return 0;
         }
 
-        Mark(plans[..length], @base, in bounds);
+        Mark(plans, found[..length], @base, in bounds);
         return length;
     }
 
-    private static void Mark(Span<Plan> plans, int @base, in Bounds bounds)
+    private static void Mark(Span<Plan> plans, Span<AccessMember> found, int @base, in Bounds bounds)
     {
-        ref Plan first = ref plans[0];
-        first.GroupLength = (byte)plans.Length;
-        first.GroupLow = bounds.Low;
-        first.GroupSpan = (ushort)(bounds.High - bounds.Low);
-        first.GroupWrites = bounds.Writes;
-        first.GroupAligned = (sbyte)(bounds.Aligned < 0 ? -1 : (bounds.Aligned - bounds.Low) & 15);
-        first.GroupBase = (byte)@base;
-        for (int i = 0; i < plans.Length; i++)
+        bool isStack = @base == GuestRegisters.Rsp;
+        ref AccessGroup group = ref isStack ? ref plans[0].Stack : ref plans[0].Group;
+        group.Length = (byte)found.Length;
+        group.Low = bounds.Low;
+        group.Span = (ushort)(bounds.High - bounds.Low);
+        group.Writes = bounds.Writes;
+        group.Aligned = (sbyte)(bounds.Aligned < 0 ? -1 : (bounds.Aligned - bounds.Low) & 15);
+        group.Base = (byte)@base;
+        group.IsInterrupted = bounds.IsInterrupted;
+        for (int i = 0; i < found.Length; i++)
         {
-            if (TryGetOperand(in plans[i], out _, out _))
-            {
-                plans[i].IsMember = true;
-                plans[i].GroupOffset -= bounds.Low;
-            }
+            found[i].Offset -= bounds.Low;
+            (isStack ? ref plans[i].InStack : ref plans[i].InGroup) = found[i];
         }
     }
 
@@ -121,12 +139,14 @@ internal static class AccessGroups
     }
 
     /// <summary>Whether the translation of an instruction that is no member leaves the address register alone.</summary>
-    private static bool IsTransparent(in Plan plan)
+    public static bool IsTransparent(in Plan plan)
     {
         switch (plan.Form)
         {
             case Form.Nothing:
                 return true;
+            case Form.JumpIf:
+                return plan.IsSideExit;
             case Form.Plain when !plan.Encoding.IsMemory:
                 return !plan.Encoding.HasModRm || IntegerForms.CountHomeless(in plan.Encoding) < 2;
             case Form.Lea:
@@ -135,6 +155,10 @@ internal static class AccessGroups
                 return false;
         }
     }
+
+    /// <summary>What may stand between accesses to the stack: nothing that could change where the stack lies, or end the block for good.</summary>
+    private static bool MayInterrupt(in Plan plan) => plan.Form
+        is Form.Plain or Form.Lea or Form.PushMemory or Form.PushFlags or Form.Divide or Form.ReadSegment or Form.BitTest;
 
     private static bool IsHomed(Register register) =>
         !register.IsGPR() || GuestRegisters.Host(register.GetFullRegister().GetNumber()) != GuestRegisters.None;
@@ -155,7 +179,7 @@ internal static class AccessGroups
         ref readonly Instruction i = ref plan.Instruction;
         switch (plan.Form)
         {
-            case Form.Push or Form.PushImmediate:
+            case Form.Push or Form.PushImmediate or Form.PushMemory or Form.PushFlags:
                 moved -= sizeof(ulong);
                 return true;
             case Form.Pop:
@@ -176,6 +200,7 @@ internal static class AccessGroups
     {
         public int Low, High;
         public bool Writes;
+        public bool IsInterrupted;
 
         /// <summary>What an offset is modulo 16 where the address is a multiple of 16; -1 while nothing has to be.</summary>
         public int Aligned;

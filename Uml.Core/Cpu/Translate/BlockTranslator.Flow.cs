@@ -136,7 +136,7 @@ internal sealed unsafe partial class BlockTranslator
     private void EmitCall(int index)
     {
         EmitPushAccess(index);
-        EndGroup(index);
+        EndGroups(index);
         MoveStackPointer(-Word);
         EmitEdge(BranchTarget(in _plans[index]));
     }
@@ -172,7 +172,7 @@ internal sealed unsafe partial class BlockTranslator
     {
         ref Plan plan = ref _plans[index];
         EmitStackTop(index);
-        EndGroup(index);
+        EndGroups(index);
         byte* lookup = _code.Position;
         EmitLookup();
         _handlers.Add(new ColdHandler { First = _code.JumpIf(Condition.Ne), Index = index, Remake = -1, Lookup = lookup });

@@ -9,9 +9,14 @@ internal sealed unsafe partial class BlockTranslator
     /// <summary>How far behind the address register the operand lies: members of a group share one address.</summary>
     private int _operandOffset;
 
-    /// <summary>The index behind the group that is being emitted, and whether its members go by its address.</summary>
+    /// <summary>The groups that are being emitted, by number, and the indexes behind them; negative when there is none.</summary>
+    private int _group;
     private int _groupEnd;
-    private bool _inGroup;
+    private int _stack;
+    private int _stackEnd;
+
+    /// <summary>Whether the address register has the address of the stack's group; otherwise it has been kept.</summary>
+    private bool _stackIsLoaded;
 
     /// <summary>A group of accesses that has to be done one by one.</summary>
     private struct ColdGroup
@@ -22,56 +27,102 @@ internal sealed unsafe partial class BlockTranslator
         public int Start;
         public int End;
         public int Remake;
+        public bool IsSaved;
         public bool HostFlagsAfter;
     }
 
-    /// <summary>Emits an instruction that is a member of the group: its address is known already.</summary>
+    /// <summary>Emits an instruction that is a member of a group: its address is known already.</summary>
     /// <returns>False when it is not one.</returns>
     private bool TryEmitGrouped(in Plan plan)
     {
-        if (!_inGroup || !plan.IsMember)
+        if (_stack >= 0 && plan.InStack.Is)
+        {
+            if (!_stackIsLoaded)
+            {
+                _code.Load(GuestRegisters.Address, GuestRegisters.State, StateLayout.StackAddress);
+                _stackIsLoaded = true;
+            }
+
+            _operandOffset = plan.InStack.Offset;
+        }
+        else if (_group >= 0 && plan.InGroup.Is)
+        {
+            _operandOffset = plan.InGroup.Offset;
+        }
+        else
         {
             return false;
         }
 
-        _operandOffset = plan.GroupOffset;
         EmitOperation(in plan);
         _operandOffset = 0;
         return true;
     }
 
-    /// <summary>Looks up the whole range of a group.</summary>
-    private void BeginGroup(int index)
+    /// <summary>Looks up the ranges of the groups that begin with an instruction.</summary>
+    private void BeginGroups(int index)
     {
         ref Plan plan = ref _plans[index];
-        int @base = GuestRegisters.Host(plan.GroupBase);
-        _code.LoadAddress(GuestRegisters.Address, @base, plan.GroupLow);
-        byte* jump = EmitTranslation(plan.GroupWrites ? OperandUse.Update : OperandUse.Read, plan.GroupSpan, aligned: false);
-        var group = new ColdGroup { Jump = jump, Start = index, End = index + plan.GroupLength, Remake = _remake };
-        if (plan.GroupAligned >= 0)
+        if (plan.Group.Length != 0)
         {
-            _code.LoadAddress(GuestRegisters.Scratch, GuestRegisters.Address, plan.GroupAligned);
+            _group = BeginGroup(index, in plan.Group);
+            _groupEnd = index + plan.Group.Length;
+        }
+
+        if (plan.Stack.Length != 0)
+        {
+            _stack = BeginGroup(index, in plan.Stack);
+            _stackEnd = index + plan.Stack.Length;
+            _stackIsLoaded = true;
+            if (plan.Stack.IsInterrupted)
+            {
+                _code.Store(GuestRegisters.State, StateLayout.StackAddress, GuestRegisters.Address);
+            }
+        }
+    }
+
+    private int BeginGroup(int index, in AccessGroup access)
+    {
+        int @base = GuestRegisters.Host(access.Base);
+        _code.LoadAddress(GuestRegisters.Address, @base, access.Low);
+        byte* jump = EmitTranslation(access.Writes ? OperandUse.Update : OperandUse.Read, access.Span, aligned: false);
+        var group = new ColdGroup { Jump = jump, Start = index, End = index + access.Length, Remake = _remake, IsSaved = _savedFlags };
+        if (access.Aligned >= 0)
+        {
+            _code.LoadAddress(GuestRegisters.Scratch, GuestRegisters.Address, access.Aligned);
             _code.TestImmediate(GuestRegisters.Scratch, 15);
             group.Misaligned = _code.JumpIf(Condition.Ne);
         }
 
-        _inGroup = true;
-        _groupEnd = group.End;
         _groups.Add(group);
+        return _groups.Count - 1;
     }
 
-    /// <summary>Ends the group behind the last access of its last member.</summary>
-    private void EndGroup(int index)
+    /// <summary>Ends the groups behind the last access of their last member.</summary>
+    private void EndGroups(int index)
     {
-        if (!_inGroup || index + 1 != _groupEnd)
+        if (_group >= 0 && index + 1 == _groupEnd)
         {
-            return;
+            EndGroup(ref _group);
         }
 
-        _inGroup = false;
-        ref ColdGroup group = ref System.Runtime.InteropServices.CollectionsMarshal.AsSpan(_groups)[^1];
+        if (_stack >= 0 && index + 1 == _stackEnd)
+        {
+            EndGroup(ref _stack);
+        }
+
+        if (!_plans[index].InStack.Is && !AccessGroups.IsTransparent(in _plans[index]))
+        {
+            _stackIsLoaded = false;
+        }
+    }
+
+    private void EndGroup(ref int number)
+    {
+        ref ColdGroup group = ref System.Runtime.InteropServices.CollectionsMarshal.AsSpan(_groups)[number];
         group.Done = _code.Position;
         group.HostFlagsAfter = _hostFlags;
+        number = -1;
     }
 
     /// <summary>The members one by one, each with a look of its own.</summary>
@@ -85,6 +136,7 @@ internal sealed unsafe partial class BlockTranslator
 
         _hostFlags = false;
         _remake = group.Remake;
+        _savedFlags = group.IsSaved;
         for (int i = group.Start; i < group.End; i++)
         {
             if (i + 1 == group.End && _plans[i].Form is Form.Call or Form.Return)

@@ -65,7 +65,7 @@ internal sealed unsafe partial class BlockTranslator
         _cold.Clear();
         _groups.Clear();
         _exits.Clear();
-        _inGroup = false;
+        _group = _stack = -1;
         _edges.Clear();
         _handlers.Clear();
         Describe(out Flavor needed);
@@ -82,13 +82,9 @@ internal sealed unsafe partial class BlockTranslator
         _remake = -1;
         for (int i = 0; i < _count; i++)
         {
-            if (_plans[i].GroupLength != 0)
-            {
-                BeginGroup(i);
-            }
-
+            BeginGroups(i);
             Emit(i);
-            EndGroup(i);
+            EndGroups(i);
         }
 
         EmitEnd();

@@ -57,6 +57,34 @@ internal enum FlagFate : byte
 /// <summary>What a memory operand is used for.</summary>
 internal enum OperandUse : byte { None, Read, Write, Update }
 
+/// <summary>Accesses near one base register that are looked up together (see <see cref="AccessGroups"/>).</summary>
+internal struct AccessGroup
+{
+    /// <summary>Instructions in it, others between the accesses included; zero when there is no group.</summary>
+    public byte Length;
+    public byte Base;
+
+    /// <summary>The range, from the base register as it is at the start.</summary>
+    public int Low;
+    public ushort Span;
+    public bool Writes;
+
+    /// <summary>An offset from the start of the range that has to be a multiple of 16; -1 when there is none.</summary>
+    public sbyte Aligned;
+
+    /// <summary>Something between the accesses takes the address register: the address has to be kept elsewhere.</summary>
+    public bool IsInterrupted;
+}
+
+/// <summary>An access of a group.</summary>
+internal struct AccessMember
+{
+    public bool Is;
+
+    /// <summary>From the start of the group's range.</summary>
+    public int Offset;
+}
+
 /// <summary>One instruction on its way through translation.</summary>
 internal unsafe struct Plan
 {
@@ -94,19 +122,13 @@ internal unsafe struct Plan
     /// <summary>It works on vector or x87 registers: a register operand may be one of them.</summary>
     public bool IsVector;
 
-    /// <summary>On the first of a group of accesses (see <see cref="AccessGroups"/>): instructions in it, and its range from a base register.</summary>
-    public byte GroupLength;
-    public byte GroupBase;
-    public int GroupLow;
-    public ushort GroupSpan;
-    public bool GroupWrites;
+    /// <summary>On the first of a group of accesses near a register, and of accesses to the stack: the group.</summary>
+    public AccessGroup Group;
+    public AccessGroup Stack;
 
-    /// <summary>An offset from the start of the range that has to be a multiple of 16; -1 when there is none.</summary>
-    public sbyte GroupAligned;
-
-    /// <summary>On the members: whether it is one, and its offset from the start of the range.</summary>
-    public bool IsMember;
-    public int GroupOffset;
+    /// <summary>On the members of these.</summary>
+    public AccessMember InGroup;
+    public AccessMember InStack;
 
     /// <summary>What has to be in registers for it.</summary>
     public Flavor Needed;
