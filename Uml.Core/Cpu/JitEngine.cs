@@ -56,7 +56,7 @@ internal sealed unsafe class JitEngine : IDisposable
     /// <summary>Whether all translations have to go before there can be another.</summary>
     public bool IsFull => _next + BlockTranslator.MaximumSize > Cold
         || _translator.ColdPosition + BlockTranslator.MaximumSize > _memory.Writable + _memory.Size
-        || !Sites.HasRoom(1 << 10)
+        || !Sites.HasRoom(BlockTranslator.MaximumSites)
         || _spaces.JumpsRunOut;
 
     /// <summary>Whether this host and process can run translated code.</summary>

@@ -17,7 +17,6 @@ internal static unsafe class StateLayout
     public static readonly int JumpTable = Field(static s => &s->JumpTable);
     public static readonly int Spill = Field(static s => &s->Spill);
     public static readonly int SecondSpill = Field(static s => &s->SecondSpill);
-    public static readonly int StackAddress = Field(static s => &s->StackAddress);
     public static readonly int KeptFirst = Field(static s => &s->KeptFirst);
     public static readonly int KeptSecond = Field(static s => &s->KeptSecond);
     public static readonly int NextOp = Field(static s => &s->NextOp);
@@ -41,10 +40,13 @@ internal static unsafe class StateLayout
     public static readonly int Cpl = Field(static s => &s->Cpl);
     public static readonly int KernelGsBase = Field(static s => &s->KernelGsBase);
     public static readonly int TlbMisses = Field(static s => &s->Counters.TlbMisses);
+    private static readonly int GroupAddresses = Field(static s => &s->GroupAddresses);
     private static readonly int Vectors = Field(static s => &s->Vectors);
     private static readonly int Segments = Field(static s => &s->Segments);
 
     public static int Gpr(int number) => (number * 8) - Bias;
+
+    public static int GroupAddress(int slot) => GroupAddresses + (slot * sizeof(ulong));
 
     public static int Vector(int number) => Vectors + (number * 32);
 

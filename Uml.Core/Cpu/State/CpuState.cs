@@ -75,8 +75,8 @@ internal unsafe struct CpuState
     public ulong Spill;
     public ulong SecondSpill;
 
-    /// <summary>The host's address of a group of accesses to the stack, while other accesses come between them.</summary>
-    public byte* StackAddress;
+    /// <summary>Host addresses of groups of accesses, while other accesses come between theirs.</summary>
+    public GroupAddresses GroupAddresses;
 
     /// <summary>What the flags of an instruction can be made of again, until others take their place.</summary>
     public ulong KeptFirst;
@@ -230,6 +230,13 @@ internal unsafe struct CpuState
 internal struct FsaveImage
 {
     private byte _element;
+}
+
+/// <summary>A host address for each group of accesses that may be open.</summary>
+[InlineArray(Translate.AccessGroups.Slots)]
+internal struct GroupAddresses
+{
+    private ulong _element;
 }
 
 /// <summary>Room for the largest memory operand that is translated.</summary>

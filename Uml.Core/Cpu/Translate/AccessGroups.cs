@@ -4,11 +4,13 @@ namespace Uml.Core.Cpu.Translate;
 
 /// <summary>
 /// Finds memory operands near the same base register: the stack of a function, the fields of a structure. One look into the translation
-/// buffer, for all of their range, does for all of them; when it fails, each is done by itself. Accesses to the stack may have others
-/// between them, those near another register follow each other.
+/// buffer, for all of their range, does for all of them; when it fails, each is done by itself. Groups are apart or inside each other.
 /// </summary>
 internal static class AccessGroups
 {
+    /// <summary>How many groups may be open at once with their addresses kept in <see cref="CpuState.GroupAddresses"/>.</summary>
+    public const int Slots = 4;
+
     /// <summary>The largest range of a group, in bytes. A limit of ours: a group that runs over the end of a page is of no use.</summary>
     private const int MaximumSpan = 256;
 
@@ -17,54 +19,67 @@ internal static class AccessGroups
 
     public static void Find(Span<Plan> plans)
     {
-        Find(plans, isStack: true);
-        Find(plans, isStack: false);
-    }
-
-    private static void Find(Span<Plan> plans, bool isStack)
-    {
-        int i = 0;
-        while (i < plans.Length)
+        foreach (ref Plan plan in plans)
         {
-            i += Math.Max(1, Grow(plans[i..], isStack));
+            plan.Leader = -1;
+        }
+
+        // Where the groups end that the present place is in, outermost first.
+        Span<int> open = stackalloc int[Slots + 1];
+        int depth = 0;
+        open[0] = plans.Length;
+        for (int i = 0; i < plans.Length; i++)
+        {
+            while (depth > 0 && open[depth] <= i)
+            {
+                depth--;
+            }
+
+            if (depth < Slots && plans[i].Leader < 0)
+            {
+                int length = Grow(plans[..open[depth]], i, (sbyte)depth);
+                if (length != 0)
+                {
+                    open[++depth] = i + length;
+                }
+            }
         }
     }
 
-    /// <summary>Makes a group of the instructions from the first one on, if it can be one.</summary>
+    /// <summary>Makes a group of instructions from one on, if it can be one.</summary>
     /// <returns>Its length, or 0.</returns>
-    private static int Grow(Span<Plan> plans, bool isStack)
+    private static int Grow(Span<Plan> plans, int start, sbyte slot)
     {
-        if (!TryGetOperand(in plans[0], out int @base, out int low) || (@base == GuestRegisters.Rsp) != isStack)
+        if (!TryGetOperand(in plans[start], out int @base, out int low))
         {
             return 0;
         }
 
+        plans = plans[start..];
         Bounds bounds = new() { Low = low, High = low, Aligned = -1 };
         int moved = 0;
         int members = 0;
         int length = 0;
         bool interrupted = false;
-        Span<AccessMember> found = stackalloc AccessMember[Math.Min(plans.Length, MaximumLength)];
-        found.Clear();
-        for (int i = 0; i < found.Length; i++)
+        bool isKept = false;
+        for (int i = 0; i < Math.Min(plans.Length, MaximumLength); i++)
         {
             ref Plan plan = ref plans[i];
-            bool member = TryGetOperand(in plan, out int own, out int displacement) && own == @base;
-            if (member)
+            if (TryGetOperand(in plan, out int own, out int displacement) && own == @base)
             {
                 if (!bounds.Include(in plan, displacement + moved))
                 {
                     break;
                 }
 
-                found[i] = new AccessMember { Is = true, Offset = displacement + moved };
-                bounds.IsInterrupted |= interrupted;
+                plan.GroupOffset = displacement + moved;
+                isKept |= interrupted;
                 members++;
                 length = i + 1;
             }
             else if (!IsTransparent(in plan))
             {
-                if (!isStack || !MayInterrupt(in plan))
+                if (!MayInterrupt(in plan))
                 {
                     break;
                 }
@@ -83,25 +98,29 @@ internal static class AccessGroups
             return 0;
         }
 
-        Mark(plans, found[..length], @base, in bounds);
+        Mark(plans[..length], start, @base, isKept ? slot : (sbyte)-1, in bounds);
         return length;
     }
 
-    private static void Mark(Span<Plan> plans, Span<AccessMember> found, int @base, in Bounds bounds)
+    private static void Mark(Span<Plan> plans, int start, int @base, sbyte slot, in Bounds bounds)
     {
-        bool isStack = @base == GuestRegisters.Rsp;
-        ref AccessGroup group = ref isStack ? ref plans[0].Stack : ref plans[0].Group;
-        group.Length = (byte)found.Length;
-        group.Low = bounds.Low;
-        group.Span = (ushort)(bounds.High - bounds.Low);
-        group.Writes = bounds.Writes;
-        group.Aligned = (sbyte)(bounds.Aligned < 0 ? -1 : (bounds.Aligned - bounds.Low) & 15);
-        group.Base = (byte)@base;
-        group.IsInterrupted = bounds.IsInterrupted;
-        for (int i = 0; i < found.Length; i++)
+        plans[0].Group = new AccessGroup
         {
-            found[i].Offset -= bounds.Low;
-            (isStack ? ref plans[i].InStack : ref plans[i].InGroup) = found[i];
+            Length = (byte)plans.Length,
+            Base = (byte)@base,
+            Slot = slot,
+            Low = bounds.Low,
+            Span = (ushort)(bounds.High - bounds.Low),
+            Writes = bounds.Writes,
+            Aligned = (sbyte)(bounds.Aligned < 0 ? -1 : (bounds.Aligned - bounds.Low) & 15),
+        };
+        foreach (ref Plan plan in plans)
+        {
+            if (TryGetOperand(in plan, out int own, out _) && own == @base)
+            {
+                plan.Leader = (short)start;
+                plan.GroupOffset -= bounds.Low;
+            }
         }
     }
 
@@ -156,24 +175,20 @@ internal static class AccessGroups
         }
     }
 
-    /// <summary>What may stand between accesses to the stack: nothing that could change where the stack lies, or end the block for good.</summary>
+    /// <summary>What may stand between the accesses of a group: nothing that could change what memory is mapped where.</summary>
     private static bool MayInterrupt(in Plan plan) => plan.Form
-        is Form.Plain or Form.Lea or Form.PushMemory or Form.PushFlags or Form.Divide or Form.ReadSegment or Form.BitTest;
+        is Form.Plain or Form.Lea or Form.Push or Form.PushImmediate or Form.PushMemory or Form.PushFlags or Form.Pop or Form.Divide
+            or Form.ReadSegment or Form.BitTest;
 
     private static bool IsHomed(Register register) =>
         !register.IsGPR() || GuestRegisters.Host(register.GetFullRegister().GetNumber()) != GuestRegisters.None;
 
-    /// <summary>Whether the base is still known behind an instruction; the stack pointer may move by constants.</summary>
+    /// <summary>Whether the base is still known behind an instruction: it may move by constants.</summary>
     private static bool Follows(in Plan plan, int @base, ref int moved)
     {
         if ((plan.Writes & (1 << @base)) == 0)
         {
             return true;
-        }
-
-        if (@base != GuestRegisters.Rsp)
-        {
-            return false;
         }
 
         ref readonly Instruction i = ref plan.Instruction;
@@ -182,11 +197,10 @@ internal static class AccessGroups
             case Form.Push or Form.PushImmediate or Form.PushMemory or Form.PushFlags:
                 moved -= sizeof(ulong);
                 return true;
-            case Form.Pop:
+            case Form.Pop when @base == GuestRegisters.Rsp && i.Op0Register != Register.RSP:
                 moved += sizeof(ulong);
                 return true;
-            case Form.Plain when i.Code is Code.Sub_rm64_imm8 or Code.Add_rm64_imm8 or Code.Sub_rm64_imm32 or Code.Add_rm64_imm32
-                && i.Op0Register == Register.RSP:
+            case Form.Plain when i.Code is Code.Sub_rm64_imm8 or Code.Add_rm64_imm8 or Code.Sub_rm64_imm32 or Code.Add_rm64_imm32:
                 int by = (int)(long)i.GetImmediate(1);
                 moved += i.Mnemonic == Mnemonic.Add ? by : -by;
                 return by is > -0x1000 and < 0x1000;
@@ -200,7 +214,6 @@ internal static class AccessGroups
     {
         public int Low, High;
         public bool Writes;
-        public bool IsInterrupted;
 
         /// <summary>What an offset is modulo 16 where the address is a multiple of 16; -1 while nothing has to be.</summary>
         public int Aligned;

@@ -9,14 +9,14 @@ internal sealed unsafe partial class BlockTranslator
     /// <summary>How far behind the address register the operand lies: members of a group share one address.</summary>
     private int _operandOffset;
 
-    /// <summary>The groups that are being emitted, by number, and the indexes behind them; negative when there is none.</summary>
-    private int _group;
-    private int _groupEnd;
-    private int _stack;
-    private int _stackEnd;
+    /// <summary>Whether accesses go by their groups' addresses: on the hot path.</summary>
+    private bool _grouping;
 
-    /// <summary>Whether the address register has the address of the stack's group; otherwise it has been kept.</summary>
-    private bool _stackIsLoaded;
+    /// <summary>The groups that are open, innermost last: by number in <see cref="_groups"/>.</summary>
+    private readonly Stack<int> _open = new(AccessGroups.Slots);
+
+    /// <summary>The leader of the group whose address is in the address register, or -1.</summary>
+    private int _loaded;
 
     /// <summary>A group of accesses that has to be done one by one.</summary>
     private struct ColdGroup
@@ -35,94 +35,73 @@ internal sealed unsafe partial class BlockTranslator
     /// <returns>False when it is not one.</returns>
     private bool TryEmitGrouped(in Plan plan)
     {
-        if (_stack >= 0 && plan.InStack.Is)
-        {
-            if (!_stackIsLoaded)
-            {
-                _code.Load(GuestRegisters.Address, GuestRegisters.State, StateLayout.StackAddress);
-                _stackIsLoaded = true;
-            }
-
-            _operandOffset = plan.InStack.Offset;
-        }
-        else if (_group >= 0 && plan.InGroup.Is)
-        {
-            _operandOffset = plan.InGroup.Offset;
-        }
-        else
+        if (!_grouping || plan.Leader < 0)
         {
             return false;
         }
 
+        if (_loaded != plan.Leader)
+        {
+            _code.Load(GuestRegisters.Address, GuestRegisters.State, StateLayout.GroupAddress(_plans[plan.Leader].Group.Slot));
+            _loaded = plan.Leader;
+        }
+
+        _operandOffset = plan.GroupOffset;
         EmitOperation(in plan);
         _operandOffset = 0;
         return true;
     }
 
-    /// <summary>Looks up the ranges of the groups that begin with an instruction.</summary>
-    private void BeginGroups(int index)
+    /// <summary>Looks up the range of the group that begins with an instruction, if one does.</summary>
+    private void BeginGroup(int index)
     {
-        ref Plan plan = ref _plans[index];
-        if (plan.Group.Length != 0)
+        ref AccessGroup access = ref _plans[index].Group;
+        if (access.Length == 0)
         {
-            _group = BeginGroup(index, in plan.Group);
-            _groupEnd = index + plan.Group.Length;
+            return;
         }
 
-        if (plan.Stack.Length != 0)
-        {
-            _stack = BeginGroup(index, in plan.Stack);
-            _stackEnd = index + plan.Stack.Length;
-            _stackIsLoaded = true;
-            if (plan.Stack.IsInterrupted)
-            {
-                _code.Store(GuestRegisters.State, StateLayout.StackAddress, GuestRegisters.Address);
-            }
-        }
-    }
-
-    private int BeginGroup(int index, in AccessGroup access)
-    {
-        int @base = GuestRegisters.Host(access.Base);
-        _code.LoadAddress(GuestRegisters.Address, @base, access.Low);
+        _code.LoadAddress(GuestRegisters.Address, GuestRegisters.Host(access.Base), access.Low);
         byte* jump = EmitTranslation(access.Writes ? OperandUse.Update : OperandUse.Read, access.Span, aligned: false);
         var group = new ColdGroup { Jump = jump, Start = index, End = index + access.Length, Remake = _remake, IsSaved = _savedFlags };
         if (access.Aligned >= 0)
         {
-            _code.LoadAddress(GuestRegisters.Scratch, GuestRegisters.Address, access.Aligned);
-            _code.TestImmediate(GuestRegisters.Scratch, 15);
+            int aligned = GuestRegisters.Address;
+            if (access.Aligned != 0)
+            {
+                aligned = GuestRegisters.Scratch;
+                _code.LoadAddress(aligned, GuestRegisters.Address, access.Aligned);
+            }
+
+            _code.TestImmediate(aligned, 15);
             group.Misaligned = _code.JumpIf(Condition.Ne);
         }
 
+        if (access.Slot >= 0)
+        {
+            _code.Store(GuestRegisters.State, StateLayout.GroupAddress(access.Slot), GuestRegisters.Address);
+        }
+
+        _loaded = index;
+        _open.Push(_groups.Count);
         _groups.Add(group);
-        return _groups.Count - 1;
     }
 
-    /// <summary>Ends the groups behind the last access of their last member.</summary>
+    /// <summary>Ends groups behind the last access of their last member.</summary>
     private void EndGroups(int index)
     {
-        if (_group >= 0 && index + 1 == _groupEnd)
+        while (_open.TryPeek(out int number) && _groups[number].End == index + 1)
         {
-            EndGroup(ref _group);
+            ref ColdGroup group = ref System.Runtime.InteropServices.CollectionsMarshal.AsSpan(_groups)[number];
+            group.Done = _code.Position;
+            group.HostFlagsAfter = _hostFlags;
+            _open.Pop();
         }
 
-        if (_stack >= 0 && index + 1 == _stackEnd)
+        if (_plans[index].Leader < 0 && !AccessGroups.IsTransparent(in _plans[index]))
         {
-            EndGroup(ref _stack);
+            _loaded = -1;
         }
-
-        if (!_plans[index].InStack.Is && !AccessGroups.IsTransparent(in _plans[index]))
-        {
-            _stackIsLoaded = false;
-        }
-    }
-
-    private void EndGroup(ref int number)
-    {
-        ref ColdGroup group = ref System.Runtime.InteropServices.CollectionsMarshal.AsSpan(_groups)[number];
-        group.Done = _code.Position;
-        group.HostFlagsAfter = _hostFlags;
-        number = -1;
     }
 
     /// <summary>The members one by one, each with a look of its own.</summary>

@@ -13,8 +13,11 @@ namespace Uml.Core.Cpu.Translate;
 /// </summary>
 internal sealed unsafe partial class BlockTranslator
 {
+    /// <summary>More places than any block has (see <see cref="SiteTable"/>).</summary>
+    public const int MaximumSites = 2048;
+
     /// <summary>More than any block takes, in each part of code memory: room that has to be left before one is begun.</summary>
-    public const int MaximumSize = 64 << 10;
+    public const int MaximumSize = 128 << 10;
 
     private readonly HostAssembler _code;
     private readonly CodeMemory _memory;
@@ -65,7 +68,8 @@ internal sealed unsafe partial class BlockTranslator
         _cold.Clear();
         _groups.Clear();
         _exits.Clear();
-        _group = _stack = -1;
+        _grouping = true;
+        _loaded = -1;
         _edges.Clear();
         _handlers.Clear();
         Describe(out Flavor needed);
@@ -82,10 +86,12 @@ internal sealed unsafe partial class BlockTranslator
         _remake = -1;
         for (int i = 0; i < _count; i++)
         {
-            BeginGroups(i);
+            BeginGroup(i);
             Emit(i);
             EndGroups(i);
         }
+
+        _grouping = false;
 
         EmitEnd();
         byte* end = _code.Position;

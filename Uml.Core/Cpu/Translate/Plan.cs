@@ -64,25 +64,16 @@ internal struct AccessGroup
     public byte Length;
     public byte Base;
 
-    /// <summary>The range, from the base register as it is at the start.</summary>
-    public int Low;
-    public ushort Span;
-    public bool Writes;
+    /// <summary>Where its address is kept while something between the accesses takes the address register; -1 when nothing does.</summary>
+    public sbyte Slot;
 
     /// <summary>An offset from the start of the range that has to be a multiple of 16; -1 when there is none.</summary>
     public sbyte Aligned;
 
-    /// <summary>Something between the accesses takes the address register: the address has to be kept elsewhere.</summary>
-    public bool IsInterrupted;
-}
-
-/// <summary>An access of a group.</summary>
-internal struct AccessMember
-{
-    public bool Is;
-
-    /// <summary>From the start of the group's range.</summary>
-    public int Offset;
+    /// <summary>The range, from the base register as it is at the start.</summary>
+    public int Low;
+    public ushort Span;
+    public bool Writes;
 }
 
 /// <summary>One instruction on its way through translation.</summary>
@@ -122,13 +113,12 @@ internal unsafe struct Plan
     /// <summary>It works on vector or x87 registers: a register operand may be one of them.</summary>
     public bool IsVector;
 
-    /// <summary>On the first of a group of accesses near a register, and of accesses to the stack: the group.</summary>
+    /// <summary>On the first of a group of accesses: the group.</summary>
     public AccessGroup Group;
-    public AccessGroup Stack;
 
-    /// <summary>On the members of these.</summary>
-    public AccessMember InGroup;
-    public AccessMember InStack;
+    /// <summary>On each of its accesses: where the group begins, or -1, and how far from the start of its range the operand lies.</summary>
+    public short Leader;
+    public int GroupOffset;
 
     /// <summary>What has to be in registers for it.</summary>
     public Flavor Needed;
