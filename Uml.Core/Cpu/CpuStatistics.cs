@@ -50,4 +50,10 @@ public readonly record struct CpuStatistics
     /// Slow path: instructions that translated code left to the interpreter's handlers; 0 with <see cref="CpuEngine.Interpreter"/>.
     /// </summary>
     public ulong HandlerCalls { get; init; }
+
+    /// <summary>
+    /// Slow path: computed jumps, returns among them, whose target was not in the table that translated code looks into; 0 with
+    /// <see cref="CpuEngine.Interpreter"/>.
+    /// </summary>
+    public ulong JumpSearches { get; init; }
 }

@@ -17,6 +17,7 @@ internal sealed class CpuMetrics
     private readonly TotalCounter _codePageWrites;
     private readonly TotalCounter _pageCrossings;
     private readonly TotalCounter _handlerCalls;
+    private readonly TotalCounter _jumpSearches;
     private readonly Counter<double> _translationTime;
     private readonly KeyValuePair<string, object?> _name;
     private TimeSpan _reportedTime;
@@ -41,6 +42,7 @@ internal sealed class CpuMetrics
         _codePageWrites = SlowPath("code_page_write");
         _pageCrossings = SlowPath("page_crossing");
         _handlerCalls = SlowPath("handler_call");
+        _jumpSearches = SlowPath("jump_search");
 
         TotalCounter Create(string instrument, string unit, string description) =>
             new(meter.CreateCounter<long>(instrument, unit, description), name);
@@ -62,6 +64,7 @@ internal sealed class CpuMetrics
         _codePageWrites.Report(totals.CodePageWrites);
         _pageCrossings.Report(totals.PageCrossings);
         _handlerCalls.Report(totals.HandlerCalls);
+        _jumpSearches.Report(totals.JumpSearches);
         if (_translationTime.Enabled && totals.TranslationTime != _reportedTime)
         {
             _translationTime.Add((totals.TranslationTime - _reportedTime).TotalSeconds, _name);

@@ -40,8 +40,11 @@ internal static unsafe class Runtime
     [UnmanagedCallersOnly]
     public static nint Lookup(CpuState* s, byte* returnAddress, ulong target) => Guard(s, returnAddress, target, &Lookup);
 
-    private static nint Lookup(CpuState* s, VirtualCpu cpu, Site* site, ulong target) =>
-        Remember(s, cpu, target, site->Flavor) != null ? Continue : (nint)site->Unlinked;
+    private static nint Lookup(CpuState* s, VirtualCpu cpu, Site* site, ulong target)
+    {
+        s->Counters.JumpSearches++;
+        return Remember(s, cpu, target, site->Flavor) != null ? Continue : (nint)site->Unlinked;
+    }
 
     /// <summary>Runs an instruction in the interpreter.</summary>
     [UnmanagedCallersOnly]

@@ -32,6 +32,9 @@ internal struct CpuCounters
     /// <summary>Calls from translated code to handlers of the interpreter.</summary>
     public ulong HandlerCalls;
 
+    /// <summary>Computed jumps from translated code that were not in the jump table.</summary>
+    public ulong JumpSearches;
+
     /// <summary>The numbers so far.</summary>
     /// <param name="instructionsRetired">What is counted by the budget instead.</param>
     public readonly CpuStatistics ToStatistics(ulong instructionsRetired) => new()
@@ -49,5 +52,6 @@ internal struct CpuCounters
         CodePageWrites = CodePageWrites,
         PageCrossings = PageCrossings,
         HandlerCalls = HandlerCalls,
+        JumpSearches = JumpSearches,
     };
 }

@@ -75,6 +75,7 @@ internal static class IntegerForms
             case Mnemonic.Xchg or Mnemonic.Xadd or Mnemonic.Cmpxchg or Mnemonic.Cmpxchg8b or Mnemonic.Cmpxchg16b:
             case Mnemonic.Bsf or Mnemonic.Bsr or Mnemonic.Popcnt or Mnemonic.Crc32 or Mnemonic.Movnti:
             case Mnemonic.Cbw or Mnemonic.Cwde or Mnemonic.Cdqe or Mnemonic.Cwd or Mnemonic.Cdq or Mnemonic.Cqo:
+            case Mnemonic.Lfence or Mnemonic.Mfence or Mnemonic.Sfence:
             case Mnemonic.Lahf or Mnemonic.Sahf or Mnemonic.Clc or Mnemonic.Stc or Mnemonic.Cmc:
             case >= Mnemonic.Seta and <= Mnemonic.Sets:
             case >= Mnemonic.Cmova and <= Mnemonic.Cmovs:

@@ -48,6 +48,7 @@ public sealed class ObservabilityTests
             Assert.That(measured["uml.cpu.slow_paths counted code_page_write"], Is.EqualTo(27));
             Assert.That(measured["uml.cpu.slow_paths counted page_crossing"], Is.EqualTo(30));
             Assert.That(measured["uml.cpu.slow_paths counted handler_call"], Is.EqualTo(33));
+            Assert.That(measured["uml.cpu.slow_paths counted jump_search"], Is.EqualTo(36));
             Assert.That(measured["uml.cpu.translation.time counted"], Is.EqualTo(4.5).Within(1e-9));
             Assert.That(machine.GetCpuStatistics(), Is.EqualTo(cpu.GetStatistics()));
         });
@@ -141,6 +142,7 @@ public sealed class ObservabilityTests
             CodePageWrites = before.CodePageWrites + 9,
             PageCrossings = before.PageCrossings + 10,
             HandlerCalls = before.HandlerCalls + 11,
+            JumpSearches = before.JumpSearches + 12,
             TranslationTime = before.TranslationTime + TimeSpan.FromSeconds(1.5),
         };
         return RunThenShutDown(cpu, budget);

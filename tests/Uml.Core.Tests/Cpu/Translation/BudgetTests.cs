@@ -1,6 +1,7 @@
 using Iced.Intel;
 using Uml.Core.Bus;
 using Uml.Core.Cpu;
+using Uml.Core.Cpu.Execute;
 using Uml.Core.Tests.Cpu.System;
 using static Iced.Intel.AssemblerRegisters;
 
@@ -58,6 +59,28 @@ public sealed unsafe class BudgetTests : IDisposable
 
         Assert.That(result, Is.EqualTo(RunResult.Halted));
         Assert.That(_pair.Vector, Is.EqualTo(-1));
+    }
+
+    [Test]
+    public void A_budget_of_several_slices_is_kept_to_the_instruction(
+        [Values(Slices.Length - 1, Slices.Length, Slices.Length + 1, (2 * Slices.Length) + 2, (3 * Slices.Length) - 1)] int budget)
+    {
+        _pair.Load(a =>
+        {
+            Label again = a.CreateLabel();
+            a.Label(ref again);
+            a.inc(rax);
+            a.mov(__[SystemMachine.Data], rax);
+            a.jmp(again);
+        });
+        for (int pass = 0; pass < 3; pass++)
+        {
+            ulong before = _pair.Jit.Cpu.InstructionsRetired;
+            Assert.That(pass == 0 ? _pair.Run(budget: budget) : _pair.Continue(budget), Is.EqualTo(RunResult.BudgetExhausted));
+            Assert.That(_pair.Jit.Cpu.InstructionsRetired - before, Is.EqualTo((ulong)budget));
+        }
+
+        _pair.AssertTranslated();
     }
 
     [Test]

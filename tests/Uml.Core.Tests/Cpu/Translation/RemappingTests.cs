@@ -200,6 +200,78 @@ public sealed unsafe class RemappingTests : IDisposable
     }
 
     [Test]
+    public void Tables_replaced_behind_INVLPG_are_walked_anew([Values] bool switchesSpace)
+    {
+        // Far is entered through the first tables, its neighbors make sure that the way there is known.
+        const ulong directoryEntry = 0x3000;
+        _pair.Load(a =>
+        {
+            Label again = a.CreateLabel();
+            a.mov(r15d, 6);
+            a.Label(ref again);
+            a.mov(rax, __[Far + 0x4000]);
+            a.mov(rax, __[Far + 0x5000]);
+            a.add(r8, __[Far]);
+            a.mov(rcx, OtherTables + 0x3000 | 7);
+            a.mov(__[directoryEntry], rcx);
+            Forget(a);
+            a.add(r9, __[Far]);
+            a.mov(rcx, SystemMachine.PageTable | 7);
+            a.mov(__[directoryEntry], rcx);
+            Forget(a);
+            a.dec(r15d);
+            a.jnz(again);
+            a.hlt();
+        });
+        _pair.Each(machine =>
+        {
+            machine.Poke(FirstFrame, 1UL);
+            machine.Poke(SecondFrame, 1000UL);
+        });
+        _pair.ResetRegisters();
+        _pair.Set(8, 0);
+        _pair.Set(9, 0);
+        _pair.Run();
+        Assert.That((_pair.Jit.State->Gpr[8], _pair.Jit.State->Gpr[9]), Is.EqualTo((6UL, 6000UL)));
+        _pair.AssertTranslated();
+
+        void Forget(Assembler a)
+        {
+            if (switchesSpace)
+            {
+                a.mov(rcx, cr3);
+                a.mov(cr3, rcx);
+            }
+            else
+            {
+                a.invlpg(__byte_ptr[Far]);
+            }
+        }
+    }
+
+    [Test]
+    public void Returns_to_neighboring_bytes_keep_their_places_in_the_jump_table()
+    {
+        _pair.Load(a =>
+        {
+            Label again = a.CreateLabel();
+            a.mov(r15d, 500);
+            a.Label(ref again);
+            for (int i = 0; i < 16; i++)
+            {
+                a.call(Far);
+            }
+
+            a.dec(r15d);
+            a.jnz(again);
+            a.hlt();
+        });
+        _pair.Run(budget: 100_000);
+        Assert.That(_pair.Jit.State->Halted);
+        Assert.That(_pair.Jit.State->Counters.JumpSearches, Is.Positive.And.LessThan(100), "of 8,000 returns");
+    }
+
+    [Test]
     public void Write_protection_that_comes_and_goes_is_obeyed_by_translated_stores()
     {
         _pair.Load(a =>
