@@ -82,9 +82,10 @@ internal sealed unsafe partial class BlockTranslator
     private void EmitModRm(in Plan plan)
     {
         ref readonly Encoding e = ref plan.Encoding;
-        if (IntegerForms.HasHighByte(in plan.Instruction) || (e.Map == 0 && e.Opcode is >= 0xD8 and <= 0xDF && !e.IsMemory))
+        if (IntegerForms.HasHighByte(in plan.Instruction) || (!e.IsMemory && e is { Map: 0, Opcode: >= 0xD8 and <= 0xDF } or { Map: 1, Opcode: 0xAE }))
         {
-            // With AH to BH all registers are where the encoding says, or it would not have come here; x87 registers are always.
+            // With AH to BH all registers are where the encoding says, or it would not have come here; x87 registers are always; fences
+            // have none.
             _code.Bytes(plan.Code, e.Length);
             return;
         }
