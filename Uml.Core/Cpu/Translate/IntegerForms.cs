@@ -20,6 +20,8 @@ internal static class IntegerForms
 
         switch (i.Mnemonic)
         {
+            // Loads keep their order on the host as well (Intel SDM vol. 3, 9.2.2).
+            case Mnemonic.Lfence:
             case Mnemonic.Nop or Mnemonic.Endbr64 or Mnemonic.Pause or Mnemonic.Prefetchnta or Mnemonic.Prefetcht0 or Mnemonic.Prefetcht1
                 or Mnemonic.Prefetcht2 or Mnemonic.Prefetchw:
                 return Form.Nothing;
@@ -75,7 +77,7 @@ internal static class IntegerForms
             case Mnemonic.Xchg or Mnemonic.Xadd or Mnemonic.Cmpxchg or Mnemonic.Cmpxchg8b or Mnemonic.Cmpxchg16b:
             case Mnemonic.Bsf or Mnemonic.Bsr or Mnemonic.Popcnt or Mnemonic.Crc32 or Mnemonic.Movnti:
             case Mnemonic.Cbw or Mnemonic.Cwde or Mnemonic.Cdqe or Mnemonic.Cwd or Mnemonic.Cdq or Mnemonic.Cqo:
-            case Mnemonic.Lfence or Mnemonic.Mfence or Mnemonic.Sfence:
+            case Mnemonic.Mfence or Mnemonic.Sfence:
             case Mnemonic.Lahf or Mnemonic.Sahf or Mnemonic.Clc or Mnemonic.Stc or Mnemonic.Cmc:
             case >= Mnemonic.Seta and <= Mnemonic.Sets:
             case >= Mnemonic.Cmova and <= Mnemonic.Cmovs:
