@@ -47,6 +47,7 @@ internal sealed unsafe partial class VirtualCpu : ICodeObserver, ICpuRunner
         _state->RamHighEnd = ram.HighEnd;
         _state->Pages = ram.Pages;
         _state->JumpCache = Blocks.JumpCache;
+        _state->Walks = AddressSpaces.Walks;
         Blocks.Counters = &_state->Counters;
         Registers = new ProcessorRegisters(_state);
         ram.CodeObserver = this;

@@ -72,7 +72,7 @@ internal sealed unsafe class AddressSpaces : IDisposable
         }
 
         _current = found;
-        _walks?.Forget();
+        ForgetWalks();
         _jumps?.Switch();
         _spaces[found].LastUse = ++_clock;
     }
@@ -92,6 +92,7 @@ internal sealed unsafe class AddressSpaces : IDisposable
     /// <summary>Drops one page from the current space, and from the others too since it may be global (INVLPG).</summary>
     public void InvalidatePage(ulong linear)
     {
+        ForgetWalks();
         for (int i = 0; i < Count; i++)
         {
             InvalidatePage(i, linear);
@@ -103,6 +104,7 @@ internal sealed unsafe class AddressSpaces : IDisposable
         int found = Find(pcid);
         if (found >= 0)
         {
+            ForgetWalks();
             InvalidatePage(found, linear);
         }
     }
@@ -112,6 +114,7 @@ internal sealed unsafe class AddressSpaces : IDisposable
         int found = Find(pcid);
         if (found >= 0)
         {
+            ForgetWalks();
             Clear(found, keepGlobalJumps: true);
         }
     }
@@ -138,6 +141,7 @@ internal sealed unsafe class AddressSpaces : IDisposable
 
     public void FlushAll()
     {
+        ForgetWalks();
         for (int i = 0; i < Count; i++)
         {
             Clear(i, keepGlobalJumps: false);
@@ -211,7 +215,6 @@ internal sealed unsafe class AddressSpaces : IDisposable
 
     private void InvalidatePage(int space, ulong linear)
     {
-        _walks?.Forget();
         LargePageRange* range = LargePages(space) + (linear >> 63);
         if (linear >= range->Start && linear <= range->Last)
         {
@@ -231,7 +234,6 @@ internal sealed unsafe class AddressSpaces : IDisposable
     private void Clear(int space, bool keepGlobalJumps)
     {
         ref Space entry = ref _spaces[space];
-        _walks?.Forget();
         for (int view = 0; view < TablesPerSpace; view++)
         {
             if ((entry.UsedViews & (1 << view)) != 0)

@@ -48,7 +48,6 @@ internal static unsafe partial class Mmu
         s->Tlb = alwaysMiss ? spaces.AlwaysMiss : spaces.Activate(view);
         UpdateWalk(s, view, alwaysMiss);
         s->LargePages = spaces.CurrentLargePages;
-        s->Walks = spaces.Walks;
         s->JumpTable = spaces.SelectJumps(view, s->Mode);
     }
 
