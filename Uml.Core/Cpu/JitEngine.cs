@@ -39,8 +39,9 @@ internal sealed unsafe class JitEngine : IDisposable
         codeSize = Math.Min(codeSize, MaximumCode);
         _memory = new CodeMemory(codeSize);
         Sites = new SiteTable(codeSize / 2);
-        _stubs = new RuntimeStubs(_code, _memory, state->Features & CpuModels.OfHost());
-        _translator = new BlockTranslator(_code, _memory, _stubs, Sites, state->Features);
+        CpuFeatures host = CpuModels.OfHost();
+        _stubs = new RuntimeStubs(_code, _memory, state->Features & host);
+        _translator = new BlockTranslator(_code, _memory, _stubs, Sites, new Planner(state->Features, host));
         _next = _stubs.End;
         _translator.ColdPosition = Cold;
     }

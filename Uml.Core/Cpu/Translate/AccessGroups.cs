@@ -181,7 +181,7 @@ internal static class AccessGroups
             or Form.ReadSegment or Form.BitTest;
 
     private static bool IsHomed(Register register) =>
-        !register.IsGPR() || GuestRegisters.Host(register.GetFullRegister().GetNumber()) != GuestRegisters.None;
+        !register.IsGPR() || GuestRegisters.Host(register) != GuestRegisters.None;
 
     /// <summary>Whether the base is still known behind an instruction: it may move by constants.</summary>
     private static bool Follows(in Plan plan, int @base, ref int moved)

@@ -143,8 +143,7 @@ internal sealed unsafe partial class BlockTranslator
         _code.Store(GuestRegisters.State, StateLayout.KeptFirst, FirstOperand(in plan));
         if (plan.Instruction.Op1Kind == OpKind.Register)
         {
-            int second = GuestRegisters.Host(plan.Instruction.Op1Register.GetFullRegister().GetNumber());
-            _code.Store(GuestRegisters.State, StateLayout.KeptSecond, second);
+            _code.Store(GuestRegisters.State, StateLayout.KeptSecond, GuestRegisters.Host(plan.Instruction.Op1Register));
         }
     }
 
@@ -157,7 +156,7 @@ internal sealed unsafe partial class BlockTranslator
         }
     }
 
-    private static int FirstOperand(in Plan plan) => GuestRegisters.Host(plan.Instruction.Op0Register.GetFullRegister().GetNumber());
+    private static int FirstOperand(in Plan plan) => GuestRegisters.Host(plan.Instruction.Op0Register);
 
     private void RemakeFromKept(in Plan plan)
     {
@@ -175,8 +174,7 @@ internal sealed unsafe partial class BlockTranslator
         else if (plan.Instruction.Op1Kind == OpKind.Register && e.Opcode < 0x40)
         {
             // With bit 1 of the opcode the first operand is in the register field.
-            EmitPrefixes(in plan, e.Opcode | 2, GuestRegisters.Scratch, GuestRegisters.State);
-            _code.ModRmMemory(GuestRegisters.Scratch, GuestRegisters.State, StateLayout.KeptSecond);
+            ReencodeMemory(in plan, e.Opcode | 2, GuestRegisters.Scratch, GuestRegisters.State, StateLayout.KeptSecond);
         }
         else
         {
@@ -202,8 +200,7 @@ internal sealed unsafe partial class BlockTranslator
     private void RemakeByInverse(in Plan plan, int inverse, int own)
     {
         ref readonly Encoding e = ref plan.Encoding;
-        int destination = GuestRegisters.Host(plan.Instruction.Op0Register.GetFullRegister().GetNumber());
-        _code.Move(GuestRegisters.Scratch, destination);
+        _code.Move(GuestRegisters.Scratch, FirstOperand(in plan));
         if (e.Opcode < 0x40)
         {
             // Bit 1 of the opcode: the destination is the register field.

@@ -29,7 +29,7 @@ internal sealed unsafe partial class BlockTranslator
             }
 
             int reg = regInState ? Home(e.Reg, GuestRegisters.Scratch, IsRead(in plan, e.Reg)) : RegisterField(in plan);
-            EmitOnState(in plan, e.Opcode, reg, e.Rm);
+            ReencodeMemory(in plan, e.Opcode, reg, GuestRegisters.State, StateLayout.Gpr(e.Rm));
             if (regInState && (plan.Writes & (1 << e.Reg)) != 0)
             {
                 PutBack(e.Reg, reg);
@@ -50,15 +50,9 @@ internal sealed unsafe partial class BlockTranslator
             return false;
         }
 
-        EmitOnState(in plan, hasDirection ? e.Opcode ^ 2 : e.Opcode, GuestRegisters.Host(e.Rm), e.Reg);
+        int opcode = hasDirection ? e.Opcode ^ 2 : e.Opcode;
+        ReencodeMemory(in plan, opcode, GuestRegisters.Host(e.Rm), GuestRegisters.State, StateLayout.Gpr(e.Reg));
         return true;
-    }
-
-    private void EmitOnState(in Plan plan, int opcode, int reg, int guest)
-    {
-        EmitPrefixes(in plan, opcode, reg, GuestRegisters.State);
-        _code.ModRmMemory(reg, GuestRegisters.State, StateLayout.Gpr(guest));
-        _code.Bytes(plan.Code + plan.Encoding.ImmediateStart, plan.Encoding.Length - plan.Encoding.ImmediateStart);
     }
 
     /// <summary>Whether all of the register is written or nothing.</summary>

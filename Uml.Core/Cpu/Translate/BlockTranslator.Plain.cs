@@ -75,7 +75,7 @@ internal sealed unsafe partial class BlockTranslator
         }
 
         _code.Byte((e.Opcode & ~7) | (used & 7));
-        _code.Bytes(plan.Code + e.ImmediateStart, e.Length - e.ImmediateStart);
+        EmitImmediate(in plan);
         PutBack(guest, used);
     }
 
@@ -115,7 +115,7 @@ internal sealed unsafe partial class BlockTranslator
 
         if (e.IsMemory)
         {
-            ReencodeMemory(in plan, reg);
+            ReencodeMemory(in plan, e.Opcode, reg, GuestRegisters.Address, _operandOffset);
         }
         else
         {
@@ -229,16 +229,19 @@ internal sealed unsafe partial class BlockTranslator
     {
         EmitPrefixes(in plan, opcode, reg, rm);
         _code.ModRmRegister(reg, rm);
-        _code.Bytes(plan.Code + plan.Encoding.ImmediateStart, plan.Encoding.Length - plan.Encoding.ImmediateStart);
+        EmitImmediate(in plan);
     }
 
-    /// <summary>The instruction with the address register as its memory operand.</summary>
-    private void ReencodeMemory(in Plan plan, int reg)
+    /// <summary>The instruction with another register, and with memory near one of the host's as its other operand.</summary>
+    private void ReencodeMemory(in Plan plan, int opcode, int reg, int @base, int displacement)
     {
-        EmitPrefixes(in plan, plan.Encoding.Opcode, reg, GuestRegisters.Address);
-        _code.ModRmMemory(reg, GuestRegisters.Address, _operandOffset);
-        _code.Bytes(plan.Code + plan.Encoding.ImmediateStart, plan.Encoding.Length - plan.Encoding.ImmediateStart);
+        EmitPrefixes(in plan, opcode, reg, @base);
+        _code.ModRmMemory(reg, @base, displacement);
+        EmitImmediate(in plan);
     }
+
+    private void EmitImmediate(in Plan plan) =>
+        _code.Bytes(plan.Code + plan.Encoding.ImmediateStart, plan.Encoding.Length - plan.Encoding.ImmediateStart);
 
     private void EmitPrefixes(in Plan plan, int opcode, int reg, int rm)
     {

@@ -45,9 +45,9 @@ internal sealed unsafe partial class BlockTranslator
     /// <summary>Whether the saved flags are the guest's now.</summary>
     private bool _savedFlags;
 
-    public BlockTranslator(HostAssembler code, CodeMemory memory, RuntimeStubs stubs, SiteTable sites, CpuFeatures features)
+    public BlockTranslator(HostAssembler code, CodeMemory memory, RuntimeStubs stubs, SiteTable sites, Planner planner)
     {
-        _planner = new Planner(features);
+        _planner = planner;
         _code = code;
         _memory = memory;
         _stubs = stubs;

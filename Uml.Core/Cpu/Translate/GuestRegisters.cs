@@ -1,3 +1,4 @@
+using Iced.Intel;
 using Uml.Core.Cpu.Emit;
 
 namespace Uml.Core.Cpu.Translate;
@@ -28,4 +29,7 @@ internal static class GuestRegisters
 
     /// <summary>The host register of a guest register, or <see cref="None"/>.</summary>
     public static int Host(int guest) => guest == Rsp ? StackPointer : guest < 12 ? guest : None;
+
+    /// <summary>The host register of a general register of any size, AH to BH as part of theirs, or <see cref="None"/>.</summary>
+    public static int Host(Register register) => Host(register.GetFullRegister().GetNumber());
 }

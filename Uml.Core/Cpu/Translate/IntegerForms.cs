@@ -115,7 +115,7 @@ internal static class IntegerForms
             {
                 Register register = i.GetOpRegister(n);
                 bool high = register is >= Register.AH and <= Register.BH;
-                int host = high ? 0 : GuestRegisters.Host(register.GetFullRegister().GetNumber());
+                int host = high ? 0 : GuestRegisters.Host(register);
                 if (host is GuestRegisters.None or >= 8)
                 {
                     return true;

@@ -6,14 +6,15 @@ namespace Uml.Core.Cpu.Translate;
 
 /// <summary>Decides how each instruction of a block is translated.</summary>
 /// <param name="features">What the guest's processor has.</param>
-internal sealed unsafe class Planner(CpuFeatures features)
+/// <param name="host">What the host's has.</param>
+internal sealed unsafe class Planner(CpuFeatures features, CpuFeatures host)
 {
     /// <summary>The six arithmetic flags.</summary>
     public const RflagsBits Status = RflagsBits.OF | RflagsBits.SF | RflagsBits.ZF | RflagsBits.AF | RflagsBits.CF | RflagsBits.PF;
 
     private readonly CpuFeatures _features = features;
-    private readonly CpuFeatures _host = CpuModels.OfHost();
-    private readonly VectorForms _vectors = new(features & CpuModels.OfHost());
+    private readonly CpuFeatures _host = host;
+    private readonly VectorForms _vectors = new(features & host);
     private readonly InstructionInfoFactory _factory = new();
 
     /// <summary>Fills in everything but the fate of flags.</summary>

@@ -69,6 +69,6 @@ internal static class Remake
     {
         Register register = i.GetOpRegister(operand);
         return register.IsGPR() && register is not (>= Register.AH and <= Register.BH)
-            && GuestRegisters.Host(register.GetFullRegister().GetNumber()) != GuestRegisters.None;
+            && GuestRegisters.Host(register) != GuestRegisters.None;
     }
 }
