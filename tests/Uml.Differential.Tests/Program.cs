@@ -55,9 +55,9 @@ internal static class Program
             return List(catalog);
         }
 
-        return NativeExecutor.IsSupported
+        return NativeExecutor.IsSupported && (catalog.Bitness == 64 || HostProcessor.HasCode32)
             ? Run(catalog, options)
-            : Fail("The reference is an x86-64 processor under Linux; this machine is not one.");
+            : Fail("The reference is an x86-64 processor under Linux, for --bits 32 one whose user mode has a 32-bit code segment; this machine is not one.");
     }
 
     private static bool IsNamed(OpCodeInfo form, string name) =>

@@ -25,6 +25,9 @@ internal struct Tolerance
     /// </summary>
     public bool AnyFaultAddress;
 
+    /// <summary>It has two memory operands, and processors differ in which of them faults first when both do.</summary>
+    public bool AnyFault;
+
     /// <summary>General registers the instruction loads may hold what was read before a fault: POPA is restartable all the same.</summary>
     public bool PartialOnFault;
 
@@ -37,6 +40,7 @@ internal struct Tolerance
         Mnemonic.Fxsave or Mnemonic.Fxsave64 => new Tolerance { IgnoredStore = [(6, 24), (28, 32)], AnyFaultAddress = true },
         Mnemonic.Fxrstor or Mnemonic.Fxrstor64 or Mnemonic.Fldenv or Mnemonic.Frstor => new Tolerance { AnyFaultAddress = true },
         Mnemonic.Retf or Mnemonic.Iret or Mnemonic.Iretd or Mnemonic.Iretq => new Tolerance { AnyFaultAddress = true },
+        Mnemonic.Cmpsb or Mnemonic.Cmpsw or Mnemonic.Cmpsd or Mnemonic.Cmpsq => new Tolerance { AnyFault = true },
         Mnemonic.Popa or Mnemonic.Popad => new Tolerance { PartialOnFault = true },
         Mnemonic.Fnstenv or Mnemonic.Fnsave => new Tolerance
         {

@@ -122,7 +122,7 @@ internal sealed unsafe class GuestSystem
         Span<ulong> gdt = MemoryMarshal.Cast<byte, ulong>(Memory(SystemPhysical, 0x50));
         gdt[KernelCode / 8] = 0x00AF_9B00_0000_FFFF;
         gdt[0x18 / 8] = 0x00CF_9300_0000_FFFF;
-        gdt[Layout.UserCode32 / 8] = 0x00CF_FB00_0000_FFFF;
+        gdt[Layout.UserCode32 / 8] = HostProcessor.HasCode32 ? 0x00CF_FB00_0000_FFFFUL : 0;
         gdt[Layout.UserData / 8] = 0x00CF_F300_0000_FFFF;
         gdt[Layout.UserCode64 / 8] = 0x00AF_FB00_0000_FFFF;
 

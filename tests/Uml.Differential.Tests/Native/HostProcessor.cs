@@ -1,5 +1,6 @@
 using System.Runtime.Intrinsics.X86;
 using Iced.Intel;
+using Uml.Differential.Tests.Engines;
 
 namespace Uml.Differential.Tests.Native;
 
@@ -12,6 +13,25 @@ internal static class HostProcessor
     /// that has AVX.
     /// </remarks>
     public static bool HasAvx { get; } = NativeExecutor.IsSupported && KernelEnables("avx", "avx2", "fma", "f16c");
+
+    /// <summary>
+    /// Whether user mode has a 32-bit code segment here: kernels without IA-32 emulation, and some hypervisors, have none.
+    /// </summary>
+    public static bool HasCode32 { get; } = !NativeExecutor.IsSupported || IsSelector(Layout.UserCode32);
+
+    /// <summary>Whether a selector's descriptor is there, by LAR (Intel SDM vol. 2, LAR: zero flag).</summary>
+    private static unsafe bool IsSelector(ushort selector)
+    {
+        const int protection = Libc.PROT_READ | Libc.PROT_WRITE | Libc.PROT_EXEC;
+        byte* page = Libc.Map(0, Layout.PageSize, protection, Libc.MAP_PRIVATE | Libc.MAP_ANONYMOUS);
+
+        // xor eax, eax; lar edi, edi; setz al; ret
+        ReadOnlySpan<byte> code = [0x31, 0xC0, 0x0F, 0x02, 0xFF, 0x0F, 0x94, 0xC0, 0xC3];
+        code.CopyTo(new Span<byte>(page, code.Length));
+        bool present = ((delegate* unmanaged<int, int>)page)(selector) != 0;
+        Libc.Unmap((ulong)page, Layout.PageSize);
+        return present;
+    }
 
     /// <summary>The flags of the first processor in /proc/cpuinfo, of which the kernel strikes out what it does not enable.</summary>
     private static bool KernelEnables(params string[] features)

@@ -64,6 +64,21 @@ internal sealed unsafe class NativeExecutor : IExecutor
 
     public static bool IsSupported => OperatingSystem.IsLinux() && RuntimeInformation.ProcessArchitecture == Architecture.X64;
 
+    /// <summary>Skips the test that runs where there is no processor to compare with.</summary>
+    /// <param name="bitness">Of the programs: 64, or 32.</param>
+    public static void Require(int bitness)
+    {
+        if (!IsSupported)
+        {
+            Assert.Ignore("The host is not Linux on x86-64.");
+        }
+
+        if (bitness == 32 && !HostProcessor.HasCode32)
+        {
+            Assert.Ignore("The host has no 32-bit code segment for user mode.");
+        }
+    }
+
     /// <summary>Whether programs may use RDGSBASE, WRGSBASE and GS-relative operands.</summary>
     public static bool HasGsBase => (Libc.GetAuxiliaryValue(Libc.AT_HWCAP2) & Libc.HWCAP2_FSGSBASE) != 0;
 

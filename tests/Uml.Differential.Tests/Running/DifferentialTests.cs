@@ -29,11 +29,7 @@ internal sealed class DifferentialTests(int bitness, CpuEngine engine)
     [SetUp]
     public void SetUp()
     {
-        if (!NativeExecutor.IsSupported)
-        {
-            Assert.Ignore("The host is not Linux on x86-64.");
-        }
-
+        NativeExecutor.Require(bitness);
         _catalog = FormCatalog.For(bitness);
         _native = new NativeExecutor(bitness);
         _subject = new VirtualCpuExecutor(bitness, engine);

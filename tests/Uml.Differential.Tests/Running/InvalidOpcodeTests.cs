@@ -17,14 +17,12 @@ internal sealed class InvalidOpcodeTests(int bitness)
     private static readonly byte[][] s_maps = [[], [0x0F], [0x0F, 0x38], [0x0F, 0x3A]];
     private static readonly byte[][] s_prefixes = [[], [0x66], [0xF3], [0xF2], [0xF0]];
 
+    [SetUp]
+    public void SetUp() => NativeExecutor.Require(bitness);
+
     [Test]
     public void What_our_decoder_calls_invalid_is_an_invalid_opcode_to_the_processor()
     {
-        if (!NativeExecutor.IsSupported)
-        {
-            Assert.Ignore("The host is not Linux on x86-64.");
-        }
-
         using var native = new NativeExecutor(bitness);
         using var interpreter = new VirtualCpuExecutor(bitness);
         var differ = new Differ(native, interpreter);
@@ -142,11 +140,6 @@ internal sealed class InvalidOpcodeTests(int bitness)
     [TestCase(0xF3, 15)]
     public void Too_many_prefixes_raise_the_exception_the_processor_raises(byte prefix, int count)
     {
-        if (!NativeExecutor.IsSupported)
-        {
-            Assert.Ignore("The host is not Linux on x86-64.");
-        }
-
         using var native = new NativeExecutor(bitness);
         using var interpreter = new VirtualCpuExecutor(bitness);
         byte[] bytes = [.. Enumerable.Repeat(prefix, count), 0x90];
