@@ -5,6 +5,7 @@ using Uml.Core.Bus;
 using Uml.Core.Cpu.Interpreter;
 using Uml.Core.Cpu.Paging;
 using Uml.Core.Cpu.Semantics;
+using Uml.Core.Interop;
 using Uml.Core.Memory;
 
 namespace Uml.Core.Cpu;
@@ -19,6 +20,7 @@ internal sealed unsafe partial class VirtualCpu : ICodeObserver, ICpuRunner
     private const int MaximumDeliveries = 1 << 14;
 
     private readonly ILogger _logger;
+    private readonly HostMemory _memory;
     private GCHandle _handle;
     private CpuState* _state;
 
@@ -37,8 +39,8 @@ internal sealed unsafe partial class VirtualCpu : ICodeObserver, ICpuRunner
         bool translate = options.Engine == CpuEngine.Jit;
         AddressSpaces = new AddressSpaces(translate);
         Blocks = new BlockCache(ram, AddressSpaces, options.CodeCacheSize);
-        _state = (CpuState*)NativeMemory.AlignedAlloc((nuint)sizeof(CpuState), 64);
-        NativeMemory.Clear(_state, (nuint)sizeof(CpuState));
+        _memory = new HostMemory(CpuState.SignalStack + (ulong)sizeof(CpuState));
+        _state = (CpuState*)(_memory.Pointer + CpuState.SignalStack);
         _handle = GCHandle.Alloc(this, GCHandleType.Weak);
         _state->HostMxcsr = SseFloat.DefaultMxcsr;
         _state->OwnerHandle = GCHandle.ToIntPtr(_handle);
@@ -152,7 +154,7 @@ internal sealed unsafe partial class VirtualCpu : ICodeObserver, ICpuRunner
         Blocks.Dispose();
         Jit?.Dispose();
         AddressSpaces.Dispose();
-        NativeMemory.AlignedFree(_state);
+        _memory.Dispose();
         _state = null;
     }
 

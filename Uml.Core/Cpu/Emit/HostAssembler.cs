@@ -203,6 +203,14 @@ internal sealed unsafe class HostAssembler
     public void ArithmeticMemory(int operation, int destination, int @base, int displacement, bool wide = true) =>
         Memory((operation << 3) | 3, destination, @base, displacement, wide);
 
+    /// <summary>Arithmetic of a register with memory at the sum of two registers and a displacement.</summary>
+    public void ArithmeticMemory(int operation, int destination, int @base, int index, int displacement)
+    {
+        Rex(true, destination, index, @base);
+        Byte((operation << 3) | 3);
+        ModRmMemory(destination, @base, index, 0, displacement);
+    }
+
     public void ShiftRight(int register, int count, bool wide = true)
     {
         Register(0xC1, 5, register, wide);
@@ -267,6 +275,16 @@ internal sealed unsafe class HostAssembler
     }
 
     public void Return() => Byte(0xC3);
+
+    /// <summary>In a function that was called: puts the stack pointer where the caller had it, and leaves the return address below it. Flags stay.</summary>
+    public void HideReturnAddress() => LoadAddress(HostRegister.Rsp, HostRegister.Rsp, sizeof(ulong));
+
+    /// <summary>Returns after <see cref="HideReturnAddress"/>. Flags stay.</summary>
+    public void ReturnToHidden()
+    {
+        LoadAddress(HostRegister.Rsp, HostRegister.Rsp, -sizeof(ulong));
+        Return();
+    }
 
     /// <summary>A conditional jump to a place not known yet.</summary>
     /// <returns>What <see cref="Bind(byte*)"/> takes.</returns>

@@ -1,16 +1,25 @@
 namespace Uml.Core.Cpu.Emit;
 
-/// <summary>Displacements of fields as emitted code addresses them: from a pointer into the middle of the hottest fields.</summary>
+/// <summary>
+/// Displacements of fields as emitted code addresses them: from its stack pointer, which points to the first of the general registers
+/// that have no home in a register of the host.
+/// </summary>
+/// <remarks>
+/// What calls of stubs push goes where the registers before that one are kept, which are all in the host's while translated code runs.
+/// There is nothing else below the stack pointer that a signal's frame could overwrite: it leaves 128 bytes alone (System V ABI for
+/// x86-64, 3.2.2), and below the state lies room for it (<see cref="CpuState.SignalStack"/>).
+/// </remarks>
 internal static unsafe class StateLayout
 {
-    /// <summary>From the start of <see cref="CpuState"/> to where the state register points: one-byte displacements reach 128 bytes both ways.</summary>
-    public const int Bias = 128;
+    /// <summary>From the start of <see cref="CpuState"/> to where the state register points: R12.</summary>
+    public const int Bias = 12 * sizeof(ulong);
 
     public static readonly int Remaining = Field(static s => &s->Remaining);
     public static readonly int Reserve = Field(static s => &s->Reserve);
     public static readonly int Poll = Field(static s => &s->Poll);
     public static readonly int Exit = Field(static s => &s->Exit);
     public static readonly int Rip = Field(static s => &s->Rip);
+    public static readonly int HostStack = Field(static s => &s->HostStack);
     public static readonly int Tlb = Field(static s => &s->Tlb);
     public static readonly int PageRip = Field(static s => &s->PageRip);
     public static readonly int FlagWord = Field(static s => &s->FlagWord);

@@ -30,9 +30,10 @@ internal sealed unsafe class EmittedPageWalk(HostAssembler code)
         _failures.Clear();
         code.Align(16);
         byte* start = code.Position;
+        code.HideReturnAddress();
         foreach (int register in Saved)
         {
-            code.Push(register);
+            code.Store(GuestRegisters.State, StateLayout.Gpr(register), register);
         }
 
         code.MoveImmediate(Mask, (long)PageWalk.AddressMask);
@@ -81,14 +82,14 @@ internal sealed unsafe class EmittedPageWalk(HostAssembler code)
 
     private void EmitExit(bool success)
     {
-        for (int i = Saved.Length - 1; i >= 0; i--)
+        foreach (int register in Saved)
         {
-            code.Pop(Saved[i]);
+            code.Load(register, GuestRegisters.State, StateLayout.Gpr(register));
         }
 
         // Neither changes anything but flags: equal to itself, or the stack pointer is not zero.
         code.Register(success ? 0x3B : 0x85, HostRegister.Rsp, HostRegister.Rsp);
-        code.Return();
+        code.ReturnToHidden();
     }
 
     private void EmitCanonical()
@@ -116,13 +117,14 @@ internal sealed unsafe class EmittedPageWalk(HostAssembler code)
 
     private void EmitRemember()
     {
-        code.Push(Entry);
+        code.Move(GuestRegisters.Tlb, Entry);
         EmitCacheEntry();
-        code.Pop(Entry);
         code.Store(Index, WalkCacheEntry.TagOffset, GuestRegisters.Scratch);
         code.Store(Index, WalkCacheEntry.RightsOffset, Rights);
         code.Store(Index, WalkCacheEntry.AnyOffset, Any);
+        code.Move(Entry, GuestRegisters.Tlb);
         code.Store(Index, WalkCacheEntry.TableOffset, Entry);
+        code.Load(GuestRegisters.Tlb, GuestRegisters.State, StateLayout.Tlb);
     }
 
     /// <summary>The address of the cache's entry for the address into the index, and what its tag would be into the scratch register.</summary>
@@ -279,7 +281,7 @@ internal sealed unsafe class EmittedPageWalk(HostAssembler code)
         code.Move(Mask, GuestRegisters.Address);
         code.ShiftRight(Mask, Tlb.IndexShift);
         code.ArithmeticImmediate(Arithmetic.And, Mask, Tlb.IndexMask, wide: false);
-        code.ArithmeticMemory(Arithmetic.Add, Mask, GuestRegisters.State, StateLayout.Tlb);
+        code.ArithmeticRegister(Arithmetic.Add, Mask, GuestRegisters.Tlb);
         code.Store(Mask, TlbEntry.ReadTagOffset, GuestRegisters.Scratch);
         code.Store(Mask, TlbEntry.WriteTagOffset, Index);
         code.Store(Mask, TlbEntry.HostPageOffset, Entry);

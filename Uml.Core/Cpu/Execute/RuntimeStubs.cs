@@ -10,7 +10,8 @@ namespace Uml.Core.Cpu.Execute;
 /// memory. They stand at the start of code memory and outlive every emptying of it.
 /// </summary>
 /// <remarks>
-/// Translations run with the stack pointer aligned to 16 and nothing of theirs on the stack. A runtime function takes the state, the return
+/// Translations have no stack: the stack pointer points to the state. The host's is at <see cref="CpuState.HostStack"/>, aligned for a call.
+/// A runtime function takes the state, the return
 /// address (which tells the place, see <see cref="SiteTable"/>) and the address register. It returns <see cref="Runtime.Continue"/>, to go
 /// on behind the call; <see cref="Runtime.Leave"/>; or an address to go on at.
 /// </remarks>
@@ -124,13 +125,16 @@ internal sealed unsafe class RuntimeStubs
         }
 
         _code.ArithmeticImmediate(Arithmetic.Sub, HostRegister.Rsp, StackAlignment);
+        _code.Store(HostRegister.Rdi, StateLayout.HostStack + StateLayout.Bias, HostRegister.Rsp);
         _code.LoadAddress(GuestRegisters.State, HostRegister.Rdi, StateLayout.Bias);
         _code.Move(GuestRegisters.Scratch, HostRegister.Rsi);
+        LoadTlb();
         LoadGeneral(all: true);
         _code.JumpRegister(GuestRegisters.Scratch);
 
-        // Everything is in memory; the stack is as translations have it.
+        // Everything is in memory.
         _epilogue = _code.Position;
+        _code.Load(HostRegister.Rsp, GuestRegisters.State, StateLayout.HostStack);
         _code.ArithmeticImmediate(Arithmetic.Add, HostRegister.Rsp, StackAlignment);
         for (int i = CalleeSaved.Length - 1; i >= 0; i--)
         {
@@ -155,6 +159,7 @@ internal sealed unsafe class RuntimeStubs
     {
         _code.Align(16);
         byte* start = _code.Position;
+        _code.Pop(GuestRegisters.Scratch);
         StoreGeneral();
         StoreVectors(flavor);
         if (sharesX87)
@@ -163,12 +168,16 @@ internal sealed unsafe class RuntimeStubs
         }
 
         _code.LoadAddress(HostRegister.Rdi, GuestRegisters.State, -StateLayout.Bias);
-        _code.Load(HostRegister.Rsi, HostRegister.Rsp, 0);
+        _code.Move(HostRegister.Rsi, GuestRegisters.Scratch);
         _code.Move(HostRegister.Rdx, GuestRegisters.Address);
-        _code.ArithmeticImmediate(Arithmetic.Sub, HostRegister.Rsp, StackAlignment);
+
+        // The return address and the state are in registers that a callee preserves.
+        _code.Move(GuestRegisters.Tlb, GuestRegisters.State);
+        _code.Load(HostRegister.Rsp, GuestRegisters.State, StateLayout.HostStack);
         _code.MoveImmediate(HostRegister.Rax, (long)function);
         _code.CallRegister(HostRegister.Rax);
-        _code.ArithmeticImmediate(Arithmetic.Add, HostRegister.Rsp, StackAlignment);
+        _code.Move(GuestRegisters.State, GuestRegisters.Tlb);
+        LoadTlb();
         _code.Move(GuestRegisters.Address, HostRegister.Rax);
         _code.ArithmeticImmediate(Arithmetic.Cmp, GuestRegisters.Address, (int)Runtime.Leave);
         byte* leave = _code.JumpIf(Condition.E);
@@ -181,6 +190,7 @@ internal sealed unsafe class RuntimeStubs
             _code.ArithmeticMemoryImmediate(Arithmetic.Cmp, GuestRegisters.State, StateLayout.CommitSize, 0, wide: false);
         }
 
+        _code.Push(GuestRegisters.Scratch);
         _code.Return();
         if (!isAccess)
         {
@@ -188,7 +198,6 @@ internal sealed unsafe class RuntimeStubs
             RestoreX87(sharesX87);
             LoadVectorsAgain(flavor);
             LoadGeneral(all: true);
-            DropReturnAddress();
             _code.JumpRegister(GuestRegisters.Address);
         }
 
@@ -198,7 +207,6 @@ internal sealed unsafe class RuntimeStubs
             LeaveX87(flavor);
         }
 
-        DropReturnAddress();
         _code.Jump(_epilogue);
         return start;
     }
@@ -207,6 +215,7 @@ internal sealed unsafe class RuntimeStubs
     {
         _code.Align(16);
         byte* start = _code.Position;
+        _code.HideReturnAddress();
         _code.ArithmeticMemoryImmediate(Arithmetic.Cmp, GuestRegisters.State, StateLayout.Poll, 0, wide: false);
         byte* attention = _code.JumpIf(Condition.Ne);
         _code.Load(GuestRegisters.Address, GuestRegisters.State, StateLayout.Reserve);
@@ -218,10 +227,9 @@ internal sealed unsafe class RuntimeStubs
         _code.Bind(last);
         _code.Memory((Arithmetic.Sub << 3) | 1, GuestRegisters.Address, GuestRegisters.State, StateLayout.Reserve);
         _code.Memory((Arithmetic.Add << 3) | 1, GuestRegisters.Address, GuestRegisters.State, StateLayout.Remaining);
-        _code.Return();
+        _code.ReturnToHidden();
         _code.Bind(attention);
         _code.Bind(exhausted);
-        DropReturnAddress();
         StoreGeneral();
         StoreVectors(flavor);
         LeaveX87(flavor);
@@ -238,6 +246,8 @@ internal sealed unsafe class RuntimeStubs
         _code.Align(16);
         byte* start = _code.Position;
 
+        _code.HideReturnAddress();
+
         // An unmasked exception would be the host's.
         const int masks = (int)SseFloat.AllMasks;
         _code.Load32(GuestRegisters.Scratch, GuestRegisters.State, StateLayout.Mxcsr);
@@ -249,11 +259,11 @@ internal sealed unsafe class RuntimeStubs
         // Equal to itself: loading may have changed ZF.
         _code.ArithmeticRegister(Arithmetic.Cmp, HostRegister.Rsp, HostRegister.Rsp);
         _code.Bind(unmasked);
-        _code.Return();
+        _code.ReturnToHidden();
         return start;
     }
 
-    private void DropReturnAddress() => _code.LoadAddress(HostRegister.Rsp, HostRegister.Rsp, 8);
+    private void LoadTlb() => _code.Load(GuestRegisters.Tlb, GuestRegisters.State, StateLayout.Tlb);
 
     private void StoreGeneral()
     {

@@ -17,50 +17,21 @@ internal unsafe struct CpuState
 {
     public const int GprCount = 16;
 
+    /// <summary>
+    /// Bytes that have to be free below the state: translated code has its stack pointer in here, so this is where the host puts the
+    /// frame of a signal, and runs its handler. Pages that are never touched cost nothing.
+    /// </summary>
+    public const ulong SignalStack = 1 << 18;
+
     // ---- hot: general registers at offset 0, so that operand offset = 8 * number (+ 1 for AH..BH) ----
 
     /// <summary>RAX RCX RDX RBX RSP RBP RSI RDI R8..R15, in encoding order.</summary>
     public fixed ulong Gpr[GprCount];
 
-    /// <summary>Always zero: the base or index of an address that has none.</summary>
-    public ulong Zero;
-
-    /// <summary>RIP of the first instruction of the block that runs: the base of RIP-relative addresses and of <see cref="Op.Offset"/>.</summary>
-    public ulong BlockRip;
-
-    /// <summary>RIP, exact whenever no block runs (EIP/IP in legacy modes).</summary>
-    public ulong Rip;
-
-    /// <summary>Arithmetic flags, lazily: see <see cref="Flags"/>.</summary>
-    public ulong FlagResult;
-    public ulong FlagAux;
-
-    /// <summary>RFLAGS without CF PF AF ZF SF OF. Bit 1 is always set.</summary>
-    public ulong SystemFlags;
+    // ---- hot in translated code: within a one-byte displacement of R12, which its state register points to ----
 
     /// <summary>Instructions that may still retire before the engine has to return. Counted down block by block.</summary>
     public long Remaining;
-
-    /// <summary>While translated code runs: what of the budget is not in <see cref="Remaining"/> (see <see cref="Execute.Slices"/>).</summary>
-    public long Reserve;
-
-    /// <summary>Non-zero asks the engine to return at the next block boundary (<see cref="Attention"/> bits; other threads set it).</summary>
-    public int Poll;
-
-    /// <summary>Why the last handler returned null.</summary>
-    public ExitCode Exit;
-
-    public Block* CurrentBlock;
-
-    /// <summary>The operation that runs: slow paths find RIP and the exact count of retired instructions through it.</summary>
-    public Op* CurrentOp;
-
-    /// <summary>The translation buffer of the current address space and privilege.</summary>
-    public TlbEntry* Tlb;
-
-    public JumpCacheEntry* JumpCache;
-
-    // ---- translated code only ----
 
     /// <summary>Linear address of the page the running translation is mapped at: its RIP is this plus a constant.</summary>
     public ulong PageRip;
@@ -81,6 +52,46 @@ internal unsafe struct CpuState
     /// <summary>What the flags of an instruction can be made of again, until others take their place.</summary>
     public ulong KeptFirst;
     public ulong KeptSecond;
+
+    // ---- hot in the interpreter ----
+
+    /// <summary>Always zero: the base or index of an address that has none.</summary>
+    public ulong Zero;
+
+    /// <summary>RIP of the first instruction of the block that runs: the base of RIP-relative addresses and of <see cref="Op.Offset"/>.</summary>
+    public ulong BlockRip;
+
+    /// <summary>RIP, exact whenever no block runs (EIP/IP in legacy modes).</summary>
+    public ulong Rip;
+
+    /// <summary>Arithmetic flags, lazily: see <see cref="Flags"/>.</summary>
+    public ulong FlagResult;
+    public ulong FlagAux;
+
+    /// <summary>RFLAGS without CF PF AF ZF SF OF. Bit 1 is always set.</summary>
+    public ulong SystemFlags;
+
+    /// <summary>While translated code runs: what of the budget is not in <see cref="Remaining"/> (see <see cref="Execute.Slices"/>).</summary>
+    public long Reserve;
+
+    /// <summary>Non-zero asks the engine to return at the next block boundary (<see cref="Attention"/> bits; other threads set it).</summary>
+    public int Poll;
+
+    /// <summary>Why the last handler returned null.</summary>
+    public ExitCode Exit;
+
+    public Block* CurrentBlock;
+
+    /// <summary>The operation that runs: slow paths find RIP and the exact count of retired instructions through it.</summary>
+    public Op* CurrentOp;
+
+    /// <summary>The translation buffer of the current address space and privilege.</summary>
+    public TlbEntry* Tlb;
+
+    public JumpCacheEntry* JumpCache;
+
+    /// <summary>The host's stack pointer while translated code runs, which has its own at <see cref="Gpr"/>.</summary>
+    public ulong HostStack;
 
     /// <summary>Guest RAM: host address of its first byte, and the guest-physical ends of its two ranges (see <see cref="GuestRam"/>).</summary>
     public byte* RamBase;

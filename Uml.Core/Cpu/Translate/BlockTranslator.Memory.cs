@@ -163,8 +163,7 @@ internal sealed unsafe partial class BlockTranslator
         }
 
         _code.ArithmeticImmediate(Arithmetic.And, GuestRegisters.Scratch, Tlb.IndexMask, wide: false);
-        _code.ArithmeticMemory(Arithmetic.Add, GuestRegisters.Scratch, GuestRegisters.State, StateLayout.Tlb);
-        _code.ArithmeticMemory(Arithmetic.Sub, GuestRegisters.Address, GuestRegisters.Scratch, TagOffset(use));
+        EmitTlb(Arithmetic.Sub, TagOffset(use));
         byte* jump;
         if (aligned)
         {
@@ -178,10 +177,14 @@ internal sealed unsafe partial class BlockTranslator
             jump = _code.JumpIf(Condition.A);
         }
 
-        _code.ArithmeticMemory(Arithmetic.Add, GuestRegisters.Address, GuestRegisters.Scratch, TlbEntry.HostPageOffset);
+        EmitTlb(Arithmetic.Add, TlbEntry.HostPageOffset);
         _hostFlags = false;
         return jump;
     }
+
+    /// <summary>Arithmetic of the address register with a field of the entry whose offset is in the scratch register.</summary>
+    private void EmitTlb(int operation, int field) =>
+        _code.ArithmeticMemory(operation, GuestRegisters.Address, GuestRegisters.Tlb, GuestRegisters.Scratch, field);
 
     /// <summary>Marks where an access goes on after its instruction was done elsewhere.</summary>
     private void EndAccess(int cold)
@@ -197,7 +200,7 @@ internal sealed unsafe partial class BlockTranslator
     {
         ref Plan plan = ref _plans[access.Index];
         _code.Bind(access.Jump);
-        _code.ArithmeticMemory(Arithmetic.Add, GuestRegisters.Address, GuestRegisters.Scratch, TagOffset(access.Use));
+        EmitTlb(Arithmetic.Add, TagOffset(access.Use));
         bool write = access.Use != OperandUse.Read;
         EmitWalk(in access, write);
         SaveRemade(access.Remake);

@@ -21,8 +21,11 @@ internal static class GuestRegisters
     /// <summary>The address of a memory operand: linear first, then of the host.</summary>
     public const int Address = HostRegister.R14;
 
-    /// <summary>The CPU's state, biased so that the hottest fields have short displacements.</summary>
-    public const int State = HostRegister.R15;
+    /// <summary>The translation buffer in force.</summary>
+    public const int Tlb = HostRegister.R15;
+
+    /// <summary>The CPU's state (see <see cref="StateLayout"/>). The stack pointer, because emitted code has no use for it otherwise.</summary>
+    public const int State = HostRegister.Rsp;
 
     /// <summary>No host register: the guest's register is in memory.</summary>
     public const int None = -1;
