@@ -22,6 +22,7 @@ internal sealed unsafe class JitEngine : IDisposable
     private readonly HostAssembler _code = new();
     private readonly RuntimeStubs _stubs;
     private readonly BlockTranslator _translator;
+    private readonly Specializations _specializations;
     private readonly AddressSpaces _spaces;
     private readonly int _threshold;
     private readonly CpuCounters* _counters;
@@ -39,9 +40,10 @@ internal sealed unsafe class JitEngine : IDisposable
         codeSize = Math.Min(codeSize, MaximumCode);
         _memory = new CodeMemory(codeSize);
         Sites = new SiteTable(codeSize / 2);
+        _specializations = new Specializations(codeSize / 8);
         CpuFeatures host = CpuModels.OfHost();
         _stubs = new RuntimeStubs(_code, _memory, state->Features & host);
-        _translator = new BlockTranslator(_code, _memory, _stubs, Sites, new Planner(state->Features, host));
+        _translator = new BlockTranslator(_code, _memory, _stubs, Sites, new Planner(state->Features, host), UsesToSpecialize);
         _next = _stubs.End;
         _translator.ColdPosition = Cold;
     }
@@ -51,6 +53,9 @@ internal sealed unsafe class JitEngine : IDisposable
 
     public SiteTable Sites { get; }
 
+    /// <summary>Times that a jump saves flags for the translation for all before there is to be one for their source.</summary>
+    public int UsesToSpecialize => 2 * _threshold;
+
     /// <summary>What went wrong in the runtime while translated code was on the stack.</summary>
     public ExceptionDispatchInfo? Failure { get; set; }
 
@@ -58,6 +63,7 @@ internal sealed unsafe class JitEngine : IDisposable
     public bool IsFull => _next + BlockTranslator.MaximumSize > Cold
         || _translator.ColdPosition + BlockTranslator.MaximumSize > _memory.Writable + _memory.Size
         || !Sites.HasRoom(BlockTranslator.MaximumSites)
+        || !_specializations.HasRoom
         || _spaces.JumpsRunOut;
 
     /// <summary>Whether this host and process can run translated code.</summary>
@@ -79,8 +85,47 @@ internal sealed unsafe class JitEngine : IDisposable
     /// <summary>Points a place's jump to a translation, for as long as that lasts.</summary>
     public void Link(Site* site, Block* target)
     {
+        if (site->HasDirect && (site - 1)->LinkedTo != target)
+        {
+            // It was for what stood there before.
+            Sites.RemoveTarget(site - 1);
+            Unlink(site - 1);
+        }
+
         HostAssembler.Bind(site->Jump, _memory.ToWritable(target->Translations[(int)site->Flavor].Entry));
         Sites.SetTarget(site, target);
+    }
+
+    /// <summary>
+    /// Points the jump of a place that saves flags only for its target to a translation of the target that can do without, made now if
+    /// there is none.
+    /// </summary>
+    /// <returns>Whether that could be done.</returns>
+    public bool Specialize(Site* site, Block* target)
+    {
+        ref TranslatedBlock translation = ref target->Translations[(int)site->Flavor];
+        FlagState source = Sites.Source(site->Source);
+        Specialization* special = _specializations.Find(in translation, in source, out int count);
+        if (special == null && count < Specialization.Maximum && !IsFull)
+        {
+            special = _specializations.Add(ref translation, in source);
+            Emission emission = BeginEmission();
+            if (_translator.TrySpecialize(target, site->Flavor, in source, out TranslatedBlock made))
+            {
+                special->Entry = made.Entry;
+                special->Abandon = made.Abandon;
+                EndEmission(in emission);
+            }
+        }
+
+        if (special == null || special->Entry == null)
+        {
+            return false;
+        }
+
+        HostAssembler.Bind(site->Jump, _memory.ToWritable(special->Entry));
+        Sites.SetTarget(site, target);
+        return true;
     }
 
     /// <summary>Makes sure that nothing enters the block's translations any more.</summary>
@@ -91,13 +136,27 @@ internal sealed unsafe class JitEngine : IDisposable
             ref TranslatedBlock translation = ref block->Translations[(int)flavor];
             if (translation.Entry != null)
             {
-                Unlink(translation.FirstIncoming);
-                byte* entry = _memory.ToWritable(translation.Entry);
-                *entry = 0xE9;
-                HostAssembler.Bind(entry + 1, _memory.ToWritable(translation.Abandon));
+                UnlinkAll(translation.FirstIncoming);
+                Redirect(translation.Entry, translation.Abandon);
+                for (Specialization* special = _specializations.At(translation.FirstSpecialization); special != null; special = _specializations.At(special->Next))
+                {
+                    if (special->Entry != null)
+                    {
+                        Redirect(special->Entry, special->Abandon);
+                    }
+                }
+
                 translation = default;
             }
         }
+    }
+
+    /// <summary>Makes code that was to be entered jump somewhere else.</summary>
+    private void Redirect(byte* entry, byte* target)
+    {
+        byte* jump = _memory.ToWritable(entry);
+        *jump = 0xE9;
+        HostAssembler.Bind(jump + 1, _memory.ToWritable(target));
     }
 
     /// <summary>Forgets all translations.</summary>
@@ -106,6 +165,7 @@ internal sealed unsafe class JitEngine : IDisposable
         _next = _stubs.End;
         _translator.ColdPosition = Cold;
         Sites.Clear();
+        _specializations.Clear();
         _spaces.ClearJumps();
     }
 
@@ -113,24 +173,31 @@ internal sealed unsafe class JitEngine : IDisposable
     {
         _memory.Dispose();
         Sites.Dispose();
+        _specializations.Dispose();
     }
 
-    /// <summary>64-bit code within one page.</summary>
-    private static bool IsTranslatable(Block* block) => (block->Mode & CpuMode.Long64) != 0 && block->SecondPage == Block.NoPage;
+    /// <summary>64-bit code in memory.</summary>
+    private static bool IsTranslatable(Block* block) =>
+        (block->Mode & CpuMode.Long64) != 0 && (block->SecondPage == Block.NoPage || block->SecondHostPage != null);
 
-    private void Unlink(int incoming)
+    private void UnlinkAll(int incoming)
     {
         while (incoming != 0)
         {
             Site* site = Sites.Sites + (incoming - 1);
-            HostAssembler.Bind(site->Jump, site->Unlinked);
-            if (site->Epoch != null)
-            {
-                *(int*)site->Epoch = 0;
-            }
-
+            Unlink(site);
             site->LinkedTo = null;
             incoming = site->NextIncoming;
+        }
+    }
+
+    private void Unlink(Site* site)
+    {
+        HostAssembler.Bind(site->Jump, site->Unlinked);
+        site->Uses = UsesToSpecialize;
+        if (site->Epoch != null)
+        {
+            *(int*)site->Epoch = 0;
         }
     }
 
@@ -180,10 +247,8 @@ internal sealed unsafe class JitEngine : IDisposable
             return false;
         }
 
-        long start = Stopwatch.GetTimestamp();
-        byte* cold = _translator.ColdPosition;
-        _code.Begin(_next);
-        Flavor needed = _translator.Translate(block, flavor);
+        Emission emission = BeginEmission();
+        Flavor needed = _translator.Translate(block, flavor, out TranslatedBlock translation);
         if (needed > flavor)
         {
             // Another translation does the work, and this one leads there.
@@ -193,16 +258,33 @@ internal sealed unsafe class JitEngine : IDisposable
             }
 
             // That one has counted itself.
-            start = Stopwatch.GetTimestamp();
-            cold = _translator.ColdPosition;
-            _code.Begin(_next);
-            _translator.EmitGate(block, flavor, needed);
+            emission = BeginEmission();
+            translation = _translator.EmitGate(block, flavor, needed);
         }
 
-        _counters->BlocksTranslated++;
-        _counters->BytesEmitted += (ulong)(_code.Position - _next + (_translator.ColdPosition - cold));
-        _counters->TranslationTicks += (ulong)(Stopwatch.GetTimestamp() - start);
-        _next = _code.Position;
+        EndEmission(in emission);
+        block->Translations[(int)flavor] = translation;
         return true;
+    }
+
+    private Emission BeginEmission()
+    {
+        _code.Begin(_next);
+        return new Emission { Start = Stopwatch.GetTimestamp(), Cold = _translator.ColdPosition };
+    }
+
+    private void EndEmission(in Emission emission)
+    {
+        _counters->BlocksTranslated++;
+        _counters->BytesEmitted += (ulong)(_code.Position - _next + (_translator.ColdPosition - emission.Cold));
+        _counters->TranslationTicks += (ulong)(Stopwatch.GetTimestamp() - emission.Start);
+        _next = _code.Position;
+    }
+
+    /// <summary>When a translation was begun, and where code that seldom runs went then.</summary>
+    private struct Emission
+    {
+        public long Start;
+        public byte* Cold;
     }
 }

@@ -122,6 +122,7 @@ internal sealed unsafe class BlockDecoder
             decoder.IP = linear;
             decoder.Decode(out Instruction instruction);
             block->SecondPage = second;
+            block->SecondHostPage = secondHost;
             bool open = Append(s, block, ref instruction, Block.Ops(block), 0);
             Close(block, 1, Math.Max(1, instruction.Length), open);
         }

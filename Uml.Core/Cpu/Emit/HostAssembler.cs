@@ -131,11 +131,14 @@ internal sealed unsafe class HostAssembler
         Int32(value);
     }
 
-    public void LoadZeroExtended16(int destination, int @base, int displacement)
+    public void LoadZeroExtended16(int destination, int @base, int displacement) => LoadZeroExtended(destination, @base, displacement, 2);
+
+    /// <summary>MOVZX of 1 or 2 bytes.</summary>
+    public void LoadZeroExtended(int destination, int @base, int displacement, int size)
     {
         Rex(false, destination, 0, @base);
         Byte(0x0F);
-        Byte(0xB7);
+        Byte(size == 1 ? 0xB6 : 0xB7);
         ModRmMemory(destination, @base, displacement);
     }
 
@@ -209,6 +212,49 @@ internal sealed unsafe class HostAssembler
         Rex(true, destination, index, @base);
         Byte((operation << 3) | 3);
         ModRmMemory(destination, @base, index, 0, displacement);
+    }
+
+    /// <summary>An instruction whose opcode's lowest bit tells bytes from operands of 2, 4 or 8 bytes.</summary>
+    public void Sized(int opcode, int size, int reg, int rm)
+    {
+        SizePrefixes(size, reg, rm);
+        Byte(size == 1 ? opcode : opcode | 1);
+        ModRmRegister(reg, rm);
+    }
+
+    public void SizedMemory(int opcode, int size, int reg, int @base, int displacement)
+    {
+        SizePrefixes(size, reg, @base);
+        Byte(size == 1 ? opcode : opcode | 1);
+        ModRmMemory(reg, @base, displacement);
+    }
+
+    /// <summary>The immediate of such an instruction.</summary>
+    public void SizedImmediate(int size, int value)
+    {
+        if (size <= 2)
+        {
+            Byte(value);
+            if (size == 2)
+            {
+                Byte(value >> 8);
+            }
+        }
+        else
+        {
+            Int32(value);
+        }
+    }
+
+    private void SizePrefixes(int size, int reg, int rm)
+    {
+        if (size == 2)
+        {
+            Byte(0x66);
+        }
+
+        // Without REX the byte registers 4 to 7 would be AH to BH.
+        Rex(size == 8, reg, 0, rm, force: size == 1);
     }
 
     public void ShiftRight(int register, int count, bool wide = true)

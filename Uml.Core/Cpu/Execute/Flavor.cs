@@ -26,8 +26,11 @@ internal unsafe struct TranslatedBlock
     /// <summary>Looks for what has taken the block's place: where <see cref="Entry"/> leads once it is dropped.</summary>
     public byte* Abandon;
 
-    /// <summary>The places that jump here, by number plus one: see <see cref="SiteTable"/>.</summary>
+    /// <summary>The places that jump here, or to a specialization, by number plus one: see <see cref="SiteTable"/>.</summary>
     public int FirstIncoming;
+
+    /// <summary>The translations for known sources of flags, by number plus one: see <see cref="Specializations"/>.</summary>
+    public int FirstSpecialization;
 }
 
 /// <summary>The translations of a block, by flavor.</summary>

@@ -41,7 +41,7 @@ internal sealed unsafe class JumpTables : IDisposable
     private const int MaximumTouched = 512;
 
     private readonly HostMemory _memory;
-    private readonly Note[] _notes;
+    private readonly Notes[] _notes;
     private readonly int _supervisor;
     private int _lastEpoch;
 
@@ -49,7 +49,7 @@ internal sealed unsafe class JumpTables : IDisposable
     {
         _supervisor = spaces;
         _memory = new HostMemory((ulong)(spaces + 1) * TableSize);
-        _notes = new Note[spaces + 1];
+        _notes = new Notes[spaces + 1];
         for (int i = 0; i < _notes.Length; i++)
         {
             _notes[i].Pages = new ulong[2 * PageBits / 64];
@@ -69,7 +69,7 @@ internal sealed unsafe class JumpTables : IDisposable
     public byte* Select(int space, TlbView view, CpuMode mode)
     {
         int index = Index(space, view);
-        ref Note note = ref _notes[index];
+        ref Notes note = ref _notes[index];
         if (note.Mode != mode)
         {
             Clear(index);
@@ -84,12 +84,9 @@ internal sealed unsafe class JumpTables : IDisposable
     /// <returns>The epoch of the table.</returns>
     public int Enter(int space, TlbView view, Flavor flavor, ulong rip, byte* code, bool global)
     {
+        int epoch = Note(space, view, rip, global);
         int index = Index(space, view);
-        ref Note note = ref _notes[index];
-        note.Used = true;
-        note.HasLocal |= !global;
-        int page = PageBit(rip);
-        note.Pages[page / 64] |= 1UL << (page % 64);
+        ref Notes note = ref _notes[index];
         int offset = RipOffset(flavor) + ((int)(((uint)rip * unchecked((uint)HashMultiplier)) >> HashShift) & IndexMask);
         if (note.TouchedCount < MaximumTouched)
         {
@@ -99,6 +96,20 @@ internal sealed unsafe class JumpTables : IDisposable
         ulong* entry = (ulong*)(Table(index) + offset);
         entry[0] = rip;
         entry[1] = (ulong)code;
+        return epoch;
+    }
+
+    /// <summary>Sees to it that the epoch ends with the translation of an address.</summary>
+    /// <param name="global">The page's translation outlives changes of the address space.</param>
+    /// <returns>The epoch of the table.</returns>
+    public int Note(int space, TlbView view, ulong rip, bool global)
+    {
+        int index = Index(space, view);
+        ref Notes note = ref _notes[index];
+        note.Used = true;
+        note.HasLocal |= !global;
+        int page = PageBit(rip);
+        note.Pages[page / 64] |= 1UL << (page % 64);
         return *(int*)(Table(index) + EpochOffset);
     }
 
@@ -165,7 +176,7 @@ internal sealed unsafe class JumpTables : IDisposable
 
     private void Fill(int index)
     {
-        ref Note note = ref _notes[index];
+        ref Notes note = ref _notes[index];
         byte* table = Table(index);
         if (note.TouchedCount < MaximumTouched)
         {
@@ -199,7 +210,7 @@ internal sealed unsafe class JumpTables : IDisposable
     /// <summary>Puts an address that another entry serves there: no jump that looks here asks for it.</summary>
     private static void Empty(byte* table, int offset) => *(ulong*)(table + offset) = offset % FlavorSize == 0 ? EntrySize : 0UL;
 
-    private struct Note
+    private struct Notes
     {
         /// <summary>Where entries were made, unless there were too many.</summary>
         public int[] Touched;

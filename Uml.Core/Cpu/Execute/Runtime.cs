@@ -2,6 +2,7 @@ using System.Runtime.InteropServices;
 using Uml.Core.Cpu.Interpreter;
 using Uml.Core.Cpu.Paging;
 using Uml.Core.Cpu.Translate;
+using Uml.Core.Memory;
 
 namespace Uml.Core.Cpu.Execute;
 
@@ -162,7 +163,7 @@ internal static unsafe class Runtime
             return LeaveFor(s, Flow.Enter(s, block, rip));
         }
 
-        if (isNear && block->SecondPage == Block.NoPage && cpu.Jit!.IsTranslated(block, site->Flavor))
+        if (isNear && cpu.Jit!.IsTranslated(block, site->Flavor))
         {
             s->Counters.ChainHits++;
             cpu.Jit.Link(site, block);
@@ -170,6 +171,34 @@ internal static unsafe class Runtime
 
         Op* next = Flow.Enter(s, block, rip);
         return next == null ? LeaveFor(s, null) : GoOn(s, cpu, block, site->Flavor, site->Block->Mode, next);
+    }
+
+    /// <summary>For a jump that often saves flags only for its target: translates that for the source they come from.</summary>
+    [UnmanagedCallersOnly]
+    public static nint Specialize(CpuState* s, byte* returnAddress, ulong unused) => Guard(s, returnAddress, unused, &Specialize);
+
+    private static nint Specialize(CpuState* s, VirtualCpu cpu, Site* site, ulong unused)
+    {
+        // The jump behind it, to the translation for all, knows the target.
+        Block* target = (site + 1)->LinkedTo;
+        site->Uses = target != null && !cpu.Jit!.Specialize(site, target) ? int.MaxValue : cpu.Jit!.UsesToSpecialize;
+        return Continue;
+    }
+
+    /// <summary>For a block that runs over the end of its page: whether the page behind is still the one it was made from.</summary>
+    [UnmanagedCallersOnly]
+    public static nint CheckPage(CpuState* s, byte* returnAddress, ulong unused) => Guard(s, returnAddress, unused, &CheckPage);
+
+    private static nint CheckPage(CpuState* s, VirtualCpu cpu, Site* site, ulong unused)
+    {
+        ulong next = s->PageRip + GuestRam.PageSize;
+        if (!Mmu.TranslateFetch(s, next, out ulong second) || second != site->Block->SecondPage)
+        {
+            return (nint)site->Unlinked;
+        }
+
+        *(int*)site->Epoch = Mmu.NoteJump(s, next);
+        return Continue;
     }
 
     /// <summary>Tells the interpreter's side where translated code is.</summary>

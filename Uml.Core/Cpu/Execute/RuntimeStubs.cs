@@ -32,6 +32,8 @@ internal sealed unsafe class RuntimeStubs
     private readonly byte*[] _reenter = new byte*[(int)Flavor.Count];
     private readonly byte*[] _lookup = new byte*[(int)Flavor.Count];
     private readonly byte*[] _link = new byte*[(int)Flavor.Count];
+    private readonly byte*[] _checkPage = new byte*[(int)Flavor.Count];
+    private readonly byte*[] _specialize = new byte*[(int)Flavor.Count];
     private readonly byte*[] _refill = new byte*[(int)Flavor.Count];
     private readonly byte* _loadX87;
     private readonly byte* _walkForRead;
@@ -58,6 +60,8 @@ internal sealed unsafe class RuntimeStubs
             _handlerAside[(int)flavor] = EmitRuntimeCall(flavor, &Runtime.HandleAside, changesRegisters: true);
             _lookup[(int)flavor] = EmitRuntimeCall(flavor, &Runtime.Lookup);
             _link[(int)flavor] = EmitRuntimeCall(flavor, &Runtime.Link);
+            _checkPage[(int)flavor] = EmitRuntimeCall(flavor, &Runtime.CheckPage);
+            _specialize[(int)flavor] = EmitRuntimeCall(flavor, &Runtime.Specialize);
             _reenter[(int)flavor] = EmitRuntimeCall(flavor, &Runtime.Reenter);
             _refill[(int)flavor] = EmitRefill(flavor);
         }
@@ -97,6 +101,12 @@ internal sealed unsafe class RuntimeStubs
 
     /// <summary>Finds the target of a direct jump.</summary>
     public byte* Link(Flavor flavor) => _link[(int)flavor];
+
+    /// <summary>Looks whether the page behind the block's is still the one it was made from.</summary>
+    public byte* CheckPage(Flavor flavor) => _checkPage[(int)flavor];
+
+    /// <summary>Makes the target of a direct jump ready for the source of the flags it comes with.</summary>
+    public byte* Specialize(Flavor flavor) => _specialize[(int)flavor];
 
     /// <summary>Goes on at the address in the address register, whose translation was dropped.</summary>
     public byte* Reenter(Flavor flavor) => _reenter[(int)flavor];

@@ -32,6 +32,16 @@ internal unsafe struct Site
     public byte OpIndex;
     public Flavor Flavor;
     public OperandUse Use;
+
+    /// <summary>Of a jump that is to lead to a translation for the source of its flags: that source, by number in the table.</summary>
+    public int Source;
+
+    /// <summary>How often such a jump may still be taken before there is to be such a translation.</summary>
+    public int Uses;
+
+    /// <summary>Whether this is such a jump; and whether the place before this one is it, for the same target.</summary>
+    public bool IsDirect;
+    public bool HasDirect;
     public byte Size;
     public SegmentIndex Segment;
     public bool Aligned;
@@ -51,6 +61,7 @@ internal sealed unsafe class SiteTable : IDisposable
 
     private readonly HostMemory _memory;
     private readonly int _capacity;
+    private readonly List<FlagState> _sources = [];
 
     public SiteTable(ulong size)
     {
@@ -71,6 +82,16 @@ internal sealed unsafe class SiteTable : IDisposable
         return Count++;
     }
 
+    /// <summary>Notes a source of flags.</summary>
+    /// <returns>Its number.</returns>
+    public int AddSource(in FlagState source)
+    {
+        _sources.Add(source);
+        return _sources.Count - 1;
+    }
+
+    public FlagState Source(int number) => _sources[number];
+
     public Site* At(byte* returnAddress) => Sites + *(int*)(returnAddress + AnnotationOffset);
 
     /// <summary>Notes that a place jumps to a block's translation of its flavor, and no longer to another's.</summary>
@@ -81,25 +102,38 @@ internal sealed unsafe class SiteTable : IDisposable
             return;
         }
 
-        int number = (int)(site - Sites) + 1;
-        if (site->LinkedTo != null)
-        {
-            int* link = &site->LinkedTo->Translations[(int)site->Flavor].FirstIncoming;
-            while (*link != number)
-            {
-                link = &Sites[*link - 1].NextIncoming;
-            }
-
-            *link = site->NextIncoming;
-        }
-
+        RemoveTarget(site);
         ref TranslatedBlock translation = ref target->Translations[(int)site->Flavor];
         site->LinkedTo = target;
         site->NextIncoming = translation.FirstIncoming;
-        translation.FirstIncoming = number;
+        translation.FirstIncoming = Number(site);
     }
 
-    public void Clear() => Count = 0;
+    /// <summary>Notes that a place jumps to no block's translation any more.</summary>
+    public void RemoveTarget(Site* site)
+    {
+        if (site->LinkedTo == null)
+        {
+            return;
+        }
+
+        int* link = &site->LinkedTo->Translations[(int)site->Flavor].FirstIncoming;
+        while (*link != Number(site))
+        {
+            link = &Sites[*link - 1].NextIncoming;
+        }
+
+        *link = site->NextIncoming;
+        site->LinkedTo = null;
+    }
+
+    public void Clear()
+    {
+        Count = 0;
+        _sources.Clear();
+    }
+
+    private int Number(Site* site) => (int)(site - Sites) + 1;
 
     public void Dispose() => _memory.Dispose();
 }

@@ -23,6 +23,9 @@ internal unsafe struct Block
     /// <summary>Guest-physical page the last instruction runs over into; <see cref="NoPage"/> when it does not.</summary>
     public ulong SecondPage;
 
+    /// <summary>Host address of that page; null when there is none, or it is a device's.</summary>
+    public byte* SecondHostPage;
+
     public CpuMode Mode;
 
     /// <summary>Instructions in the block.</summary>

@@ -99,13 +99,20 @@ internal sealed unsafe class BlockCache : IDisposable
         Mmu.TranslateFetch(s, linear, out ulong physical);
         for (Block* block = Hash[HashOf(physical, s->Mode)]; block != null; block = block->HashNext)
         {
-            if (block->Physical == physical && block->Mode == s->Mode)
+            if (block->Physical == physical && block->Mode == s->Mode && (block->SecondPage == Block.NoPage || IsSecondPage(s, linear, block)))
             {
-                return block->SecondPage == Block.NoPage ? block : null;
+                return block;
             }
         }
 
         return null;
+    }
+
+    /// <summary>Whether the translation buffer has the page behind an address, and leads to the one a block runs over into.</summary>
+    private static bool IsSecondPage(CpuState* s, ulong linear, Block* block)
+    {
+        ulong next = (linear & ~(GuestRam.PageSize - 1UL)) + GuestRam.PageSize;
+        return Tlb.Entry(s->Tlb, next)->ExecuteTag == next && Mmu.TranslateFetch(s, next, out ulong second) && second == block->SecondPage;
     }
 
     /// <summary>Drops the blocks made from any of these bytes.</summary>

@@ -127,6 +127,10 @@ internal sealed unsafe class AddressSpaces : IDisposable
     public int EnterJump(TlbView view, Flavor flavor, ulong rip, byte* code, bool global) =>
         _jumps!.Enter(_current, view, flavor, rip, code, global);
 
+    /// <summary>Notes that translated code depends on an address in the current space that was just translated for a fetch.</summary>
+    /// <returns>The number under which that is so.</returns>
+    public int NoteJump(TlbView view, ulong rip, bool global) => _jumps!.Note(_current, view, rip, global);
+
     /// <summary>Where emitted walks of the paging structures are remembered; null when nothing is translated.</summary>
     public byte* Walks => _walks is null ? null : _walks.First;
 

@@ -57,12 +57,15 @@ internal static unsafe partial class Mmu
 
     /// <summary>Remembers where a jump to an address that was just fetched from led.</summary>
     /// <returns>The number under which it is remembered (see <see cref="JumpTables"/>).</returns>
-    public static int EnterJump(CpuState* s, Flavor flavor, ulong rip, byte* code)
-    {
-        bool global = (s->Cr4 & Cr4Pge) != 0 &&
-            PageWalk.Translate(s, rip, AccessKind.Execute, s->Cpl == 3, allowUserPages: false, out Translation t, out _) && t.Global;
-        return VirtualCpu.From(s).AddressSpaces.EnterJump(View(s), flavor, rip, code, global);
-    }
+    public static int EnterJump(CpuState* s, Flavor flavor, ulong rip, byte* code) =>
+        VirtualCpu.From(s).AddressSpaces.EnterJump(View(s), flavor, rip, code, IsGlobal(s, rip));
+
+    /// <summary>Notes that translated code depends on the translation of an address that was just fetched from.</summary>
+    /// <returns>The number that holds as long as that does (see <see cref="JumpTables"/>).</returns>
+    public static int NoteJump(CpuState* s, ulong rip) => VirtualCpu.From(s).AddressSpaces.NoteJump(View(s), rip, IsGlobal(s, rip));
+
+    private static bool IsGlobal(CpuState* s, ulong rip) => (s->Cr4 & Cr4Pge) != 0 &&
+        PageWalk.Translate(s, rip, AccessKind.Execute, s->Cpl == 3, allowUserPages: false, out Translation t, out _) && t.Global;
 
     /// <summary>Drops code in the operand's way. The block that runs must not be dropped before its instruction is done.</summary>
     private static bool MayWriteInPlace(CpuState* s, byte* host, int size)

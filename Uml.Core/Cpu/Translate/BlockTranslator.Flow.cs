@@ -20,6 +20,9 @@ internal sealed unsafe partial class BlockTranslator
         public byte* Start;
         public byte* Epoch;
         public byte* Mismatch;
+
+        /// <summary>What the flags are made of there; none when they are saved.</summary>
+        public FlagState Source;
     }
 
     /// <summary>An instruction that goes to the interpreter in some cases.</summary>
@@ -28,7 +31,7 @@ internal sealed unsafe partial class BlockTranslator
         public byte* First;
         public byte* Second;
         public int Index;
-        public int Remake;
+        public FlagState Source;
 
         /// <summary>Where to go on behind the instruction.</summary>
         public byte* Done;
@@ -40,25 +43,36 @@ internal sealed unsafe partial class BlockTranslator
         public byte* Lookup;
     }
 
-    /// <summary>Goes to a known target. Flags are saved already.</summary>
-    private void EmitEdge(int target)
+    /// <summary>Goes to a known target. Flags are saved already, or made of the source.</summary>
+    private void EmitEdge(int target, in FlagState source)
     {
         if (IsInPage(target))
         {
-            _edges.Add(new Edge { Jump = _code.Jump(), Target = target });
+            _edges.Add(new Edge { Jump = _code.Jump(), Target = target, Source = source });
             return;
         }
 
         // The mapping of another page may change: the jump is taken only in the epoch it was found in.
         byte* start = _code.Position;
+        byte* mismatch = EmitEpochCheck(out byte* epoch);
+        _code.ArithmeticMemoryImmediate(Arithmetic.Add, GuestRegisters.State, StateLayout.PageRip, target & ~0xFFF);
+        _edges.Add(new Edge { Jump = _code.Jump(), Target = target, Start = start, Epoch = epoch, Mismatch = mismatch, Source = source });
+    }
+
+    /// <summary>Compares the epoch with a number that is not known yet.</summary>
+    /// <param name="epoch">Where the number goes.</param>
+    /// <returns>The jump taken in another epoch.</returns>
+    private byte* EmitEpochCheck(out byte* epoch)
+    {
         _code.Load(GuestRegisters.Scratch, GuestRegisters.State, StateLayout.JumpTable);
         _code.Memory(0x81, Arithmetic.Cmp, GuestRegisters.Scratch, JumpTables.EpochOffset, wide: false);
-        byte* epoch = _code.Position;
+        epoch = _code.Position;
         _code.Int32(0);
-        byte* mismatch = _code.JumpIf(Condition.Ne);
-        _code.ArithmeticMemoryImmediate(Arithmetic.Add, GuestRegisters.State, StateLayout.PageRip, target & ~0xFFF);
-        _edges.Add(new Edge { Jump = _code.Jump(), Target = target, Start = start, Epoch = epoch, Mismatch = mismatch });
+        return _code.JumpIf(Condition.Ne);
     }
+
+    /// <summary>What flags are made of at the end of a block; none when they are saved.</summary>
+    private FlagState SourceAtEnd => _savedFlags ? default : _source;
 
     private static bool IsInPage(int offset) => (offset & ~0xFFF) == 0;
 
@@ -71,7 +85,7 @@ internal sealed unsafe partial class BlockTranslator
         byte* taken = _code.JumpIf(condition);
         if (IsInPage(target) && !plan.IsSideExit)
         {
-            _edges.Add(new Edge { Jump = taken, Target = target });
+            _edges.Add(new Edge { Jump = taken, Target = target, Source = SourceAtEnd });
         }
         else
         {
@@ -80,7 +94,7 @@ internal sealed unsafe partial class BlockTranslator
                 Jump = taken,
                 Target = target,
                 Remaining = _count - (index + 1),
-                Remake = _remake,
+                Source = _savedFlags ? default : plan.IsSideExit ? SourceAtExit(in plan) : _source,
                 InHost = _hostFlags,
                 IsSaved = _savedFlags,
             });
@@ -97,29 +111,34 @@ internal sealed unsafe partial class BlockTranslator
 
         /// <summary>Instructions of the block that are not run.</summary>
         public int Remaining;
-        public int Remake;
-        public bool InHost;
+
+        /// <summary>What flags are made of, if the target can be told; else they are in the host's, or saved.</summary>
+        public FlagState Source;
+        public RflagsBits InHost;
         public bool IsSaved;
     }
 
     private void EmitSideExit(in SideExit exit)
     {
         _code.Bind(exit.Jump);
-        EnsureSaved(exit.IsSaved, exit.InHost, exit.Remake);
+        if (exit.Source.IsNone)
+        {
+            EnsureSaved(exit.IsSaved, exit.InHost, default);
+        }
 
         if (exit.Remaining != 0)
         {
             _code.ArithmeticMemoryImmediate(Arithmetic.Add, GuestRegisters.State, StateLayout.Remaining, exit.Remaining);
         }
 
-        EmitEdge(exit.Target);
+        EmitEdge(exit.Target, in exit.Source);
     }
 
     /// <summary>Gets the host's flags to where the condition can be tested; a single saved flag is tested in memory.</summary>
     /// <returns>The condition to jump on.</returns>
     private int EmitCondition(in Plan plan, int condition)
     {
-        if (!_hostFlags && _remake < 0)
+        if (_hostFlags == RflagsBits.None && _source.IsNone)
         {
             int mask = (condition & ~1) switch { Condition.E => 0x40, Condition.B => 0x01, Condition.S => 0x80, Condition.P => 0x04, _ => 0 };
             if (mask != 0)
@@ -138,7 +157,7 @@ internal sealed unsafe partial class BlockTranslator
         EmitPushAccess(index);
         EndGroups(index);
         MoveStackPointer(-Word);
-        EmitEdge(BranchTarget(in _plans[index]));
+        EmitEdge(BranchTarget(in _plans[index]), SourceAtEnd);
     }
 
     private void EmitIndirectJump(int index)
@@ -175,7 +194,7 @@ internal sealed unsafe partial class BlockTranslator
         EndGroups(index);
         byte* lookup = _code.Position;
         EmitLookup();
-        _handlers.Add(new ColdHandler { First = _code.JumpIf(Condition.Ne), Index = index, Remake = -1, Lookup = lookup });
+        _handlers.Add(new ColdHandler { First = _code.JumpIf(Condition.Ne), Index = index, Lookup = lookup });
         int arguments = plan.Instruction.Code == Code.Retnq_imm16 ? plan.Instruction.Immediate16 : 0;
         MoveStackPointer(Word + arguments);
         EmitEnterFound();
@@ -222,12 +241,12 @@ internal sealed unsafe partial class BlockTranslator
     /// <summary>Leaves the instruction that was just emitted to its handler when one of the jumps is taken; the second may be none.</summary>
     private void AddHandlerFor(int index, byte* first, byte* second)
     {
-        _handlers.Add(new ColdHandler { First = first, Second = second, Index = index, Remake = _remake, Done = _code.Position });
-        _hostFlags = false;
+        _handlers.Add(new ColdHandler { First = first, Second = second, Index = index, Source = _source, Done = _code.Position });
+        _hostFlags = RflagsBits.None;
     }
 
     private void AddMiss(int index, byte* start) =>
-        _handlers.Add(new ColdHandler { First = _code.JumpIf(Condition.Ne), Index = index, Remake = -1, Retry = start });
+        _handlers.Add(new ColdHandler { First = _code.JumpIf(Condition.Ne), Index = index, Retry = start });
 
     private void EmitColdFlow()
     {
@@ -255,7 +274,7 @@ internal sealed unsafe partial class BlockTranslator
             _code.Bind(handler.Second);
         }
 
-        SaveRemade(handler.Remake);
+        SaveRemade(in handler.Source);
         if (handler.Done == null)
         {
             EmitMiss(in handler);
@@ -290,10 +309,17 @@ internal sealed unsafe partial class BlockTranslator
 
     private void EmitUnresolved(in Edge edge)
     {
+        byte* jump = edge.Jump;
+        if (!edge.Source.IsNone)
+        {
+            jump = EmitSaving(in edge);
+        }
+
         if (edge.Start != null)
         {
             // Linked for another address space, perhaps: the table may know.
             _code.Bind(edge.Mismatch);
+            SaveRemade(in edge.Source);
             _code.Load(GuestRegisters.Address, GuestRegisters.State, StateLayout.PageRip);
             _code.LoadAddress(GuestRegisters.Address, GuestRegisters.Address, edge.Target);
             EmitLookup();
@@ -303,20 +329,53 @@ internal sealed unsafe partial class BlockTranslator
         }
 
         byte* unlinked = _code.Position;
-        _code.Bind(edge.Jump);
+        _code.Bind(jump);
         _code.Call(_stubs.Link(_flavor));
         _code.Annotation(_sites.Add(new Site
         {
             Block = _block,
             Flavor = _flavor,
             Target = edge.Target,
-            Jump = edge.Jump,
+            Jump = jump,
             Unlinked = unlinked,
             Epoch = edge.Epoch,
+            HasDirect = !edge.Source.IsNone,
         }));
         if (edge.Start != null)
         {
             _code.Jump(edge.Start);
         }
+    }
+
+    /// <summary>
+    /// A jump whose target is not translated for the source that its flags come from: saves them on the way to the translation for all. If
+    /// that happens often, there is to be one for this source (see <see cref="Specializations"/>).
+    /// </summary>
+    /// <returns>The jump to the translation for all.</returns>
+    private byte* EmitSaving(in Edge edge)
+    {
+        byte* start = _code.Position;
+        _code.Bind(edge.Jump);
+        SaveRemade(in edge.Source);
+        int site = _sites.Add(new Site
+        {
+            Block = _block,
+            Flavor = _flavor,
+            Jump = edge.Jump,
+            Unlinked = start,
+            IsDirect = true,
+            Uses = _usesToSpecialize,
+            Source = _sites.AddSource(in edge.Source),
+        });
+        _code.MoveImmediate(GuestRegisters.Scratch, (long)&_sites.Sites[site].Uses);
+        _code.ArithmeticMemoryImmediate(Arithmetic.Sub, GuestRegisters.Scratch, 0, 1, wide: false);
+        byte* often = _code.JumpIf(Condition.S);
+        byte* rest = _code.Position;
+        byte* jump = _code.Jump();
+        _code.Bind(often);
+        _code.Call(_stubs.Specialize(_flavor));
+        _code.Annotation(site);
+        _code.Jump(rest);
+        return jump;
     }
 }

@@ -1,3 +1,4 @@
+using Iced.Intel;
 using Uml.Core.Cpu.Emit;
 
 namespace Uml.Core.Cpu.Translate;
@@ -26,9 +27,10 @@ internal sealed unsafe partial class BlockTranslator
         public byte* Done;
         public int Start;
         public int End;
-        public int Remake;
+        public FlagState Source;
         public bool IsSaved;
-        public bool HostFlagsAfter;
+        public int Producer;
+        public RflagsBits HostFlagsAfter;
     }
 
     /// <summary>Emits an instruction that is a member of a group: its address is known already.</summary>
@@ -63,7 +65,7 @@ internal sealed unsafe partial class BlockTranslator
 
         _code.LoadAddress(GuestRegisters.Address, GuestRegisters.Host(access.Base), access.Low);
         byte* jump = EmitTranslation(access.Writes ? OperandUse.Update : OperandUse.Read, access.Span, aligned: false);
-        var group = new ColdGroup { Jump = jump, Start = index, End = index + access.Length, Remake = _remake, IsSaved = _savedFlags };
+        var group = new ColdGroup { Jump = jump, Start = index, End = index + access.Length, Source = _source, IsSaved = _savedFlags, Producer = _producer };
         if (access.Aligned >= 0)
         {
             int aligned = GuestRegisters.Address;
@@ -113,9 +115,10 @@ internal sealed unsafe partial class BlockTranslator
             _code.Bind(group.Misaligned);
         }
 
-        _hostFlags = false;
-        _remake = group.Remake;
+        _hostFlags = RflagsBits.None;
+        _source = group.Source;
         _savedFlags = group.IsSaved;
+        _producer = group.Producer;
         for (int i = group.Start; i < group.End; i++)
         {
             if (i + 1 == group.End && _plans[i].Form is Form.Call or Form.Return)
@@ -128,7 +131,7 @@ internal sealed unsafe partial class BlockTranslator
             }
         }
 
-        if (group.HostFlagsAfter && !_hostFlags)
+        if ((group.HostFlagsAfter & ~_hostFlags) != RflagsBits.None)
         {
             RestoreFlags();
         }

@@ -19,7 +19,7 @@ internal sealed unsafe partial class BlockTranslator
         public byte* Resume;
         public byte* Done;
         public int Index;
-        public int Remake;
+        public FlagState Source;
         public bool HostFlagsAfter;
         public OperandUse Use;
         public byte Size;
@@ -139,7 +139,7 @@ internal sealed unsafe partial class BlockTranslator
             Jump = jump,
             Resume = _code.Position,
             Index = index,
-            Remake = _remake,
+            Source = _source,
             Use = use,
             Size = (byte)size,
             Aligned = aligned,
@@ -178,7 +178,7 @@ internal sealed unsafe partial class BlockTranslator
         }
 
         EmitTlb(Arithmetic.Add, TlbEntry.HostPageOffset);
-        _hostFlags = false;
+        _hostFlags = RflagsBits.None;
         return jump;
     }
 
@@ -203,7 +203,7 @@ internal sealed unsafe partial class BlockTranslator
         EmitTlb(Arithmetic.Add, TagOffset(access.Use));
         bool write = access.Use != OperandUse.Read;
         EmitWalk(in access, write);
-        SaveRemade(access.Remake);
+        SaveRemade(in access.Source);
         _code.Call(_stubs.Access(_flavor));
         _code.Annotation(_sites.Add(new Site
         {
@@ -223,8 +223,7 @@ internal sealed unsafe partial class BlockTranslator
 
         // Zero: the address register points to the operand itself; otherwise to a buffer that is written to the guest afterwards.
         _code.JumpIf(Condition.E, access.Resume);
-        _hostFlags = false;
-        _remake = -1;
+        FlagsAreSaved();
         EmitOperation(in plan);
         if (access.HostFlagsAfter)
         {

@@ -38,6 +38,12 @@ internal sealed unsafe partial class BlockTranslator
             case Form.Return or Form.JumpIndirect: _code.Load(GuestRegisters.Address, GuestRegisters.Address, _operandOffset); return;
         }
 
+        if (plan.Fate is FlagFate.Remade or FlagFate.Kept && Remake.ComparesMemory(in plan))
+        {
+            EmitKeptComparison(in plan);
+            return;
+        }
+
         RequireFlags(in plan);
         if (!plan.Encoding.HasModRm)
         {

@@ -55,10 +55,8 @@ internal sealed unsafe partial class BlockTranslator
     /// <summary>PUSHFQ: flags are saved in an order that is that of RFLAGS but for OF.</summary>
     private void EmitPushFlags(int index)
     {
-        EnsureSaved(_savedFlags, _hostFlags, _remake);
-        _savedFlags = true;
-        _hostFlags = false;
-        _remake = -1;
+        EnsureSaved(_savedFlags, _hostFlags, in _source);
+        FlagsAreSaved();
 
         const int status = (int)(Flags.Status & 0xFF);
         _code.Rex(false, GuestRegisters.Scratch, 0, GuestRegisters.State);
@@ -115,14 +113,14 @@ internal sealed unsafe partial class BlockTranslator
         int cold = EmitProbe(index);
         _code.Memory(0x8B, GuestRegisters.Scratch, GuestRegisters.Address, 0, wide);
         EndAccess(cold);
-        if (plan.Needs != Iced.Intel.RflagsBits.None && _remake < 0)
+        if (plan.Needs != Iced.Intel.RflagsBits.None && _source.IsNone)
         {
             LoadFlags(GuestRegisters.Address);
         }
         else if (plan.Needs != Iced.Intel.RflagsBits.None)
         {
             _code.Store(GuestRegisters.State, StateLayout.Spill, GuestRegisters.Scratch);
-            RemakeFlags(_remake);
+            RemakeFlags(in _source);
             _code.Load(GuestRegisters.Scratch, GuestRegisters.State, StateLayout.Spill);
         }
 

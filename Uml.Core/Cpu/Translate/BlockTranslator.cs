@@ -1,9 +1,12 @@
+using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
 using Iced.Intel;
 using Uml.Core.Cpu.CodeCache;
 using Uml.Core.Cpu.Decode;
 using Uml.Core.Cpu.Emit;
 using Uml.Core.Cpu.Execute;
 using Uml.Core.Cpu.Interpreter;
+using Uml.Core.Memory;
 
 namespace Uml.Core.Cpu.Translate;
 
@@ -24,6 +27,7 @@ internal sealed unsafe partial class BlockTranslator
     private readonly RuntimeStubs _stubs;
     private readonly SiteTable _sites;
     private readonly Planner _planner;
+    private readonly int _usesToSpecialize;
     private readonly Plan[] _plans = new Plan[BlockDecoder.MaxInstructions];
     private readonly GuestCodeReader _reader = new();
     private readonly Decoder _decoder;
@@ -35,18 +39,26 @@ internal sealed unsafe partial class BlockTranslator
     /// <summary>The jump taken when the block is not entered.</summary>
     private byte* _exhausted;
 
+    /// <summary>
+    /// Of a block that runs over the end of its page: where it looks whether the page behind is still the same, the epoch in which it is,
+    /// and the jump taken in another.
+    /// </summary>
+    private byte* _check;
+    private byte* _checkEpoch;
+    private byte* _unchecked;
+
+    /// <summary>The bytes of an instruction that runs over the end of its page.</summary>
+    private readonly byte[] _crossing = GC.AllocateUninitializedArray<byte>(16, pinned: true);
+
     /// <summary>Where the block begins.</summary>
     private byte* _entry;
 
-    /// <summary>Whether the host's flags are the guest's now, and the instruction that can make them again (or -1).</summary>
-    private bool _hostFlags;
-    private int _remake;
+    /// <summary>Where the guest's flags come from when the block is entered; none when they are saved.</summary>
+    private FlagState _incoming;
 
-    /// <summary>Whether the saved flags are the guest's now.</summary>
-    private bool _savedFlags;
-
-    public BlockTranslator(HostAssembler code, CodeMemory memory, RuntimeStubs stubs, SiteTable sites, Planner planner)
+    public BlockTranslator(HostAssembler code, CodeMemory memory, RuntimeStubs stubs, SiteTable sites, Planner planner, int usesToSpecialize)
     {
+        _usesToSpecialize = usesToSpecialize;
         _planner = planner;
         _code = code;
         _memory = memory;
@@ -59,31 +71,67 @@ internal sealed unsafe partial class BlockTranslator
     public byte* ColdPosition { get; set; }
 
     /// <summary>Translates a block at the assembler's position.</summary>
+    /// <param name="block">The block.</param>
+    /// <param name="flavor">What is in registers.</param>
+    /// <param name="translation">Gets the translation.</param>
     /// <returns>The flavor that the block needs; nothing is done when it is a higher one.</returns>
-    public Flavor Translate(Block* block, Flavor flavor)
+    public Flavor Translate(Block* block, Flavor flavor, out TranslatedBlock translation)
+    {
+        translation = default;
+        Begin(block, flavor, default);
+        Describe(out Flavor needed);
+        if (needed <= flavor)
+        {
+            _ = FlagAnalysis.Run(_plans.AsSpan(0, _count), default, PassesOn);
+            translation = EmitBlock();
+        }
+
+        return needed;
+    }
+
+    /// <summary>Translates a block for those who come with flags of a known source, which are not saved.</summary>
+    /// <param name="block">The block.</param>
+    /// <param name="flavor">What is in registers.</param>
+    /// <param name="incoming">The source.</param>
+    /// <param name="translation">Gets the translation.</param>
+    /// <returns>False when nothing was done: the block needs another flavor, or would have to save the flags.</returns>
+    public bool TrySpecialize(Block* block, Flavor flavor, in FlagState incoming, out TranslatedBlock translation)
+    {
+        translation = default;
+        Begin(block, flavor, in incoming);
+        Describe(out Flavor needed);
+        if (needed > flavor || !FlagAnalysis.Run(_plans.AsSpan(0, _count), in incoming, PassesOn))
+        {
+            return false;
+        }
+
+        translation = EmitBlock();
+        return true;
+    }
+
+    /// <summary>Whether the next block is known, so that it can be told what flags are made of.</summary>
+    private bool PassesOn => _plans[_count - 1].Form is not (Form.Return or Form.JumpIndirect or Form.CallIndirect);
+
+    private void Begin(Block* block, Flavor flavor, in FlagState incoming)
     {
         _block = block;
         _flavor = flavor;
         _count = block->Count;
+        _incoming = incoming;
         _cold.Clear();
         _groups.Clear();
         _exits.Clear();
-        _grouping = true;
         _loaded = -1;
         _edges.Clear();
         _handlers.Clear();
-        Describe(out Flavor needed);
-        if (needed > flavor)
-        {
-            return needed;
-        }
+    }
 
-        FlagAnalysis.Run(_plans.AsSpan(0, _count));
+    private TranslatedBlock EmitBlock()
+    {
         AccessGroups.Find(_plans.AsSpan(0, _count));
         byte* body = EmitEntry();
-        _hostFlags = false;
-        _savedFlags = true;
-        _remake = -1;
+        BeginFlags(in _incoming);
+        _grouping = true;
         for (int i = 0; i < _count; i++)
         {
             BeginGroup(i);
@@ -100,24 +148,20 @@ internal sealed unsafe partial class BlockTranslator
         EmitLeave(out byte* abandoned);
         ColdPosition = _code.Position;
         _code.Begin(end);
-        Record(body, abandoned);
-        return needed;
+        return Describe(body, abandoned);
     }
 
-    private void Record(byte* body, byte* abandoned)
+    private TranslatedBlock Describe(byte* body, byte* abandoned) => new()
     {
-        ref TranslatedBlock translation = ref _block->Translations[(int)_flavor];
-        translation.Entry = _memory.ToExecutable(_entry);
-        translation.Body = _memory.ToExecutable(body);
-        translation.Abandon = _memory.ToExecutable(abandoned);
-    }
+        Entry = _memory.ToExecutable(_entry),
+        Body = _memory.ToExecutable(body),
+        Abandon = _memory.ToExecutable(abandoned),
+    };
 
     /// <summary>Translates a block for those who come with too little in registers: loads the rest and goes on in the translation that needs it.</summary>
-    public void EmitGate(Block* block, Flavor flavor, Flavor needed)
+    public TranslatedBlock EmitGate(Block* block, Flavor flavor, Flavor needed)
     {
-        _block = block;
-        _flavor = flavor;
-        _count = block->Count;
+        Begin(block, flavor, default);
         byte* body = EmitEntry();
         byte* target = _memory.ToWritable(block->Translations[(int)needed].Body);
         byte* unmasked = null;
@@ -142,7 +186,7 @@ internal sealed unsafe partial class BlockTranslator
         }
 
         EmitLeave(out byte* abandoned);
-        Record(body, abandoned);
+        return Describe(body, abandoned);
     }
 
     private static int PageOffset(Block* block) => (int)(block->Physical & 0xFFF);
@@ -156,7 +200,7 @@ internal sealed unsafe partial class BlockTranslator
             ref Plan plan = ref _plans[i];
             plan = default;
             plan.PageOffset = PageOffset(_block) + ops[i].Offset;
-            plan.Code = _block->HostPage + plan.PageOffset;
+            plan.Code = plan.PageOffset + ops[i].Length <= GuestRam.PageSize ? _block->HostPage + plan.PageOffset : Join(plan.PageOffset, ops[i].Length);
             _reader.Reset(plan.Code, plan.Code + ops[i].Length);
             _decoder.IP = (ulong)plan.PageOffset;
             _decoder.Decode(out plan.Instruction);
@@ -175,6 +219,15 @@ internal sealed unsafe partial class BlockTranslator
         }
     }
 
+    /// <summary>The bytes of an instruction in two pages.</summary>
+    private byte* Join(int offset, int length)
+    {
+        int inFirst = GuestRam.PageSize - offset;
+        new Span<byte>(_block->HostPage + offset, inFirst).CopyTo(_crossing);
+        new Span<byte>(_block->SecondHostPage, length - inFirst).CopyTo(_crossing.AsSpan(inFirst));
+        return (byte*)Unsafe.AsPointer(ref MemoryMarshal.GetArrayDataReference(_crossing));
+    }
+
     /// <summary>Counts the block's instructions and looks whether something waits (see <see cref="Flow.Enter"/>).</summary>
     /// <returns>The first byte behind that.</returns>
     private byte* EmitEntry()
@@ -183,6 +236,12 @@ internal sealed unsafe partial class BlockTranslator
         _entry = _code.Position;
         _code.ArithmeticMemoryImmediate(Arithmetic.Sub, GuestRegisters.State, StateLayout.Remaining, _count);
         _exhausted = _code.JumpIf(Condition.S);
+        if (_block->SecondPage != Block.NoPage)
+        {
+            _check = _code.Position;
+            _unchecked = EmitEpochCheck(out _checkEpoch);
+        }
+
         return _code.Position;
     }
 
@@ -190,14 +249,37 @@ internal sealed unsafe partial class BlockTranslator
     {
         _code.Bind(_exhausted);
         _code.ArithmeticMemoryImmediate(Arithmetic.Add, GuestRegisters.State, StateLayout.Remaining, _count);
+        SaveRemade(in _incoming);
         _code.MoveImmediate(GuestRegisters.Scratch, PageOffset(_block));
         _code.Call(_stubs.Refill(_flavor));
         _code.Jump(_entry);
+        byte* overrun = _block->SecondPage == Block.NoPage ? null : EmitPageCheck();
         abandoned = _code.Position;
+        if (overrun != null)
+        {
+            _code.Bind(overrun);
+        }
+
+        SaveRemade(in _incoming);
         _code.Load(GuestRegisters.Address, GuestRegisters.State, StateLayout.PageRip);
         _code.LoadAddress(GuestRegisters.Address, GuestRegisters.Address, PageOffset(_block));
         _code.Call(_stubs.Reenter(_flavor));
         _code.Annotation(_sites.Add(new Site { Block = _block, Flavor = _flavor }));
+    }
+
+    /// <summary>Looks whether the page behind the block's is the same in the present epoch.</summary>
+    /// <returns>A jump taken when it is not, with the block as if it had not been entered.</returns>
+    private byte* EmitPageCheck()
+    {
+        _code.Bind(_unchecked);
+        SaveRemade(in _incoming);
+        _code.Call(_stubs.CheckPage(_flavor));
+        int site = _sites.Add(new Site { Block = _block, Flavor = _flavor, Epoch = _checkEpoch });
+        _code.Annotation(site);
+        _code.Jump(_check);
+        _sites.Sites[site].Unlinked = _memory.ToExecutable(_code.Position);
+        _code.ArithmeticMemoryImmediate(Arithmetic.Add, GuestRegisters.State, StateLayout.Remaining, _count);
+        return _code.Jump();
     }
 
     private void Emit(int index)
@@ -225,7 +307,7 @@ internal sealed unsafe partial class BlockTranslator
             case Form.LeaveFrame: EmitLeaveFrame(index); return;
             case Form.Divide: EmitDivide(index); break;
             case Form.LoadControlWord: EmitLoadControlWord(index); return;
-            case Form.Jump: EmitEdge(BranchTarget(in plan)); return;
+            case Form.Jump: EmitEdge(BranchTarget(in plan), SourceAtEnd); return;
             case Form.JumpIf: EmitConditionalJump(index); return;
             case Form.Call: EmitCall(index); return;
             case Form.JumpIndirect: EmitIndirectJump(index); return;
@@ -235,13 +317,7 @@ internal sealed unsafe partial class BlockTranslator
 
         if (plan.Changes != RflagsBits.None)
         {
-            _remake = plan.Fate is FlagFate.Remade or FlagFate.Kept ? index : -1;
-            _hostFlags = _remake < 0 || !Remake.KeepsCarry(in plan);
-            _savedFlags = plan.Fate == FlagFate.Saved;
-            if (_savedFlags)
-            {
-                SaveFlags();
-            }
+            EndProducer(index);
         }
     }
 
@@ -254,7 +330,7 @@ internal sealed unsafe partial class BlockTranslator
             return;
         }
 
-        EmitEdge(PageOffset(_block) + _block->ByteLength);
+        EmitEdge(PageOffset(_block) + _block->ByteLength, SourceAtEnd);
     }
 
     /// <summary>An instruction that the interpreter runs.</summary>
@@ -262,9 +338,7 @@ internal sealed unsafe partial class BlockTranslator
     {
         _code.Call(_stubs.CallHandler(_flavor, X87Forms.MayTouch(in _plans[index].Instruction, in _plans[index].Encoding)));
         _code.Annotation(_sites.Add(new Site { Block = _block, OpIndex = (byte)index, Flavor = _flavor }));
-        _hostFlags = false;
-        _savedFlags = true;
-        _remake = -1;
+        FlagsAreSaved();
     }
 
     private static int BranchTarget(in Plan plan) => (int)(long)plan.Instruction.NearBranch64;

@@ -97,6 +97,9 @@ internal unsafe struct Plan
     /// <summary>A conditional jump out of the middle of the block: flags have to be known, but may be the host's.</summary>
     public bool IsSideExit;
 
+    /// <summary>For such a jump: where it leads can be told what its flags are made of.</summary>
+    public bool PassesOn;
+
     /// <summary>Whether its translation destroys the host's flags before it uses them.</summary>
     public bool Clobbers;
     public FlagFate Fate;

@@ -249,6 +249,80 @@ public sealed unsafe class RemappingTests : IDisposable
         }
     }
 
+    /// <summary>ADD RAX, imm32, whose last three bytes are in the page behind: with other bytes there it adds another number.</summary>
+    [Test]
+    public void An_instruction_that_runs_over_into_a_remapped_page_is_what_stands_there_now([Values] bool switchesSpace, [Values] bool global)
+    {
+        SetControl(global ? Pge : 0);
+        ulong extra = global && !switchesSpace ? Global : 0;
+        _pair.Each(machine =>
+        {
+            machine.Poke(Far - 3, 0x0105_4800_0000_0000UL >> 40);
+            machine.Poke(FirstFrame, 0xC3_000000UL);
+            machine.Poke(SecondFrame, 0xC3_000100UL);
+        });
+        _pair.Load(a =>
+        {
+            Label again = a.CreateLabel();
+            a.xor(eax, eax);
+            a.mov(r15d, 20);
+            a.Label(ref again);
+            a.call(Far - 3);
+            if (switchesSpace)
+            {
+                SwitchSpaces(a, pcid: false, keep: false);
+            }
+            else
+            {
+                Alternate(a, FirstFrame | Normal | extra, SecondFrame | Normal | extra, invalidate: true);
+            }
+
+            a.dec(r15d);
+            a.jnz(again);
+            a.hlt();
+        });
+        _pair.Each(machine => machine.Rsp = SystemMachine.Stack);
+        _pair.Run();
+        Assert.That(_pair.Jit.Rax, Is.EqualTo((10 * 1UL) + (10 * 0x10001UL)), "ten rounds each");
+        _pair.AssertTranslated();
+    }
+
+    [Test]
+    public void An_instruction_that_runs_over_into_a_page_that_is_gone_faults_there()
+    {
+        _pair.Each(machine =>
+        {
+            machine.Poke(Far - 3, 0x0105_4800_0000_0000UL >> 40);
+            machine.Poke(FirstFrame, 0xC3_000000UL);
+        });
+        _pair.Load(a =>
+        {
+            Label again = a.CreateLabel(), keep = a.CreateLabel();
+            a.xor(eax, eax);
+            a.mov(r15d, 20);
+            a.Label(ref again);
+            a.call(Far - 3);
+            a.cmp(r15d, 5);
+            a.jne(keep);
+            a.mov(__qword_ptr[Entry], 0);
+            a.invlpg(__byte_ptr[(long)Far]);
+            a.Label(ref keep);
+            a.dec(r15d);
+            a.jnz(again);
+            a.hlt();
+        });
+        _pair.Each(machine => machine.Rsp = SystemMachine.Stack);
+        _pair.Run();
+        Assert.Multiple(() =>
+        {
+            Assert.That(_pair.Vector, Is.EqualTo(Vector.PF));
+            Assert.That(_pair.FaultRip, Is.EqualTo(Far - 3));
+            Assert.That(_pair.Jit.State->Cr2, Is.EqualTo(Far));
+            Assert.That(_pair.Jit.Rax, Is.EqualTo(16UL));
+        });
+        _pair.AssertTranslated();
+    }
+
     [Test]
     public void Returns_to_neighboring_bytes_keep_their_places_in_the_jump_table()
     {
