@@ -308,6 +308,19 @@ internal sealed unsafe class HostAssembler
         Byte(count);
     }
 
+    /// <summary>A string instruction with REP.</summary>
+    public void Repeat(int opcode, int size)
+    {
+        if (size == 2)
+        {
+            Byte(0x66);
+        }
+
+        Byte(0xF3);
+        Rex(size == 8, 0, 0, 0);
+        Byte(size == 1 ? opcode : opcode | 1);
+    }
+
     public void Push(int register)
     {
         Rex(false, 0, 0, register);

@@ -44,6 +44,13 @@ internal static unsafe class Runtime
     private static nint Lookup(CpuState* s, VirtualCpu cpu, Site* site, ulong target)
     {
         s->Counters.JumpSearches++;
+        if (site->Form != Form.CallIndirect && Mmu.IsCanonical(s, target))
+        {
+            // Translated data may have displaced the page in the translation buffer; without it the jump would never be remembered. A fault is
+            // raised again by the handler. Of a call it is not known yet whether it comes that far.
+            Mmu.TranslateFetch(s, target, out _);
+        }
+
         return Remember(s, cpu, target, site->Flavor) != null ? Continue : (nint)site->Unlinked;
     }
 

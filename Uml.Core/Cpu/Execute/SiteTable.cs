@@ -46,7 +46,9 @@ internal unsafe struct Site
     public SegmentIndex Segment;
     public bool Aligned;
 
-    /// <summary>For a write: what the instruction has left to do when its own block is dropped by it.</summary>
+    /// <summary>
+    /// For a write: the instruction, which has something left to do when its own block is dropped by it. For a computed jump: which kind.
+    /// </summary>
     public Form Form;
 }
 

@@ -29,7 +29,10 @@ internal sealed unsafe partial class BlockTranslator
     private struct ColdHandler
     {
         public byte* First;
-        public byte* Second;
+
+        /// <summary>Further jumps that come here: where they begin in <see cref="_handlerJumps"/>, and how many they are.</summary>
+        public int FurtherStart;
+        public int FurtherCount;
         public int Index;
         public FlagState Source;
 
@@ -238,10 +241,22 @@ internal sealed unsafe partial class BlockTranslator
         _code.JumpMemory(GuestRegisters.Scratch, JumpTables.CodeOffset(_flavor));
     }
 
-    /// <summary>Leaves the instruction that was just emitted to its handler when one of the jumps is taken; the second may be none.</summary>
-    private void AddHandlerFor(int index, byte* first, byte* second)
+    /// <summary>The jumps of <see cref="ColdHandler"/> that have more than one.</summary>
+    private readonly List<nint> _handlerJumps = [];
+
+    /// <summary>Leaves the instruction that was just emitted to its handler when one of the jumps is taken.</summary>
+    private void AddHandlerFor(int index, params ReadOnlySpan<nint> jumps)
     {
-        _handlers.Add(new ColdHandler { First = first, Second = second, Index = index, Source = _source, Done = _code.Position });
+        _handlers.Add(new ColdHandler
+        {
+            First = (byte*)jumps[0],
+            FurtherStart = _handlerJumps.Count,
+            FurtherCount = jumps.Length - 1,
+            Index = index,
+            Source = _source,
+            Done = _code.Position,
+        });
+        _handlerJumps.AddRange(jumps[1..]);
         _hostFlags = RflagsBits.None;
     }
 
@@ -269,9 +284,9 @@ internal sealed unsafe partial class BlockTranslator
     private void EmitColdHandler(in ColdHandler handler)
     {
         _code.Bind(handler.First);
-        if (handler.Second != null)
+        for (int i = 0; i < handler.FurtherCount; i++)
         {
-            _code.Bind(handler.Second);
+            _code.Bind((byte*)_handlerJumps[handler.FurtherStart + i]);
         }
 
         SaveRemade(in handler.Source);
@@ -291,7 +306,7 @@ internal sealed unsafe partial class BlockTranslator
     private void EmitMiss(in ColdHandler handler)
     {
         _code.Call(_stubs.Lookup(_flavor));
-        int site = _sites.Add(new Site { Block = _block, Flavor = _flavor });
+        int site = _sites.Add(new Site { Block = _block, Flavor = _flavor, Form = _plans[handler.Index].Form });
         _code.Annotation(site);
         if (handler.Retry != null)
         {

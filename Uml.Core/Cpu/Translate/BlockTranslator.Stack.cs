@@ -127,7 +127,14 @@ internal sealed unsafe partial class BlockTranslator
         }
 
         _code.Register(0xF7, plan.Instruction.Mnemonic == Mnemonic.Div ? 6 : 7, divisor, wide);
-        AddHandlerFor(index, special, second);
+        if (second == null)
+        {
+            AddHandlerFor(index, (nint)special);
+        }
+        else
+        {
+            AddHandlerFor(index, (nint)special, (nint)second);
+        }
     }
 
     private int EmitDivisor(int index)

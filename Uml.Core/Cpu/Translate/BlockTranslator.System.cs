@@ -10,7 +10,7 @@ internal sealed unsafe partial class BlockTranslator
     {
         byte* other = EmitSupervisorCheck();
         _code.ArithmeticMemoryImmediate(Arithmetic.And, GuestRegisters.State, StateLayout.SystemFlags, ~(int)Flags.IF);
-        AddHandlerFor(index, other, null);
+        AddHandlerFor(index, (nint)other);
     }
 
     /// <summary>STI at CPL 0 in the middle of a block, where nothing waits: the next instruction cannot be interrupted anyway.</summary>
@@ -21,7 +21,7 @@ internal sealed unsafe partial class BlockTranslator
         _code.Memory(0x0B, GuestRegisters.Scratch, GuestRegisters.State, StateLayout.Poll, wide: false); // or
         byte* waiting = _code.JumpIf(Condition.Ne);
         _code.ArithmeticMemoryImmediate(Arithmetic.Or, GuestRegisters.State, StateLayout.SystemFlags, (int)Flags.IF);
-        AddHandlerFor(index, other, waiting);
+        AddHandlerFor(index, (nint)other, (nint)waiting);
     }
 
     private byte* EmitSupervisorCheck()
@@ -40,7 +40,7 @@ internal sealed unsafe partial class BlockTranslator
         _code.Load(GuestRegisters.Address, GuestRegisters.State, StateLayout.KernelGsBase);
         _code.Store(GuestRegisters.State, gs, GuestRegisters.Address);
         _code.Store(GuestRegisters.State, StateLayout.KernelGsBase, GuestRegisters.Scratch);
-        AddHandlerFor(index, other, null);
+        AddHandlerFor(index, (nint)other);
     }
 
     /// <summary>MOV of a segment register to a general one of 32 or 64 bits.</summary>

@@ -17,6 +17,6 @@ internal sealed unsafe partial class BlockTranslator
         byte* unmasks = _code.JumpIf(Condition.Ne);
         _code.Memory(0xD9, 5, GuestRegisters.Address, 0, wide: false);
         EndAccess(cold);
-        AddHandlerFor(index, unmasks, null);
+        AddHandlerFor(index, (nint)unmasks);
     }
 }

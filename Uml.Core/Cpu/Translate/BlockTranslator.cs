@@ -124,6 +124,7 @@ internal sealed unsafe partial class BlockTranslator
         _loaded = -1;
         _edges.Clear();
         _handlers.Clear();
+        _handlerJumps.Clear();
     }
 
     private TranslatedBlock EmitBlock()
@@ -303,6 +304,7 @@ internal sealed unsafe partial class BlockTranslator
             case Form.SwapGs: EmitSwapGs(index); return;
             case Form.ReadSegment: EmitReadSegment(in plan); return;
             case Form.BitTest: EmitBitTest(index); break;
+            case Form.StringMove or Form.StringStore: EmitString(index); return;
             case Form.Pop: EmitStackTop(index); return;
             case Form.LeaveFrame: EmitLeaveFrame(index); return;
             case Form.Divide: EmitDivide(index); break;

@@ -33,6 +33,8 @@ internal enum Form : byte
     SwapGs,
     ReadSegment,
     BitTest,
+    StringMove,
+    StringStore,
     JumpIndirect,
     CallIndirect,
     Return,

@@ -157,6 +157,11 @@ internal sealed unsafe class Planner(CpuFeatures features, CpuFeatures host)
                 plan.Use = OperandUse.Read;
                 plan.MemorySize = (byte)(plan.Encoding.Wide ? 8 : 4);
                 return GuestRegisters.Host(plan.Encoding.Reg) == GuestRegisters.None ? Form.Handler : Form.BitTest;
+            case Code.Movsb_m8_m8 or Code.Movsw_m16_m16 or Code.Movsd_m32_m32 or Code.Movsq_m64_m64
+                or Code.Stosb_m8_AL or Code.Stosw_m16_AX or Code.Stosd_m32_EAX or Code.Stosq_m64_RAX:
+                plan.Use = OperandUse.Write;
+                plan.MemorySize = (byte)i.MemorySize.GetSize();
+                return ClassifyString(in i, in plan.Encoding);
             case Code.Leaveq: return UseStack(ref plan, OperandUse.Read, Form.LeaveFrame);
             case Code.Lea_r32_m or Code.Lea_r64_m: return Form.Lea;
         }
@@ -177,6 +182,11 @@ internal sealed unsafe class Planner(CpuFeatures features, CpuFeatures host)
 
         return IntegerForms.Classify(in i, in plan.Encoding, _features, _host);
     }
+
+    /// <summary>How a string instruction is translated.</summary>
+    private static Form ClassifyString(in Instruction i, in Encoding encoding) =>
+        !(i.HasRepPrefix || i.HasRepnePrefix) || encoding.AddressSize || i.SegmentPrefix is Register.FS or Register.GS ? Form.Handler
+        : i.Mnemonic is Mnemonic.Movsb or Mnemonic.Movsw or Mnemonic.Movsd or Mnemonic.Movsq ? Form.StringMove : Form.StringStore;
 
     /// <summary>What the memory operand is used for; false when translated code cannot access it.</summary>
     private static bool PlanMemory(ref Plan plan, in InstructionInfo info)
