@@ -299,6 +299,14 @@ internal sealed unsafe class EmittedPageWalk(HostAssembler code)
         code.Bind(otherPrivilege);
         code.Store(Mask, TlbEntry.ExecuteTagOffset, Index);
 
+        // Its granule is used.
+        code.ArithmeticRegister(Arithmetic.Sub, Mask, GuestRegisters.Tlb);
+        code.ShiftRight(Mask, Tlb.OffsetToGranuleShift);
+        code.Rex(false, 0, Mask, GuestRegisters.Tlb);
+        code.Byte(0xC6); // mov byte
+        code.ModRmMemory(0, GuestRegisters.Tlb, Mask, 0, Tlb.UsedOffset);
+        code.Byte(1);
+
         code.ArithmeticImmediate(Arithmetic.And, GuestRegisters.Address, 0xFFF, wide: false);
         code.ArithmeticRegister(Arithmetic.Add, GuestRegisters.Address, Entry);
     }

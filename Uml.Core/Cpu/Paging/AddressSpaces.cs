@@ -1,4 +1,3 @@
-using System.Runtime.Intrinsics;
 using Uml.Core.Cpu.Execute;
 using Uml.Core.Interop;
 
@@ -13,7 +12,15 @@ internal sealed unsafe class AddressSpaces : IDisposable
     private const int Count = 8;
     private const int TablesPerSpace = (int)TlbView.Count;
 
+    /// <summary>
+    /// Granules of a table (see <see cref="Tlb"/>) that may have memory of the host, 4 MiB; one with more gives it back when it is emptied:
+    /// systems that put each program elsewhere would touch all of it in the end. What kernels map of 256 MiB fits; a lower limit costs
+    /// more than it saves.
+    /// </summary>
+    private const int MaximumTouched = 2048;
+
     private readonly HostMemory _tables = new((ulong)((Count * TablesPerSpace) + 1) * Tlb.TableSize);
+    private readonly int[] _touched = new int[Count * TablesPerSpace];
     private readonly HostMemory _largePages = new(Count * 2 * (ulong)sizeof(LargePageRange));
     private readonly Space[] _spaces = new Space[Count];
     private readonly JumpTables? _jumps;
@@ -27,7 +34,11 @@ internal sealed unsafe class AddressSpaces : IDisposable
     {
         _jumps = translated ? new JumpTables(Count) : null;
         _walks = translated ? new WalkCache() : null;
-        FillInvalid(_tables.Pointer, (Count * TablesPerSpace) + 1);
+        for (int i = 0; i <= Count * TablesPerSpace; i++)
+        {
+            Tlb.Initialize(Table(i));
+        }
+
         for (int i = 0; i < Count; i++)
         {
             Reset(i, uint.MaxValue);
@@ -161,7 +172,7 @@ internal sealed unsafe class AddressSpaces : IDisposable
             {
                 if ((_spaces[i].UsedViews & (1 << view)) != 0)
                 {
-                    ForbidWrites(Table(i, (TlbView)view), hostPage);
+                    Tlb.ForbidWrites(Table(i, (TlbView)view), hostPage);
                 }
             }
         }
@@ -175,20 +186,9 @@ internal sealed unsafe class AddressSpaces : IDisposable
         _walks?.Dispose();
     }
 
-    private static void ForbidWrites(TlbEntry* table, byte* hostPage)
-    {
-        for (TlbEntry* entry = table; entry < table + Tlb.EntriesPerTable; entry++)
-        {
-            // Also takes it from entries that had it not.
-            if (entry->HostPage == hostPage)
-            {
-                entry->WriteTag = TlbEntry.Invalid((ulong)(entry - table) << 12);
-            }
-        }
-    }
+    private TlbEntry* Table(int space, TlbView view) => Table((space * TablesPerSpace) + (int)view);
 
-    private TlbEntry* Table(int space, TlbView view) =>
-        (TlbEntry*)(_tables.Pointer + (((space * TablesPerSpace) + (int)view) * Tlb.TableSize));
+    private TlbEntry* Table(int number) => (TlbEntry*)(_tables.Pointer + (number * (long)Tlb.TableSize));
 
     private int Find(uint pcid)
     {
@@ -228,11 +228,21 @@ internal sealed unsafe class AddressSpaces : IDisposable
 
         for (int view = 0; view < TablesPerSpace; view++)
         {
-            TlbEntry* entry = Tlb.Entry(Table(space, (TlbView)view), linear);
-            entry->ReadTag = entry->WriteTag = entry->ExecuteTag = TlbEntry.Invalid(linear);
+            Tlb.Remove(Table(space, (TlbView)view), linear);
         }
 
         _jumps?.ClearPage(space, linear);
+    }
+
+    private void Clear(int table)
+    {
+        _touched[table] += Tlb.Clear(Table(table));
+        if (_touched[table] > MaximumTouched)
+        {
+            _tables.Discard((ulong)table * Tlb.TableSize, Tlb.TableSize);
+            Tlb.Initialize(Table(table));
+            _touched[table] = 0;
+        }
     }
 
     private void Clear(int space, bool keepGlobalJumps)
@@ -242,7 +252,7 @@ internal sealed unsafe class AddressSpaces : IDisposable
         {
             if ((entry.UsedViews & (1 << view)) != 0)
             {
-                FillInvalid((byte*)Table(space, (TlbView)view), 1);
+                Clear((space * TablesPerSpace) + view);
             }
         }
 
@@ -259,16 +269,6 @@ internal sealed unsafe class AddressSpaces : IDisposable
         Reset(space, entry.Pcid);
         entry.UsedViews = space == _current ? 1 << (int)_active : 0;
         entry.LastUse = lastUse;
-    }
-
-    private static void FillInvalid(byte* tables, int count)
-    {
-        // Only tags matter; a host page is believed with a tag that matches.
-        var entry = (Vector256<ulong>*)tables;
-        for (int i = 0; i < count * Tlb.EntriesPerTable; i++)
-        {
-            entry[i] = Vector256.Create(TlbEntry.Invalid((ulong)i << 12));
-        }
     }
 
     private LargePageRange* LargePages(int space) => (LargePageRange*)_largePages.Pointer + (space * 2);

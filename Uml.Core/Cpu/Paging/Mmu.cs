@@ -227,7 +227,7 @@ internal static unsafe partial class Mmu
     private static void Fill(CpuState* s, ulong linear, in Translation t, byte* hostPage, TlbView view)
     {
         AddressSpaces spaces = VirtualCpu.From(s).AddressSpaces;
-        TlbEntry* entry = Tlb.Entry(spaces.CurrentForFill(view), linear);
+        TlbEntry* entry = Tlb.Enter(spaces.CurrentForFill(view), linear);
         ulong page = linear & ~PageOffset;
         bool user = view == TlbView.User;
         bool dataAllowed = user ? t.User : !t.User || view == TlbView.SupervisorAc || (s->Cr4 & Cr4Smap) == 0;
