@@ -5,7 +5,8 @@
 #
 # HARNESS is the folder with bench.sh, the side-by-side harness, which fetches Debian's kernel and builds the guest programs. Needed:
 #   apt-get install qemu-system-x86 user-mode-linux busybox-static gcc cpio lz4
-# RUNS, ONLY, TARGETS and the other settings of bench.sh are passed on. A full run takes about ten minutes a run.
+# RUNS, ONLY, TARGETS and the other settings of bench.sh are passed on. A full run takes about ten minutes a run; a guest that has not
+# come to its end after TIMEOUT seconds (300) is given up, and the table goes without it.
 set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
 harness=${1:?the folder of the harness, with bench.sh in it}
@@ -20,6 +21,7 @@ cp -r "$harness/." "$work"
 
 export CANDIDATE="$program/BootLinux --kernel {kernel} --initrd {initrd} --mem {mem}M --append {cmdline}"
 export CANDIDATE_CMDLINE="quiet reboot=t"
+export TIMEOUT=${TIMEOUT:-300}
 cd "$work"
 ./bench.sh build >&2
 case $kind in

@@ -54,7 +54,7 @@ internal sealed unsafe class JitEngine : IDisposable
     public SiteTable Sites { get; }
 
     /// <summary>Times that a jump saves flags for the translation for all before there is to be one for their source.</summary>
-    public int UsesToSpecialize => 2 * _threshold;
+    public int UsesToSpecialize => 64 * _threshold;
 
     /// <summary>What went wrong in the runtime while translated code was on the stack.</summary>
     public ExceptionDispatchInfo? Failure { get; set; }

@@ -149,10 +149,10 @@ internal sealed unsafe partial class BlockTranslator
         EmitLeave(out byte* abandoned);
         ColdPosition = _code.Position;
         _code.Begin(end);
-        return Describe(body, abandoned);
+        return Finish(body, abandoned);
     }
 
-    private TranslatedBlock Describe(byte* body, byte* abandoned) => new()
+    private TranslatedBlock Finish(byte* body, byte* abandoned) => new()
     {
         Entry = _memory.ToExecutable(_entry),
         Body = _memory.ToExecutable(body),
@@ -187,7 +187,7 @@ internal sealed unsafe partial class BlockTranslator
         }
 
         EmitLeave(out byte* abandoned);
-        return Describe(body, abandoned);
+        return Finish(body, abandoned);
     }
 
     private static int PageOffset(Block* block) => (int)(block->Physical & 0xFFF);

@@ -17,7 +17,7 @@ internal static class FlagAnalysis
     public static bool Run(Span<Plan> plans, in FlagState incoming, bool passesOn)
     {
         CollectNeeds(plans);
-        var carry = default(CarryBase);
+        bool isCarryKept = false;
         if (!incoming.IsNone)
         {
             if (Decide(plans, -1, Fated.Of(in incoming), passesOn) == FlagFate.Saved)
@@ -25,7 +25,7 @@ internal static class FlagAnalysis
                 return false;
             }
 
-            carry.IsKept = incoming.IsKept;
+            isCarryKept = incoming.IsKept;
         }
 
         for (int i = 0; i < plans.Length; i++)
@@ -33,14 +33,14 @@ internal static class FlagAnalysis
             ref Plan plan = ref plans[i];
             if (plan.Form == Form.Handler)
             {
-                carry = default;
+                isCarryKept = false;
             }
             else if (plan.Changes != RflagsBits.None)
             {
-                plan.Fate = Decide(plans, i, Fated.Of(in plan, in carry), passesOn);
+                plan.Fate = Decide(plans, i, Fated.Of(in plan, isCarryKept), passesOn);
                 if (!Remake.KeepsCarry(in plan) || plan.Fate == FlagFate.Saved)
                 {
-                    carry.IsKept = plan.Fate == FlagFate.Kept || (plan.Fate == FlagFate.Remade && Remake.ComparesMemory(in plan));
+                    isCarryKept = plan.Fate == FlagFate.Kept || (plan.Fate == FlagFate.Remade && Remake.ComparesMemory(in plan));
                 }
 
                 if (Remake.KeepsCarry(in plan) && plan.Fate == FlagFate.Saved)
@@ -150,7 +150,7 @@ internal static class FlagAnalysis
             CarryRegisters = incoming.Main.LeavesCarry ? incoming.Carry.Registers : incoming.Main.Registers,
         };
 
-        public static Fated Of(in Plan plan, in CarryBase carry)
+        public static Fated Of(in Plan plan, bool isCarryKept)
         {
             bool keepsCarry = Remake.KeepsCarry(in plan);
             bool possible = Remake.IsPossible(in plan);
@@ -161,17 +161,11 @@ internal static class FlagAnalysis
                 IsRemakeable = possible,
 
                 // There is room for one operation's operands.
-                IsKeepable = !(keepsCarry && carry.IsKept) && Remake.IsPossibleFromKept(in plan),
+                IsKeepable = !(keepsCarry && isCarryKept) && Remake.IsPossibleFromKept(in plan),
                 KeepsCarry = keepsCarry,
                 Registers = registers,
                 CarryRegisters = registers,
             };
         }
-    }
-
-    /// <summary>Where the carry flag comes from that INC and DEC leave.</summary>
-    private struct CarryBase
-    {
-        public bool IsKept;
     }
 }
