@@ -12,6 +12,9 @@ internal static class SnapshotComparer
     private static readonly string[] s_names =
         ["rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi", "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15"];
 
+    /// <summary>2^-126.</summary>
+    private const float SmallestNormal = 1.17549435e-38f;
+
     public static string GprName(int number) => s_names[number];
 
     /// <summary>Differences, one line each; empty when the outcomes agree.</summary>
@@ -148,7 +151,9 @@ internal static class SnapshotComparer
         ReadOnlySpan<float> x = MemoryMarshal.Cast<byte, float>(e), y = MemoryMarshal.Cast<byte, float>(a);
         for (int i = 0; i < 4; i++)
         {
-            bool same = BitConverter.SingleToUInt32Bits(x[i]) == BitConverter.SingleToUInt32Bits(y[i]);
+            // A result about as small as the smallest normal number may have been taken for less, which is zero.
+            bool same = BitConverter.SingleToUInt32Bits(x[i]) == BitConverter.SingleToUInt32Bits(y[i])
+                || (MathF.Max(MathF.Abs(x[i]), MathF.Abs(y[i])) <= SmallestNormal * (1 + relative) && float.IsNegative(x[i]) == float.IsNegative(y[i]));
             if (!same && !(float.IsFinite(x[i]) && float.IsFinite(y[i]) && MathF.Abs(x[i] - y[i]) <= relative * MathF.Abs(x[i])))
             {
                 return false;

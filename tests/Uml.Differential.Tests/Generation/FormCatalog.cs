@@ -127,6 +127,8 @@ internal sealed class FormCatalog
         Code.Reservednop_rm16_r16_0F0D or Code.Reservednop_rm32_r32_0F0D or Code.Reservednop_rm64_r64_0F0D =>
             "AMD's processors raise #UD for the register forms, Intel's and ours do nothing",
         Code.Bswap_r16 => "its result is undefined (Intel SDM vol. 2, BSWAP)",
+        Code.Jmp_m1616 or Code.Jmp_m1632 =>
+            "a hypervisor was seen that does not come back from it; far calls and returns go the same way, and it is covered by the system tests",
         Code.Int_imm8 => "a hypervisor may have gates of its own, which take another path: covered by the system tests",
         Code.Int1 => "under some hypervisors it reports its own address instead of the next: covered by the system tests",
         _ => null,

@@ -102,9 +102,11 @@ internal readonly ref struct SpecialOperands(TestCase test, Instruction instruct
     private bool PlaceMxcsr(ref Rng rng, int offset)
     {
         ulong address = Operands.EffectiveAddress(instruction, test.Bitness, ref test.State) + (ulong)offset;
-        if (!rng.OneIn(8) && test.TryGetMemory(address, 4, out Span<byte> content))
+        if (test.TryGetMemory(address, 4, out Span<byte> content))
         {
-            MemoryMarshal.Write(content, (uint)rng.Next() & 0xFFFF);
+            // Bit 17, misaligned mode, is AMD's alone.
+            uint value = rng.OneIn(8) ? MemoryMarshal.Read<uint>(content) & ~(1u << 17) : (uint)rng.Next() & 0xFFFF;
+            MemoryMarshal.Write(content, value);
         }
 
         return true;

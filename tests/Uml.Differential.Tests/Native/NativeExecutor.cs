@@ -156,6 +156,7 @@ internal sealed unsafe class NativeExecutor : IExecutor
             WriteSlot(slots.AsSpan(offset, Layout.SlotStride), Layout.Code + (ulong)offset);
         }
 
+        slots[^1] = 0xC3; // RET, see ThunkEmitter
         return slots;
     }
 

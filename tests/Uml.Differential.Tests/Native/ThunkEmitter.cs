@@ -99,6 +99,10 @@ internal sealed class ThunkEmitter(ulong control, ulong code, bool hasGsBase, bo
             _asm.vinsertf128(s_ymms[i], s_ymms[i], __xmmword_ptr[UpperYmm(i)], 1);
         }
 
+        // Runs the RET at the end of the program's page, so that the page is there when the program begins: some hypervisors emulate the
+        // instruction that finds it missing, and do not know all of them.
+        _asm.mov(rax, Layout.Code + Layout.PageSize - 1);
+        _asm.call(rax);
         _asm.push(Layout.UserData);
         _asm.push(__qword_ptr[Gpr(4)]);
         _asm.push(__qword_ptr[State(nameof(MachineSnapshot.Rflags))]);
