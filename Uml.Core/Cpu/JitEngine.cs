@@ -110,7 +110,7 @@ internal sealed unsafe class JitEngine : IDisposable
         {
             special = _specializations.Add(ref translation, in source);
             Emission emission = BeginEmission();
-            if (_translator.TrySpecialize(target, site->Flavor, in source, out TranslatedBlock made))
+            if (_translator.TryTranslate(target, site->Flavor, in source, out _, out TranslatedBlock made))
             {
                 special->Entry = made.Entry;
                 special->Abandon = made.Abandon;
@@ -248,8 +248,7 @@ internal sealed unsafe class JitEngine : IDisposable
         }
 
         Emission emission = BeginEmission();
-        Flavor needed = _translator.Translate(block, flavor, out TranslatedBlock translation);
-        if (needed > flavor)
+        if (!_translator.TryTranslate(block, flavor, default, out Flavor needed, out TranslatedBlock translation))
         {
             // Another translation does the work, and this one leads there.
             if (!IsTranslated(block, needed))

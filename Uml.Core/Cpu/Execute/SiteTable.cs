@@ -39,8 +39,7 @@ internal unsafe struct Site
     /// <summary>How often such a jump may still be taken before there is to be such a translation.</summary>
     public int Uses;
 
-    /// <summary>Whether this is such a jump; and whether the place before this one is it, for the same target.</summary>
-    public bool IsDirect;
+    /// <summary>Whether the place before this one is such a jump, for the same target.</summary>
     public bool HasDirect;
     public byte Size;
     public SegmentIndex Segment;

@@ -146,7 +146,6 @@ internal sealed unsafe partial class BlockTranslator
             Flavor = _flavor,
             Jump = edge.Jump,
             Unlinked = start,
-            IsDirect = true,
             Uses = _usesToSpecialize,
             Source = _sites.AddSource(in edge.Source),
         });

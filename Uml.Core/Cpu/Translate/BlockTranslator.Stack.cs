@@ -127,14 +127,8 @@ internal sealed unsafe partial class BlockTranslator
         }
 
         _code.Register(0xF7, plan.Instruction.Mnemonic == Mnemonic.Div ? 6 : 7, divisor, wide);
-        if (second == null)
-        {
-            AddHandlerFor(index, (nint)special);
-        }
-        else
-        {
-            AddHandlerFor(index, (nint)special, (nint)second);
-        }
+        ReadOnlySpan<nint> jumps = [(nint)special, (nint)second];
+        AddHandlerFor(index, second == null ? jumps[..1] : jumps);
     }
 
     private int EmitDivisor(int index)

@@ -59,10 +59,7 @@ internal sealed unsafe partial class BlockTranslator
         FlagsAreSaved();
 
         const int status = (int)(Flags.Status & 0xFF);
-        _code.Rex(false, GuestRegisters.Scratch, 0, GuestRegisters.State);
-        _code.Byte(0x0F);
-        _code.Byte(0xB6); // movzx
-        _code.ModRmMemory(GuestRegisters.Scratch, GuestRegisters.State, StateLayout.FlagWord + 1);
+        _code.LoadZeroExtended(GuestRegisters.Scratch, GuestRegisters.State, StateLayout.FlagWord + 1, 1);
         _code.ArithmeticImmediate(Arithmetic.And, GuestRegisters.Scratch, status, wide: false);
         _code.ArithmeticMemory(Arithmetic.Or, GuestRegisters.Scratch, GuestRegisters.State, StateLayout.SystemFlags);
         _code.Load32(GuestRegisters.Address, GuestRegisters.State, StateLayout.FlagWord);

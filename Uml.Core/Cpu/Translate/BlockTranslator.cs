@@ -73,33 +73,15 @@ internal sealed unsafe partial class BlockTranslator
     /// <summary>Translates a block at the assembler's position.</summary>
     /// <param name="block">The block.</param>
     /// <param name="flavor">What is in registers.</param>
+    /// <param name="incoming">Where the flags come from; none when they are saved.</param>
+    /// <param name="needed">Gets the flavor that the block needs.</param>
     /// <param name="translation">Gets the translation.</param>
-    /// <returns>The flavor that the block needs; nothing is done when it is a higher one.</returns>
-    public Flavor Translate(Block* block, Flavor flavor, out TranslatedBlock translation)
-    {
-        translation = default;
-        Begin(block, flavor, default);
-        Describe(out Flavor needed);
-        if (needed <= flavor)
-        {
-            _ = FlagAnalysis.Run(_plans.AsSpan(0, _count), default, PassesOn);
-            translation = EmitBlock();
-        }
-
-        return needed;
-    }
-
-    /// <summary>Translates a block for those who come with flags of a known source, which are not saved.</summary>
-    /// <param name="block">The block.</param>
-    /// <param name="flavor">What is in registers.</param>
-    /// <param name="incoming">The source.</param>
-    /// <param name="translation">Gets the translation.</param>
-    /// <returns>False when nothing was done: the block needs another flavor, or would have to save the flags.</returns>
-    public bool TrySpecialize(Block* block, Flavor flavor, in FlagState incoming, out TranslatedBlock translation)
+    /// <returns>False when nothing was done: the block needs a higher flavor, or would have to save flags that come from a source.</returns>
+    public bool TryTranslate(Block* block, Flavor flavor, in FlagState incoming, out Flavor needed, out TranslatedBlock translation)
     {
         translation = default;
         Begin(block, flavor, in incoming);
-        Describe(out Flavor needed);
+        Describe(out needed);
         if (needed > flavor || !FlagAnalysis.Run(_plans.AsSpan(0, _count), in incoming, PassesOn))
         {
             return false;
