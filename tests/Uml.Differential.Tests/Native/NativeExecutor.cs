@@ -8,6 +8,7 @@ internal sealed unsafe class NativeExecutor : IExecutor
 {
     private const ulong Base = 0x1000_0000;
     private const ulong ControlAddress = Base, ThunkAddress = Base + 0x1_0000, SignalStackAddress = Base + 0x2_0000;
+    private const int InvalidOpcode = 6, InvalidOpcodeRuns = 4;
     private const int SignalStackSize = 0x1_0000, BaseSize = 0x4_0000;
 
     private static readonly int[] s_faultSignals = [Libc.SIGSEGV, Libc.SIGBUS, Libc.SIGFPE, Libc.SIGILL, Libc.SIGTRAP];
@@ -84,6 +85,11 @@ internal sealed unsafe class NativeExecutor : IExecutor
 
     public string Name => "native";
 
+    /// <inheritdoc/>
+    /// <remarks>
+    /// An invalid opcode counts when the processor says so each time it is asked. A processor may be a virtual one, whose hypervisor
+    /// emulates an instruction that touches a page it has not mapped at that moment, and raises #UD for what its emulator lacks.
+    /// </remarks>
     public void Execute(ref MachineSnapshot state, ReadOnlySpan<byte> code, Span<byte> memory)
     {
         ArgumentOutOfRangeException.ThrowIfGreaterThan(code.Length, Layout.MaxProgramSize);
@@ -95,12 +101,18 @@ internal sealed unsafe class NativeExecutor : IExecutor
         Span<byte> end = page.Slice(offset + code.Length, Layout.SlotStride);
         code.CopyTo(page[offset..]);
         WriteSlot(end, state.Rip + (ulong)code.Length);
-        memory.CopyTo(new Span<byte>(_writableMemory, Layout.MemorySize));
         state.ErrorCode = 0;
         state.Cr2 = 0;
-        _control->State = state;
-
-        _enter();
+        for (int run = 0; run < InvalidOpcodeRuns; run++)
+        {
+            memory.CopyTo(new Span<byte>(_writableMemory, Layout.MemorySize));
+            _control->State = state;
+            _enter();
+            if (_control->State.Vector != InvalidOpcode)
+            {
+                break;
+            }
+        }
 
         state = _control->State;
         new Span<byte>(_writableMemory, Layout.MemorySize).CopyTo(memory);
