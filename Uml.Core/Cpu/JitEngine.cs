@@ -176,9 +176,14 @@ internal sealed unsafe class JitEngine : IDisposable
         _specializations.Dispose();
     }
 
-    /// <summary>64-bit code in memory.</summary>
-    private static bool IsTranslatable(Block* block) =>
-        (block->Mode & CpuMode.Long64) != 0 && (block->SecondPage == Block.NoPage || block->SecondHostPage != null);
+    /// <summary>64-bit code, or 32-bit code with flat segments, in memory.</summary>
+    private static bool IsTranslatable(Block* block) => IsTranslatable(block->Mode) && (block->SecondPage == Block.NoPage || block->SecondHostPage != null);
+
+    private static bool IsTranslatable(CpuMode mode)
+    {
+        const CpuMode flat32 = CpuMode.Protected | CpuMode.Code32 | CpuMode.Stack32;
+        return (mode & CpuMode.Long64) != 0 || (mode & (flat32 | CpuMode.Segmented | CpuMode.Virtual8086)) == flat32;
+    }
 
     private void UnlinkAll(int incoming)
     {

@@ -88,7 +88,7 @@ internal sealed unsafe class BlockDecoder
 
     /// <summary>A conditional jump that is not a loop's.</summary>
     private static bool IsForward(in Instruction instruction, Op* op, CpuMode mode) =>
-        (mode & CpuMode.Long64) != 0 && instruction.IsJccShortOrNear && op->IsImplemented && op->Disp > op->Offset;
+        (mode & CpuMode.Segmented) == 0 && instruction.IsJccShortOrNear && op->IsImplemented && op->Disp > op->Offset;
 
     /// <summary>A block of the one instruction that starts in this page and ends in the next.</summary>
     private bool DecodeCrossing(CpuState* s, Block* block, Decoder decoder, ulong linear, byte* code, int available)

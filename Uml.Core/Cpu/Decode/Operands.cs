@@ -155,7 +155,14 @@ internal static unsafe class Operands
             return flags | (fsGs ? AddressFlags.SegmentBase : 0);
         }
 
-        // Flat segments need no check but for code, which cannot be written.
+        // No offset is beyond a limit of 4 GiB: whether an operand that runs over it faults is the processor's choice (Intel SDM vol. 3,
+        // 5.3). Flat segments need no check but for code, which cannot be written.
+        CpuMode unlimited = segment == SegmentIndex.Fs ? CpuMode.UnlimitedFs : CpuMode.UnlimitedGs;
+        if (fsGs && (mode & unlimited) != 0)
+        {
+            return flags | AddressFlags.SegmentBase;
+        }
+
         return fsGs || segment == SegmentIndex.Cs || (mode & CpuMode.Segmented) != 0
             ? flags | AddressFlags.SegmentBase | AddressFlags.SegmentCheck
             : flags;

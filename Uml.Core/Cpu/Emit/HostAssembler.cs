@@ -109,15 +109,15 @@ internal sealed unsafe class HostAssembler
         ModRmMemory(reg, @base, displacement);
     }
 
-    public void Move(int destination, int source) => Register(0x8B, destination, source);
+    public void Move(int destination, int source, bool wide = true) => Register(0x8B, destination, source, wide);
 
-    public void Move32(int destination, int source) => Register(0x8B, destination, source, wide: false);
+    public void Move32(int destination, int source) => Move(destination, source, wide: false);
 
-    public void Load(int destination, int @base, int displacement) => Memory(0x8B, destination, @base, displacement);
+    public void Load(int destination, int @base, int displacement, bool wide = true) => Memory(0x8B, destination, @base, displacement, wide);
 
-    public void Load32(int destination, int @base, int displacement) => Memory(0x8B, destination, @base, displacement, wide: false);
+    public void Load32(int destination, int @base, int displacement) => Load(destination, @base, displacement, wide: false);
 
-    public void Store(int @base, int displacement, int source) => Memory(0x89, source, @base, displacement);
+    public void Store(int @base, int displacement, int source, bool wide = true) => Memory(0x89, source, @base, displacement, wide);
 
     public void Store16(int @base, int displacement, int source)
     {
@@ -142,7 +142,7 @@ internal sealed unsafe class HostAssembler
         ModRmMemory(destination, @base, displacement);
     }
 
-    public void LoadAddress(int destination, int @base, int displacement) => Memory(0x8D, destination, @base, displacement);
+    public void LoadAddress(int destination, int @base, int displacement, bool wide = true) => Memory(0x8D, destination, @base, displacement, wide);
 
     public void LoadAddress(int destination, int @base, int index, int scale, int displacement, bool wide = true)
     {

@@ -149,7 +149,7 @@ internal static unsafe class Runtime
 
     private static nint Link(CpuState* s, VirtualCpu cpu, Site* site, ulong unused)
     {
-        ulong rip = s->PageRip + (ulong)(long)site->Target;
+        ulong rip = TargetOf(s, site);
         if (site->Epoch != null && Remember(s, cpu, rip, site->Flavor, (int*)site->Epoch) is var target && target != null)
         {
             s->Counters.ChainHits++;
@@ -198,7 +198,7 @@ internal static unsafe class Runtime
 
     private static nint CheckPage(CpuState* s, VirtualCpu cpu, Site* site, ulong unused)
     {
-        ulong next = s->PageRip + GuestRam.PageSize;
+        ulong next = (s->PageRip + GuestRam.PageSize) & s->IpMask;
         if (!Mmu.TranslateFetch(s, next, out ulong second) || second != site->Block->SecondPage)
         {
             return (nint)site->Unlinked;
@@ -207,6 +207,9 @@ internal static unsafe class Runtime
         *(int*)site->Epoch = Mmu.NoteJump(s, next);
         return Continue;
     }
+
+    /// <summary>Where a direct jump or call leads.</summary>
+    private static ulong TargetOf(CpuState* s, Site* site) => (s->PageRip + (ulong)(long)site->Target) & s->IpMask;
 
     /// <summary>Tells the interpreter's side where translated code is.</summary>
     private static void Enter(CpuState* s, Site* site)
@@ -259,10 +262,11 @@ internal static unsafe class Runtime
             return Flow.Next(s, s->CurrentOp);
         }
 
-        s->Gpr[GuestRegisters.Rsp] -= sizeof(ulong);
+        int word = (s->Mode & CpuMode.Long64) != 0 ? sizeof(ulong) : sizeof(uint);
+        s->Gpr[GuestRegisters.Rsp] = (s->Gpr[GuestRegisters.Rsp] - (ulong)word) & s->StackMask;
         return site->Form switch
         {
-            Form.Call => s->PageRip + (ulong)(long)site->Target,
+            Form.Call => TargetOf(s, site),
             Form.CallIndirect => s->SecondSpill,
             _ => Flow.Next(s, s->CurrentOp),
         };

@@ -37,6 +37,8 @@ internal static unsafe partial class Mmu
             mode |= (cs.Attributes & SegmentRegister.Db) != 0 ? CpuMode.Code32 : 0;
             mode |= (ss.Attributes & SegmentRegister.Db) != 0 ? CpuMode.Stack32 : 0;
             mode |= IsFlat(s) ? 0 : CpuMode.Segmented;
+            mode |= IsUnlimited(in s->Segments[(int)SegmentIndex.Fs]) ? CpuMode.UnlimitedFs : 0;
+            mode |= IsUnlimited(in s->Segments[(int)SegmentIndex.Gs]) ? CpuMode.UnlimitedGs : 0;
             s->IpMask = (mode & CpuMode.Code32) != 0 ? uint.MaxValue : ushort.MaxValue;
             s->StackMask = (mode & CpuMode.Stack32) != 0 ? uint.MaxValue : ushort.MaxValue;
         }
@@ -57,8 +59,8 @@ internal static unsafe partial class Mmu
         bool anyPage = view == TlbView.SupervisorAc || (s->Cr4 & Cr4Smap) == 0;
         s->WalkMask = view == TlbView.User || !anyPage ? PageWalk.U : 0;
 
-        // An impossible demand leaves all to the walk in PageWalk.
-        s->WalkWant = alwaysMiss ? 1 : view == TlbView.User ? PageWalk.U : 0;
+        // An impossible demand leaves all to the walk in PageWalk, which knows the tables of legacy modes too.
+        s->WalkWant = alwaysMiss || (s->Mode & CpuMode.LongActive) == 0 ? 1 : view == TlbView.User ? PageWalk.U : 0;
         ulong reserved = PageWalk.ReservedHigh | ((s->Efer & EferNxe) != 0 ? 0 : PageWalk.NX);
         if (s->WalkReserved != reserved)
         {
@@ -104,7 +106,6 @@ internal static unsafe partial class Mmu
     /// <summary>Code, data and stack are all one 4 GiB segment at 0: addresses need neither bases nor checks.</summary>
     private static bool IsFlat(CpuState* s)
     {
-        const ushort need = SegmentRegister.Present | SegmentRegister.S | SegmentRegister.Db;
         ref SegmentRegister cs = ref s->Segments[(int)SegmentIndex.Cs];
         if (cs.Base != 0 || cs.Limit != uint.MaxValue)
         {
@@ -114,15 +115,19 @@ internal static unsafe partial class Mmu
         for (SegmentIndex i = SegmentIndex.Es; i <= SegmentIndex.Ds; i++)
         {
             ref SegmentRegister segment = ref s->Segments[(int)i];
-
-            // Writable, expand-up data: type bit 1 set, bits 2 and 3 clear.
-            if (i != SegmentIndex.Cs &&
-                (segment.Base != 0 || segment.Limit != uint.MaxValue || (segment.Attributes & need) != need || (segment.Attributes & 0xE) != 2))
+            if (i != SegmentIndex.Cs && (segment.Base != 0 || (segment.Attributes & SegmentRegister.Db) == 0 || !IsUnlimited(in segment)))
             {
                 return false;
             }
         }
 
         return true;
+    }
+
+    /// <summary>Writable, expand-up data of 4 GiB: type bit 1 set, bits 2 and 3 clear.</summary>
+    private static bool IsUnlimited(in SegmentRegister segment)
+    {
+        const ushort need = SegmentRegister.Present | SegmentRegister.S;
+        return segment.Limit == uint.MaxValue && (segment.Attributes & need) == need && (segment.Attributes & 0xE) == 2;
     }
 }

@@ -337,6 +337,12 @@ internal enum CpuMode : uint
 
     /// <summary>AVX instructions raise #UD or #NM (CR4.OSXSAVE, XCR0, CR0.TS, real-address and virtual-8086 mode).</summary>
     AvxDisabled = 1024,
+
+    /// <summary>Not in 64-bit mode, and FS is a writable segment of 4 GiB, wherever it begins.</summary>
+    UnlimitedFs = 2048,
+
+    /// <summary>Likewise GS.</summary>
+    UnlimitedGs = 4096,
 }
 
 /// <summary>Bits of <see cref="CpuState.Poll"/>.</summary>

@@ -132,10 +132,10 @@ internal static class AccessGroups
         switch (plan.Form)
         {
             case Form.Push or Form.PushImmediate or Form.Call:
-                displacement = -sizeof(ulong);
+                displacement = -plan.Word;
                 return true;
             case Form.Pop:
-                return plan.Instruction.Op0Register != Register.RSP;
+                return plan.Instruction.Op0Register.GetFullRegister() != Register.RSP;
             case Form.Return:
                 return true;
             case Form.Plain when plan.Encoding.IsMemory:
@@ -195,12 +195,13 @@ internal static class AccessGroups
         switch (plan.Form)
         {
             case Form.Push or Form.PushImmediate or Form.PushMemory or Form.PushFlags:
-                moved -= sizeof(ulong);
+                moved -= plan.Word;
                 return true;
-            case Form.Pop when @base == GuestRegisters.Rsp && i.Op0Register != Register.RSP:
-                moved += sizeof(ulong);
+            case Form.Pop when @base == GuestRegisters.Rsp && i.Op0Register.GetFullRegister() != Register.RSP:
+                moved += plan.Word;
                 return true;
             case Form.Plain when i.Code is Code.Sub_rm64_imm8 or Code.Add_rm64_imm8 or Code.Sub_rm64_imm32 or Code.Add_rm64_imm32:
+            case Form.Plain when !plan.IsLong && i.Code is Code.Sub_rm32_imm8 or Code.Add_rm32_imm8 or Code.Sub_rm32_imm32 or Code.Add_rm32_imm32:
                 int by = (int)(long)i.GetImmediate(1);
                 moved += i.Mnemonic == Mnemonic.Add ? by : -by;
                 return by is > -0x1000 and < 0x1000;

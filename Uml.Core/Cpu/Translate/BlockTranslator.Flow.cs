@@ -76,7 +76,7 @@ internal sealed unsafe partial class BlockTranslator
     {
         EmitPushAccess(index);
         EndGroups(index);
-        MoveStackPointer(-Word);
+        MoveStackPointer(-_plans[index].Word);
         EmitEdge(BranchTarget(in _plans[index]), SourceAtEnd);
     }
 
@@ -100,7 +100,7 @@ internal sealed unsafe partial class BlockTranslator
         _code.Store(GuestRegisters.State, StateLayout.Spill, GuestRegisters.Scratch);
         _code.Store(GuestRegisters.State, StateLayout.SecondSpill, GuestRegisters.Address);
         EmitPushAccess(index);
-        MoveStackPointer(-Word);
+        MoveStackPointer(-_plans[index].Word);
         _code.Load(GuestRegisters.Scratch, GuestRegisters.State, StateLayout.SecondSpill);
         _code.ArithmeticImmediate(Arithmetic.And, GuestRegisters.Scratch, -0x1000);
         _code.Store(GuestRegisters.State, StateLayout.PageRip, GuestRegisters.Scratch);
@@ -115,8 +115,8 @@ internal sealed unsafe partial class BlockTranslator
         byte* lookup = _code.Position;
         EmitLookup();
         _handlers.Add(new ColdHandler { First = _code.JumpIf(Condition.Ne), Index = index, Lookup = lookup });
-        int arguments = plan.Instruction.Code == Code.Retnq_imm16 ? plan.Instruction.Immediate16 : 0;
-        MoveStackPointer(Word + arguments);
+        int arguments = plan.Instruction.OpCount != 0 ? plan.Instruction.Immediate16 : 0;
+        MoveStackPointer(plan.Word + arguments);
         EmitEnterFound();
     }
 
@@ -129,7 +129,7 @@ internal sealed unsafe partial class BlockTranslator
             int host = Home(plan.Encoding.Rm, GuestRegisters.Address, load: true);
             if (host != GuestRegisters.Address)
             {
-                _code.Move(GuestRegisters.Address, host);
+                _code.Move(GuestRegisters.Address, host, _isLong);
             }
 
             return;
@@ -137,7 +137,7 @@ internal sealed unsafe partial class BlockTranslator
 
         EmitLinear(in plan);
         int cold = EmitProbe(index);
-        _code.Load(GuestRegisters.Address, GuestRegisters.Address, 0);
+        _code.Load(GuestRegisters.Address, GuestRegisters.Address, 0, _isLong);
         EndAccess(cold);
     }
 

@@ -57,7 +57,7 @@ internal sealed unsafe partial class BlockTranslator
 
     /// <summary>Whether all of the register is written or nothing.</summary>
     private static bool MayBeMemory(in Plan plan, int guest) =>
-        (plan.Writes & (1 << guest)) == 0 || (!plan.IsVector && plan.Instruction.Op0Register.GetSize() == Word);
+        (plan.Writes & (1 << guest)) == 0 || (!plan.IsVector && plan.Instruction.Op0Register.GetSize() == sizeof(ulong));
 
     /// <summary>Instructions that do something else with a memory operand: they lock, or take an index for that of a bit string.</summary>
     private static bool IsOtherWithMemory(Mnemonic mnemonic) => mnemonic

@@ -39,11 +39,11 @@ internal sealed unsafe partial class BlockTranslator
     /// <summary>The linear address of the memory operand, into the address register. Flags stay unless a segment base is added.</summary>
     private void EmitLinear(in Plan plan)
     {
-        EmitEffective(in plan, GuestRegisters.Address, wide: !plan.Encoding.AddressSize);
+        EmitEffective(in plan, GuestRegisters.Address, wide: _isLong && !plan.Encoding.AddressSize);
         SegmentIndex segment = Decode.Operands.SegmentOf(plan.Instruction.MemorySegment);
         if (segment is SegmentIndex.Fs or SegmentIndex.Gs)
         {
-            _code.ArithmeticMemory(Arithmetic.Add, GuestRegisters.Address, GuestRegisters.State, StateLayout.SegmentBase(segment));
+            _code.ArithmeticMemory(Arithmetic.Add, GuestRegisters.Address, GuestRegisters.State, StateLayout.SegmentBase(segment), _isLong);
         }
     }
 
@@ -57,7 +57,14 @@ internal sealed unsafe partial class BlockTranslator
         }
         else if (e.Mod == 0 && (e.ModRm & 7) == 5)
         {
-            EmitRelative(in plan, destination, wide);
+            if (_isLong)
+            {
+                EmitRelative(in plan, destination, wide);
+            }
+            else
+            {
+                _code.MoveImmediate(destination, (uint)e.Displacement);
+            }
         }
         else
         {
@@ -129,7 +136,7 @@ internal sealed unsafe partial class BlockTranslator
         return EmitProbe(index, plan.Use, plan.MemorySize, plan.Aligned, Block.Ops(_block)[index].Segment);
     }
 
-    private int EmitStackProbe(int index, OperandUse use) => EmitProbe(index, use, sizeof(ulong), aligned: false, SegmentIndex.Ss);
+    private int EmitStackProbe(int index, OperandUse use) => EmitProbe(index, use, _plans[index].Word, aligned: false, SegmentIndex.Ss);
 
     private int EmitProbe(int index, OperandUse use, int size, bool aligned, SegmentIndex segment)
     {

@@ -5,13 +5,11 @@ namespace Uml.Core.Cpu.Translate;
 
 internal sealed unsafe partial class BlockTranslator
 {
-    private const int Word = sizeof(ulong);
-
     /// <summary>PUSH of a register or an immediate. RSP changes last, so that a fault leaves it as it was.</summary>
     private void EmitPush(int index)
     {
         EmitPushAccess(index);
-        MoveStackPointer(-Word);
+        MoveStackPointer(-_plans[index].Word);
     }
 
     private void EmitPushAccess(int index)
@@ -21,7 +19,7 @@ internal sealed unsafe partial class BlockTranslator
             return;
         }
 
-        _code.LoadAddress(GuestRegisters.Address, GuestRegisters.StackPointer, -Word);
+        _code.LoadAddress(GuestRegisters.Address, GuestRegisters.StackPointer, -_plans[index].Word, _isLong);
         int cold = EmitStackProbe(index, OperandUse.Write);
         EmitPushOperation(in _plans[index]);
         EndAccess(cold);
@@ -33,20 +31,20 @@ internal sealed unsafe partial class BlockTranslator
         {
             case Form.Push:
                 int guest = plan.Instruction.Op0Register.GetNumber();
-                _code.Store(GuestRegisters.Address, _operandOffset, Home(guest, GuestRegisters.Scratch, load: true));
+                _code.Store(GuestRegisters.Address, _operandOffset, Home(guest, GuestRegisters.Scratch, load: true), _isLong);
                 break;
             case Form.PushImmediate:
-                _code.StoreImmediate(GuestRegisters.Address, _operandOffset, (int)(long)plan.Instruction.GetImmediate(0));
+                _code.StoreImmediate(GuestRegisters.Address, _operandOffset, (int)(long)plan.Instruction.GetImmediate(0), _isLong);
                 break;
             case Form.PushMemory or Form.PushFlags:
                 _code.Load(GuestRegisters.Scratch, GuestRegisters.State, StateLayout.Spill);
-                _code.Store(GuestRegisters.Address, 0, GuestRegisters.Scratch);
+                _code.Store(GuestRegisters.Address, 0, GuestRegisters.Scratch, _isLong);
                 break;
             default:
                 // CALL: the address of what follows.
                 _code.Load(GuestRegisters.Scratch, GuestRegisters.State, StateLayout.PageRip);
                 _code.LoadAddress(GuestRegisters.Scratch, GuestRegisters.Scratch, plan.PageOffset + plan.Encoding.Length);
-                _code.Store(GuestRegisters.Address, _operandOffset, GuestRegisters.Scratch);
+                _code.Store(GuestRegisters.Address, _operandOffset, GuestRegisters.Scratch, _isLong);
                 break;
         }
     }
@@ -60,7 +58,7 @@ internal sealed unsafe partial class BlockTranslator
             return;
         }
 
-        _code.Move(GuestRegisters.Address, GuestRegisters.StackPointer);
+        _code.Move(GuestRegisters.Address, GuestRegisters.StackPointer, _isLong);
         int cold = EmitStackProbe(index, OperandUse.Read);
         EmitOperation(in plan);
         EndAccess(cold);
@@ -72,29 +70,29 @@ internal sealed unsafe partial class BlockTranslator
         if (guest == GuestRegisters.Rsp)
         {
             // POP RSP: the value popped, not what lies behind it.
-            _code.Load(GuestRegisters.StackPointer, GuestRegisters.Address, _operandOffset);
+            _code.Load(GuestRegisters.StackPointer, GuestRegisters.Address, _operandOffset, _isLong);
             return;
         }
 
         int host = Home(guest, GuestRegisters.Scratch, load: false);
-        _code.Load(host, GuestRegisters.Address, _operandOffset);
+        _code.Load(host, GuestRegisters.Address, _operandOffset, _isLong);
         PutBack(guest, host);
-        MoveStackPointer(Word);
+        MoveStackPointer(plan.Word);
     }
 
     /// <summary>LEAVE: RSP := RBP, POP RBP.</summary>
     private void EmitLeaveFrame(int index)
     {
-        _code.Move(GuestRegisters.Address, HostRegister.Rbp);
+        _code.Move(GuestRegisters.Address, HostRegister.Rbp, _isLong);
         int cold = EmitStackProbe(index, OperandUse.Read);
         EmitOperation(in _plans[index]);
         EndAccess(cold);
-        _code.LoadAddress(GuestRegisters.StackPointer, HostRegister.Rbp, Word);
+        _code.LoadAddress(GuestRegisters.StackPointer, HostRegister.Rbp, _plans[index].Word, _isLong);
         _code.Move(HostRegister.Rbp, GuestRegisters.Scratch);
     }
 
     /// <summary>Flags stay.</summary>
-    private void MoveStackPointer(int by) => _code.LoadAddress(GuestRegisters.StackPointer, GuestRegisters.StackPointer, by);
+    private void MoveStackPointer(int by) => _code.LoadAddress(GuestRegisters.StackPointer, GuestRegisters.StackPointer, by, _isLong);
 
     /// <summary>
     /// DIV and IDIV of registers by a register, with the cases that fault, or that the host's divider would take too long to rule out,

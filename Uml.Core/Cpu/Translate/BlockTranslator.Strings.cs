@@ -8,7 +8,7 @@ namespace Uml.Core.Cpu.Translate;
 internal sealed unsafe partial class BlockTranslator
 {
     /// <summary>
-    /// REP MOVS or REP STOS in 64-bit mode with addresses of 64 bits. Whatever is not ordinary, a single page that is not in the
+    /// REP MOVS or REP STOS with addresses as wide as the mode's. Whatever is not ordinary, a single page that is not in the
     /// translation buffer included, is left to the handler, with nothing done.
     /// </summary>
     private void EmitString(int index)
@@ -50,11 +50,11 @@ internal sealed unsafe partial class BlockTranslator
         _code.Move(HostRegister.Rdi, address);
         _code.LoadAddressWithoutBase(address, HostRegister.Rcx, scale, 0);
         _code.Repeat(moves ? 0xA4 : 0xAA, plan.MemorySize);
-        _code.LoadAddress(HostRegister.Rdi, scratch, address, 0, 0);
+        _code.LoadAddress(HostRegister.Rdi, scratch, address, 0, 0, _isLong);
         if (moves)
         {
             _code.Load(HostRegister.Rsi, GuestRegisters.State, StateLayout.SecondSpill);
-            _code.LoadAddress(HostRegister.Rsi, HostRegister.Rsi, address, 0, 0);
+            _code.LoadAddress(HostRegister.Rsi, HostRegister.Rsi, address, 0, 0, _isLong);
         }
 
         ReadOnlySpan<nint> unusual = [(nint)tooMany, (nint)downwards, (nint)crosses, (nint)destination, (nint)source];

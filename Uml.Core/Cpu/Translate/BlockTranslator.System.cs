@@ -52,7 +52,7 @@ internal sealed unsafe partial class BlockTranslator
         PutBack(guest, host);
     }
 
-    /// <summary>PUSHFQ: flags are saved in an order that is that of RFLAGS but for OF.</summary>
+    /// <summary>PUSHF: flags are saved in an order that is that of RFLAGS but for OF.</summary>
     private void EmitPushFlags(int index)
     {
         EnsureSaved(_savedFlags, _hostFlags, in _source);
@@ -75,7 +75,7 @@ internal sealed unsafe partial class BlockTranslator
     {
         EmitLinear(in _plans[index]);
         int cold = EmitProbe(index);
-        _code.Load(GuestRegisters.Scratch, GuestRegisters.Address, 0);
+        _code.Load(GuestRegisters.Scratch, GuestRegisters.Address, 0, _isLong);
         EndAccess(cold);
         EmitPushSpilled(index);
     }
@@ -85,7 +85,7 @@ internal sealed unsafe partial class BlockTranslator
     {
         _code.Store(GuestRegisters.State, StateLayout.Spill, GuestRegisters.Scratch);
         EmitPushAccess(index);
-        MoveStackPointer(-Word);
+        MoveStackPointer(-_plans[index].Word);
     }
 
     /// <summary>BT of a bit string in memory: the word that has the bit, then the bit by the rest of the index.</summary>
@@ -106,7 +106,7 @@ internal sealed unsafe partial class BlockTranslator
 
         _code.Register(0xC1, 7, GuestRegisters.Scratch); // sar
         _code.Byte(wide ? 6 : 5);
-        _code.LoadAddress(GuestRegisters.Address, GuestRegisters.Address, GuestRegisters.Scratch, wide ? 3 : 2, 0);
+        _code.LoadAddress(GuestRegisters.Address, GuestRegisters.Address, GuestRegisters.Scratch, wide ? 3 : 2, 0, _isLong);
         int cold = EmitProbe(index);
         _code.Memory(0x8B, GuestRegisters.Scratch, GuestRegisters.Address, 0, wide);
         EndAccess(cold);

@@ -30,10 +30,13 @@ internal sealed unsafe partial class BlockTranslator
     private readonly int _usesToSpecialize;
     private readonly Plan[] _plans = new Plan[BlockDecoder.MaxInstructions];
     private readonly GuestCodeReader _reader = new();
-    private readonly Decoder _decoder;
+    private readonly Decoder _decoder64, _decoder32;
 
     private Block* _block;
     private Flavor _flavor;
+
+    /// <summary>The block is 64-bit code: addresses and words on the stack are that wide.</summary>
+    private bool _isLong;
     private int _count;
 
     /// <summary>The jump taken when the block is not entered.</summary>
@@ -64,7 +67,8 @@ internal sealed unsafe partial class BlockTranslator
         _memory = memory;
         _stubs = stubs;
         _sites = sites;
-        _decoder = Decoder.Create(64, _reader);
+        _decoder64 = Decoder.Create(64, _reader);
+        _decoder32 = Decoder.Create(32, _reader);
     }
 
     /// <summary>Where code that seldom runs goes: apart, so that what runs lies close together in the host's caches.</summary>
@@ -98,6 +102,7 @@ internal sealed unsafe partial class BlockTranslator
     {
         _block = block;
         _flavor = flavor;
+        _isLong = (block->Mode & CpuMode.Long64) != 0;
         _count = block->Count;
         _incoming = incoming;
         _cold.Clear();
@@ -178,6 +183,7 @@ internal sealed unsafe partial class BlockTranslator
     {
         needed = Flavor.Integer;
         Op* ops = Block.Ops(_block);
+        Decoder decoder = _isLong ? _decoder64 : _decoder32;
         for (int i = 0; i < _count; i++)
         {
             ref Plan plan = ref _plans[i];
@@ -185,8 +191,8 @@ internal sealed unsafe partial class BlockTranslator
             plan.PageOffset = PageOffset(_block) + ops[i].Offset;
             plan.Code = plan.PageOffset + ops[i].Length <= GuestRam.PageSize ? _block->HostPage + plan.PageOffset : Join(plan.PageOffset, ops[i].Length);
             _reader.Reset(plan.Code, plan.Code + ops[i].Length);
-            _decoder.IP = (ulong)plan.PageOffset;
-            _decoder.Decode(out plan.Instruction);
+            decoder.IP = (ulong)plan.PageOffset;
+            decoder.Decode(out plan.Instruction);
             _planner.Describe(ref plan, _block, ops + i);
             if (plan.Form == Form.SetInterrupt && i + 1 == _count)
             {
@@ -325,5 +331,5 @@ internal sealed unsafe partial class BlockTranslator
         FlagsAreSaved();
     }
 
-    private static int BranchTarget(in Plan plan) => (int)(long)plan.Instruction.NearBranch64;
+    private static int BranchTarget(in Plan plan) => (int)(long)plan.Instruction.NearBranchTarget;
 }

@@ -1,6 +1,9 @@
 namespace Uml.Core.Cpu.Translate;
 
-/// <summary>The parts of an instruction's encoding in 64-bit mode (Intel SDM vol. 2, 2.1 to 2.3).</summary>
+/// <summary>
+/// The parts of an instruction's encoding (Intel SDM vol. 2, 2.1 to 2.3), as they are in 64-bit mode: what is encoded otherwise in 32-bit
+/// code, though it does the same, is described in the other's terms.
+/// </summary>
 internal unsafe struct Encoding
 {
     /// <summary>Operand-size override, and the last of F2H and F3H; zero when absent.</summary>
@@ -52,19 +55,77 @@ internal unsafe struct Encoding
     public readonly int Vvvv => (~VexSecond >> 3) & 15;
 
     /// <summary>Takes an instruction apart that a decoder has found valid, of a known length.</summary>
-    public static Encoding Parse(byte* code, int length)
+    /// <param name="code">Its bytes.</param>
+    /// <param name="length">How many.</param>
+    /// <param name="isLong">Of 64-bit mode; of 32-bit code otherwise.</param>
+    public static Encoding Parse(byte* code, int length, bool isLong)
     {
         Encoding e = new() { Length = (byte)length, Known = true };
         byte* p = e.ParsePrefixes(code);
-        p = e.ParseOpcode(p);
-        if (e.Known && e.HasModRm)
+        if (isLong || !e.TryParseShort(ref p))
         {
-            p = e.ParseModRm(p);
+            p = e.ParseOpcode(p, isLong);
+            if (e.Known && e.HasModRm)
+            {
+                p = e.ParseModRm(p);
+            }
         }
 
         e.ImmediateStart = (byte)(p - code);
-        e.Known &= p - code <= length;
+        e.Known &= p - code <= length && (isLong || e.MeansTheSame(code));
         return e;
+    }
+
+    /// <summary>
+    /// What 64-bit mode has not, or not as short: INC and DEC of one byte, MOV between the accumulator and an absolute address. These are
+    /// short for forms with ModR/M byte.
+    /// </summary>
+    private bool TryParseShort(ref byte* p)
+    {
+        byte opcode = *p;
+        if ((opcode & 0xF0) == 0x40)
+        {
+            Opcode = 0xFF;
+            ModRm = (byte)(0xC0 | (opcode & 0xF));
+            p++;
+        }
+        else if ((opcode & 0xFC) == 0xA0)
+        {
+            Opcode = (byte)((0x8A | (opcode & 1)) ^ (opcode & 2));
+            ModRm = 0x05;
+            Displacement = System.Runtime.CompilerServices.Unsafe.ReadUnaligned<int>(p + 1);
+            p += 5;
+        }
+        else
+        {
+            return false;
+        }
+
+        HasModRm = true;
+        return true;
+    }
+
+    /// <summary>Makes an instruction of 32-bit code one of 64-bit mode, where bits count that it ignores.</summary>
+    /// <returns>False when nothing does the same: its addresses are of 16 bits, or it is of a kind that nobody writes.</returns>
+    private bool MeansTheSame(byte* code)
+    {
+        if (Vex == 0)
+        {
+            // 82H is 80H again.
+            return !AddressSize && !(Map == 0 && Opcode == 0x82);
+        }
+
+        // VEX.B, and the highest bit of VEX.vvvv and of a register in an immediate; VEX.W where it makes general registers 64 bits.
+        VexFirst |= 0x20;
+        VexSecond |= 0x40;
+        bool isGeneral = Map switch
+        {
+            1 => Opcode is 0x2A or 0x2C or 0x2D or 0x6E or 0x7E,
+            2 => Opcode >= 0xF0,
+            _ => Opcode is (>= 0x14 and <= 0x17) or 0x20 or 0x22 or 0x60 or 0x61 or 0xF0,
+        };
+        bool hasRegister = Map == 3 && Opcode is >= 0x4A and <= 0x4C;
+        return !AddressSize && !(Wide && isGeneral) && !(hasRegister && code[Length - 1] >= 0x80);
     }
 
     private byte* ParsePrefixes(byte* p)
@@ -85,15 +146,16 @@ internal unsafe struct Encoding
         }
     }
 
-    private byte* ParseOpcode(byte* p)
+    private byte* ParseOpcode(byte* p, bool isLong)
     {
-        if ((*p & 0xF0) == 0x40)
+        if (isLong && (*p & 0xF0) == 0x40)
         {
             // A REX prefix counts only right before the opcode; what the decoder accepted has it there.
             Rex = *p++;
         }
 
-        if (Rex == 0 && *p is 0xC4 or 0xC5)
+        // In 32-bit code LES and LDS are, with a memory operand.
+        if (Rex == 0 && *p is 0xC4 or 0xC5 && (isLong || p[1] >= 0xC0))
         {
             return ParseVex(p);
         }

@@ -22,14 +22,14 @@ internal static class IntegerForms
         {
             // Loads keep their order on the host as well (Intel SDM vol. 3, 9.2.2).
             case Mnemonic.Lfence:
-            case Mnemonic.Nop or Mnemonic.Endbr64 or Mnemonic.Pause or Mnemonic.Prefetchnta or Mnemonic.Prefetcht0 or Mnemonic.Prefetcht1
+            case Mnemonic.Nop or Mnemonic.Endbr64 or Mnemonic.Endbr32 or Mnemonic.Pause or Mnemonic.Prefetchnta or Mnemonic.Prefetcht0 or Mnemonic.Prefetcht1
                 or Mnemonic.Prefetcht2 or Mnemonic.Prefetchw:
                 return Form.Nothing;
             case Mnemonic.Div or Mnemonic.Idiv:
                 return Size(in i) >= 4 ? Form.Divide : Form.Handler;
         }
 
-        if (!IsPlain(in i) || (HasHighByte(in i) && NeedsRex(in i, in encoding)))
+        if (!IsPlain(in i, in encoding) || (HasHighByte(in i) && NeedsRex(in i, in encoding)))
         {
             return Form.Handler;
         }
@@ -58,14 +58,15 @@ internal static class IntegerForms
 
     private static int Size(in Instruction i) => i.Op0Kind == OpKind.Register ? i.Op0Register.GetSize() : i.MemorySize.GetSize();
 
-    private static bool IsPlain(in Instruction i)
+    private static bool IsPlain(in Instruction i, in Encoding encoding)
     {
         switch (i.Mnemonic)
         {
             case Mnemonic.Mov:
                 return i.Code is >= Code.Mov_rm8_r8 and <= Code.Mov_r64_rm64
                     or >= Code.Mov_r8_imm8 and <= Code.Mov_r64_imm64
-                    or >= Code.Mov_rm8_imm8 and <= Code.Mov_rm64_imm32;
+                    or >= Code.Mov_rm8_imm8 and <= Code.Mov_rm64_imm32
+                    || (i.Code is >= Code.Mov_AL_moffs8 and <= Code.Mov_moffs64_RAX && encoding.HasModRm);
             case Mnemonic.Bt or Mnemonic.Btc or Mnemonic.Btr or Mnemonic.Bts:
                 // With a register index, a memory operand is a bit string that reaches beyond the operand.
                 return i.Op0Kind == OpKind.Register || i.Op1Kind == OpKind.Immediate8;

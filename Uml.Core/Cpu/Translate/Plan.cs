@@ -112,6 +112,9 @@ internal unsafe struct Plan
     public OperandUse Use;
     public byte MemorySize;
 
+    /// <summary>Size of addresses, and of what the stack has: 8, or 4 in 32-bit code.</summary>
+    public byte Word;
+
     /// <summary>The memory operand has to be aligned to its size (#GP).</summary>
     public bool Aligned;
 
@@ -127,4 +130,6 @@ internal unsafe struct Plan
 
     /// <summary>What has to be in registers for it.</summary>
     public Flavor Needed;
+
+    public readonly bool IsLong => Word == sizeof(ulong);
 }

@@ -21,9 +21,11 @@ internal sealed unsafe class Planner(CpuFeatures features, CpuFeatures host)
     public void Describe(ref Plan plan, Block* block, Op* op)
     {
         ref Instruction i = ref plan.Instruction;
-        plan.Encoding = Encoding.Parse(plan.Code, i.Length);
+        bool isLong = (block->Mode & CpuMode.Long64) != 0;
+        plan.Word = (byte)(isLong ? sizeof(ulong) : sizeof(uint));
+        plan.Encoding = Encoding.Parse(plan.Code, i.Length, isLong);
         InstructionInfo info = _factory.GetInfo(in i);
-        plan.Form = !op->IsImplemented || !plan.Encoding.Known
+        plan.Form = !op->IsImplemented || !plan.Encoding.Known || (plan.Encoding.IsMemory && (op->Address & AddressFlags.SegmentCheck) != 0)
             ? Form.Handler
             : Classify(ref plan, block->Mode, in info);
         if (plan.Form == Form.Handler)
@@ -107,35 +109,35 @@ internal sealed unsafe class Planner(CpuFeatures features, CpuFeatures host)
     private static Form ClassifyFlow(ref Plan plan)
     {
         ref Instruction i = ref plan.Instruction;
-        if (i.Code is Code.Jmp_rel8_64 or Code.Jmp_rel32_64)
+        if (i.Code is Code.Jmp_rel8_64 or Code.Jmp_rel32_64 or Code.Jmp_rel8_32 or Code.Jmp_rel32_32)
         {
             return Form.Jump;
         }
 
-        if (i.IsJccShortOrNear && i.Op0Kind == OpKind.NearBranch64)
+        if (i.IsJccShortOrNear && i.Op0Kind is OpKind.NearBranch64 or OpKind.NearBranch32)
         {
             return Form.JumpIf;
         }
 
-        if (i.Code == Code.Call_rel32_64)
+        if (i.Code is Code.Call_rel32_64 or Code.Call_rel32_32)
         {
             return UseStack(ref plan, OperandUse.Write, Form.Call);
         }
 
-        if (i.Code is Code.Jmp_rm64 or Code.Call_rm64)
+        if (i.Code is Code.Jmp_rm64 or Code.Call_rm64 or Code.Jmp_rm32 or Code.Call_rm32)
         {
             plan.Use = OperandUse.Read;
-            plan.MemorySize = 8;
-            return i.Code == Code.Jmp_rm64 ? Form.JumpIndirect : Form.CallIndirect;
+            plan.MemorySize = plan.Word;
+            return i.Mnemonic == Mnemonic.Jmp ? Form.JumpIndirect : Form.CallIndirect;
         }
 
-        return i.Code is Code.Retnq or Code.Retnq_imm16 ? UseStack(ref plan, OperandUse.Read, Form.Return) : Form.Handler;
+        return i.Code is Code.Retnq or Code.Retnq_imm16 or Code.Retnd or Code.Retnd_imm16 ? UseStack(ref plan, OperandUse.Read, Form.Return) : Form.Handler;
     }
 
     private static Form UseStack(ref Plan plan, OperandUse use, Form form)
     {
         plan.Use = use;
-        plan.MemorySize = 8;
+        plan.MemorySize = plan.Word;
         return form;
     }
 
@@ -144,11 +146,11 @@ internal sealed unsafe class Planner(CpuFeatures features, CpuFeatures host)
         ref Instruction i = ref plan.Instruction;
         switch (i.Code)
         {
-            case Code.Push_r64: return UseStack(ref plan, OperandUse.Write, Form.Push);
-            case Code.Pushq_imm32 or Code.Pushq_imm8: return UseStack(ref plan, OperandUse.Write, Form.PushImmediate);
-            case Code.Pop_r64: return UseStack(ref plan, OperandUse.Read, Form.Pop);
-            case Code.Push_rm64 when plan.Encoding.IsMemory: return UseStack(ref plan, OperandUse.Read, Form.PushMemory);
-            case Code.Pushfq: return UseStack(ref plan, OperandUse.Write, Form.PushFlags);
+            case Code.Push_r64 or Code.Push_r32: return UseStack(ref plan, OperandUse.Write, Form.Push);
+            case Code.Pushq_imm32 or Code.Pushq_imm8 or Code.Pushd_imm32 or Code.Pushd_imm8: return UseStack(ref plan, OperandUse.Write, Form.PushImmediate);
+            case Code.Pop_r64 or Code.Pop_r32: return UseStack(ref plan, OperandUse.Read, Form.Pop);
+            case Code.Push_rm64 or Code.Push_rm32 when plan.Encoding.IsMemory: return UseStack(ref plan, OperandUse.Read, Form.PushMemory);
+            case Code.Pushfq or Code.Pushfd: return UseStack(ref plan, OperandUse.Write, Form.PushFlags);
             case Code.Cli: return Form.ClearInterrupt;
             case Code.Sti: return Form.SetInterrupt;
             case Code.Swapgs: return Form.SwapGs;
@@ -161,8 +163,8 @@ internal sealed unsafe class Planner(CpuFeatures features, CpuFeatures host)
                 or Code.Stosb_m8_AL or Code.Stosw_m16_AX or Code.Stosd_m32_EAX or Code.Stosq_m64_RAX:
                 plan.Use = OperandUse.Write;
                 plan.MemorySize = (byte)i.MemorySize.GetSize();
-                return ClassifyString(in i, in plan.Encoding);
-            case Code.Leaveq: return UseStack(ref plan, OperandUse.Read, Form.LeaveFrame);
+                return ClassifyString(in plan);
+            case Code.Leaveq or Code.Leaved: return UseStack(ref plan, OperandUse.Read, Form.LeaveFrame);
             case Code.Lea_r32_m or Code.Lea_r64_m: return Form.Lea;
         }
 
@@ -184,9 +186,13 @@ internal sealed unsafe class Planner(CpuFeatures features, CpuFeatures host)
     }
 
     /// <summary>How a string instruction is translated.</summary>
-    private static Form ClassifyString(in Instruction i, in Encoding encoding) =>
-        !(i.HasRepPrefix || i.HasRepnePrefix) || encoding.AddressSize || i.SegmentPrefix is Register.FS or Register.GS ? Form.Handler
-        : i.Mnemonic is Mnemonic.Movsb or Mnemonic.Movsw or Mnemonic.Movsd or Mnemonic.Movsq ? Form.StringMove : Form.StringStore;
+    private static Form ClassifyString(in Plan plan)
+    {
+        ref readonly Instruction i = ref plan.Instruction;
+        bool isPlain = !plan.Encoding.AddressSize && !(i.SegmentPrefix is Register.FS or Register.GS) && (plan.IsLong || i.SegmentPrefix != Register.CS);
+        return !(i.HasRepPrefix || i.HasRepnePrefix) || !isPlain ? Form.Handler
+            : i.Mnemonic is Mnemonic.Movsb or Mnemonic.Movsw or Mnemonic.Movsd or Mnemonic.Movsq ? Form.StringMove : Form.StringStore;
+    }
 
     /// <summary>What the memory operand is used for; false when translated code cannot access it.</summary>
     private static bool PlanMemory(ref Plan plan, in InstructionInfo info)

@@ -27,8 +27,9 @@ internal sealed unsafe class GuestSystem
     private ulong _nextTable = TablesPhysical + Layout.PageSize;
 
     /// <param name="ram">Where to set it up.</param>
+    /// <param name="hasCode32">There is a segment for 32-bit code.</param>
     /// <param name="writableCode">Test programs may write to their code page.</param>
-    public GuestSystem(GuestRam ram, bool writableCode = false)
+    public GuestSystem(GuestRam ram, bool hasCode32, bool writableCode = false)
     {
         _ram = ram;
         const ulong present = 1, write = 2, user = 4, noExecute = 1UL << 63;
@@ -49,7 +50,7 @@ internal sealed unsafe class GuestSystem
         }
 
         Memory(CodePhysical, Layout.PageSize).Fill(Hlt);
-        WriteDescriptors();
+        WriteDescriptors(hasCode32);
         WriteInterruptTable();
     }
 
@@ -117,12 +118,12 @@ internal sealed unsafe class GuestSystem
         state.Cr2 = s->Cr2;
     }
 
-    private void WriteDescriptors()
+    private void WriteDescriptors(bool hasCode32)
     {
         Span<ulong> gdt = MemoryMarshal.Cast<byte, ulong>(Memory(SystemPhysical, 0x50));
         gdt[KernelCode / 8] = 0x00AF_9B00_0000_FFFF;
         gdt[0x18 / 8] = 0x00CF_9300_0000_FFFF;
-        gdt[Layout.UserCode32 / 8] = HostProcessor.HasCode32 ? 0x00CF_FB00_0000_FFFFUL : 0;
+        gdt[Layout.UserCode32 / 8] = hasCode32 ? 0x00CF_FB00_0000_FFFFUL : 0;
         gdt[Layout.UserData / 8] = 0x00CF_F300_0000_FFFF;
         gdt[Layout.UserCode64 / 8] = 0x00AF_FB00_0000_FFFF;
 

@@ -6,6 +6,7 @@ using Uml.Core.Cpu;
 using Uml.Core.Cpu.Paging;
 using Uml.Core.Cpu.Semantics;
 using Uml.Core.Memory;
+using Uml.Differential.Tests.Native;
 
 namespace Uml.Differential.Tests.Engines;
 
@@ -24,7 +25,7 @@ internal sealed unsafe class VirtualCpuExecutor : IExecutor
     {
         Name = engine.ToString();
         _bitness = bitness;
-        _system = new GuestSystem(_ram, writableCode);
+        _system = new GuestSystem(_ram, hasCode32: bitness == 32 || HostProcessor.HasCode32, writableCode);
         var options = new CpuOptions { Engine = engine, Model = CpuModel.X64V3, CodeCacheSize = 1 << 20, TranslationThreshold = 0 };
         _cpu = new VirtualCpu(0, _ram, new MachineBus(_ram.Ranges), new StoppedClock(), options, NullLogger.Instance);
     }

@@ -10,20 +10,25 @@ internal sealed class EdgeGenerator(FormCatalog catalog)
 {
     private const int Stack = 4, FirstPatchGroup = 1000;
 
+    /// <summary>Those out of reach of 32-bit code come last.</summary>
     private static readonly ulong[] s_edges =
     [
         Layout.Data, Layout.Data + Layout.PageSize, Layout.ReadOnlyData, Layout.ReadOnlyData + Layout.PageSize,
-        Layout.High, Layout.High + Layout.PageSize, Layout.Stack + Layout.PageSize,
+        Layout.Stack + Layout.PageSize, Layout.High, Layout.High + Layout.PageSize,
     ];
 
     private readonly SequenceGenerator _sequences = new(catalog);
+    private readonly bool _isLong = catalog.Bitness == 64;
+    private readonly int _edges = s_edges.Count(edge => catalog.Bitness == 64 || edge <= uint.MaxValue);
+
+    private int Word => _isLong ? sizeof(ulong) : sizeof(uint);
 
     /// <summary>A sequence whose operands and stack are around page ends.</summary>
     public TestCase CreateAtPageEnd(ulong seed)
     {
         TestCase test = _sequences.Create(seed);
         var rng = new Rng(~seed);
-        test.State.Gprs[_sequences.Base] = s_edges[rng.Below(s_edges.Length)] + (ulong)(rng.Below(40) - 30);
+        test.State.Gprs[_sequences.Base] = s_edges[rng.Below(_edges)] + (ulong)(rng.Below(40) - 30);
         if (rng.OneIn(3))
         {
             ulong end = Layout.Stack + (rng.OneIn(2) ? (ulong)Layout.PageSize : 0);
@@ -54,46 +59,51 @@ internal sealed class EdgeGenerator(FormCatalog catalog)
         }
     }
 
-    /// <summary>MOV r64, imm64 somewhere, and a store to its immediate somewhere.</summary>
+    /// <summary>MOV of as wide an immediate as there is somewhere, and a store to it somewhere.</summary>
     private void AddPatch(ref Rng rng, List<Step> steps, int group)
     {
         int register = Free(ref rng);
-        byte[] target = [(byte)(0x48 | (register >> 3)), (byte)(0xB8 | (register & 7)), 0, 0, 0, 0, 0, 0, 0, 0];
-        rng.Fill(target.AsSpan(2));
+        byte[] target = [.. Rex(0x48 | (register >> 3)), (byte)(0xB8 | (register & 7)), .. new byte[Word]];
+        int immediate = target.Length - Word;
+        rng.Fill(target.AsSpan(immediate));
         int place = Insert(ref rng, steps, new Step(target) { Group = group });
         byte[] store = Store(ref rng, out int displacement, out int size);
         var step = new Step(store)
         {
             Group = group,
             RipOffset = displacement,
-            RipEnd = store.Length,
+            RipEnd = _isLong ? store.Length : 0,
             RipStep = place,
-            RipTarget = (ulong)(2 + rng.Below(9 - size)),
+            RipTarget = (ulong)(immediate + rng.Below(Word + 1 - size)),
         };
 
         // Right in front of what it changes half of the time.
         Insert(ref rng, steps, step, rng.OneIn(2) ? place : -1);
     }
 
-    /// <summary>An instruction that writes to a RIP-relative operand.</summary>
+    /// <summary>A prefix that 32-bit code has not.</summary>
+    private byte[] Rex(int rex) => _isLong ? [(byte)rex] : [];
+
+    /// <summary>An instruction that writes to a RIP-relative operand, or in 32-bit code to an absolute address.</summary>
     private byte[] Store(ref Rng rng, out int displacement, out int size)
     {
         int register = Free(ref rng);
-        byte rex = (byte)(0x40 | ((register >> 3) << 2)), modRm = (byte)(5 | ((register & 7) << 3)), wide = (byte)(rex | 8);
+        byte modRm = (byte)(5 | ((register & 7) << 3));
+        byte[] rex = Rex(0x40 | ((register >> 3) << 2)), wide = Rex(0x48 | ((register >> 3) << 2));
         byte any = (byte)rng.Next();
         (byte[] Bytes, int Size, int After)[] forms =
         [
             ([0xC6, 0x05, 0, 0, 0, 0, any], 1, 1), // mov [], imm8
-            ([rex, 0x88, modRm, 0, 0, 0, 0], 1, 0), // mov [], r8
-            ([rex, 0x89, modRm, 0, 0, 0, 0], 4, 0), // mov [], r32
-            ([wide, 0x89, modRm, 0, 0, 0, 0], 8, 0), // mov [], r64
-            ([rex, 0x01, modRm, 0, 0, 0, 0], 4, 0), // add [], r32
-            ([wide, 0x11, modRm, 0, 0, 0, 0], 8, 0), // adc [], r64
+            ([.. rex, 0x88, modRm, 0, 0, 0, 0], 1, 0), // mov [], r8
+            ([.. rex, 0x89, modRm, 0, 0, 0, 0], 4, 0), // mov [], r32
+            ([.. wide, 0x89, modRm, 0, 0, 0, 0], Word, 0), // mov [], r64
+            ([.. rex, 0x01, modRm, 0, 0, 0, 0], 4, 0), // add [], r32
+            ([.. wide, 0x11, modRm, 0, 0, 0, 0], Word, 0), // adc [], r64
             ([0xFE, 0x05, 0, 0, 0, 0], 1, 0), // inc byte []
             ([0xF0, 0xFE, 0x0D, 0, 0, 0, 0], 1, 0), // lock dec byte []
-            ([rex, 0x86, modRm, 0, 0, 0, 0], 1, 0), // xchg [], r8
-            ([wide, 0x0F, 0xC1, modRm, 0, 0, 0, 0], 8, 0), // xadd [], r64
-            ([0x66, rex, 0x0F, 0xD6, modRm, 0, 0, 0, 0], 8, 0), // movq [], xmm
+            ([.. rex, 0x87, modRm, 0, 0, 0, 0], 4, 0), // xchg [], r32
+            ([.. wide, 0x0F, 0xC1, modRm, 0, 0, 0, 0], Word, 0), // xadd [], r64
+            ([0x66, .. rex, 0x0F, (byte)(_isLong ? 0xD6 : 0x7E), modRm, 0, 0, 0, 0], Word, 0), // movq or movd [], xmm
             ([0x0F, 0x90, 0x05, 0, 0, 0, 0], 1, 0), // seto []
         ];
         (byte[] bytes, size, int after) = forms[rng.Below(forms.Length)];
@@ -106,7 +116,7 @@ internal sealed class EdgeGenerator(FormCatalog catalog)
         int register;
         do
         {
-            register = rng.Below(16);
+            register = rng.Below(_isLong ? 16 : 8);
         }
         while (_sequences.IsReserved(register));
 

@@ -19,7 +19,7 @@ internal sealed record Step(byte[] Bytes)
     /// <summary>Offset of the displacement of a RIP-relative operand, or -1.</summary>
     public int RipOffset { get; init; } = -1;
 
-    /// <summary>End of the instruction with that operand.</summary>
+    /// <summary>End of the instruction with that operand; 0 when the operand is an absolute address, as in 32-bit code.</summary>
     public int RipEnd { get; init; }
 
     /// <summary>What the operand refers to.</summary>
@@ -46,7 +46,7 @@ internal sealed record Step(byte[] Bytes)
             step.Bytes.CopyTo(bytes);
             if (step.RipOffset >= 0)
             {
-                ulong next = Layout.Program + (ulong)(offsets[i] + step.RipEnd);
+                ulong next = step.RipEnd == 0 ? 0 : Layout.Program + (ulong)(offsets[i] + step.RipEnd);
                 ulong target = step.RipStep < 0 ? step.RipTarget : Layout.Program + (ulong)offsets[step.RipStep] + step.RipTarget;
                 MemoryMarshal.Write(bytes[step.RipOffset..], (uint)(target - next));
             }
