@@ -16,10 +16,12 @@ internal sealed unsafe class EnginePair : IDisposable
     private readonly SystemMachine _interpreter;
 
     /// <param name="codeCacheSize">Room for translated code.</param>
-    public EnginePair(ulong codeCacheSize = 4 << 20)
+    /// <param name="bitness">64, or 32 for protected mode without paging.</param>
+    public EnginePair(ulong codeCacheSize = 4 << 20, int bitness = 64)
     {
-        _interpreter = new SystemMachine(CpuEngine.Interpreter).Start64();
-        Jit = new SystemMachine(CpuEngine.Jit, codeCacheSize).Start64();
+        _interpreter = new SystemMachine(CpuEngine.Interpreter);
+        Jit = new SystemMachine(CpuEngine.Jit, codeCacheSize);
+        Each(machine => _ = bitness == 64 ? machine.Start64() : machine.Start32());
         Each(machine =>
         {
             // Vector and x87 units on, AVX too, with #XM and #MF.
@@ -49,7 +51,8 @@ internal sealed unsafe class EnginePair : IDisposable
         action(Jit);
     }
 
-    public void Load(Action<Assembler> code, ulong at = SystemMachine.Code) => Each(machine => machine.Load(code, at));
+    /// <summary>Puts code at an address, of the width the processors began with unless another is said.</summary>
+    public void Load(Action<Assembler> code, ulong at = SystemMachine.Code, int bitness = 0) => Each(machine => machine.Load(code, at, bitness));
 
     /// <summary>Fixed values for all general registers and no flags, so that runs do not depend on each other; the stack is empty.</summary>
     public void ResetRegisters() => Each(machine =>

@@ -178,7 +178,8 @@ public sealed unsafe class StringTests : IDisposable
         a.hlt();
     });
 
-    private static void Repeat(Assembler a, int size, bool moves)
+    /// <summary>REP MOVS or REP STOS.</summary>
+    internal static void Repeat(Assembler a, int size, bool moves)
     {
         Assembler rep = a.rep;
         switch (size)
