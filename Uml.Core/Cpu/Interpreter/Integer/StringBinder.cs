@@ -42,7 +42,7 @@ internal static unsafe partial class Binder
         return 8;
     }
 
-    private static Handler BindString<T>(in Instruction i) where T : unmanaged
+    private static Handler BindString<T>(in Instruction i) where T : unmanaged, IEquatable<T>
     {
         if (i.HasRepnePrefix)
         {
@@ -54,7 +54,7 @@ internal static unsafe partial class Binder
 
     private static Handler BindString<TRepeat, T>(Mnemonic mnemonic)
         where TRepeat : struct, IRepeat
-        where T : unmanaged => mnemonic switch
+        where T : unmanaged, IEquatable<T> => mnemonic switch
         {
             Mnemonic.Movsb or Mnemonic.Movsw or Mnemonic.Movsd or Mnemonic.Movsq => &StringHandlers<TRepeat, T>.Movs,
             Mnemonic.Stosb or Mnemonic.Stosw or Mnemonic.Stosd or Mnemonic.Stosq => &StringHandlers<TRepeat, T>.Stos,

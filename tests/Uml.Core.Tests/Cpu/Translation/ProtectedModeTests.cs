@@ -172,6 +172,8 @@ public sealed unsafe class ProtectedModeTests : IDisposable
             a.add(eax, esi);
             a.sub(eax, edi);
         });
+        byte[] memory = _pair.Jit.ReadMemory();
+        Assert.That(memory[((int)Data + 0x1FF0)..((int)Data + 0x2170)], Is.EqualTo(memory[((int)Data + 0x780)..((int)Data + 0x900)]));
     }
 
     /// <summary>The data segment begins elsewhere for a while: code that was translated for a flat one may not be used then.</summary>

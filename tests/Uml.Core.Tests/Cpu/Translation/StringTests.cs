@@ -169,6 +169,92 @@ public sealed unsafe class StringTests : IDisposable
         _pair.AssertTranslated();
     }
 
+    /// <summary>Equal ranges, or different ones, over page ends, with one place that ends the repetition, or none.</summary>
+    [Test]
+    public void A_repetition_ends_with_the_element_that_ends_it(
+        [Values(1, 2, 4, 8)] int size, [Values] bool scans, [Values] bool whileEqual, [Values(0, 1, 100, 1023, 1100, -1)] int end)
+    {
+        const int length = 0x1800;
+        ulong source = Source + 0x7F9, destination = Destination + 0xBFC;
+        _pair.Each(machine =>
+        {
+            for (ulong i = 0; i < length; i++)
+            {
+                machine.Poke(source + i, (byte)0x55);
+                machine.Poke(destination + i, (byte)(whileEqual ? 0x55 : 0xAA));
+            }
+
+            if (end >= 0)
+            {
+                // The highest byte of the element differs, or all of it is the same.
+                ulong last = destination + (ulong)(end * size);
+                for (int i = whileEqual ? size - 1 : 0; i < size; i++)
+                {
+                    machine.Poke(last + (ulong)i, (byte)(whileEqual ? 0x56 : 0x55));
+                }
+            }
+        });
+        _pair.Load(a =>
+        {
+            a.mov(rbx, __[rsi]);
+            a.mov(rbx, __[rdi]);
+            Compare(a, size, scans, whileEqual);
+            a.hlt();
+        });
+        int count = length / size;
+        int done = end < 0 || end >= count ? count : end + 1;
+        for (int i = 0; i < 2; i++)
+        {
+            _pair.ResetRegisters();
+            _pair.Set(0, 0x5555_5555_5555_5555);
+            _pair.Set(6, source);
+            _pair.Set(7, destination);
+            _pair.Set(1, (ulong)count);
+            _pair.Run();
+            bool ended = end >= 0 && end < count;
+            Assert.Multiple(() =>
+            {
+                Assert.That(_pair.Jit.State->Gpr[1], Is.EqualTo((ulong)(count - done)));
+                Assert.That(_pair.Jit.State->Gpr[6], Is.EqualTo(scans ? source : source + (ulong)(done * size)));
+                Assert.That(_pair.Jit.State->Gpr[7], Is.EqualTo(destination + (ulong)(done * size)));
+                Assert.That((Flags.Get(_pair.Jit.State) & Flags.ZF) != 0, Is.EqualTo(whileEqual != ended), "ZF");
+                Assert.That((Flags.Get(_pair.Jit.State) & Flags.CF) != 0, Is.EqualTo(whileEqual == ended), "CF: 55H is below what it is compared with, or the same");
+            });
+        }
+
+        _pair.AssertTranslated();
+    }
+
+    [Test]
+    public void A_comparison_that_faults_has_done_what_came_before([Values] bool scans)
+    {
+        _pair.Each(machine =>
+        {
+            for (ulong i = 0; i < 0x1000; i += 8)
+            {
+                machine.Poke(Source + i, 0UL);
+                machine.Poke(Destination + i, 0UL);
+            }
+
+            machine.Map(Destination + 0x1000, 0, 0);
+        });
+        _pair.Load(a =>
+        {
+            a.xor(eax, eax);
+            a.mov(rbx, __[rsi]);
+            a.mov(rbx, __[rdi]);
+            Compare(a, 4, scans, whileEqual: true);
+            a.hlt();
+        });
+        Run(Source, Destination + 0xF80, 0x100, "fault");
+        Assert.Multiple(() =>
+        {
+            Assert.That(_pair.Vector, Is.EqualTo(Vector.PF));
+            Assert.That(_pair.Jit.State->Gpr[1], Is.EqualTo(0xE0UL));
+            Assert.That(_pair.Jit.State->Gpr[7], Is.EqualTo(Destination + 0x1000));
+        });
+    }
+
     private void Load(int size, bool moves) => _pair.Load(a =>
     {
         // The first access of each side enters its page.
@@ -192,6 +278,22 @@ public sealed unsafe class StringTests : IDisposable
             case 2: rep.stosw(); break;
             case 4: rep.stosd(); break;
             default: rep.stosq(); break;
+        }
+    }
+
+    private static void Compare(Assembler a, int size, bool scans, bool whileEqual)
+    {
+        Assembler repeat = whileEqual ? a.repe : a.repne;
+        switch (size)
+        {
+            case 1 when scans: repeat.scasb(); break;
+            case 2 when scans: repeat.scasw(); break;
+            case 4 when scans: repeat.scasd(); break;
+            case 8 when scans: repeat.scasq(); break;
+            case 1: repeat.cmpsb(); break;
+            case 2: repeat.cmpsw(); break;
+            case 4: repeat.cmpsd(); break;
+            default: repeat.cmpsq(); break;
         }
     }
 

@@ -1,0 +1,136 @@
+using System.Runtime.CompilerServices;
+using Uml.Core.Cpu.Paging;
+
+namespace Uml.Core.Cpu.Interpreter;
+
+/// <summary>Repetitions within one page on each side, at once.</summary>
+internal static unsafe partial class StringHandlers<TRepeat, T>
+{
+    /// <summary>Moves as much as lies within one page on both sides, upwards, without asking again.</summary>
+    private static bool TryMoveRun(CpuState* s, Op* op, ref StringAddress address)
+    {
+        ulong elements = address.Count;
+        if (!address.IsPlain(s, op) ||
+            !TryFind(s, address.SourceOffset(s), write: false, ref elements, out byte* from) ||
+            !TryFind(s, address.DestinationOffset(s), write: true, ref elements, out byte* to))
+        {
+            return false;
+        }
+
+        ulong bytes = elements * (ulong)sizeof(T);
+        if (to > from && to < from + bytes)
+        {
+            // Overlapping upwards repeats the source: element by element, as the processor does.
+            for (ulong i = 0; i < elements; i++)
+            {
+                Unsafe.WriteUnaligned(to + (i * (ulong)sizeof(T)), Unsafe.ReadUnaligned<T>(from + (i * (ulong)sizeof(T))));
+            }
+        }
+        else
+        {
+            // SAFETY: both ranges lie within one mapped RAM page each.
+            Buffer.MemoryCopy(from, to, bytes, bytes);
+        }
+
+        address.AdvanceSource(s, (int)bytes);
+        address.AdvanceDestination(s, (int)bytes);
+        address.CountDown(s, elements);
+        return true;
+    }
+
+    private static bool TryStoreRun(CpuState* s, ref StringAddress address, T value)
+    {
+        ulong elements = address.Count;
+        if (!address.IsPlain(s) || !TryFind(s, address.DestinationOffset(s), write: true, ref elements, out byte* to))
+        {
+            return false;
+        }
+
+        // SAFETY: the range lies within one mapped RAM page.
+        if (((nint)to & (sizeof(T) - 1)) == 0)
+        {
+            new Span<T>(to, (int)elements).Fill(value);
+        }
+        else
+        {
+            for (ulong i = 0; i < elements; i++)
+            {
+                Unsafe.WriteUnaligned(to + (i * (ulong)sizeof(T)), value);
+            }
+        }
+
+        address.AdvanceDestination(s, (int)elements * sizeof(T));
+        address.CountDown(s, elements);
+        return true;
+    }
+
+    /// <summary>Compares as much as lies within one page on both sides, up to the pair that ends the repetition.</summary>
+    private static bool TryCompareRun(CpuState* s, Op* op, ref StringAddress address)
+    {
+        ulong elements = address.Count;
+        if (!address.IsPlain(s, op) ||
+            !TryFind(s, address.SourceOffset(s), write: false, ref elements, out byte* first) ||
+            !TryFind(s, address.DestinationOffset(s), write: false, ref elements, out byte* second))
+        {
+            return false;
+        }
+
+        // SAFETY: both ranges lie within one mapped RAM page each.
+        var a = new ReadOnlySpan<T>(first, (int)elements);
+        var b = new ReadOnlySpan<T>(second, (int)elements);
+        int end = TRepeat.WhileZero ? a.CommonPrefixLength(b) : IndexOfEqual(a, b);
+        int last = Math.Min(end, a.Length - 1);
+        Semantics.Sub.Apply<T>(s, Access.Widen(a[last]), Access.Widen(b[last]));
+        address.AdvanceSource(s, (last + 1) * sizeof(T));
+        address.AdvanceDestination(s, (last + 1) * sizeof(T));
+        address.CountDown(s, (ulong)(last + 1));
+        return true;
+    }
+
+    /// <summary>Where two ranges have the same for the first time, or their length.</summary>
+    private static int IndexOfEqual(ReadOnlySpan<T> a, ReadOnlySpan<T> b)
+    {
+        int i = 0;
+        while (i < a.Length && !a[i].Equals(b[i]))
+        {
+            i++;
+        }
+
+        return i;
+    }
+
+    /// <summary>Looks through as much as lies within one page, up to the element that ends the repetition.</summary>
+    private static bool TryScanRun(CpuState* s, ref StringAddress address)
+    {
+        ulong elements = address.Count;
+        if (!address.IsPlain(s) || !TryFind(s, address.DestinationOffset(s), write: false, ref elements, out byte* start))
+        {
+            return false;
+        }
+
+        // SAFETY: the range lies within one mapped RAM page.
+        var range = new ReadOnlySpan<T>(start, (int)elements);
+        T value = Access.Reg<T>(s, 0);
+        int end = TRepeat.WhileZero ? range.IndexOfAnyExcept(value) : range.IndexOf(value);
+        int last = end < 0 ? range.Length - 1 : end;
+        Semantics.Sub.Apply<T>(s, Access.Widen(value), Access.Widen(range[last]));
+        address.AdvanceDestination(s, (last + 1) * sizeof(T));
+        address.CountDown(s, (ulong)(last + 1));
+        return true;
+    }
+
+    /// <summary>Finds in the host what lies within one page, if the translation buffer has that.</summary>
+    /// <param name="s">The CPU.</param>
+    /// <param name="linear">Where it begins.</param>
+    /// <param name="write">Whether it is to be written.</param>
+    /// <param name="elements">The most that is wanted; gets what there is.</param>
+    /// <param name="host">Gets its address.</param>
+    /// <returns>False also when the first element runs over the end of the page.</returns>
+    private static bool TryFind(CpuState* s, ulong linear, bool write, ref ulong elements, out byte* host)
+    {
+        TlbEntry* entry = Tlb.Entry(s->Tlb, linear);
+        elements = Math.Min(elements, (4096 - (linear & 0xFFF)) / (ulong)sizeof(T));
+        host = entry->HostPage + (linear & 0xFFF);
+        return elements != 0 && (write ? entry->WriteTag : entry->ReadTag) == (linear & ~0xFFFUL);
+    }
+}
