@@ -176,6 +176,70 @@ public sealed class EndlessGuestTests
             a.sti();
             Loop(a, a => a.hlt());
         });
+        yield return new("calls and returns", a => Loop(a, a =>
+        {
+            Label function = a.CreateLabel(), behind = a.CreateLabel();
+            a.call(function);
+            a.jmp(behind);
+            a.Label(ref function);
+            a.ret();
+            a.Label(ref behind);
+        }));
+        yield return new("jumps through a register", a =>
+        {
+            Label again = a.CreateLabel();
+            a.lea(rbx, __[again]);
+            a.Label(ref again);
+            a.jmp(rbx);
+        });
+        yield return new("runs through a page and back", a => Loop(a, a =>
+        {
+            for (int i = 0; i < 3000; i++)
+            {
+                a.inc(eax);
+            }
+        }));
+        yield return new("jumps out of the middle of blocks", a => Loop(a, a =>
+        {
+            Label next = a.CreateLabel();
+            a.cmp(eax, ebx);
+            a.je(next);
+            a.inc(ecx);
+            a.Label(ref next);
+            a.inc(ecx);
+        }));
+        yield return new("fills a page again and again", a =>
+        {
+            a.xor(eax, eax);
+            Loop(a, a =>
+            {
+                a.mov(edi, (uint)FlatGuest.Data);
+                a.mov(ecx, 4096);
+                a.rep.stosb();
+            });
+        });
+        yield return new("computes with vectors and x87 registers", a =>
+        {
+            a.mov(rax, cr4);
+            a.or(eax, 0x600);
+            a.mov(cr4, rax);
+            a.fninit();
+            Loop(a, a =>
+            {
+                a.fld1();
+                a.fstp(__qword_ptr[(long)FlatGuest.Data]);
+                a.addpd(xmm0, xmm1);
+            });
+        });
+        yield return new("spins in protected mode", a => Loop(a, a => a.inc(eax))) { Protocol = BootProtocol.Flat32 };
+        yield return new("calls and returns in protected mode", a =>
+        {
+            Label function = a.CreateLabel();
+            a.mov(esp, (uint)FlatGuest.InterruptStack);
+            Loop(a, a => a.call(function));
+            a.Label(ref function);
+            a.ret();
+        }) { Protocol = BootProtocol.Flat32 };
         yield return new("spins in real mode", a => Loop(a, _ => { })) { Protocol = BootProtocol.Flat16 };
         yield return new("interrupts itself in real mode", a => Loop(a, a => a.@int(0x21))) { Protocol = BootProtocol.Flat16 };
     }
