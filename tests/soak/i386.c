@@ -1,8 +1,27 @@
-/* A static i386 program without a C library: integers of 32 and 64 bits, x87, recursion-free sorting; prints what it comes to. */
-static int write_out(int descriptor, const void *bytes, int count)
+/*
+ * A static i386 program without a C library: integers of 32 and 64 bits, x87, recursion-free sorting; prints what it comes to. As a program
+ * of 64 bits it comes to the same.
+ */
+#ifdef __x86_64__
+#define CALL "syscall"
+#define NUMBER_OF_WRITE 1L
+#define NUMBER_OF_EXIT 60L
+#define ARGUMENTS(first, second, third) "D"(first), "S"(second), "d"(third)
+#define ARGUMENT(first) "D"(first)
+#define CHANGED "rcx", "r11", "memory"
+#else
+#define CALL "int $0x80"
+#define NUMBER_OF_WRITE 4
+#define NUMBER_OF_EXIT 1
+#define ARGUMENTS(first, second, third) "b"(first), "c"(second), "d"(third)
+#define ARGUMENT(first) "b"(first)
+#define CHANGED "memory"
+#endif
+
+static long write_out(long descriptor, const void *bytes, long count)
 {
-    int result;
-    __asm__ volatile("int $0x80" : "=a"(result) : "a"(4), "b"(descriptor), "c"(bytes), "d"(count) : "memory");
+    long result;
+    __asm__ volatile(CALL : "=a"(result) : "a"(NUMBER_OF_WRITE), ARGUMENTS(descriptor, bytes, count) : CHANGED);
     return result;
 }
 
@@ -14,7 +33,7 @@ static unsigned next(void)
     return seed >> 16;
 }
 
-void _start(void)
+__attribute__((force_align_arg_pointer)) void _start(void)
 {
     static unsigned numbers[4096];
     unsigned hash = 2166136261u, words[4];
@@ -45,5 +64,5 @@ void _start(void)
         text[i] = "0123456789abcdef"[(words[i / 8] >> (28 - i % 8 * 4)) & 15];
     text[32] = '\n';
     write_out(1, text, 33);
-    __asm__ volatile("int $0x80" : : "a"(1), "b"(0));
+    __asm__ volatile(CALL : : "a"(NUMBER_OF_EXIT), ARGUMENT(0L) : CHANGED);
 }
