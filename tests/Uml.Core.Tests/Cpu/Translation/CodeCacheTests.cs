@@ -1,4 +1,5 @@
 using Iced.Intel;
+using Uml.Core.Cpu;
 using Uml.Core.Tests.Cpu.System;
 using static Iced.Intel.AssemblerRegisters;
 
@@ -14,6 +15,58 @@ public sealed unsafe class CodeCacheTests : IDisposable
     private readonly EnginePair _pair = new(codeCacheSize: 1 << 20);
 
     public void Dispose() => _pair.Dispose();
+
+    /// <summary>Code that is decoded and translated anew all the time must not keep the garbage collector busy.</summary>
+    [Test]
+    public void Decoding_and_translating_allocates_nothing()
+    {
+        SystemMachine machine = _pair.Jit;
+        machine.Load(a =>
+        {
+            Label again = a.CreateLabel();
+            a.mov(ecx, 3);
+            a.mov(rsi, SystemMachine.Data);
+            a.Label(ref again);
+            for (int i = 0; i < 40; i++)
+            {
+                Label next = a.CreateLabel();
+                a.push(rax);
+                a.add(__qword_ptr[rsi + i * 8], rax);
+                a.imul(eax, ecx, 3);
+                a.shl(r12, cl);
+                a.mov(edx, 77);
+                a.bt(__dword_ptr[rsi], edx);
+                a.cmp(rax, r13);
+                a.jb(next);
+                a.paddd(xmm0, __xmmword_ptr[rsi]);
+                a.fld1();
+                a.fstp(__qword_ptr[rsi]);
+                a.cpuid();
+                a.Label(ref next);
+                a.pop(rax);
+            }
+
+            a.mov(ecx, __[rsi]);
+            a.and(ecx, 0);
+            a.hlt();
+        });
+        long allocated = 0;
+        for (int i = 0; i < 5; i++)
+        {
+            machine.Cpu.Blocks.Flush();
+            machine.State->Rip = SystemMachine.Code;
+            machine.State->Halted = false;
+            ulong translated = machine.State->Counters.BlocksTranslated;
+            long before = GC.GetAllocatedBytesForCurrentThread();
+            RunResult result = machine.Cpu.Run(100_000);
+            allocated = GC.GetAllocatedBytesForCurrentThread() - before;
+            Assert.That(result, Is.EqualTo(RunResult.Halted));
+            Assert.That(machine.State->Rip, Is.LessThan(SystemMachine.Handlers));
+            Assert.That(machine.State->Counters.BlocksTranslated, Is.GreaterThanOrEqualTo(translated + 10));
+        }
+
+        Assert.That(allocated, Is.Zero);
+    }
 
     [Test]
     public void A_guest_that_writes_and_runs_new_code_all_the_time_fills_the_cache_and_goes_on()
