@@ -3,6 +3,8 @@ using Microsoft.Extensions.Logging.Abstractions;
 using Uml.Core;
 using Uml.Core.Bus;
 using Uml.Core.Cpu;
+using Uml.Core.Cpu.Paging;
+using Uml.Core.Cpu.Semantics;
 using Uml.Core.Memory;
 
 namespace Uml.Benchmarks;
@@ -11,6 +13,9 @@ namespace Uml.Benchmarks;
 internal sealed unsafe class BareProcessor : IDisposable
 {
     public const ulong Code = 0x10_0000, Data = 0x80_0000, Stack = 0xF_0000;
+
+    /// <summary>How far from a page another is that has its place in the translation buffer; it is the same memory.</summary>
+    public const ulong Alias = (ulong)Tlb.EntriesPerTable << 12;
     private const ulong Tables = 0x1000, Memory = 32 << 20, Idt = 0xA_0000, Gdt = 0xA_1000;
     private const ushort CodeSelector = 8, DataSelector = 16;
 
@@ -25,6 +30,7 @@ internal sealed unsafe class BareProcessor : IDisposable
         Cpu = new VirtualCpu(0, _ram, bus, null!, options, NullLogger.Instance);
         Write(Tables, 0x2000 | 7UL);
         Write(0x2000, 0x3000 | 7UL);
+        Write(0x2000 + (Alias >> 30 << 3), 0x3000 | 7UL);
         for (ulong page = 0; page < Memory >> 12; page++)
         {
             Write(0x3000 + (page / 512 * 8), (0x4000 + (page / 512 * 0x1000)) | 7);
@@ -33,6 +39,12 @@ internal sealed unsafe class BareProcessor : IDisposable
 
         CpuReset.EnterLong64(Cpu.State, Code, Tables, CodeSelector, DataSelector);
         CpuReset.SetTables(Cpu.State, Gdt, 0x17, Idt, 0xFFF);
+
+        // Vector and x87 units as a kernel leaves them to its programs.
+        Cpu.State->Cr4 |= (1 << 9) | (1 << 10);
+        Cpu.State->Mxcsr = 0x1F80;
+        X87.Initialize(ref Cpu.State->X87);
+        Mmu.UpdateMode(Cpu.State);
         Write(Gdt + CodeSelector, 0x00AF_9B00_0000_FFFF);
         Write(Gdt + DataSelector, 0x00CF_9300_0000_FFFF);
         Cpu.State->Gpr[4] = Stack;
@@ -67,13 +79,20 @@ internal sealed unsafe class BareProcessor : IDisposable
         Write(address + 8, target >> 32);
     }
 
-    /// <summary>Runs from the start of the code.</summary>
+    /// <summary>Runs from the start of the code. The processor also comes back after some number of exceptions.</summary>
     public RunResult Run(long instructions)
     {
+        ulong end = Cpu.InstructionsRetired + (ulong)instructions;
         Cpu.State->Rip = Code;
         Cpu.State->Gpr[4] = Stack;
         Cpu.State->Halted = false;
-        return Cpu.Run(instructions);
+        RunResult result;
+        do
+        {
+            result = Cpu.Run((long)(end - Cpu.InstructionsRetired));
+        }
+        while (result == RunResult.BudgetExhausted && Cpu.InstructionsRetired < end);
+        return result;
     }
 
     public void Dispose()

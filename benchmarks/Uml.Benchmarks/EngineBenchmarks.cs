@@ -97,7 +97,7 @@ public class EngineBenchmarks
             case Pass.TlbMiss:
                 // Two pages of one place in the translation buffer, in turn.
                 a.mov(rax, __qword_ptr[rsi]);
-                a.mov(rax, __qword_ptr[rsi + (1 << 22)]);
+                a.mov(rax, __qword_ptr[rsi + (long)BareProcessor.Alias]);
                 return 2;
             case Pass.Handler:
                 a.str(eax);

@@ -10,6 +10,7 @@ namespace Uml.Benchmarks;
 /// Code that runs once: what decoding costs (the interpreter), and decoding and translating (the translator, which waits for nothing here).
 /// Each operation is one guest instruction.
 /// </summary>
+[MemoryDiagnoser]
 public class TranslationBenchmarks
 {
     private const int Blocks = 2_000, PerBlock = 9;
