@@ -33,13 +33,13 @@ internal sealed unsafe partial class BlockTranslator
 
         _code.ArithmeticImmediate(Arithmetic.Cmp, scratch, GuestRam.PageSize);
         byte* crosses = _code.JumpIf(Condition.Ae);
-        _code.Move(address, HostRegister.Rdi);
+        _code.Move(address, HostRegister.Rdi, _isLong);
         byte* destination = EmitTranslation(OperandUse.Write, 1, aligned: false);
         byte* source = destination;
         if (moves)
         {
             _code.Store(GuestRegisters.State, StateLayout.Spill, address);
-            _code.Move(address, HostRegister.Rsi);
+            _code.Move(address, HostRegister.Rsi, _isLong);
             source = EmitTranslation(OperandUse.Read, 1, aligned: false);
             _code.Store(GuestRegisters.State, StateLayout.SecondSpill, HostRegister.Rsi);
             _code.Move(HostRegister.Rsi, address);

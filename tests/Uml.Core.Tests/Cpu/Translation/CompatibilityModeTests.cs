@@ -90,6 +90,62 @@ public sealed unsafe class CompatibilityModeTests : IDisposable
         Assert.That(_pair.Vector, Is.EqualTo(-1));
     }
 
+    /// <summary>The pages that all 64 bits lead to are there as well, and in the translation buffer.</summary>
+    [Test]
+    public void Upper_halves_have_no_part_in_the_addresses_of_strings([Values] bool moves)
+    {
+        const ulong upper = 1UL << 32, source = SystemMachine.Data, destination = SystemMachine.Data + 0x1000;
+        _pair.Each(machine =>
+        {
+            machine.Poke(source, 0x1122_3344_5566_7788UL);
+
+            // Where the upper halves lead to, nothing but this page is the same memory.
+            machine.Poke(0x2000 + (4 * 8), (Tables + 0x2000) | 7UL);
+            machine.Poke(Tables + 0x2000, (Tables + 0x3000) | 7UL);
+            machine.Poke(Tables + 0x3000 + (source >> 12 << 3), TopPhysical | 7UL);
+            machine.Poke(Tables + 0x3000 + (destination >> 12 << 3), (TopPhysical + 0x1000) | 7UL);
+        });
+        _pair.Load(
+            a =>
+            {
+                a.mov(eax, 0x5566_7788);
+                a.mov(ecx, 4);
+                if (moves)
+                {
+                    a.rep.movsd();
+                }
+                else
+                {
+                    a.rep.stosd();
+                }
+
+                a.db(0xCB); // retf
+            },
+            Code32,
+            bitness: 32);
+        _pair.Load(a =>
+        {
+            Label again = a.CreateLabel();
+            a.mov(r8d, 10);
+            a.Label(ref again);
+            a.mov(rsi, upper | source);
+            a.mov(rdi, upper | destination);
+            a.mov(rax, __[rsi]);
+            a.mov(__[rdi], rax);
+            CallFar(a, SystemMachine.Code32);
+            a.dec(r8d);
+            a.jnz(again);
+            a.hlt();
+        });
+        Run();
+        Assert.Multiple(() =>
+        {
+            Assert.That(_pair.Vector, Is.EqualTo(-1));
+            Assert.That(_pair.Jit.Peek<uint>(destination), Is.EqualTo(0x5566_7788));
+            Assert.That(_pair.Jit.State->Gpr[7], Is.EqualTo(destination + 16));
+        });
+    }
+
     [Test]
     public void Data_that_runs_over_the_end_of_the_address_space_goes_on_at_its_start()
     {
