@@ -198,7 +198,9 @@ internal sealed unsafe partial class BlockTranslator
     {
         ref ColdAccess access = ref System.Runtime.InteropServices.CollectionsMarshal.AsSpan(_cold)[cold];
         access.Done = _code.Position;
-        access.HostFlagsAfter = _plans[access.Index].Changes != RflagsBits.None;
+
+        // Made by the instruction, or brought there for it, which what follows may rely on.
+        access.HostFlagsAfter = _hostFlags != RflagsBits.None || _plans[access.Index].Changes != RflagsBits.None;
     }
 
     private static int TagOffset(OperandUse use) => use == OperandUse.Read ? TlbEntry.ReadTagOffset : TlbEntry.WriteTagOffset;
@@ -232,7 +234,7 @@ internal sealed unsafe partial class BlockTranslator
         _code.JumpIf(Condition.E, access.Resume);
         FlagsAreSaved();
         EmitOperation(in plan);
-        if (access.HostFlagsAfter)
+        if (plan.Changes != RflagsBits.None)
         {
             SaveFlags();
         }

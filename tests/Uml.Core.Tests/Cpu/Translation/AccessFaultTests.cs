@@ -165,6 +165,32 @@ public sealed unsafe class AccessFaultTests : IDisposable
         Assert.That(_pair.Jit.Peek<byte>(destination + 99), Is.EqualTo(faultsOnRead ? _pair.Jit.Peek<byte>(source + 99) : 100));
     }
 
+    /// <summary>An instruction that takes flags as they are and leaves them: a shift by nothing, over the end of a page.</summary>
+    [Test]
+    public void Flags_are_what_they_were_behind_a_store_that_is_not_plain()
+    {
+        _pair.Load(a =>
+        {
+            Label again = a.CreateLabel(), skip = a.CreateLabel();
+            a.mov(r15d, 20);
+            a.Label(ref again);
+            a.mov(rcx, SystemMachine.Data + 0xFFE);
+            a.cmp(ah, dl);
+            a.sar(__dword_ptr[rcx], 0);
+            a.jp(skip);
+            a.inc(ebx);
+            a.Label(ref skip);
+            a.add(eax, 0x1234567);
+            a.dec(r15d);
+            a.jnz(again);
+            a.hlt();
+        });
+        _pair.ResetRegisters();
+        _pair.Run();
+        Assert.That(_pair.Vector, Is.EqualTo(-1));
+        _pair.AssertTranslated();
+    }
+
     [Test]
     public void Division_faults_before_it_changes_anything([Values] bool signed, [Values] bool wide, [Values] bool fromMemory)
     {
