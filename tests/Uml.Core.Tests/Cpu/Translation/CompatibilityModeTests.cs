@@ -31,32 +31,21 @@ public sealed unsafe class CompatibilityModeTests : IDisposable
     [Test]
     public void The_same_bytes_mean_what_they_mean_in_each_mode()
     {
-        _pair.Load(
-            a =>
-            {
-                Label next = a.CreateLabel();
-                a.db(0x48, 0xFF, 0xC0);
-                a.db(0x40, 0x90); // REX and NOP, or INC EAX and NOP
-                a.jmp(next);
-                a.nop();
-                a.Label(ref next);
-                a.db(0xCB); // retf
-            },
-            Code32,
-            bitness: 32);
-        _pair.Load(a =>
+        Load32(a =>
         {
-            Label again = a.CreateLabel();
-            a.mov(r8d, 20);
-            a.mov(rax, 0x1_FFFF_FFF0);
-            a.Label(ref again);
+            Label next = a.CreateLabel();
+            a.db(0x48, 0xFF, 0xC0);
+            a.db(0x40, 0x90); // REX and NOP, or INC EAX and NOP
+            a.jmp(next);
+            a.nop();
+            a.Label(ref next);
+        });
+        LoadLoop(20, a =>
+        {
             CallFar(a, SystemMachine.Code32);
             CallFar(a, SystemMachine.Code64);
-            a.dec(r8d);
-            a.jnz(again);
-            a.hlt();
         });
-        Run();
+        Run(() => _pair.Set(0, 0x1_FFFF_FFF0));
         Assert.That(_pair.Vector, Is.EqualTo(-1));
 
         // Each round adds one and one; the eighth goes beyond 32 bits, which 32-bit code clears in the ninth.
@@ -99,45 +88,26 @@ public sealed unsafe class CompatibilityModeTests : IDisposable
         {
             machine.Poke(source, 0x1122_3344_5566_7788UL);
 
-            // Where the upper halves lead to, nothing but this page is the same memory.
+            // With their upper halves the pointers lead to other memory.
             machine.Poke(0x2000 + (4 * 8), (Tables + 0x2000) | 7UL);
             machine.Poke(Tables + 0x2000, (Tables + 0x3000) | 7UL);
             machine.Poke(Tables + 0x3000 + (source >> 12 << 3), TopPhysical | 7UL);
             machine.Poke(Tables + 0x3000 + (destination >> 12 << 3), (TopPhysical + 0x1000) | 7UL);
         });
-        _pair.Load(
+        Run32(
             a =>
             {
                 a.mov(eax, 0x5566_7788);
                 a.mov(ecx, 4);
-                if (moves)
-                {
-                    a.rep.movsd();
-                }
-                else
-                {
-                    a.rep.stosd();
-                }
-
-                a.db(0xCB); // retf
+                StringTests.Repeat(a, 4, moves);
             },
-            Code32,
-            bitness: 32);
-        _pair.Load(a =>
-        {
-            Label again = a.CreateLabel();
-            a.mov(r8d, 10);
-            a.Label(ref again);
-            a.mov(rsi, upper | source);
-            a.mov(rdi, upper | destination);
-            a.mov(rax, __[rsi]);
-            a.mov(__[rdi], rax);
-            CallFar(a, SystemMachine.Code32);
-            a.dec(r8d);
-            a.jnz(again);
-            a.hlt();
-        });
-        Run();
+            beforeCall: a =>
+            {
+                a.mov(rsi, upper | source);
+                a.mov(rdi, upper | destination);
+                a.mov(rax, __[rsi]);
+                a.mov(__[rdi], rax);
+            });
         Assert.Multiple(() =>
         {
             Assert.That(_pair.Vector, Is.EqualTo(-1));
@@ -194,14 +164,7 @@ public sealed unsafe class CompatibilityModeTests : IDisposable
             a.mov(edx, __[esi]);
             a.mov(__[edi], edx);
             a.mov(ecx, 0x40);
-            if (moves)
-            {
-                a.rep.movsd();
-            }
-            else
-            {
-                a.rep.stosd();
-            }
+            StringTests.Repeat(a, 4, moves);
         });
         Assert.That(_pair.Jit.State->Gpr[7], Is.Zero);
     }
@@ -267,35 +230,42 @@ public sealed unsafe class CompatibilityModeTests : IDisposable
     }
 
     /// <summary>Runs 32-bit code some times over, called from 64-bit code.</summary>
-    private void Run32(Action<Assembler> code, Action? prepare = null)
+    private void Run32(Action<Assembler> code, Action? prepare = null, Action<Assembler>? beforeCall = null)
     {
-        _pair.Load(
-            a =>
-            {
-                code(a);
-                a.db(0xCB); // retf
-            },
-            Code32,
-            bitness: 32);
-        _pair.Load(a =>
+        Load32(code);
+        LoadLoop(10, a =>
         {
-            Label again = a.CreateLabel();
-            a.mov(r8d, 10);
-            a.Label(ref again);
+            beforeCall?.Invoke(a);
             CallFar(a, SystemMachine.Code32);
-            a.dec(r8d);
-            a.jnz(again);
-            a.hlt();
         });
-        _pair.ResetRegisters();
-        prepare?.Invoke();
-        _pair.Run();
-        _pair.AssertTranslated();
+        Run(prepare);
     }
 
-    private void Run()
+    /// <summary>Puts a procedure where far calls lead to.</summary>
+    private void Load32(Action<Assembler> code) => _pair.Load(
+        a =>
+        {
+            code(a);
+            a.db(0xCB); // retf
+        },
+        Code32,
+        bitness: 32);
+
+    private void LoadLoop(int passes, Action<Assembler> body) => _pair.Load(a =>
+    {
+        Label again = a.CreateLabel();
+        a.mov(r8d, passes);
+        a.Label(ref again);
+        body(a);
+        a.dec(r8d);
+        a.jnz(again);
+        a.hlt();
+    });
+
+    private void Run(Action? prepare = null)
     {
         _pair.ResetRegisters();
+        prepare?.Invoke();
         _pair.Run();
         _pair.AssertTranslated();
     }
