@@ -111,11 +111,7 @@ internal sealed unsafe class HostAssembler
 
     public void Move(int destination, int source, bool wide = true) => Register(0x8B, destination, source, wide);
 
-    public void Move32(int destination, int source) => Move(destination, source, wide: false);
-
     public void Load(int destination, int @base, int displacement, bool wide = true) => Memory(0x8B, destination, @base, displacement, wide);
-
-    public void Load32(int destination, int @base, int displacement) => Load(destination, @base, displacement, wide: false);
 
     public void Store(int @base, int displacement, int source, bool wide = true) => Memory(0x89, source, @base, displacement, wide);
 

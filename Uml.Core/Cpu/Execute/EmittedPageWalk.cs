@@ -132,7 +132,7 @@ internal sealed unsafe class EmittedPageWalk(HostAssembler code)
     {
         code.Move(GuestRegisters.Scratch, GuestRegisters.Address);
         code.ShiftRight(GuestRegisters.Scratch, WalkCache.PageShift);
-        code.Move32(Index, GuestRegisters.Scratch);
+        code.Move(Index, GuestRegisters.Scratch, wide: false);
         code.ArithmeticImmediate(Arithmetic.And, Index, WalkCache.IndexMask, wide: false);
         code.ShiftLeft(Index, WalkCache.EntryShift);
         code.Load(Entry, GuestRegisters.State, StateLayout.Walks);
@@ -172,7 +172,7 @@ internal sealed unsafe class EmittedPageWalk(HostAssembler code)
         code.Byte(0x8B);
         code.ModRmMemory(Entry, Entry, Index, 0, 0);
 
-        code.Move32(GuestRegisters.Scratch, Entry);
+        code.Move(GuestRegisters.Scratch, Entry, wide: false);
         code.ArithmeticImmediate(Arithmetic.And, GuestRegisters.Scratch, PresentAndAccessed, wide: false);
         code.ArithmeticImmediate(Arithmetic.Cmp, GuestRegisters.Scratch, PresentAndAccessed, wide: false);
         FailIf(Condition.Ne);
@@ -201,7 +201,7 @@ internal sealed unsafe class EmittedPageWalk(HostAssembler code)
     /// <summary>The 4 KiB of a large page that the address is in. The page has to be noted already (see <see cref="AddressSpaces.NoteLargePage"/>).</summary>
     private void EmitLarge(int shift)
     {
-        code.Move32(Index, Entry);
+        code.Move(Index, Entry, wide: false);
         code.ArithmeticImmediate(Arithmetic.And, Index, (int)(((1L << shift) - 1) & ~0x1FFFL), wide: false);
         FailIf(Condition.Ne);
 
@@ -238,7 +238,7 @@ internal sealed unsafe class EmittedPageWalk(HostAssembler code)
 
         // Writable: W in all levels, and D in the leaf. D means nothing in tables; that kernels set it there is relied on for speed only.
         const int writable = (int)(PageWalk.W | PageWalk.D);
-        code.Move32(Index, Rights);
+        code.Move(Index, Rights, wide: false);
         code.ArithmeticImmediate(Arithmetic.And, Index, writable, wide: false);
         code.ArithmeticImmediate(Arithmetic.Cmp, Index, writable, wide: false);
         byte* readOnly = code.JumpIf(Condition.Ne);

@@ -260,7 +260,7 @@ internal sealed unsafe class RuntimeStubs
 
         // An unmasked exception would be the host's.
         const int masks = (int)SseFloat.AllMasks;
-        _code.Load32(GuestRegisters.Scratch, GuestRegisters.State, StateLayout.Mxcsr);
+        _code.Load(GuestRegisters.Scratch, GuestRegisters.State, StateLayout.Mxcsr, wide: false);
         _code.ArithmeticImmediate(Arithmetic.And, GuestRegisters.Scratch, masks, wide: false);
         _code.ArithmeticImmediate(Arithmetic.Cmp, GuestRegisters.Scratch, masks, wide: false);
         byte* unmasked = _code.JumpIf(Condition.Ne);

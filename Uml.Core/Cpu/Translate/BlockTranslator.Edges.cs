@@ -53,7 +53,7 @@ internal sealed unsafe partial class BlockTranslator
         // The mapping of another page may change: the jump is taken only in the epoch it was found in.
         byte* start = _code.Position;
         byte* mismatch = EmitEpochCheck(out byte* epoch);
-        _code.ArithmeticMemoryImmediate(Arithmetic.Add, GuestRegisters.State, StateLayout.PageRip, target & ~0xFFF, _isLong);
+        _code.ArithmeticMemoryImmediate(Arithmetic.Add, GuestRegisters.State, StateLayout.PageRip, target & ~0xFFF, IsLong);
         _edges.Add(new Edge { Jump = _code.Jump(), Target = target, Start = start, Epoch = epoch, Mismatch = mismatch, Source = source });
     }
 
@@ -104,7 +104,7 @@ internal sealed unsafe partial class BlockTranslator
             _code.Bind(edge.Mismatch);
             SaveRemade(in edge.Source);
             _code.Load(GuestRegisters.Address, GuestRegisters.State, StateLayout.PageRip);
-            _code.LoadAddress(GuestRegisters.Address, GuestRegisters.Address, edge.Target, _isLong);
+            _code.LoadAddress(GuestRegisters.Address, GuestRegisters.Address, edge.Target, IsLong);
             EmitLookup();
             byte* miss = _code.JumpIf(Condition.Ne);
             EmitEnterFound();

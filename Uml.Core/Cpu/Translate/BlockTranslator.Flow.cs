@@ -129,7 +129,7 @@ internal sealed unsafe partial class BlockTranslator
             int host = Home(plan.Encoding.Rm, GuestRegisters.Address, load: true);
             if (host != GuestRegisters.Address)
             {
-                _code.Move(GuestRegisters.Address, host, _isLong);
+                _code.Move(GuestRegisters.Address, host, IsLong);
             }
 
             return;
@@ -137,7 +137,7 @@ internal sealed unsafe partial class BlockTranslator
 
         EmitLinear(in plan);
         int cold = EmitProbe(index);
-        _code.Load(GuestRegisters.Address, GuestRegisters.Address, 0, _isLong);
+        _code.Load(GuestRegisters.Address, GuestRegisters.Address, 0, IsLong);
         EndAccess(cold);
     }
 

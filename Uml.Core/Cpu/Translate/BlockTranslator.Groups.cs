@@ -63,7 +63,7 @@ internal sealed unsafe partial class BlockTranslator
             return;
         }
 
-        _code.LoadAddress(GuestRegisters.Address, GuestRegisters.Host(access.Base), access.Low, _isLong);
+        _code.LoadAddress(GuestRegisters.Address, GuestRegisters.Host(access.Base), access.Low, IsLong);
         byte* jump = EmitTranslation(access.Writes ? OperandUse.Update : OperandUse.Read, access.Span, aligned: false);
         var group = new ColdGroup { Jump = jump, Start = index, End = index + access.Length, Source = _source, IsSaved = _savedFlags, Producer = _producer };
         if (access.Aligned >= 0)

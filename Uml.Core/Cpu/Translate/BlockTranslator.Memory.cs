@@ -39,11 +39,11 @@ internal sealed unsafe partial class BlockTranslator
     /// <summary>The linear address of the memory operand, into the address register. Flags stay unless a segment base is added.</summary>
     private void EmitLinear(in Plan plan)
     {
-        EmitEffective(in plan, GuestRegisters.Address, wide: _isLong && !plan.Encoding.AddressSize);
+        EmitEffective(in plan, GuestRegisters.Address, wide: IsLong && !plan.Encoding.AddressSize);
         SegmentIndex segment = Decode.Operands.SegmentOf(plan.Instruction.MemorySegment);
         if (segment is SegmentIndex.Fs or SegmentIndex.Gs)
         {
-            _code.ArithmeticMemory(Arithmetic.Add, GuestRegisters.Address, GuestRegisters.State, StateLayout.SegmentBase(segment), _isLong);
+            _code.ArithmeticMemory(Arithmetic.Add, GuestRegisters.Address, GuestRegisters.State, StateLayout.SegmentBase(segment), IsLong);
         }
     }
 
@@ -57,7 +57,7 @@ internal sealed unsafe partial class BlockTranslator
         }
         else if (e.Mod == 0 && (e.ModRm & 7) == 5)
         {
-            if (_isLong)
+            if (IsLong)
             {
                 EmitRelative(in plan, destination, wide);
             }
@@ -121,7 +121,7 @@ internal sealed unsafe partial class BlockTranslator
         _code.LoadAddress(destination, destination, (int)offset);
         if (!wide)
         {
-            _code.Move32(destination, destination);
+            _code.Move(destination, destination, wide: false);
         }
     }
 

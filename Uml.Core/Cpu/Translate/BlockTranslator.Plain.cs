@@ -34,8 +34,8 @@ internal sealed unsafe partial class BlockTranslator
         {
             case Form.Push or Form.PushImmediate or Form.PushMemory or Form.PushFlags or Form.Call or Form.CallIndirect: EmitPushOperation(in plan); return;
             case Form.Pop: EmitPopOperation(in plan); return;
-            case Form.LeaveFrame: _code.Load(GuestRegisters.Scratch, GuestRegisters.Address, 0, _isLong); return;
-            case Form.Return or Form.JumpIndirect: _code.Load(GuestRegisters.Address, GuestRegisters.Address, _operandOffset, _isLong); return;
+            case Form.LeaveFrame: _code.Load(GuestRegisters.Scratch, GuestRegisters.Address, 0, IsLong); return;
+            case Form.Return or Form.JumpIndirect: _code.Load(GuestRegisters.Address, GuestRegisters.Address, _operandOffset, IsLong); return;
         }
 
         if (plan.Fate is FlagFate.Remade or FlagFate.Kept && Remake.ComparesMemory(in plan))

@@ -19,7 +19,7 @@ internal sealed unsafe partial class BlockTranslator
             return;
         }
 
-        _code.LoadAddress(GuestRegisters.Address, GuestRegisters.StackPointer, -_plans[index].Word, _isLong);
+        _code.LoadAddress(GuestRegisters.Address, GuestRegisters.StackPointer, -_plans[index].Word, IsLong);
         int cold = EmitStackProbe(index, OperandUse.Write);
         EmitPushOperation(in _plans[index]);
         EndAccess(cold);
@@ -31,20 +31,20 @@ internal sealed unsafe partial class BlockTranslator
         {
             case Form.Push:
                 int guest = plan.Instruction.Op0Register.GetNumber();
-                _code.Store(GuestRegisters.Address, _operandOffset, Home(guest, GuestRegisters.Scratch, load: true), _isLong);
+                _code.Store(GuestRegisters.Address, _operandOffset, Home(guest, GuestRegisters.Scratch, load: true), IsLong);
                 break;
             case Form.PushImmediate:
-                _code.StoreImmediate(GuestRegisters.Address, _operandOffset, (int)(long)plan.Instruction.GetImmediate(0), _isLong);
+                _code.StoreImmediate(GuestRegisters.Address, _operandOffset, (int)(long)plan.Instruction.GetImmediate(0), IsLong);
                 break;
             case Form.PushMemory or Form.PushFlags:
                 _code.Load(GuestRegisters.Scratch, GuestRegisters.State, StateLayout.Spill);
-                _code.Store(GuestRegisters.Address, 0, GuestRegisters.Scratch, _isLong);
+                _code.Store(GuestRegisters.Address, 0, GuestRegisters.Scratch, IsLong);
                 break;
             default:
                 // CALL: the address of what follows.
                 _code.Load(GuestRegisters.Scratch, GuestRegisters.State, StateLayout.PageRip);
                 _code.LoadAddress(GuestRegisters.Scratch, GuestRegisters.Scratch, plan.PageOffset + plan.Encoding.Length);
-                _code.Store(GuestRegisters.Address, _operandOffset, GuestRegisters.Scratch, _isLong);
+                _code.Store(GuestRegisters.Address, _operandOffset, GuestRegisters.Scratch, IsLong);
                 break;
         }
     }
@@ -58,7 +58,7 @@ internal sealed unsafe partial class BlockTranslator
             return;
         }
 
-        _code.Move(GuestRegisters.Address, GuestRegisters.StackPointer, _isLong);
+        _code.Move(GuestRegisters.Address, GuestRegisters.StackPointer, IsLong);
         int cold = EmitStackProbe(index, OperandUse.Read);
         EmitOperation(in plan);
         EndAccess(cold);
@@ -70,12 +70,12 @@ internal sealed unsafe partial class BlockTranslator
         if (guest == GuestRegisters.Rsp)
         {
             // POP RSP: the value popped, not what lies behind it.
-            _code.Load(GuestRegisters.StackPointer, GuestRegisters.Address, _operandOffset, _isLong);
+            _code.Load(GuestRegisters.StackPointer, GuestRegisters.Address, _operandOffset, IsLong);
             return;
         }
 
         int host = Home(guest, GuestRegisters.Scratch, load: false);
-        _code.Load(host, GuestRegisters.Address, _operandOffset, _isLong);
+        _code.Load(host, GuestRegisters.Address, _operandOffset, IsLong);
         PutBack(guest, host);
         MoveStackPointer(plan.Word);
     }
@@ -83,16 +83,16 @@ internal sealed unsafe partial class BlockTranslator
     /// <summary>LEAVE: RSP := RBP, POP RBP.</summary>
     private void EmitLeaveFrame(int index)
     {
-        _code.Move(GuestRegisters.Address, HostRegister.Rbp, _isLong);
+        _code.Move(GuestRegisters.Address, HostRegister.Rbp, IsLong);
         int cold = EmitStackProbe(index, OperandUse.Read);
         EmitOperation(in _plans[index]);
         EndAccess(cold);
-        _code.LoadAddress(GuestRegisters.StackPointer, HostRegister.Rbp, _plans[index].Word, _isLong);
+        _code.LoadAddress(GuestRegisters.StackPointer, HostRegister.Rbp, _plans[index].Word, IsLong);
         _code.Move(HostRegister.Rbp, GuestRegisters.Scratch);
     }
 
     /// <summary>Flags stay.</summary>
-    private void MoveStackPointer(int by) => _code.LoadAddress(GuestRegisters.StackPointer, GuestRegisters.StackPointer, by, _isLong);
+    private void MoveStackPointer(int by) => _code.LoadAddress(GuestRegisters.StackPointer, GuestRegisters.StackPointer, by, IsLong);
 
     /// <summary>
     /// DIV and IDIV of registers by a register, with the cases that fault, or that the host's divider would take too long to rule out,

@@ -33,13 +33,13 @@ internal sealed unsafe partial class BlockTranslator
 
         _code.ArithmeticImmediate(Arithmetic.Cmp, scratch, GuestRam.PageSize);
         byte* crosses = _code.JumpIf(Condition.Ae);
-        _code.Move(address, HostRegister.Rdi, _isLong);
+        _code.Move(address, HostRegister.Rdi, IsLong);
         byte* destination = EmitTranslation(OperandUse.Write, 1, aligned: false);
         byte* source = destination;
         if (moves)
         {
             _code.Store(GuestRegisters.State, StateLayout.Spill, address);
-            _code.Move(address, HostRegister.Rsi, _isLong);
+            _code.Move(address, HostRegister.Rsi, IsLong);
             source = EmitTranslation(OperandUse.Read, 1, aligned: false);
             _code.Store(GuestRegisters.State, StateLayout.SecondSpill, HostRegister.Rsi);
             _code.Move(HostRegister.Rsi, address);
@@ -50,11 +50,11 @@ internal sealed unsafe partial class BlockTranslator
         _code.Move(HostRegister.Rdi, address);
         _code.LoadAddressWithoutBase(address, HostRegister.Rcx, scale, 0);
         _code.Repeat(moves ? 0xA4 : 0xAA, plan.MemorySize);
-        _code.LoadAddress(HostRegister.Rdi, scratch, address, 0, 0, _isLong);
+        _code.LoadAddress(HostRegister.Rdi, scratch, address, 0, 0, IsLong);
         if (moves)
         {
             _code.Load(HostRegister.Rsi, GuestRegisters.State, StateLayout.SecondSpill);
-            _code.LoadAddress(HostRegister.Rsi, HostRegister.Rsi, address, 0, 0, _isLong);
+            _code.LoadAddress(HostRegister.Rsi, HostRegister.Rsi, address, 0, 0, IsLong);
         }
 
         ReadOnlySpan<nint> unusual = [(nint)tooMany, (nint)downwards, (nint)crosses, (nint)destination, (nint)source];

@@ -17,7 +17,7 @@ internal sealed unsafe partial class BlockTranslator
     private void EmitSetInterrupt(int index)
     {
         byte* other = EmitSupervisorCheck();
-        _code.Load32(GuestRegisters.Scratch, GuestRegisters.State, StateLayout.InterruptLine);
+        _code.Load(GuestRegisters.Scratch, GuestRegisters.State, StateLayout.InterruptLine, wide: false);
         _code.Memory(0x0B, GuestRegisters.Scratch, GuestRegisters.State, StateLayout.Poll, wide: false); // or
         byte* waiting = _code.JumpIf(Condition.Ne);
         _code.ArithmeticMemoryImmediate(Arithmetic.Or, GuestRegisters.State, StateLayout.SystemFlags, (int)Flags.IF);
@@ -62,7 +62,7 @@ internal sealed unsafe partial class BlockTranslator
         _code.LoadZeroExtended(GuestRegisters.Scratch, GuestRegisters.State, StateLayout.FlagWord + 1, 1);
         _code.ArithmeticImmediate(Arithmetic.And, GuestRegisters.Scratch, status, wide: false);
         _code.ArithmeticMemory(Arithmetic.Or, GuestRegisters.Scratch, GuestRegisters.State, StateLayout.SystemFlags);
-        _code.Load32(GuestRegisters.Address, GuestRegisters.State, StateLayout.FlagWord);
+        _code.Load(GuestRegisters.Address, GuestRegisters.State, StateLayout.FlagWord, wide: false);
         _code.ArithmeticImmediate(Arithmetic.And, GuestRegisters.Address, 1, wide: false);
         _code.ShiftLeft(GuestRegisters.Address, 11, wide: false);
         _code.ArithmeticRegister(Arithmetic.Or, GuestRegisters.Scratch, GuestRegisters.Address);
@@ -75,7 +75,7 @@ internal sealed unsafe partial class BlockTranslator
     {
         EmitLinear(in _plans[index]);
         int cold = EmitProbe(index);
-        _code.Load(GuestRegisters.Scratch, GuestRegisters.Address, 0, _isLong);
+        _code.Load(GuestRegisters.Scratch, GuestRegisters.Address, 0, IsLong);
         EndAccess(cold);
         EmitPushSpilled(index);
     }
@@ -106,7 +106,7 @@ internal sealed unsafe partial class BlockTranslator
 
         _code.Register(0xC1, 7, GuestRegisters.Scratch); // sar
         _code.Byte(wide ? 6 : 5);
-        _code.LoadAddress(GuestRegisters.Address, GuestRegisters.Address, GuestRegisters.Scratch, wide ? 3 : 2, 0, _isLong);
+        _code.LoadAddress(GuestRegisters.Address, GuestRegisters.Address, GuestRegisters.Scratch, wide ? 3 : 2, 0, IsLong);
         int cold = EmitProbe(index);
         _code.Memory(0x8B, GuestRegisters.Scratch, GuestRegisters.Address, 0, wide);
         EndAccess(cold);

@@ -36,7 +36,8 @@ internal sealed unsafe partial class BlockTranslator
     private Flavor _flavor;
 
     /// <summary>The block is 64-bit code: addresses and words on the stack are that wide.</summary>
-    private bool _isLong;
+    private bool IsLong => (_block->Mode & CpuMode.Long64) != 0;
+
     private int _count;
 
     /// <summary>The jump taken when the block is not entered.</summary>
@@ -102,7 +103,6 @@ internal sealed unsafe partial class BlockTranslator
     {
         _block = block;
         _flavor = flavor;
-        _isLong = (block->Mode & CpuMode.Long64) != 0;
         _count = block->Count;
         _incoming = incoming;
         _cold.Clear();
@@ -183,7 +183,7 @@ internal sealed unsafe partial class BlockTranslator
     {
         needed = Flavor.Integer;
         Op* ops = Block.Ops(_block);
-        Decoder decoder = _isLong ? _decoder64 : _decoder32;
+        Decoder decoder = IsLong ? _decoder64 : _decoder32;
         for (int i = 0; i < _count; i++)
         {
             ref Plan plan = ref _plans[i];
