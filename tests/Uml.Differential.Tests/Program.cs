@@ -19,12 +19,13 @@ internal static class Program
           --seed S       seed of the run (default: random, printed)
           --code NAMES   only single instructions whose form or mnemonic starts with one of these, comma-separated (Iced's Code, as Add_rm32_r32)
           --sequences    only programs, as many as --cases says
+          --edges        only programs with operands around page ends, and that change themselves; they need --reference
           --bits 32|64   compatibility or 64-bit mode (default 64)
           --engine E     Jit or Interpreter (default Interpreter)
           --reference E  compare with another engine instead of this machine's processor
           --list         print covered and excluded forms
         A failing case prints environment variables that make this program run just that case: UML_DIFF_SEED, UML_DIFF_CODE (single
-        instructions) and UML_DIFF_BITS.
+        instructions), UML_DIFF_KIND (programs of --edges) and UML_DIFF_BITS.
         """;
 
     private const int SequencesShare = 10;
@@ -34,7 +35,7 @@ internal static class Program
         var options = new Dictionary<string, string>(StringComparer.Ordinal);
         for (int i = 0; i < args.Length; i++)
         {
-            bool isFlag = args[i] is "--list" or "--sequences";
+            bool isFlag = args[i] is "--list" or "--sequences" or "--edges";
             if (!isFlag && (args[i] is not ("--cases" or "--seconds" or "--seed" or "--code" or "--bits" or "--engine" or "--reference") || i + 1 == args.Length))
             {
                 return Fail(Usage);
@@ -53,6 +54,11 @@ internal static class Program
         if (options.ContainsKey("--list"))
         {
             return List(catalog);
+        }
+
+        if (options.ContainsKey("--edges") && !options.ContainsKey("--reference"))
+        {
+            return Fail("--edges needs --reference: this machine's processor does not run code that may be written.");
         }
 
         bool isRunnable = NativeExecutor.IsSupported && (catalog.Bitness == 64 || HostProcessor.HasCode32);
@@ -88,16 +94,18 @@ internal static class Program
 
     private static int Run(FormCatalog catalog, Dictionary<string, string> options)
     {
-        using IExecutor reference = options.TryGetValue("--reference", out string? other)
-            ? new VirtualCpuExecutor(catalog.Bitness, Enum.Parse<CpuEngine>(other, ignoreCase: true))
+        bool hasReference = options.TryGetValue("--reference", out string? other);
+        using IExecutor reference = hasReference
+            ? new VirtualCpuExecutor(catalog.Bitness, Enum.Parse<CpuEngine>(other!, ignoreCase: true), writableCode: true)
             : new NativeExecutor(catalog.Bitness);
         string engine = options.GetValueOrDefault("--engine", nameof(CpuEngine.Interpreter));
-        using var subject = new VirtualCpuExecutor(catalog.Bitness, Enum.Parse<CpuEngine>(engine, ignoreCase: true));
+        using var subject = new VirtualCpuExecutor(catalog.Bitness, Enum.Parse<CpuEngine>(engine, ignoreCase: true), writableCode: hasReference);
         using var run = new DifferentialRun(reference, subject, catalog);
         var time = Stopwatch.StartNew();
         if (Environment.GetEnvironmentVariable("UML_DIFF_SEED") is { } seed)
         {
-            run.Replay(Seeds.Parse(seed), Environment.GetEnvironmentVariable("UML_DIFF_CODE"));
+            ProgramKind kind = Enum.Parse<ProgramKind>(Environment.GetEnvironmentVariable("UML_DIFF_KIND") ?? nameof(ProgramKind.Sequence));
+            run.Replay(Seeds.Parse(seed), Environment.GetEnvironmentVariable("UML_DIFF_CODE"), kind);
         }
         else
         {
@@ -127,16 +135,19 @@ internal static class Program
         string[] names = options.GetValueOrDefault("--code", "").Split(',');
         List<OpCodeInfo> forms = [.. catalog.Covered.Where(form => names.Any(name => IsNamed(form, name)))];
         Console.WriteLine($"{catalog.Bitness}-bit, {forms.Count} forms, seed 0x{seed:x}");
-        if (options.ContainsKey("--sequences"))
+        if (options.ContainsKey("--sequences") || options.ContainsKey("--edges"))
         {
-            run.RunSequences(cases, seed, limit.Token);
+            ReadOnlySpan<ProgramKind> kinds = options.ContainsKey("--edges")
+                ? [ProgramKind.PageEnd, ProgramKind.SelfModifying]
+                : [ProgramKind.Sequence];
+            run.RunPrograms(kinds, cases, seed, limit.Token);
             return;
         }
 
         run.RunForms(forms, Math.Max(1, cases / Math.Max(1, forms.Count)), seed, limit.Token);
         if (!options.ContainsKey("--code"))
         {
-            run.RunSequences(cases / SequencesShare, seed, limit.Token);
+            run.RunPrograms([ProgramKind.Sequence], cases / SequencesShare, seed, limit.Token);
         }
     }
 }

@@ -35,6 +35,9 @@ internal sealed unsafe class VirtualCpuExecutor : IExecutor
     /// <summary>The code page as the last program left it.</summary>
     public byte[] CodePage { get; } = new byte[Layout.PageSize];
 
+    /// <summary>Programs that left other code than they were.</summary>
+    public long ProgramsChanged { get; private set; }
+
     /// <summary>Instructions the last program retired, those of exception delivery included.</summary>
     public ulong Retired { get; private set; }
 
@@ -53,6 +56,7 @@ internal sealed unsafe class VirtualCpuExecutor : IExecutor
         {
             Span<byte> page = _system.Memory(GuestSystem.CodePhysical, Layout.PageSize);
             page.CopyTo(CodePage);
+            ProgramsChanged += page.Slice((int)(start - Layout.Code), code.Length).SequenceEqual(code) ? 0 : 1;
             page.Fill(GuestSystem.Hlt);
         }
 
@@ -66,6 +70,22 @@ internal sealed unsafe class VirtualCpuExecutor : IExecutor
         }
 
         _system.Memory(GuestSystem.DataPhysical, Layout.MemorySize).CopyTo(memory);
+    }
+
+    /// <summary>What only engines of ours tell: how many instructions they ran, and what they made of the code.</summary>
+    /// <returns>What differs in the last program, empty when nothing does.</returns>
+    public static IEnumerable<string> Compare(VirtualCpuExecutor expected, VirtualCpuExecutor actual)
+    {
+        if (expected.Retired != actual.Retired)
+        {
+            yield return $"retired: expected {expected.Retired}, got {actual.Retired}";
+        }
+
+        int same = expected.CodePage.AsSpan().CommonPrefixLength(actual.CodePage);
+        if (same != Layout.PageSize)
+        {
+            yield return $"code at 0x{Layout.Code + (ulong)same:x}: expected {expected.CodePage[same]:x}, got {actual.CodePage[same]:x}";
+        }
     }
 
     public void Dispose()

@@ -13,6 +13,9 @@ internal sealed class TestCase
     /// <summary>The form of a single-instruction case, null for a sequence.</summary>
     public required Code? Form { get; init; }
 
+    /// <summary>Which programs a sequence is one of.</summary>
+    public ProgramKind Kind { get; set; }
+
     public IReadOnlyList<Step> Steps { get; set; } = [];
 
     /// <summary>The data windows; whoever makes the case fills them.</summary>
@@ -40,7 +43,7 @@ internal sealed class TestCase
     /// <summary>The same start for another program.</summary>
     public TestCase With(IReadOnlyList<Step> steps)
     {
-        var copy = new TestCase { Bitness = Bitness, Seed = Seed, Form = Form, Steps = steps, Memory = [.. Memory] };
+        var copy = new TestCase { Bitness = Bitness, Seed = Seed, Form = Form, Kind = Kind, Steps = steps, Memory = [.. Memory] };
         copy.State = State;
         return copy;
     }

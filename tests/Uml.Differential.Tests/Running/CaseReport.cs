@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.Text;
 using Iced.Intel;
+using Uml.Core;
 using Uml.Differential.Tests.Comparison;
 using Uml.Differential.Tests.Engines;
 using Uml.Differential.Tests.Generation;
@@ -13,8 +14,12 @@ internal static class CaseReport
     public static string Write(TestCase test, string reference, string subject, List<string> differences)
     {
         var text = new StringBuilder();
-        string form = test.Form is { } code ? $" UML_DIFF_CODE={code}" : "";
-        text.AppendLine(CultureInfo.InvariantCulture, $"replay: UML_DIFF_SEED=0x{test.Seed:x}{form}{(test.Bitness == 32 ? " UML_DIFF_BITS=32" : "")} dotnet run -c Release --project tests/Uml.Differential.Tests");
+        string form = test.Form is { } code ? $" UML_DIFF_CODE={code}"
+            : test.Kind != ProgramKind.Sequence ? $" UML_DIFF_KIND={test.Kind}"
+            : "";
+        string bits = test.Bitness == 32 ? " UML_DIFF_BITS=32" : "";
+        string engines = $"{Option("--engine", subject)}{Option("--reference", reference)}";
+        text.AppendLine(CultureInfo.InvariantCulture, $"replay: UML_DIFF_SEED=0x{test.Seed:x}{form}{bits} dotnet run -c Release --project tests/Uml.Differential.Tests --{engines}");
         byte[] program = test.Code;
         foreach (string line in Disassembly.Write(test.Bitness, program))
         {
@@ -30,6 +35,8 @@ internal static class CaseReport
 
         return text.ToString();
     }
+
+    private static string Option(string name, string executor) => Enum.IsDefined(typeof(CpuEngine), executor) ? $" {name} {executor}" : "";
 
     private static void WriteInput(TestCase test, byte[] program, StringBuilder text)
     {

@@ -43,8 +43,16 @@ internal sealed class Differ(IExecutor reference, IExecutor subject)
         return again;
     }
 
-    private List<string> Compare(TestCase test, byte[] code) =>
-        SnapshotComparer.Compare(_expected, _actual, PrepareTolerance(test, code));
+    private List<string> Compare(TestCase test, byte[] code)
+    {
+        List<string> differences = SnapshotComparer.Compare(_expected, _actual, PrepareTolerance(test, code));
+        if (reference is VirtualCpuExecutor expected && subject is VirtualCpuExecutor actual)
+        {
+            differences.AddRange(VirtualCpuExecutor.Compare(expected, actual));
+        }
+
+        return differences;
+    }
 
     /// <summary>The report of a case that differs: how to replay it, program, input and differences.</summary>
     public string Explain(TestCase test, List<string> differences) =>

@@ -7,17 +7,18 @@ namespace Uml.Differential.Tests.Running;
 /// <summary>A run over many cases, all derived from one seed.</summary>
 internal sealed class DifferentialRun(IExecutor reference, IExecutor subject, FormCatalog catalog) : IDisposable
 {
-    private const string Sequences = "(sequences)";
-
     private readonly Watchdog _watchdog = new();
     private readonly Differ _differ = new(reference, subject);
     private readonly CaseGenerator _cases = new(catalog.Bitness);
-    private readonly SequenceGenerator _sequences = new(catalog);
+    private readonly ProgramGenerator _programs = new(catalog);
 
     /// <summary>Failures by form, with how many cases of it failed and the report of the first.</summary>
     public SortedDictionary<string, (int Count, string First)> Failures { get; } = new(StringComparer.Ordinal);
 
     public long CasesRun => _differ.CasesRun;
+
+    /// <summary>The exceptions that ended cases in the reference, <see cref="MachineSnapshot.Completed"/> among them.</summary>
+    public SortedSet<int> Vectors { get; } = [];
 
     public void Dispose() => _watchdog.Dispose();
 
@@ -49,38 +50,39 @@ internal sealed class DifferentialRun(IExecutor reference, IExecutor subject, Fo
         Note(form.Code.ToString(), test, RunGuarded(test));
     }
 
-    /// <summary>Runs <paramref name="count"/> programs of several instructions.</summary>
-    public void RunSequences(long count, ulong seed, CancellationToken deadline = default)
+    /// <summary>Runs <paramref name="count"/> programs of several instructions, of the kinds in turn.</summary>
+    public void RunPrograms(ReadOnlySpan<ProgramKind> kinds, long count, ulong seed, CancellationToken deadline = default)
     {
         for (long i = 0; i < count && !deadline.IsCancellationRequested; i++)
         {
-            RunSequence(Rng.Derive(seed, (ulong)i));
+            RunProgram(kinds[(int)(i % kinds.Length)], Rng.Derive(seed, (ulong)i));
         }
     }
 
-    /// <summary>Runs the one sequence a seed stands for, and shrinks it when it fails.</summary>
-    public void RunSequence(ulong caseSeed)
+    /// <summary>Runs the one program a seed stands for, and shrinks it when it fails.</summary>
+    public void RunProgram(ProgramKind kind, ulong caseSeed)
     {
-        TestCase test = _sequences.Create(caseSeed);
+        TestCase test = _programs.Create(kind, caseSeed);
         List<string> differences = RunGuarded(test);
         if (differences.Count > 0)
         {
-            if (!Failures.ContainsKey(Sequences))
+            string group = $"({kind})";
+            if (!Failures.ContainsKey(group))
             {
                 test = Shrinker.Shrink(test, smaller => RunGuarded(smaller).Count > 0);
                 differences = RunGuarded(test);
             }
 
-            Note(Sequences, test, differences);
+            Note(group, test, differences);
         }
     }
 
-    /// <summary>Runs one case: of the named form, or a sequence when there is no name.</summary>
-    public void Replay(ulong caseSeed, string? form)
+    /// <summary>Runs one case: of the named form, or a program when there is no name.</summary>
+    public void Replay(ulong caseSeed, string? form, ProgramKind kind = ProgramKind.Sequence)
     {
         if (string.IsNullOrEmpty(form))
         {
-            RunSequence(caseSeed);
+            RunProgram(kind, caseSeed);
         }
         else
         {
@@ -94,7 +96,9 @@ internal sealed class DifferentialRun(IExecutor reference, IExecutor subject, Fo
         _watchdog.Watch(test);
         try
         {
-            return _differ.Run(test);
+            List<string> differences = _differ.Run(test);
+            Vectors.Add(_differ.LastVector);
+            return differences;
         }
         catch (Exception e) when (e is NotImplementedException or InvalidOperationException or ArgumentException)
         {

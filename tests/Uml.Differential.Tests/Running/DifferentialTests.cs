@@ -58,7 +58,7 @@ internal sealed class DifferentialTests(int bitness, CpuEngine engine)
     {
         ulong seed = Random.Shared.NextUInt64();
         TestContext.Out.WriteLine($"{engine}, {bitness}-bit, seed of the run 0x{seed:x}");
-        _run.RunSequences(Cases * SequencesPerCase, seed);
+        _run.RunPrograms([ProgramKind.Sequence], Cases * SequencesPerCase, seed);
         Report();
     }
 

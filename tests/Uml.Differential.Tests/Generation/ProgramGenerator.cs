@@ -3,10 +3,10 @@ using Uml.Differential.Tests.Engines;
 namespace Uml.Differential.Tests.Generation;
 
 /// <summary>
-/// Puts sequences where it gets difficult: memory operands around the ends of pages, of which some are read-only or missing, and stores
-/// into the immediates of instructions of the same program.
+/// Makes programs, on request where it gets difficult: memory operands around the ends of pages, of which some are read-only or missing,
+/// and stores into the immediates of instructions of the same program.
 /// </summary>
-internal sealed class EdgeGenerator(FormCatalog catalog)
+internal sealed class ProgramGenerator(FormCatalog catalog)
 {
     private const int Stack = 4, FirstPatchGroup = 1000;
 
@@ -23,26 +23,37 @@ internal sealed class EdgeGenerator(FormCatalog catalog)
 
     private int Word => _isLong ? sizeof(ulong) : sizeof(uint);
 
-    /// <summary>A sequence whose operands and stack are around page ends.</summary>
-    public TestCase CreateAtPageEnd(ulong seed)
+    public TestCase Create(ProgramKind kind, ulong seed)
     {
         TestCase test = _sequences.Create(seed);
         var rng = new Rng(~seed);
+        test.Kind = kind;
+        switch (kind)
+        {
+            case ProgramKind.PageEnd:
+                MoveToPageEnd(test, ref rng);
+                break;
+            case ProgramKind.SelfModifying:
+                MakeSelfModifying(test, ref rng);
+                break;
+        }
+
+        return test;
+    }
+
+    private void MoveToPageEnd(TestCase test, ref Rng rng)
+    {
         test.State.Gprs[_sequences.Base] = s_edges[rng.Below(_edges)] + (ulong)(rng.Below(40) - 30);
         if (rng.OneIn(3))
         {
             ulong end = Layout.Stack + (rng.OneIn(2) ? (ulong)Layout.PageSize : 0);
             test.State.Gprs[Stack] = end + (ulong)(rng.Below(48) - 24);
         }
-
-        return test;
     }
 
-    /// <summary>A sequence that changes immediates of its own instructions, in front of the store and behind it.</summary>
-    public TestCase CreateSelfModifying(ulong seed)
+    /// <summary>Adds stores to immediates of the program's own instructions, in front of them and behind.</summary>
+    private void MakeSelfModifying(TestCase test, ref Rng rng)
     {
-        TestCase test = _sequences.Create(seed);
-        var rng = new Rng(~seed);
         while (true)
         {
             List<Step> steps = [.. test.Steps];
@@ -54,7 +65,7 @@ internal sealed class EdgeGenerator(FormCatalog catalog)
             if (Step.TryLink(steps, out byte[] code) && code.Length <= Layout.MaxProgramSize)
             {
                 test.Steps = steps;
-                return test;
+                return;
             }
         }
     }
