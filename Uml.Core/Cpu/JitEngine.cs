@@ -32,7 +32,8 @@ internal sealed unsafe class JitEngine : IDisposable
     /// <param name="threshold">Runs of a block in the interpreter before it is translated.</param>
     /// <param name="spaces">Where jumps are remembered.</param>
     /// <param name="state">The processor, whose model is settled.</param>
-    public JitEngine(ulong codeSize, int threshold, AddressSpaces spaces, CpuState* state)
+    /// <param name="readsTime">RDTSC may go by <see cref="CpuState.TimeStamps"/>.</param>
+    public JitEngine(ulong codeSize, int threshold, AddressSpaces spaces, CpuState* state, bool readsTime)
     {
         _spaces = spaces;
         _threshold = threshold;
@@ -43,7 +44,7 @@ internal sealed unsafe class JitEngine : IDisposable
         _specializations = new Specializations(codeSize / 8);
         CpuFeatures host = CpuModels.OfHost();
         _stubs = new RuntimeStubs(_code, _memory, state->Features & host);
-        _translator = new BlockTranslator(_code, _memory, _stubs, Sites, new Planner(state->Features, host), UsesToSpecialize);
+        _translator = new BlockTranslator(_code, _memory, _stubs, Sites, new Planner(state->Features, host, readsTime), UsesToSpecialize);
         _next = _stubs.End;
         _translator.ColdPosition = Cold;
     }
@@ -68,6 +69,9 @@ internal sealed unsafe class JitEngine : IDisposable
 
     /// <summary>Whether this host and process can run translated code.</summary>
     public static bool IsSupported => OperatingSystem.IsLinux() && System.Runtime.Intrinsics.X86.X86Base.X64.IsSupported;
+
+    /// <summary>The host's time-stamp counter.</summary>
+    public ulong ReadHostTimeStamp() => _stubs.ReadTimeStamp();
 
     /// <summary>Prepares a block that was just decoded.</summary>
     public static void Arm(Block* block)

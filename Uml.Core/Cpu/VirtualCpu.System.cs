@@ -7,6 +7,9 @@ internal sealed unsafe partial class VirtualCpu
 {
     private readonly SystemLog _systemLog;
 
+    /// <summary>The time-stamp counter, where translated code can read it too.</summary>
+    private readonly TimeStampCounter? _timeStamps;
+
     /// <summary>The CPU model.</summary>
     public CpuidTable Cpuid { get; }
 
@@ -33,7 +36,15 @@ internal sealed unsafe partial class VirtualCpu
     public CpuidValues QueryCpuid(uint leaf, uint subleaf) => Cpuid.Query(_state, leaf, subleaf, _localApic is { IsEnabled: true });
 
     /// <summary>The time-stamp counter as the guest reads it.</summary>
-    public ulong ReadTsc() => Clock.ReadTsc() + _state->TscAdjust;
+    public ulong ReadTsc()
+    {
+        // User code that may not read it gets #GP instead.
+        bool share = _running && (_state->Cr4 & ControlRegisters.TSD) == 0;
+        return (_timeStamps?.Read(share) ?? Clock.ReadTsc()) + _state->TscAdjust;
+    }
+
+    /// <summary>From here on translated code may not read the time-stamp counter by itself, until <see cref="ReadTsc"/> lets it.</summary>
+    public void StopTimeStamps() => _timeStamps?.Stop();
 
     /// <summary>Gives the processor what its model has: the one place where features are switched on.</summary>
     private void ApplyModel(CpuModel model) => _state->Features = CpuModels.FeaturesOf(CpuModels.Resolve(model));

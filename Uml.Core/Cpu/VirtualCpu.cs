@@ -63,15 +63,18 @@ internal sealed unsafe partial class VirtualCpu : ICodeObserver, ICpuRunner
 
         if (translate)
         {
+            bool readsTime = clock is RealTimeClock { FollowsHost: true } && TimeStampCounter.IsOffered();
             try
             {
-                Jit = Blocks.Jit = new JitEngine(options.CodeCacheSize, options.TranslationThreshold, AddressSpaces, _state);
+                Jit = Blocks.Jit = new JitEngine(options.CodeCacheSize, options.TranslationThreshold, AddressSpaces, _state, readsTime);
             }
             catch (InsufficientMemoryException)
             {
                 Dispose();
                 throw;
             }
+
+            _timeStamps = readsTime ? new TimeStampCounter(&_state->TimeStamps, (RealTimeClock)clock, Jit.ReadHostTimeStamp) : null;
         }
 
         CpuReset.PowerOn(_state);
@@ -136,6 +139,7 @@ internal sealed unsafe partial class VirtualCpu : ICodeObserver, ICpuRunner
         _running = true;
         RunResult result = RunCore(s);
         s->CurrentOp = null;
+        StopTimeStamps();
         _retiredBefore = InstructionsRetired;
         _running = false;
         return result;

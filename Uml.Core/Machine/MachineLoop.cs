@@ -322,7 +322,7 @@ internal sealed class MachineLoop
         const ulong longest = 60_000_000_000;
         ulong now = _clock.Nanoseconds;
         ulong nanoseconds = deadline is { } end ? Math.Min(end - Math.Min(now, end), longest) : longest;
-        if (_clock is RealTimeClock { Provider: var provider } && provider != TimeProvider.System)
+        if (_clock is RealTimeClock { FollowsHost: false, Provider: var provider })
         {
             using ITimer alarm = provider.CreateTimer(
                 static loop => ((MachineLoop)loop!).WakeIdle(), this, TimeSpan.FromMicroseconds(Math.Ceiling(nanoseconds / 1000.0)), Timeout.InfiniteTimeSpan);

@@ -271,6 +271,29 @@ internal sealed unsafe class HostAssembler
         Int32(value);
     }
 
+    public void MultiplyMemory(int destination, int @base, int displacement)
+    {
+        Rex(true, destination, 0, @base);
+        Byte(0x0F);
+        Byte(0xAF);
+        ModRmMemory(destination, @base, displacement);
+    }
+
+    /// <summary>RDTSC: the host's counter in EDX and EAX.</summary>
+    public void ReadTimeStamp()
+    {
+        Byte(0x0F);
+        Byte(0x31);
+    }
+
+    /// <summary>LFENCE.</summary>
+    public void LoadFence()
+    {
+        Byte(0x0F);
+        Byte(0xAE);
+        Byte(0xE8);
+    }
+
     public void TestImmediate(int register, int value)
     {
         Register(0xF7, 0, register);

@@ -48,6 +48,12 @@ internal static unsafe class StateLayout
     public static readonly int InterruptLine = Field(static s => &s->InterruptLine);
     public static readonly int Cpl = Field(static s => &s->Cpl);
     public static readonly int KernelGsBase = Field(static s => &s->KernelGsBase);
+    public static readonly int TscAux = Field(static s => &s->TscAux);
+    public static readonly int TscAdjust = Field(static s => &s->TscAdjust);
+    public static readonly int TimeStampBase = Field(static s => &s->TimeStamps.Base);
+    public static readonly int TimeStampLimit = Field(static s => &s->TimeStamps.Limit);
+    public static readonly int TimeStampMultiplier = Field(static s => &s->TimeStamps.Multiplier);
+    public static readonly int TimeStampValue = Field(static s => &s->TimeStamps.Value);
     public static readonly int TlbMisses = Field(static s => &s->Counters.TlbMisses);
     private static readonly int GroupAddresses = Field(static s => &s->GroupAddresses);
     private static readonly int Vectors = Field(static s => &s->Vectors);

@@ -72,12 +72,17 @@ internal sealed unsafe class RuntimeStubs
         _interpret = EmitRuntimeCall(Flavor.Integer, &Runtime.Interpret);
         _loadX87 = EmitRuntimeCall(Flavor.Vector, &Runtime.PrepareX87, sharesX87: true);
         _loadVectors = EmitLoadVectors();
+        byte* readTimeStamp = EmitReadTimeStamp();
+        ReadTimeStamp = (delegate* unmanaged[SuppressGCTransition]<ulong>)memory.ToExecutable(readTimeStamp);
         Enter = (delegate* unmanaged<CpuState*, byte*, void>)memory.ToExecutable(enter);
         End = code.Position;
     }
 
     /// <summary>Runs translated code from an address on, until it leaves.</summary>
     public delegate* unmanaged<CpuState*, byte*, void> Enter { get; }
+
+    /// <summary>Reads the host's time-stamp counter, for which .NET has nothing.</summary>
+    public delegate* unmanaged[SuppressGCTransition]<ulong> ReadTimeStamp { get; }
 
     /// <summary>The first byte behind the stubs.</summary>
     public byte* End { get; }
@@ -270,6 +275,18 @@ internal sealed unsafe class RuntimeStubs
         _code.ArithmeticRegister(Arithmetic.Cmp, HostRegister.Rsp, HostRegister.Rsp);
         _code.Bind(unmasked);
         _code.ReturnToHidden();
+        return start;
+    }
+
+    private byte* EmitReadTimeStamp()
+    {
+        _code.Align(16);
+        byte* start = _code.Position;
+        _code.LoadFence();
+        _code.ReadTimeStamp();
+        _code.ShiftLeft(HostRegister.Rdx, 32);
+        _code.ArithmeticRegister(Arithmetic.Or, HostRegister.Rax, HostRegister.Rdx);
+        _code.Return();
         return start;
     }
 

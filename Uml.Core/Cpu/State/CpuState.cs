@@ -165,6 +165,7 @@ internal unsafe struct CpuState
     public ulong SysenterCs, SysenterEsp, SysenterEip;
     public ulong TscAux;
     public ulong TscAdjust;
+    public TimeStampScale TimeStamps;
     public ulong Pat;
     public ulong MiscEnable, DebugControl, MachineCheckStatus;
     public MemoryTypeRanges MemoryTypes;

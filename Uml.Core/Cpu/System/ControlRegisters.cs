@@ -125,6 +125,11 @@ internal static unsafe class ControlRegisters
             return false;
         }
 
+        if ((changed & TSD) != 0)
+        {
+            VirtualCpu.From(s).StopTimeStamps();
+        }
+
         s->Cr4 = value;
         if ((changed & paging) != 0)
         {

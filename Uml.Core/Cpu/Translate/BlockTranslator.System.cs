@@ -52,6 +52,44 @@ internal sealed unsafe partial class BlockTranslator
         PutBack(guest, host);
     }
 
+    /// <summary>
+    /// RDTSC and RDTSCP, while the scale from the host's counter holds (see <see cref="TimeStampScale"/>). The guest's registers are as
+    /// they were when it does not.
+    /// </summary>
+    private void EmitTimeStamp(int index)
+    {
+        bool isOrdered = _plans[index].Instruction.Code == Iced.Intel.Code.Rdtscp;
+        _code.Move(GuestRegisters.Scratch, GuestRegisters.Rax);
+        _code.Move(GuestRegisters.Address, GuestRegisters.Rdx);
+        if (isOrdered)
+        {
+            _code.LoadFence();
+        }
+
+        _code.ReadTimeStamp();
+        _code.ShiftLeft(HostRegister.Rdx, 32);
+        _code.ArithmeticRegister(Arithmetic.Or, HostRegister.Rdx, HostRegister.Rax);
+        _code.Move(GuestRegisters.Rax, GuestRegisters.Scratch);
+        _code.Move(GuestRegisters.Scratch, HostRegister.Rdx);
+        _code.Move(GuestRegisters.Rdx, GuestRegisters.Address);
+        _code.ArithmeticMemory(Arithmetic.Sub, GuestRegisters.Scratch, GuestRegisters.State, StateLayout.TimeStampBase);
+        _code.ArithmeticMemory(Arithmetic.Cmp, GuestRegisters.Scratch, GuestRegisters.State, StateLayout.TimeStampLimit);
+        byte* over = _code.JumpIf(Condition.Ae);
+        _code.MultiplyMemory(GuestRegisters.Scratch, GuestRegisters.State, StateLayout.TimeStampMultiplier);
+        _code.ShiftRight(GuestRegisters.Scratch, 32);
+        _code.ArithmeticMemory(Arithmetic.Add, GuestRegisters.Scratch, GuestRegisters.State, StateLayout.TimeStampValue);
+        _code.ArithmeticMemory(Arithmetic.Add, GuestRegisters.Scratch, GuestRegisters.State, StateLayout.TscAdjust);
+        _code.Move(GuestRegisters.Rax, GuestRegisters.Scratch, wide: false);
+        _code.ShiftRight(GuestRegisters.Scratch, 32);
+        _code.Move(GuestRegisters.Rdx, GuestRegisters.Scratch);
+        if (isOrdered)
+        {
+            _code.Load(GuestRegisters.Rcx, GuestRegisters.State, StateLayout.TscAux, wide: false);
+        }
+
+        AddHandlerFor(index, (nint)over);
+    }
+
     /// <summary>PUSHF: flags are saved in an order that is that of RFLAGS but for OF.</summary>
     private void EmitPushFlags(int index)
     {

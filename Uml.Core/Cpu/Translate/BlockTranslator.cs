@@ -291,6 +291,7 @@ internal sealed unsafe partial class BlockTranslator
             case Form.SetInterrupt: EmitSetInterrupt(index); return;
             case Form.SwapGs: EmitSwapGs(index); return;
             case Form.ReadSegment: EmitReadSegment(in plan); return;
+            case Form.TimeStamp: EmitTimeStamp(index); return;
             case Form.BitTest: EmitBitTest(index); break;
             case Form.StringMove or Form.StringStore: EmitString(index); return;
             case Form.Pop: EmitStackTop(index); return;

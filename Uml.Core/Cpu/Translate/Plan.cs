@@ -32,6 +32,9 @@ internal enum Form : byte
     SetInterrupt,
     SwapGs,
     ReadSegment,
+
+    /// <summary>RDTSC and RDTSCP, by the host's counter.</summary>
+    TimeStamp,
     BitTest,
     StringMove,
     StringStore,

@@ -7,7 +7,8 @@ namespace Uml.Core.Cpu.Translate;
 /// <summary>Decides how each instruction of a block is translated.</summary>
 /// <param name="features">What the guest's processor has.</param>
 /// <param name="host">What the host's has.</param>
-internal sealed unsafe class Planner(CpuFeatures features, CpuFeatures host)
+/// <param name="readsTime">The guest's time-stamp counter can be made of the host's.</param>
+internal sealed unsafe class Planner(CpuFeatures features, CpuFeatures host, bool readsTime)
 {
     /// <summary>The six arithmetic flags.</summary>
     public const RflagsBits Status = RflagsBits.OF | RflagsBits.SF | RflagsBits.ZF | RflagsBits.AF | RflagsBits.CF | RflagsBits.PF;
@@ -44,7 +45,7 @@ internal sealed unsafe class Planner(CpuFeatures features, CpuFeatures host)
 
         CollectRegisters(ref plan, in info);
         bool touchesMemory = plan.Use != OperandUse.None;
-        plan.Observes = touchesMemory || plan.Form is Form.Divide or Form.ClearInterrupt or Form.SetInterrupt or Form.SwapGs;
+        plan.Observes = touchesMemory || plan.Form is Form.Divide or Form.ClearInterrupt or Form.SetInterrupt or Form.SwapGs or Form.TimeStamp;
         plan.Clobbers = plan.Observes;
         if (i.Mnemonic == Mnemonic.Tzcnt && (_features & CpuFeatures.Bmi1) == 0)
         {
@@ -154,6 +155,7 @@ internal sealed unsafe class Planner(CpuFeatures features, CpuFeatures host)
             case Code.Cli: return Form.ClearInterrupt;
             case Code.Sti: return Form.SetInterrupt;
             case Code.Swapgs: return Form.SwapGs;
+            case Code.Rdtsc or Code.Rdtscp: return readsTime ? Form.TimeStamp : Form.Handler;
             case Code.Mov_r32m16_Sreg or Code.Mov_r64m16_Sreg: return plan.Encoding.IsMemory ? Form.Handler : Form.ReadSegment;
             case Code.Bt_rm32_r32 or Code.Bt_rm64_r64 when plan.Encoding.IsMemory:
                 plan.Use = OperandUse.Read;

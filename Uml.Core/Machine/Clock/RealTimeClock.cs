@@ -38,6 +38,9 @@ internal sealed class RealTimeClock(TimeProvider provider, DateTimeOffset startT
     /// <summary>The provider behind the clock: who waits for a deadline waits by it.</summary>
     public TimeProvider Provider => provider;
 
+    /// <summary>Whether time passes as the host's does; in tests it may not.</summary>
+    public bool FollowsHost => provider == TimeProvider.System;
+
     public override void Resume()
     {
         long frozen = Volatile.Read(ref _frozen);

@@ -23,11 +23,12 @@ internal sealed unsafe class SystemMachine : IDisposable
 
     /// <param name="engine">What runs the code.</param>
     /// <param name="threshold">Runs in the interpreter before a block is translated: none if nothing is said.</param>
-    public SystemMachine(CpuEngine engine, ulong codeCacheSize = 4 << 20, int threshold = 0)
+    /// <param name="clock">Guest time, which does not pass if nothing is said.</param>
+    public SystemMachine(CpuEngine engine, ulong codeCacheSize = 4 << 20, int threshold = 0, IMachineClock? clock = null)
     {
         Bus = new MachineBus(_ram.Ranges);
         CpuOptions options = new() { Engine = engine, Model = CpuModel.X64V3, CodeCacheSize = codeCacheSize, TranslationThreshold = threshold };
-        Cpu = new VirtualCpu(0, _ram, Bus, new StoppedClock(), options, NullLogger.Instance);
+        Cpu = new VirtualCpu(0, _ram, Bus, clock ?? new StoppedClock(), options, NullLogger.Instance);
     }
 
     public VirtualCpu Cpu { get; }
