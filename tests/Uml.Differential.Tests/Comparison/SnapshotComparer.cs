@@ -76,6 +76,7 @@ internal static class SnapshotComparer
 
     private static string VectorName(ref MachineSnapshot state) => state.Vector switch
     {
+        MachineSnapshot.Endless => "no end",
         MachineSnapshot.Completed => "none",
         0 => "#DE",
         1 => "#DB",

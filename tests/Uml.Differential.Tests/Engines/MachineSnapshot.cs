@@ -38,6 +38,9 @@ internal unsafe struct MachineSnapshot
     /// <summary><see cref="Vector"/> of a program that reached an exit slot.</summary>
     public const int Completed = -1;
 
+    /// <summary><see cref="Vector"/> of a program that was given up, in the middle of it: it may go on for ever.</summary>
+    public const int Endless = -2;
+
     public const int ControlWordOffset = 0, StatusWordOffset = 2, TagOffset = 4, MxcsrOffset = 24, MxcsrMaskOffset = 28;
     public const int St0Offset = 32, Xmm0Offset = 160;
 

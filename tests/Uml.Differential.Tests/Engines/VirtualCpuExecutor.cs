@@ -48,9 +48,10 @@ internal sealed unsafe class VirtualCpuExecutor : IExecutor
         code.CopyTo(_system.Memory(physical, code.Length));
         memory.CopyTo(_system.Memory(GuestSystem.DataPhysical, Layout.MemorySize));
         LoadState(ref state);
+        RunResult result;
         try
         {
-            Run();
+            result = Run();
         }
         finally
         {
@@ -61,6 +62,16 @@ internal sealed unsafe class VirtualCpuExecutor : IExecutor
         }
 
         StoreState(_cpu.State, ref state);
+        _system.Memory(GuestSystem.DataPhysical, Layout.MemorySize).CopyTo(memory);
+        if (result == RunResult.BudgetExhausted)
+        {
+            // It has overwritten its return address with that of a function, say.
+            state.Vector = MachineSnapshot.Endless;
+            state.Rip = _cpu.State->Rip;
+            state.Rflags = Flags.Get(_cpu.State);
+            return;
+        }
+
         _system.ReadFrame(_cpu.State, ref state);
 
         // Everything on the code page that is not the program is HLT, which user mode may not execute.
@@ -68,8 +79,6 @@ internal sealed unsafe class VirtualCpuExecutor : IExecutor
         {
             state.Vector = MachineSnapshot.Completed;
         }
-
-        _system.Memory(GuestSystem.DataPhysical, Layout.MemorySize).CopyTo(memory);
     }
 
     /// <summary>What only engines of ours tell: how many instructions they ran, and what they made of the code.</summary>
@@ -94,15 +103,14 @@ internal sealed unsafe class VirtualCpuExecutor : IExecutor
         _ram.Dispose();
     }
 
-    private void Run()
+    private RunResult Run()
     {
         ulong before = _cpu.InstructionsRetired;
         RunResult result = _cpu.Run(Budget);
         Retired = _cpu.InstructionsRetired - before;
-        if (result != RunResult.Halted)
-        {
-            throw new InvalidOperationException($"The program did not come to an end: {result} at RIP 0x{_cpu.State->Rip:x}.");
-        }
+        return result is RunResult.Halted or RunResult.BudgetExhausted
+            ? result
+            : throw new InvalidOperationException($"{result} at RIP 0x{_cpu.State->Rip:x}.");
     }
 
     private void LoadState(ref MachineSnapshot state)
