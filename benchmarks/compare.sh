@@ -5,6 +5,7 @@
 #
 # HARNESS is the folder with bench.sh, the side-by-side harness, which fetches Debian's kernel and builds the guest programs. Needed:
 #   apt-get install qemu-system-x86 user-mode-linux busybox-static gcc cpio lz4
+# With PUBLISH=aot Uml is a native executable (docs/how-to-host-a-machine.md), which boots faster.
 # RUNS, ONLY, TARGETS and the other settings of bench.sh are passed on. A full run takes about ten minutes a run; a guest that has not
 # come to its end after TIMEOUT seconds (300) is given up, and the table goes without it. The targets take turns; where a neighbour on the
 # same machine slows one processor at a time, take several runs: the last two tables are of the best.
@@ -17,7 +18,11 @@ kind=${2:-all}
 program=$(mktemp -d)
 work=$(mktemp -d)
 trap 'rm -rf "$program" "$work"' EXIT
-dotnet build -c Release -v q -o "$program" "$root/samples/BootLinux" >&2
+case ${PUBLISH:-} in
+'') dotnet build -c Release -v q -o "$program" "$root/samples/BootLinux" >&2 ;;
+aot) dotnet publish -c Release -v q -r linux-x64 -p:PublishAot=true -p:OptimizationPreference=Speed -o "$program" "$root/samples/BootLinux" >&2 ;;
+*) echo "PUBLISH is aot or nothing." >&2; exit 2 ;;
+esac
 cp -r "$harness/." "$work"
 
 export CANDIDATE="$program/BootLinux --kernel {kernel} --initrd {initrd} --mem {mem}M --append {cmdline}"

@@ -152,14 +152,21 @@ public sealed unsafe class TimeStampInstructionTests : IDisposable
 
     private ulong Counter => _machine.Rax | (_machine.State->Gpr[2] << 32);
 
+    /// <summary>Until the host's counter is measured. A measurement that the host interrupts does not count.</summary>
     private void WarmUp()
     {
-        Thread.Sleep(s_warmUp);
-        Assert.That(_machine.RunToHalt(a =>
+        int attempts = 20;
+        do
         {
-            a.rdtsc();
-            a.hlt();
-        }), Is.EqualTo(-1));
+            Thread.Sleep(s_warmUp);
+            Assert.That(_machine.RunToHalt(a =>
+            {
+                a.rdtsc();
+                a.hlt();
+            }), Is.EqualTo(-1));
+        }
+        while (_isNative && _machine.State->TimeStamps.Multiplier == 0 && --attempts > 0);
+        Assert.That(attempts, Is.Not.Zero, "the host's counter cannot be measured");
     }
 
     private void Run()
