@@ -162,7 +162,6 @@ internal sealed class MachineLoop
             _clock.Resume();
             RunSlices();
             _observer.OnQuiescing();
-            _clock.Pause();
         }
 #pragma warning disable CA1031 // Whatever goes wrong on this thread ends this machine, and never the process.
         catch (Exception e)
@@ -172,6 +171,7 @@ internal sealed class MachineLoop
                 MachineExitReason.InternalError, 0, $"A defect in the virtual machine ended it: {e.Message}", e));
         }
 
+        _clock.Pause();
         End();
     }
 

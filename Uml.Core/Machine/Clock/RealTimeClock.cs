@@ -3,8 +3,17 @@ namespace Uml.Core;
 /// <summary>Time that follows a <see cref="TimeProvider"/> while the machine is not paused.</summary>
 internal sealed class RealTimeClock(TimeProvider provider, DateTimeOffset startTime) : MachineClock(startTime)
 {
-    /// <summary>The longest slice, 1 ms: how late a timer is when the guest suddenly gets slower than it was.</summary>
+    /// <summary>The longest slice, 1 ms by the guest's speed so far.</summary>
     private const ulong MaximumSlice = 1_000_000;
+
+    /// <summary>
+    /// The alarm goes off so much after the deadline it is for, 1 ms, which disturbs no slice that ends when it should. The host's timers
+    /// count in milliseconds too.
+    /// </summary>
+    private const ulong Grace = 1_000_000;
+
+    /// <summary>Deadlines farther away, 10 s, get no alarm yet.</summary>
+    private const ulong AlarmHorizon = 10_000_000_000;
 
     /// <summary>The shortest budget: below it, looking at the clock costs more than running.</summary>
     private const long MinimumBudget = 200;
@@ -19,6 +28,18 @@ internal sealed class RealTimeClock(TimeProvider provider, DateTimeOffset startT
 
     /// <summary>The provider's nanoseconds at guest time zero; valid while time passes.</summary>
     private long _origin;
+
+    /// <summary>
+    /// Ends the slice when a deadline is over. A slice is a number of instructions, and takes a hundred times as long as it was meant to
+    /// when the guest begins to rewrite its code, say.
+    /// </summary>
+    private ITimer? _alarm;
+
+    /// <summary>The deadline the alarm was set for; of the machine's thread.</summary>
+    private ulong _alarmDeadline;
+
+    /// <summary>Guards <see cref="_alarm"/>: once that is disposed of, its callback asks the CPU for nothing any more.</summary>
+    private readonly Lock _alarmSync = new();
 
     private double _instructionsPerNanosecond = 0.02;
     private ulong _sliceStart;
@@ -48,15 +69,33 @@ internal sealed class RealTimeClock(TimeProvider provider, DateTimeOffset startT
         {
             Volatile.Write(ref _origin, GetHostNanoseconds() - frozen);
             Volatile.Write(ref _frozen, -1);
+            lock (_alarmSync)
+            {
+                _alarmDeadline = ulong.MaxValue;
+                _alarm = provider.CreateTimer(static clock => ((RealTimeClock)clock!).EndSliceNow(), this, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
+            }
         }
     }
 
-    public override void Pause() => Volatile.Write(ref _frozen, (long)Nanoseconds);
+    public override void Pause()
+    {
+        Volatile.Write(ref _frozen, (long)Nanoseconds);
+        lock (_alarmSync)
+        {
+            _alarm?.Dispose();
+            _alarm = null;
+        }
+    }
 
     protected override ulong LimitSlice(ulong now, ulong deadline)
     {
         _sliceStart = now;
         _sliceStartRetired = Cpu.InstructionsRetired;
+        if (deadline != _alarmDeadline && deadline < now + AlarmHorizon)
+        {
+            SetAlarm(now, deadline);
+        }
+
         return Math.Min(deadline, now + MaximumSlice);
     }
 
@@ -71,6 +110,27 @@ internal sealed class RealTimeClock(TimeProvider provider, DateTimeOffset startT
         {
             double sample = Math.Clamp((double)retired / elapsed, 0.0001, 100);
             _instructionsPerNanosecond += (sample - _instructionsPerNanosecond) / 4;
+        }
+    }
+
+    private void SetAlarm(ulong now, ulong deadline)
+    {
+        _alarmDeadline = deadline;
+        ulong nanoseconds = (deadline > now ? deadline - now : 0) + Grace;
+        lock (_alarmSync)
+        {
+            _alarm?.Change(TimeSpan.FromMilliseconds(Math.Ceiling(nanoseconds / 1e6)), Timeout.InfiniteTimeSpan);
+        }
+    }
+
+    private void EndSliceNow()
+    {
+        lock (_alarmSync)
+        {
+            if (_alarm is not null)
+            {
+                Cpu.RequestAttention();
+            }
         }
     }
 

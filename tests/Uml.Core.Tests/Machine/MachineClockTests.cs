@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Time.Testing;
 using Uml.Core.Bus;
@@ -158,6 +159,45 @@ public sealed class MachineClockTests
         }
 
         Assert.That(await fired.Task, Is.GreaterThanOrEqualTo(5_000_000_000));
+        device.Dispose();
+    }
+
+    [Test]
+    public async Task A_guest_that_gets_slow_all_at_once_is_called_back_for_a_timer(CancellationToken token)
+    {
+        const ulong deadline = 50_000_000;
+        var fired = new TaskCompletionSource<ulong>();
+        bool isCalledBack = false;
+        var device = new TestDevice(machine =>
+        {
+            IMachineTimer timer = machine.Clock.CreateTimer(() => fired.TrySetResult(machine.Clock.Nanoseconds));
+            timer.Schedule(deadline);
+        });
+        var time = Stopwatch.StartNew();
+        _cpu.Script = (cpu, budget) =>
+        {
+            if (time.ElapsedMilliseconds < 30)
+            {
+                // Hundred instructions a nanosecond, for all that the clock can tell.
+                cpu.InstructionsRetired += (ulong)budget;
+                return RunResult.BudgetExhausted;
+            }
+
+            cpu.InstructionsRetired++;
+            isCalledBack |= SpinWait.SpinUntil(() => cpu.AttentionRequested, TimeSpan.FromSeconds(10));
+            return RunResult.BudgetExhausted;
+        };
+        VirtualMachineBuilder builder = ScriptedMachine.CreateBuilder(_cpu);
+        builder.Services.AddSingleton<IMachineDevice>(device);
+        await using IVirtualMachine machine = builder.Build();
+        await machine.StartAsync(token);
+        ulong at = await fired.Task.WaitAsync(token);
+        await machine.StopAsync(token);
+        Assert.Multiple(() =>
+        {
+            Assert.That(isCalledBack);
+            Assert.That(at, Is.InRange(deadline, deadline + 5_000_000_000));
+        });
         device.Dispose();
     }
 
