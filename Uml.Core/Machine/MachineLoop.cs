@@ -314,6 +314,7 @@ internal sealed class MachineLoop
         }
 
         Sleep(deadline);
+        _clock.EndIdle();
     }
 
     private void Sleep(ulong? deadline)

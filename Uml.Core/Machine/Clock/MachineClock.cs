@@ -78,6 +78,11 @@ internal abstract class MachineClock(DateTimeOffset startTime) : IMachineClock
         }
     }
 
+    /// <summary>Told that the guest has been idle.</summary>
+    public virtual void EndIdle()
+    {
+    }
+
     /// <summary>Jumps over idle time to a deadline, in clocks that do not sleep.</summary>
     public virtual void SkipTo(ulong deadline) => throw new NotSupportedException("This clock sleeps.");
 
@@ -89,9 +94,18 @@ internal abstract class MachineClock(DateTimeOffset startTime) : IMachineClock
             // A device armed it from within the slice: come back and make the slice shorter.
             Cpu.RequestAttention();
         }
+        else if (_sliceEnd != 0)
+        {
+            WatchFor(deadline);
+        }
     }
 
     public void Cancel(MachineTimer timer) => _timers.Remove(timer);
+
+    /// <summary>Told of a deadline that is not before the end of the slice that runs: it may become so.</summary>
+    protected virtual void WatchFor(ulong deadline)
+    {
+    }
 
     /// <summary>The end of a slice that starts now, at most <paramref name="deadline"/>.</summary>
     protected abstract ulong LimitSlice(ulong now, ulong deadline);

@@ -15,6 +15,12 @@ internal sealed class RealTimeClock(TimeProvider provider, DateTimeOffset startT
     /// <summary>Deadlines farther away, 10 s, get no alarm yet.</summary>
     private const ulong AlarmHorizon = 10_000_000_000;
 
+    /// <summary>A guest that is busy for less than 0.2 ms at a time gets no alarm: setting it would cost as much as what that guest does.</summary>
+    private const ulong BusyTime = 200_000;
+
+    /// <summary>The most that is expected of a guest that was idle, in instructions a nanosecond: what it did before tells nothing.</summary>
+    private const double SpeedAfterIdle = 0.05;
+
     /// <summary>The shortest budget: below it, looking at the clock costs more than running.</summary>
     private const long MinimumBudget = 200;
 
@@ -40,6 +46,9 @@ internal sealed class RealTimeClock(TimeProvider provider, DateTimeOffset startT
 
     /// <summary>Guards <see cref="_alarm"/>: once that is disposed of, its callback asks the CPU for nothing any more.</summary>
     private readonly Lock _alarmSync = new();
+
+    /// <summary>When the guest was idle last; of the machine's thread.</summary>
+    private ulong _busySince;
 
     private double _instructionsPerNanosecond = 0.02;
     private ulong _sliceStart;
@@ -87,15 +96,25 @@ internal sealed class RealTimeClock(TimeProvider provider, DateTimeOffset startT
         }
     }
 
+    public override void EndIdle()
+    {
+        _busySince = Nanoseconds;
+        _instructionsPerNanosecond = Math.Min(_instructionsPerNanosecond, SpeedAfterIdle);
+        if (_alarmDeadline != ulong.MaxValue)
+        {
+            _alarmDeadline = ulong.MaxValue;
+            lock (_alarmSync)
+            {
+                _alarm?.Change(Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
+            }
+        }
+    }
+
     protected override ulong LimitSlice(ulong now, ulong deadline)
     {
         _sliceStart = now;
         _sliceStartRetired = Cpu.InstructionsRetired;
-        if (deadline != _alarmDeadline && deadline < now + AlarmHorizon)
-        {
-            SetAlarm(now, deadline);
-        }
-
+        WatchFor(now, deadline);
         return Math.Min(deadline, now + MaximumSlice);
     }
 
@@ -113,8 +132,15 @@ internal sealed class RealTimeClock(TimeProvider provider, DateTimeOffset startT
         }
     }
 
-    private void SetAlarm(ulong now, ulong deadline)
+    protected override void WatchFor(ulong deadline) => WatchFor(Nanoseconds, Math.Min(deadline, NextDeadline ?? deadline));
+
+    private void WatchFor(ulong now, ulong deadline)
     {
+        if (deadline == _alarmDeadline || now - _busySince < BusyTime || deadline >= now + AlarmHorizon)
+        {
+            return;
+        }
+
         _alarmDeadline = deadline;
         ulong nanoseconds = (deadline > now ? deadline - now : 0) + Grace;
         lock (_alarmSync)

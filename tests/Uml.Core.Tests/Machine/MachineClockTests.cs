@@ -163,24 +163,34 @@ public sealed class MachineClockTests
     }
 
     [Test]
-    public async Task A_guest_that_gets_slow_all_at_once_is_called_back_for_a_timer(CancellationToken token)
+    public async Task A_guest_that_gets_slow_all_at_once_is_called_back_for_a_timer([Values] bool isArmedByThen, CancellationToken token)
     {
         const ulong deadline = 50_000_000;
         var fired = new TaskCompletionSource<ulong>();
         bool isCalledBack = false;
+        IMachineTimer? timer = null;
         var device = new TestDevice(machine =>
         {
-            IMachineTimer timer = machine.Clock.CreateTimer(() => fired.TrySetResult(machine.Clock.Nanoseconds));
-            timer.Schedule(deadline);
+            timer = machine.Clock.CreateTimer(() => fired.TrySetResult(machine.Clock.Nanoseconds));
+            if (isArmedByThen)
+            {
+                timer.Schedule(deadline);
+            }
         });
         var time = Stopwatch.StartNew();
         _cpu.Script = (cpu, budget) =>
         {
             if (time.ElapsedMilliseconds < 30)
             {
-                // Hundred instructions a nanosecond, for all that the clock can tell.
+                // A busy guest, of a hundred instructions a nanosecond and more for all that the clock can tell.
+                SpinWait.SpinUntil(() => false, TimeSpan.FromMilliseconds(1));
                 cpu.InstructionsRetired += (ulong)budget;
                 return RunResult.BudgetExhausted;
+            }
+
+            if (!isArmedByThen)
+            {
+                timer!.Schedule(deadline);
             }
 
             cpu.InstructionsRetired++;
