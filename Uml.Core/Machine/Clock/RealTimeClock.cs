@@ -15,8 +15,8 @@ internal sealed class RealTimeClock(TimeProvider provider, DateTimeOffset startT
     /// <summary>Deadlines farther away, 10 s, get no alarm yet.</summary>
     private const ulong AlarmHorizon = 10_000_000_000;
 
-    /// <summary>A guest that is busy for less than 0.2 ms at a time gets no alarm: setting it would cost as much as what that guest does.</summary>
-    private const ulong BusyTime = 200_000;
+    /// <summary>A guest that is busy for less than 2 ms at a time gets no alarm: setting it would cost as much as what that guest does.</summary>
+    private const ulong BusyTime = 2_000_000;
 
     /// <summary>The most that is expected of a guest that was idle, in instructions a nanosecond: what it did before tells nothing.</summary>
     private const double SpeedAfterIdle = 0.05;
