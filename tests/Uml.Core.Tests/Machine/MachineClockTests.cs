@@ -1,4 +1,3 @@
-using System.Diagnostics;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Time.Testing;
 using Uml.Core.Bus;
@@ -169,18 +168,19 @@ public sealed class MachineClockTests
         var fired = new TaskCompletionSource<ulong>();
         bool isCalledBack = false;
         IMachineTimer? timer = null;
+        IMachineClock? clock = null;
         var device = new TestDevice(machine =>
         {
+            clock = machine.Clock;
             timer = machine.Clock.CreateTimer(() => fired.TrySetResult(machine.Clock.Nanoseconds));
             if (isArmedByThen)
             {
                 timer.Schedule(deadline);
             }
         });
-        var time = Stopwatch.StartNew();
         _cpu.Script = (cpu, budget) =>
         {
-            if (time.ElapsedMilliseconds < 30)
+            if (clock!.Nanoseconds < deadline / 2)
             {
                 // A busy guest, of a hundred instructions a nanosecond and more for all that the clock can tell.
                 SpinWait.SpinUntil(() => false, TimeSpan.FromMilliseconds(1));
