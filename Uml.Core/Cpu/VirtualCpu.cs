@@ -63,10 +63,10 @@ internal sealed unsafe partial class VirtualCpu : ICodeObserver, ICpuRunner
 
         if (translate)
         {
-            bool readsTime = clock is RealTimeClock { FollowsHost: true } && TimeStampCounter.IsOffered();
+            RealTimeClock? hostTime = clock is RealTimeClock { FollowsHost: true } real && TimeStampCounter.IsOffered() ? real : null;
             try
             {
-                Jit = Blocks.Jit = new JitEngine(options.CodeCacheSize, options.TranslationThreshold, AddressSpaces, _state, readsTime);
+                Jit = Blocks.Jit = new JitEngine(options.CodeCacheSize, options.TranslationThreshold, AddressSpaces, _state, readsTime: hostTime is not null);
             }
             catch (InsufficientMemoryException)
             {
@@ -74,7 +74,7 @@ internal sealed unsafe partial class VirtualCpu : ICodeObserver, ICpuRunner
                 throw;
             }
 
-            _timeStamps = readsTime ? new TimeStampCounter(&_state->TimeStamps, (RealTimeClock)clock, Jit.ReadHostTimeStamp) : null;
+            _timeStamps = hostTime is null ? null : new TimeStampCounter(&_state->TimeStamps, hostTime, Jit.ReadHostTimeStamp);
         }
 
         CpuReset.PowerOn(_state);

@@ -135,12 +135,15 @@ internal static class Program
         string[] names = options.GetValueOrDefault("--code", "").Split(',');
         List<OpCodeInfo> forms = [.. catalog.Covered.Where(form => names.Any(name => IsNamed(form, name)))];
         Console.WriteLine($"{catalog.Bitness}-bit, {forms.Count} forms, seed 0x{seed:x}");
-        if (options.ContainsKey("--sequences") || options.ContainsKey("--edges"))
+        if (options.ContainsKey("--edges"))
         {
-            ReadOnlySpan<ProgramKind> kinds = options.ContainsKey("--edges")
-                ? [ProgramKind.PageEnd, ProgramKind.SelfModifying]
-                : [ProgramKind.Sequence];
-            run.RunPrograms(kinds, cases, seed, limit.Token);
+            run.RunPrograms([ProgramKind.PageEnd, ProgramKind.SelfModifying], cases, seed, limit.Token);
+            return;
+        }
+
+        if (options.ContainsKey("--sequences"))
+        {
+            run.RunPrograms([ProgramKind.Sequence], cases, seed, limit.Token);
             return;
         }
 

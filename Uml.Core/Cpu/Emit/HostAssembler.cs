@@ -279,11 +279,13 @@ internal sealed unsafe class HostAssembler
         ModRmMemory(destination, @base, displacement);
     }
 
-    /// <summary>RDTSC: the host's counter in EDX and EAX.</summary>
+    /// <summary>RDTSC: the host's counter, all of it in RAX. RDX is destroyed.</summary>
     public void ReadTimeStamp()
     {
         Byte(0x0F);
         Byte(0x31);
+        ShiftLeft(HostRegister.Rdx, 32);
+        ArithmeticRegister(Arithmetic.Or, HostRegister.Rax, HostRegister.Rdx);
     }
 
     /// <summary>LFENCE.</summary>

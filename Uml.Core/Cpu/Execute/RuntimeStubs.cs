@@ -284,8 +284,6 @@ internal sealed unsafe class RuntimeStubs
         byte* start = _code.Position;
         _code.LoadFence();
         _code.ReadTimeStamp();
-        _code.ShiftLeft(HostRegister.Rdx, 32);
-        _code.ArithmeticRegister(Arithmetic.Or, HostRegister.Rax, HostRegister.Rdx);
         _code.Return();
         return start;
     }

@@ -9,8 +9,8 @@ namespace Uml.Core.Cpu;
 /// <remarks>
 /// The guest's counter never goes back. Each look at the clock comes before that at the host's counter, and the scale is a little slow,
 /// so that the guest stays behind the clock, by less than a microsecond; where it is ahead nevertheless, because the host's clock is being
-/// slowed down, it stands still until the clock is there. A scale holds for a millisecond, and ends with <see cref="VirtualCpu.Run"/>: no pause, timer or suspended host
-/// comes between.
+/// slowed down, it stands still until the clock is there. A scale holds for a millisecond, and ends with <see cref="VirtualCpu.Run"/>: no
+/// pause, timer or suspended host comes between.
 /// </remarks>
 internal sealed unsafe class TimeStampCounter
 {

@@ -67,21 +67,19 @@ internal sealed unsafe partial class BlockTranslator
         }
 
         _code.ReadTimeStamp();
-        _code.ShiftLeft(HostRegister.Rdx, 32);
-        _code.ArithmeticRegister(Arithmetic.Or, HostRegister.Rdx, HostRegister.Rax);
-        _code.Move(GuestRegisters.Rax, GuestRegisters.Scratch);
-        _code.Move(GuestRegisters.Scratch, HostRegister.Rdx);
         _code.Move(GuestRegisters.Rdx, GuestRegisters.Address);
-        _code.ArithmeticMemory(Arithmetic.Sub, GuestRegisters.Scratch, GuestRegisters.State, StateLayout.TimeStampBase);
-        _code.ArithmeticMemory(Arithmetic.Cmp, GuestRegisters.Scratch, GuestRegisters.State, StateLayout.TimeStampLimit);
+        _code.Move(GuestRegisters.Address, HostRegister.Rax);
+        _code.Move(GuestRegisters.Rax, GuestRegisters.Scratch);
+        _code.ArithmeticMemory(Arithmetic.Sub, GuestRegisters.Address, GuestRegisters.State, StateLayout.TimeStampBase);
+        _code.ArithmeticMemory(Arithmetic.Cmp, GuestRegisters.Address, GuestRegisters.State, StateLayout.TimeStampLimit);
         byte* over = _code.JumpIf(Condition.Ae);
-        _code.MultiplyMemory(GuestRegisters.Scratch, GuestRegisters.State, StateLayout.TimeStampMultiplier);
-        _code.ShiftRight(GuestRegisters.Scratch, 32);
-        _code.ArithmeticMemory(Arithmetic.Add, GuestRegisters.Scratch, GuestRegisters.State, StateLayout.TimeStampValue);
-        _code.ArithmeticMemory(Arithmetic.Add, GuestRegisters.Scratch, GuestRegisters.State, StateLayout.TscAdjust);
-        _code.Move(GuestRegisters.Rax, GuestRegisters.Scratch, wide: false);
-        _code.ShiftRight(GuestRegisters.Scratch, 32);
-        _code.Move(GuestRegisters.Rdx, GuestRegisters.Scratch);
+        _code.MultiplyMemory(GuestRegisters.Address, GuestRegisters.State, StateLayout.TimeStampMultiplier);
+        _code.ShiftRight(GuestRegisters.Address, 32);
+        _code.ArithmeticMemory(Arithmetic.Add, GuestRegisters.Address, GuestRegisters.State, StateLayout.TimeStampValue);
+        _code.ArithmeticMemory(Arithmetic.Add, GuestRegisters.Address, GuestRegisters.State, StateLayout.TscAdjust);
+        _code.Move(GuestRegisters.Rax, GuestRegisters.Address, wide: false);
+        _code.ShiftRight(GuestRegisters.Address, 32);
+        _code.Move(GuestRegisters.Rdx, GuestRegisters.Address);
         if (isOrdered)
         {
             _code.Load(GuestRegisters.Rcx, GuestRegisters.State, StateLayout.TscAux, wide: false);

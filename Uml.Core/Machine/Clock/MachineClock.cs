@@ -94,15 +94,15 @@ internal abstract class MachineClock(DateTimeOffset startTime) : IMachineClock
             // A device armed it from within the slice: come back and make the slice shorter.
             Cpu.RequestAttention();
         }
-        else if (_sliceEnd != 0)
+        else if (_sliceEnd != 0 && NextDeadline is { } next)
         {
-            WatchFor(deadline);
+            WatchFor(next);
         }
     }
 
     public void Cancel(MachineTimer timer) => _timers.Remove(timer);
 
-    /// <summary>Told of a deadline that is not before the end of the slice that runs: it may become so.</summary>
+    /// <summary>Told of the next deadline, which is not before the end of the slice that runs: it may become so.</summary>
     protected virtual void WatchFor(ulong deadline)
     {
     }

@@ -102,11 +102,7 @@ internal sealed class RealTimeClock(TimeProvider provider, DateTimeOffset startT
         _instructionsPerNanosecond = Math.Min(_instructionsPerNanosecond, SpeedAfterIdle);
         if (_alarmDeadline != ulong.MaxValue)
         {
-            _alarmDeadline = ulong.MaxValue;
-            lock (_alarmSync)
-            {
-                _alarm?.Change(Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
-            }
+            SetAlarm(ulong.MaxValue, Timeout.InfiniteTimeSpan);
         }
     }
 
@@ -132,7 +128,7 @@ internal sealed class RealTimeClock(TimeProvider provider, DateTimeOffset startT
         }
     }
 
-    protected override void WatchFor(ulong deadline) => WatchFor(Nanoseconds, Math.Min(deadline, NextDeadline ?? deadline));
+    protected override void WatchFor(ulong deadline) => WatchFor(Nanoseconds, deadline);
 
     private void WatchFor(ulong now, ulong deadline)
     {
@@ -141,11 +137,16 @@ internal sealed class RealTimeClock(TimeProvider provider, DateTimeOffset startT
             return;
         }
 
-        _alarmDeadline = deadline;
         ulong nanoseconds = (deadline > now ? deadline - now : 0) + Grace;
+        SetAlarm(deadline, TimeSpan.FromMilliseconds(Math.Ceiling(nanoseconds / 1e6)));
+    }
+
+    private void SetAlarm(ulong deadline, TimeSpan delay)
+    {
+        _alarmDeadline = deadline;
         lock (_alarmSync)
         {
-            _alarm?.Change(TimeSpan.FromMilliseconds(Math.Ceiling(nanoseconds / 1e6)), Timeout.InfiniteTimeSpan);
+            _alarm?.Change(delay, Timeout.InfiniteTimeSpan);
         }
     }
 

@@ -1,9 +1,14 @@
+using Iced.Intel;
+
 namespace Uml.Differential.Tests.Engines;
 
 /// <summary>Something that runs x86 code: the host's processor, the interpreter, later the translator.</summary>
 internal interface IExecutor : IDisposable
 {
     string Name { get; }
+
+    /// <summary>Whether it runs single instructions of a form.</summary>
+    bool Runs(Code form) => true;
 
     /// <summary>
     /// Places <paramref name="code"/> at the snapshot's RIP within the code page of <see cref="Layout"/>, with exit slots around it,

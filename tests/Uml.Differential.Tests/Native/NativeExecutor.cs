@@ -86,11 +86,12 @@ internal sealed unsafe class NativeExecutor : IExecutor
 
     public string Name => "native";
 
-    /// <summary>
-    /// Whether a form is safe to run here. Hypervisors without hardware virtualization emulate loads of segment registers, and one of them
-    /// does not come back in one case out of ten million.
-    /// </summary>
-    public static bool Runs(Code form) => form is not (Code.Mov_Sreg_rm16 or Code.Mov_Sreg_r32m16 or Code.Mov_Sreg_r64m16);
+    /// <inheritdoc/>
+    /// <remarks>
+    /// Hypervisors without hardware virtualization emulate loads of segment registers, and one of them does not come back in one case out
+    /// of ten million.
+    /// </remarks>
+    public bool Runs(Code form) => form is not (Code.Mov_Sreg_rm16 or Code.Mov_Sreg_r32m16 or Code.Mov_Sreg_r64m16);
 
     /// <inheritdoc/>
     /// <remarks>

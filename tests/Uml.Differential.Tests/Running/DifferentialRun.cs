@@ -1,17 +1,22 @@
+using System.Globalization;
 using Iced.Intel;
 using Uml.Differential.Tests.Engines;
 using Uml.Differential.Tests.Generation;
-using Uml.Differential.Tests.Native;
 
 namespace Uml.Differential.Tests.Running;
 
 /// <summary>A run over many cases, all derived from one seed.</summary>
 internal sealed class DifferentialRun(IExecutor reference, IExecutor subject, FormCatalog catalog) : IDisposable
 {
+    private const int DefaultCases = 16, ReportsShown = 8;
+
     private readonly Watchdog _watchdog = new();
     private readonly Differ _differ = new(reference, subject);
     private readonly CaseGenerator _cases = new(catalog.Bitness);
     private readonly ProgramGenerator _programs = new(catalog);
+
+    /// <summary>Cases of each form in a run of the tests.</summary>
+    public static int CasesPerForm => Environment.GetEnvironmentVariable("UML_DIFF_CASES") is { } text ? int.Parse(text, CultureInfo.InvariantCulture) : DefaultCases;
 
     /// <summary>Failures by form, with how many cases of it failed and the report of the first.</summary>
     public SortedDictionary<string, (int Count, string First)> Failures { get; } = new(StringComparer.Ordinal);
@@ -22,6 +27,13 @@ internal sealed class DifferentialRun(IExecutor reference, IExecutor subject, Fo
     public SortedSet<int> Vectors { get; } = [];
 
     public void Dispose() => _watchdog.Dispose();
+
+    /// <summary>Fails the test with the first reports.</summary>
+    public void AssertNothingFailed()
+    {
+        string reports = string.Join('\n', Failures.Take(ReportsShown).Select(failure => $"{failure.Key}: {failure.Value.Count} cases\n{failure.Value.First}"));
+        Assert.That(Failures, Is.Empty, reports);
+    }
 
     /// <summary>Runs <paramref name="casesPerForm"/> cases of each form.</summary>
     /// <param name="forms">The forms.</param>
@@ -39,7 +51,7 @@ internal sealed class DifferentialRun(IExecutor reference, IExecutor subject, Fo
                     return;
                 }
 
-                if (reference is not NativeExecutor || NativeExecutor.Runs(form.Code))
+                if (reference.Runs(form.Code))
                 {
                     RunForm(form, Rng.Derive(seed, ((ulong)i << 16) | (ushort)form.Code));
                 }

@@ -1,4 +1,3 @@
-using System.Globalization;
 using Uml.Core;
 using Uml.Differential.Tests.Engines;
 using Uml.Differential.Tests.Generation;
@@ -17,14 +16,12 @@ namespace Uml.Differential.Tests.Running;
 [Platform("Linux")]
 internal sealed class DifferentialTests(int bitness, CpuEngine engine)
 {
-    private const int DefaultCases = 16, SequencesPerCase = 200, ReportsShown = 8;
+    private const int SequencesPerCase = 200;
 
     private NativeExecutor _native = null!;
     private VirtualCpuExecutor _subject = null!;
     private DifferentialRun _run = null!;
     private FormCatalog _catalog = null!;
-
-    private static int Cases => Environment.GetEnvironmentVariable("UML_DIFF_CASES") is { } text ? int.Parse(text, CultureInfo.InvariantCulture) : DefaultCases;
 
     [SetUp]
     public void SetUp()
@@ -49,7 +46,7 @@ internal sealed class DifferentialTests(int bitness, CpuEngine engine)
     {
         ulong seed = Random.Shared.NextUInt64();
         TestContext.Out.WriteLine($"{engine}, {bitness}-bit, seed of the run 0x{seed:x}");
-        _run.RunForms(_catalog.Covered, Cases, seed);
+        _run.RunForms(_catalog.Covered, DifferentialRun.CasesPerForm, seed);
         Report();
     }
 
@@ -58,7 +55,7 @@ internal sealed class DifferentialTests(int bitness, CpuEngine engine)
     {
         ulong seed = Random.Shared.NextUInt64();
         TestContext.Out.WriteLine($"{engine}, {bitness}-bit, seed of the run 0x{seed:x}");
-        _run.RunPrograms([ProgramKind.Sequence], Cases * SequencesPerCase, seed);
+        _run.RunPrograms([ProgramKind.Sequence], DifferentialRun.CasesPerForm * SequencesPerCase, seed);
         Report();
     }
 
@@ -76,7 +73,6 @@ internal sealed class DifferentialTests(int bitness, CpuEngine engine)
     private void Report()
     {
         TestContext.Out.WriteLine($"{_run.CasesRun} cases");
-        string reports = string.Join('\n', _run.Failures.Take(ReportsShown).Select(failure => $"{failure.Key}: {failure.Value.Count} cases\n{failure.Value.First}"));
-        Assert.That(_run.Failures, Is.Empty, reports);
+        _run.AssertNothingFailed();
     }
 }

@@ -1,4 +1,3 @@
-using System.Globalization;
 using Uml.Core;
 using Uml.Differential.Tests.Engines;
 using Uml.Differential.Tests.Generation;
@@ -16,7 +15,7 @@ namespace Uml.Differential.Tests.Running;
 [TestFixture(32)]
 internal sealed class EngineTests : IDisposable
 {
-    private const int CasesPerForm = 16, ProgramsPerCase = 200, ReportsShown = 3;
+    private const int ProgramsPerCase = 200;
 
     private readonly VirtualCpuExecutor _interpreter, _jit;
     private readonly FormCatalog _catalog;
@@ -30,9 +29,7 @@ internal sealed class EngineTests : IDisposable
         _run = new DifferentialRun(_interpreter, _jit, _catalog);
     }
 
-    private static int Cases => Environment.GetEnvironmentVariable("UML_DIFF_CASES") is { } text ? int.Parse(text, CultureInfo.InvariantCulture) : CasesPerForm;
-
-    private static int Programs => ProgramsPerCase * Cases;
+    private static int Programs => ProgramsPerCase * DifferentialRun.CasesPerForm;
 
     public void Dispose()
     {
@@ -44,7 +41,7 @@ internal sealed class EngineTests : IDisposable
     [Test]
     public void Single_instructions_do_the_same(CancellationToken token)
     {
-        _run.RunForms(_catalog.Covered, Cases, NewSeed(), token);
+        _run.RunForms(_catalog.Covered, DifferentialRun.CasesPerForm, NewSeed(), token);
         Report(token);
         Assert.That(_run.Vectors, Is.SupersetOf(new[] { -1, 0, 13, 14 }), "instructions that ended, and faulted");
     }
@@ -83,8 +80,7 @@ internal sealed class EngineTests : IDisposable
 
     private void Report(CancellationToken token)
     {
-        string reports = string.Join('\n', _run.Failures.Take(ReportsShown).Select(failure => $"{failure.Key}: {failure.Value.Count} cases\n{failure.Value.First}"));
-        Assert.That(_run.Failures, Is.Empty, reports);
+        _run.AssertNothingFailed();
         token.ThrowIfCancellationRequested();
     }
 }
