@@ -2,7 +2,7 @@ using System.Runtime.InteropServices;
 
 namespace Uml.Core.Interop;
 
-/// <summary>The calls of the C library that have no counterpart in .NET. Constants are those of Linux (sys/mman.h, sys/resource.h).</summary>
+/// <summary>The calls of the C library that have no counterpart in .NET. Constants are those of Linux (sys/mman.h, sys/resource.h, signal.h).</summary>
 internal static unsafe partial class Libc
 {
     public const int ProtNone = 0, ProtRead = 1, ProtWrite = 2, ProtExecute = 4;
@@ -40,6 +40,9 @@ internal static unsafe partial class Libc
 
     [LibraryImport("libc", EntryPoint = "getrlimit", SetLastError = true)]
     public static partial int GetLimit(int resource, ResourceLimit* limit);
+
+    [LibraryImport("libc", EntryPoint = "sigaction", SetLastError = true)]
+    public static partial int Sigaction(int signal, SignalAction* action, SignalAction* previous);
 }
 
 /// <summary>struct rlimit on 64-bit Linux.</summary>
@@ -47,4 +50,20 @@ internal static unsafe partial class Libc
 internal struct ResourceLimit
 {
     public ulong Soft, Hard;
+}
+
+/// <summary>struct sigaction of glibc and musl on x86-64.</summary>
+[StructLayout(LayoutKind.Sequential)]
+internal unsafe struct SignalAction
+{
+    /// <summary>SIG_DFL and SIG_IGN, in place of a handler.</summary>
+    public const ulong Default = 0, Ignore = 1;
+
+    /// <summary>SA_SIGINFO, SA_ONSTACK and SA_RESTART.</summary>
+    public const int PassInfo = 4, OnAlternateStack = 0x0800_0000, Restart = 0x1000_0000;
+
+    public ulong Handler;
+    public fixed ulong Mask[16];
+    public int Flags;
+    public nint Restorer;
 }
