@@ -19,6 +19,8 @@ internal sealed unsafe class JitEngine : IDisposable
     private const ulong MaximumCode = 1UL << 30;
 
     private readonly CodeMemory _memory;
+    private readonly FaultRegistration _faults;
+    private readonly TranslationMap _map = new();
     private readonly HostAssembler _code = new();
     private readonly RuntimeStubs _stubs;
     private readonly BlockTranslator _translator;
@@ -43,7 +45,8 @@ internal sealed unsafe class JitEngine : IDisposable
         Sites = new SiteTable(codeSize / 2);
         _specializations = new Specializations(codeSize / 8);
         CpuFeatures host = CpuModels.OfHost();
-        _stubs = new RuntimeStubs(_code, _memory, state->Features & host);
+        _stubs = new RuntimeStubs(_code, _memory, state, state->Features & host);
+        _faults = new FaultRegistration(_memory, state, _stubs.Recovery);
         _translator = new BlockTranslator(_code, _memory, _stubs, Sites, new Planner(state->Features, host, readsTime, _counters), UsesToSpecialize);
         _next = _stubs.End;
         _translator.ColdPosition = Cold;
@@ -53,6 +56,18 @@ internal sealed unsafe class JitEngine : IDisposable
     private byte* Cold => _memory.Writable + (_memory.Size / 3);
 
     public SiteTable Sites { get; }
+
+    /// <summary>All emitted code.</summary>
+    public CodeMemory Code => _memory;
+
+    /// <summary>Puts the application's floating-point settings aside while the guest runs.</summary>
+    public FloatingPointSwitch FloatingPoint => _stubs.FloatingPoint;
+
+    /// <summary>Whether a fault in emitted code ends this machine only.</summary>
+    public bool CatchesFaults => _faults.IsActive;
+
+    /// <summary>Whether there was a fault: nothing of this engine can be relied on any more.</summary>
+    public bool HasFaulted => _faults is { IsActive: true, Fault.Signal: not 0 };
 
     /// <summary>Times that a jump saves flags for the translation for all before there is to be one for their source.</summary>
     public int UsesToSpecialize => 64 * _threshold;
@@ -118,7 +133,7 @@ internal sealed unsafe class JitEngine : IDisposable
             {
                 special->Entry = made.Entry;
                 special->Abandon = made.Abandon;
-                EndEmission(in emission);
+                EndEmission(in emission, target, site->Flavor);
             }
         }
 
@@ -163,9 +178,14 @@ internal sealed unsafe class JitEngine : IDisposable
         HostAssembler.Bind(jump + 1, _memory.ToWritable(target));
     }
 
+    /// <summary>All that can be told of the fault.</summary>
+    public string DescribeFault(CpuState* state) =>
+        new FaultReport(state, _memory, Sites, _map).Write(in _faults.Fault, Offset(Cold), Offset(_stubs.End));
+
     /// <summary>Forgets all translations.</summary>
     public void Clear()
     {
+        _map.Clear();
         _next = _stubs.End;
         _translator.ColdPosition = Cold;
         Sites.Clear();
@@ -175,6 +195,7 @@ internal sealed unsafe class JitEngine : IDisposable
 
     public void Dispose()
     {
+        _faults.Dispose();
         _memory.Dispose();
         Sites.Dispose();
         _specializations.Dispose();
@@ -270,10 +291,12 @@ internal sealed unsafe class JitEngine : IDisposable
             translation = _translator.EmitGate(block, flavor, needed);
         }
 
-        EndEmission(in emission);
+        EndEmission(in emission, block, flavor);
         block->Translations[(int)flavor] = translation;
         return true;
     }
+
+    private uint Offset(byte* writable) => (uint)(writable - _memory.Writable);
 
     private Emission BeginEmission()
     {
@@ -281,8 +304,9 @@ internal sealed unsafe class JitEngine : IDisposable
         return new Emission { Start = Stopwatch.GetTimestamp(), Cold = _translator.ColdPosition };
     }
 
-    private void EndEmission(in Emission emission)
+    private void EndEmission(in Emission emission, Block* block, Flavor flavor)
     {
+        _map.Add(Offset(_next), Offset(emission.Cold), block, flavor);
         _counters->BlocksTranslated++;
         _counters->BytesEmitted += (ulong)(_code.Position - _next + (_translator.ColdPosition - emission.Cold));
         _counters->TranslationTicks += (ulong)(Stopwatch.GetTimestamp() - emission.Start);

@@ -74,6 +74,11 @@ internal sealed unsafe partial class VirtualCpu : ICodeObserver, ICpuRunner
                 throw;
             }
 
+            if (!Jit.CatchesFaults)
+            {
+                LogFaultsNotCaught(_logger, index);
+            }
+
             _timeStamps = hostTime is null ? null : new TimeStampCounter(&_state->TimeStamps, hostTime, Jit.ReadHostTimeStamp);
         }
 
@@ -137,7 +142,7 @@ internal sealed unsafe partial class VirtualCpu : ICodeObserver, ICpuRunner
         s->Remaining = instructionBudget;
         s->CurrentOp = null;
         _running = true;
-        RunResult result = RunCore(s);
+        RunResult result = Jit is null ? RunCore(s) : RunTranslated(s, Jit);
         s->CurrentOp = null;
         StopTimeStamps();
         _retiredBefore = InstructionsRetired;
