@@ -66,7 +66,7 @@ internal sealed unsafe partial class VirtualCpu : ICodeObserver, ICpuRunner
             RealTimeClock? hostTime = clock is RealTimeClock { FollowsHost: true } real && TimeStampCounter.IsOffered() ? real : null;
             try
             {
-                Jit = Blocks.Jit = new JitEngine(options.CodeCacheSize, options.TranslationThreshold, AddressSpaces, _state, readsTime: hostTime is not null);
+                Jit = Blocks.Jit = new JitEngine(options, AddressSpaces, _state, readsTime: hostTime is not null);
             }
             catch (InsufficientMemoryException)
             {

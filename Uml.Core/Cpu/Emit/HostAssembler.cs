@@ -415,6 +415,13 @@ internal sealed unsafe class HostAssembler
         Bind(Forward(), target);
     }
 
+    /// <summary>UD2, for places that are never reached.</summary>
+    public void Trap()
+    {
+        Byte(0x0F);
+        Byte(0x0B);
+    }
+
     public void JumpRegister(int register) => Register(0xFF, 4, register, wide: false);
 
     public void JumpMemory(int @base, int displacement) => Memory(0xFF, 4, @base, displacement, wide: false);
