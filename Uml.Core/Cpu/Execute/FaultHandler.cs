@@ -1,3 +1,4 @@
+using System.Runtime.InteropServices;
 using Uml.Core.Cpu.Emit;
 using Uml.Core.Interop;
 
@@ -84,8 +85,8 @@ internal static unsafe class FaultHandler
         }
 
         // SAFETY: both stay for as long as the process: the kernel and other handlers know their addresses.
-        GC.SuppressFinalize(memory);
-        GC.SuppressFinalize(page);
+        _ = GCHandle.Alloc(memory);
+        _ = GCHandle.Alloc(page);
         foreach (int signal in Signals)
         {
             PutInFront(table, signal, page.Pointer);

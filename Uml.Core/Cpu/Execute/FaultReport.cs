@@ -29,7 +29,7 @@ internal readonly unsafe ref struct FaultReport(CpuState* state, CodeMemory memo
         {
             // In a stub, or gone astray: a call, if that was the last thing on the stack, tells where from.
             isInside = TryGetOffset(fault.Caller, out place);
-            text.Append(CultureInfo.InvariantCulture, $"Last on the stack is {Place(isInside, place, fault.Caller)}. ");
+            text.Append(CultureInfo.InvariantCulture, $"The last call, which may be long past, was from {Place(isInside, place, fault.Caller)}. ");
         }
 
         if (isInside)
