@@ -1,6 +1,5 @@
 using Iced.Intel;
 using Uml.Core.Cpu.Execute;
-using Uml.Core.Cpu.Translate;
 
 namespace Uml.Core.Cpu.Verify;
 
