@@ -12,7 +12,6 @@ namespace Uml.Core.Cpu.Interpreter;
 internal sealed unsafe class BlockCache : IDisposable
 {
     private const int HashBits = 16;
-    private const int MaxBlockSize = 64 + 256 + ((BlockDecoder.MaxInstructions + 1) * 64);
 
     private readonly HostMemory _arena;
     private readonly HostMemory _hash = new((1UL << HashBits) * (ulong)sizeof(Block*));
@@ -238,7 +237,7 @@ internal sealed unsafe class BlockCache : IDisposable
             return null;
         }
 
-        if (_used + MaxBlockSize > _arena.Size || Jit is { IsFull: true })
+        if (_used + Block.MaxSize > _arena.Size || Jit is { IsFull: true })
         {
             Flush();
         }
@@ -249,7 +248,7 @@ internal sealed unsafe class BlockCache : IDisposable
             return null;
         }
 
-        _used += ((ulong)sizeof(Block) + ((ulong)(block->Count + 1) * (ulong)sizeof(Op)) + 63) & ~63UL;
+        _used += Block.SizeOf(block->Count, block->ByteLength);
         Counters->BlocksDecoded++;
         Register(block);
         block->FirstHandler = Block.Ops(block)->Handler;
