@@ -208,6 +208,12 @@ internal sealed unsafe class VirtualCpuExecutor : IExecutor
     {
         CpuState* s = _cpu.State;
         GuestSystem.Enter(s, _bitness, state.GsBase);
+        if (_resumes > 0)
+        {
+            // This system has no kernel to call, and none of the catalogue's forms calls one; arbitrary bytes do. Without SCE it is #UD.
+            s->Efer &= ~1UL;
+        }
+
         for (int i = 0; i < 16; i++)
         {
             s->Gpr[i] = state.Gprs[i];

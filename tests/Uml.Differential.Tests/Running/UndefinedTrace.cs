@@ -11,7 +11,7 @@ namespace Uml.Differential.Tests.Running;
 /// </summary>
 internal sealed class UndefinedTrace(int bitness) : IDisposable
 {
-    private readonly VirtualCpuExecutor _executor = new(bitness, writableCode: true);
+    private readonly VirtualCpuExecutor _executor = new(bitness, writableCode: true, resumes: VirtualCpuExecutor.Resumes);
     private readonly byte[] _memory = new byte[Layout.MemorySize];
 
     /// <summary>Whether something was undefined before a program came to its stop of that number.</summary>
@@ -73,7 +73,10 @@ internal sealed class UndefinedTrace(int bitness) : IDisposable
 
     public void Dispose() => _executor.Dispose();
 
+    /// <summary>Also what stores the x87 unit's pointers, which the translator does not keep.</summary>
     private static bool IsUndefined(in Instruction instruction, ref MachineSnapshot before) => instruction.Code is Code.Bswap_r16
+        || instruction.Mnemonic is Mnemonic.Fnstenv or Mnemonic.Fnsave or Mnemonic.Fxsave or Mnemonic.Fxsave64
+        || instruction.Mnemonic is >= Mnemonic.Xsave and <= Mnemonic.Xsaves64
         || (instruction.Mnemonic is Mnemonic.Shld or Mnemonic.Shrd && instruction.Op1Register.GetSize() == 2)
         || Undefined.Flags(in instruction, ref before) != 0;
 }
