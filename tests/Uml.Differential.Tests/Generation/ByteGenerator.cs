@@ -108,10 +108,14 @@ internal sealed class ByteGenerator(FormCatalog catalog)
     /// <summary>An instruction, of which some bits or bytes may be others, missing, or more.</summary>
     private byte[] Damaged(ref Rng rng)
     {
+        Instruction instruction;
         int length;
-        while (!_encodings.TryWrite(ref rng, catalog.Covered[rng.Below(catalog.Covered.Count)], Layout.Program, _code, out _, out length))
+        do
         {
+            // Few of those that leave flags undefined, after which engines may differ.
         }
+        while (!_encodings.TryWrite(ref rng, catalog.Covered[rng.Below(catalog.Covered.Count)], Layout.Program, _code, out instruction, out length)
+            || (instruction.RflagsUndefined != RflagsBits.None && !rng.OneIn(8)));
 
         Aim(ref rng, _code.AsSpan(0, length));
         List<byte> bytes = [.. _code.AsSpan(0, length)];

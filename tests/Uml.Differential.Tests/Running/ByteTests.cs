@@ -33,7 +33,7 @@ internal sealed class ByteTests(int bitness)
         using (Assert.EnterMultipleScope())
         {
             Assert.That(jit.ProgramsChanged, Is.GreaterThan(Programs / 8), "programs that changed themselves");
-            Assert.That(run.ProgramsUndefined, Is.LessThan(Programs / 20));
+            Assert.That(run.ProgramsUndefined, Is.LessThan(Programs / 10));
             Assert.That(run.Vectors, Is.SupersetOf(new[] { MachineSnapshot.Endless, MachineSnapshot.Completed, 6, 13, 14 }));
         }
     }
