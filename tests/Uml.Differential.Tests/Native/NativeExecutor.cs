@@ -60,7 +60,7 @@ internal sealed unsafe class NativeExecutor : IExecutor
         _enter = (delegate* unmanaged<void>)(bitness == 32 ? emitter.Enter32 : emitter.Enter64);
         _slots = BuildSlots();
         _slots.CopyTo(new Span<byte>(_writableCode, Layout.PageSize));
-        new Span<byte>(_writableMemory, Layout.MemorySize).Fill(HostCanary.WindowPattern);
+        HostCanary.Fill(new Span<byte>(_writableMemory, Layout.MemorySize));
         InitialiseControl();
         InstallHandlers(emitter.Handler);
     }
@@ -126,7 +126,7 @@ internal sealed unsafe class NativeExecutor : IExecutor
         state = _control->State;
         var windows = new Span<byte>(_writableMemory, Layout.MemorySize);
         windows.CopyTo(memory);
-        windows.Fill(HostCanary.WindowPattern);
+        HostCanary.Fill(windows);
         int dirty = code.Length + Layout.SlotStride;
         _slots.AsSpan(offset, dirty).CopyTo(page[offset..]);
     }
@@ -135,8 +135,8 @@ internal sealed unsafe class NativeExecutor : IExecutor
     public string? FindForeignWrite()
     {
         // SAFETY: mapped for the life of this object.
-        int at = new ReadOnlySpan<byte>(_writableMemory, Layout.MemorySize).IndexOfAnyExcept(HostCanary.WindowPattern);
-        return at < 0 ? null : $"memory of the host was written to: at 0x{Layout.AddressOf(at):x}";
+        int at = HostCanary.CountUntouched(new ReadOnlySpan<byte>(_writableMemory, Layout.MemorySize));
+        return at == Layout.MemorySize ? null : $"memory of the host was written to: at 0x{Layout.AddressOf(at):x}";
     }
 
     public void Dispose()

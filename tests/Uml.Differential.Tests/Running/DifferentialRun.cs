@@ -1,6 +1,5 @@
 using System.Globalization;
 using Iced.Intel;
-using Uml.Differential.Tests.Comparison;
 using Uml.Differential.Tests.Engines;
 using Uml.Differential.Tests.Generation;
 using Uml.Differential.Tests.Native;
@@ -29,9 +28,9 @@ internal sealed class DifferentialRun : IDisposable
         _reference = reference;
         _differ = new Differ(reference, subject)
         {
-            FindTrace = reference is NativeExecutor native ? (_, _) => native.FindForeignWrite()
+            FindTrace = reference is NativeExecutor native ? _ => native.FindForeignWrite()
                 : canary is null ? null
-                : (test, outcome) => canary.Check() ?? FindLeak(test, outcome),
+                : outcome => canary.Check() ?? HostCanary.FindLeak(ref outcome.State, outcome.Memory),
         };
         _cases = new CaseGenerator(catalog.Bitness);
         _programs = new ProgramGenerator(catalog);
@@ -175,10 +174,6 @@ internal sealed class DifferentialRun : IDisposable
             Note(group, test, differences);
         }
     }
-
-    /// <summary>What looks like memory of the host's, and was not there by chance from the start.</summary>
-    private static string? FindLeak(TestCase test, Outcome outcome) =>
-        HostCanary.FindLeak(ref outcome.State, outcome.Memory) is { } leak && HostCanary.FindLeak(ref test.State, test.Memory) is null ? leak : null;
 
     /// <summary>Programs of arbitrary bytes fail in more than one way.</summary>
     private static string Group(TestCase test, List<string> differences)
