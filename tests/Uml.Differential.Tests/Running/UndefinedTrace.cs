@@ -61,7 +61,8 @@ internal sealed class UndefinedTrace(int bitness) : IDisposable
             }
 
             // INT3 and INTO retire, and their handlers' HLT comes after them.
-            _executor.Continue(ref state, instruction.FlowControl == FlowControl.Interrupt ? 2 : 1);
+            bool traps = instruction.FlowControl == FlowControl.Interrupt && (instruction.Mnemonic != Mnemonic.Into || (state.Rflags & StateGenerator.Of) != 0);
+            _executor.Continue(ref state, traps ? 2 : 1);
             if (state.Vector != MachineSnapshot.Endless)
             {
                 return false;
