@@ -1,3 +1,4 @@
+using System.Numerics;
 using Uml.Core.Cpu.CodeCache;
 using Uml.Core.Cpu.Emit;
 using Uml.Core.Cpu.Semantics;
@@ -35,11 +36,13 @@ internal sealed unsafe class RuntimeStubs
     private readonly byte*[] _checkPage = new byte*[(int)Flavor.Count];
     private readonly byte*[] _specialize = new byte*[(int)Flavor.Count];
     private readonly byte*[] _refill = new byte*[(int)Flavor.Count];
+    private readonly byte*[] _strings = new byte*[16];
     private readonly byte* _loadX87;
     private readonly byte* _walkForRead;
     private readonly byte* _walkForWrite;
     private readonly byte* _loadVectors;
     private readonly byte* _interpret;
+    private readonly Dictionary<nint, StubContract> _contracts = [];
     private byte* _epilogue;
 
     /// <param name="code">Writes them.</param>
@@ -54,24 +57,31 @@ internal sealed unsafe class RuntimeStubs
         byte* enter = EmitEnter();
         for (Flavor flavor = Flavor.Integer; flavor < Flavor.Count; flavor++)
         {
-            _access[(int)flavor] = EmitRuntimeCall(flavor, &Runtime.Access, isAccess: true);
-            _commit[(int)flavor] = EmitRuntimeCall(flavor, &Runtime.Commit);
-            _handler[(int)flavor] = EmitRuntimeCall(flavor, &Runtime.Handle, changesRegisters: true, sharesX87: flavor == Flavor.X87);
-            _handlerAside[(int)flavor] = EmitRuntimeCall(flavor, &Runtime.HandleAside, changesRegisters: true);
-            _lookup[(int)flavor] = EmitRuntimeCall(flavor, &Runtime.Lookup);
-            _link[(int)flavor] = EmitRuntimeCall(flavor, &Runtime.Link);
-            _checkPage[(int)flavor] = EmitRuntimeCall(flavor, &Runtime.CheckPage);
-            _specialize[(int)flavor] = EmitRuntimeCall(flavor, &Runtime.Specialize);
-            _reenter[(int)flavor] = EmitRuntimeCall(flavor, &Runtime.Reenter);
-            _refill[(int)flavor] = EmitRefill(flavor);
+            _access[(int)flavor] = Note(StubKind.Access, flavor, EmitRuntimeCall(flavor, &Runtime.Access, isAccess: true));
+            _commit[(int)flavor] = Note(StubKind.Commit, flavor, EmitRuntimeCall(flavor, &Runtime.Commit));
+            _handler[(int)flavor] = Note(
+                StubKind.Handler, flavor, EmitRuntimeCall(flavor, &Runtime.Handle, changesRegisters: true, sharesX87: flavor == Flavor.X87));
+            _handlerAside[(int)flavor] = Note(StubKind.Handler, flavor, EmitRuntimeCall(flavor, &Runtime.HandleAside, changesRegisters: true));
+            _lookup[(int)flavor] = Note(StubKind.Lookup, flavor, EmitRuntimeCall(flavor, &Runtime.Lookup));
+            _link[(int)flavor] = Note(StubKind.Link, flavor, EmitRuntimeCall(flavor, &Runtime.Link));
+            _checkPage[(int)flavor] = Note(StubKind.CheckPage, flavor, EmitRuntimeCall(flavor, &Runtime.CheckPage));
+            _specialize[(int)flavor] = Note(StubKind.Specialize, flavor, EmitRuntimeCall(flavor, &Runtime.Specialize));
+            _reenter[(int)flavor] = Note(StubKind.Reenter, flavor, EmitRuntimeCall(flavor, &Runtime.Reenter));
+            _refill[(int)flavor] = Note(StubKind.Refill, flavor, EmitRefill(flavor));
+        }
+
+        var strings = new EmittedStrings(code, new TlbProbe(code));
+        for (int i = 0; i < _strings.Length; i++)
+        {
+            _strings[i] = Note(StubKind.String, Flavor.Count, strings.Emit(moves: (i & 1) != 0, size: 1 << (i >> 2), isLong: (i & 2) != 0));
         }
 
         var walk = new EmittedPageWalk(code);
-        _walkForRead = walk.Emit(write: false);
-        _walkForWrite = walk.Emit(write: true);
-        _interpret = EmitRuntimeCall(Flavor.Integer, &Runtime.Interpret);
-        _loadX87 = EmitRuntimeCall(Flavor.Vector, &Runtime.PrepareX87, sharesX87: true);
-        _loadVectors = EmitLoadVectors();
+        _walkForRead = Note(StubKind.WalkForRead, Flavor.Count, walk.Emit(write: false));
+        _walkForWrite = Note(StubKind.WalkForWrite, Flavor.Count, walk.Emit(write: true));
+        _interpret = Note(StubKind.Interpret, Flavor.Integer, EmitRuntimeCall(Flavor.Integer, &Runtime.Interpret));
+        _loadX87 = Note(StubKind.LoadX87, Flavor.Vector, EmitRuntimeCall(Flavor.Vector, &Runtime.PrepareX87, sharesX87: true));
+        _loadVectors = Note(StubKind.LoadVectors, Flavor.Integer, EmitLoadVectors());
         byte* readTimeStamp = EmitReadTimeStamp();
         ReadTimeStamp = (delegate* unmanaged[SuppressGCTransition]<ulong>)memory.ToExecutable(readTimeStamp);
         Enter = (delegate* unmanaged<CpuState*, byte*, void>)memory.ToExecutable(enter);
@@ -87,11 +97,19 @@ internal sealed unsafe class RuntimeStubs
     /// <summary>The first byte behind the stubs.</summary>
     public byte* End { get; }
 
+    /// <summary>What there is at an address that translated code calls.</summary>
+    /// <returns>Null when it is no stub.</returns>
+    public StubContract? ContractAt(nint address) => _contracts.TryGetValue(address, out StubContract contract) ? contract : null;
+
     /// <summary>Finds the operand of a memory access that is not in the translation buffer. ZF: the address register points to it; else to a buffer.</summary>
     public byte* Access(Flavor flavor) => _access[(int)flavor];
 
     /// <summary>Refills the translation buffer (see <see cref="EmittedPageWalk"/>).</summary>
     public byte* Walk(bool write) => write ? _walkForWrite : _walkForRead;
+
+    /// <summary>A repeated string instruction (see <see cref="EmittedStrings"/>).</summary>
+    public byte* String(bool moves, int size, bool isLong) =>
+        _strings[(BitOperations.Log2((uint)size) << 2) | (isLong ? 2 : 0) | (moves ? 1 : 0)];
 
     /// <summary>Writes the buffer to the guest.</summary>
     public byte* Commit(Flavor flavor) => _commit[(int)flavor];
@@ -130,6 +148,12 @@ internal sealed unsafe class RuntimeStubs
 
     /// <summary>From <see cref="Flavor.Integer"/> to <see cref="Flavor.Vector"/>. ZF clear: the guest has unmasked exceptions, nothing was done.</summary>
     public byte* LoadVectors => _loadVectors;
+
+    private byte* Note(StubKind kind, Flavor flavor, byte* stub)
+    {
+        _contracts.Add((nint)stub, new StubContract(kind, flavor));
+        return stub;
+    }
 
     private byte* EmitEnter()
     {
