@@ -91,8 +91,14 @@ internal sealed unsafe class VirtualCpuExecutor : IExecutor
         LoadState(ref state);
         ulong before = _cpu.InstructionsRetired;
         RunResult result = _cpu.Run(budget);
-        ulong retired = _cpu.InstructionsRetired - before;
         CpuState* s = _cpu.State;
+        if (result == RunResult.BudgetExhausted && s->Cpl == 0)
+        {
+            // An exception came last, and its handler's HLT is still to come.
+            result = _cpu.Run(1);
+        }
+
+        ulong retired = _cpu.InstructionsRetired - before;
         StoreState(s, ref state);
         ushort cs;
         switch (result)

@@ -50,19 +50,16 @@ internal sealed class UndefinedTrace(int bitness) : IDisposable
     {
         for (long left = VirtualCpuExecutor.ResumingBudget; left > 0; left--)
         {
-            Instruction instruction = default;
             if (state.Rip - Layout.Code < Layout.PageSize)
             {
-                instruction = _executor.DecodeAt(state.Rip);
+                Instruction instruction = _executor.DecodeAt(state.Rip);
                 if (IsUndefined(in instruction, ref state))
                 {
                     return true;
                 }
             }
 
-            // INT3 and INTO retire, and their handlers' HLT comes after them.
-            bool traps = instruction.FlowControl == FlowControl.Interrupt && (instruction.Mnemonic != Mnemonic.Into || (state.Rflags & StateGenerator.Of) != 0);
-            _executor.Continue(ref state, traps ? 2 : 1);
+            _executor.Continue(ref state, 1);
             if (state.Vector != MachineSnapshot.Endless)
             {
                 return false;
