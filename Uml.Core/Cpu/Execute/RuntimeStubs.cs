@@ -47,8 +47,9 @@ internal sealed unsafe class RuntimeStubs
 
     /// <param name="code">Writes them.</param>
     /// <param name="memory">Where they go.</param>
+    /// <param name="state">The state that emitted code runs with.</param>
     /// <param name="features">What both the guest's processor and the host's have.</param>
-    public RuntimeStubs(HostAssembler code, CodeMemory memory, CpuFeatures features)
+    public RuntimeStubs(HostAssembler code, CodeMemory memory, CpuState* state, CpuFeatures features)
     {
         _code = code;
         _memory = memory;
@@ -82,6 +83,8 @@ internal sealed unsafe class RuntimeStubs
         _interpret = Note(StubKind.Interpret, Flavor.Integer, EmitRuntimeCall(Flavor.Integer, &Runtime.Interpret));
         _loadX87 = Note(StubKind.LoadX87, Flavor.Vector, EmitRuntimeCall(Flavor.Vector, &Runtime.PrepareX87, sharesX87: true));
         _loadVectors = Note(StubKind.LoadVectors, Flavor.Integer, EmitLoadVectors());
+        Recovery = memory.ToExecutable(EmitRecovery(state));
+        FloatingPoint = new FloatingPointSwitch(code, memory);
         byte* readTimeStamp = EmitReadTimeStamp();
         ReadTimeStamp = (delegate* unmanaged[SuppressGCTransition]<ulong>)memory.ToExecutable(readTimeStamp);
         Enter = (delegate* unmanaged<CpuState*, byte*, void>)memory.ToExecutable(enter);
@@ -93,6 +96,12 @@ internal sealed unsafe class RuntimeStubs
 
     /// <summary>Reads the host's time-stamp counter, for which .NET has nothing.</summary>
     public delegate* unmanaged[SuppressGCTransition]<ulong> ReadTimeStamp { get; }
+
+    /// <summary>Puts the application's floating-point settings aside and gives them back.</summary>
+    public FloatingPointSwitch FloatingPoint { get; }
+
+    /// <summary>Where emitted code goes on after a fault, in executable memory.</summary>
+    public byte* Recovery { get; }
 
     /// <summary>The first byte behind the stubs.</summary>
     public byte* End { get; }
@@ -171,9 +180,11 @@ internal sealed unsafe class RuntimeStubs
         LoadGeneral(all: true);
         _code.JumpRegister(GuestRegisters.Scratch);
 
-        // Everything is in memory.
+        // Everything is in memory. Without a stack of the host nothing of this engine can be interrupted by a fault.
         _epilogue = _code.Position;
-        _code.Load(HostRegister.Rsp, GuestRegisters.State, StateLayout.HostStack);
+        _code.Load(GuestRegisters.Scratch, GuestRegisters.State, StateLayout.HostStack);
+        _code.StoreImmediate(GuestRegisters.State, StateLayout.HostStack, 0);
+        _code.Move(HostRegister.Rsp, GuestRegisters.Scratch);
         _code.ArithmeticImmediate(Arithmetic.Add, HostRegister.Rsp, StackAlignment);
         for (int i = CalleeSaved.Length - 1; i >= 0; i--)
         {
@@ -198,14 +209,13 @@ internal sealed unsafe class RuntimeStubs
     {
         _code.Align(16);
         byte* start = _code.Position;
+
+        // Loading it is what the call is for where a vector block goes on with x87 code.
+        bool isLoaded = sharesX87 || flavor == Flavor.X87;
         _code.Pop(GuestRegisters.Scratch);
         StoreGeneral();
         StoreVectors(flavor);
-        if (sharesX87)
-        {
-            LeaveX87(flavor);
-        }
-
+        LeaveX87(flavor, isTaken: sharesX87);
         _code.LoadAddress(HostRegister.Rdi, GuestRegisters.State, -StateLayout.Bias);
         _code.Move(HostRegister.Rsi, GuestRegisters.Scratch);
         _code.Move(HostRegister.Rdx, GuestRegisters.Address);
@@ -221,7 +231,7 @@ internal sealed unsafe class RuntimeStubs
         _code.ArithmeticImmediate(Arithmetic.Cmp, GuestRegisters.Address, (int)Runtime.Leave);
         byte* leave = _code.JumpIf(Condition.E);
         byte* elsewhere = isAccess ? null : _code.JumpIf(Condition.A);
-        RestoreX87(sharesX87);
+        RestoreX87(isLoaded);
         LoadVectorsAgain(flavor);
         LoadGeneral(all: changesRegisters);
         if (isAccess)
@@ -234,18 +244,40 @@ internal sealed unsafe class RuntimeStubs
         if (!isAccess)
         {
             _code.Bind(elsewhere);
-            RestoreX87(sharesX87);
+            RestoreX87(isLoaded);
             LoadVectorsAgain(flavor);
             LoadGeneral(all: true);
             _code.JumpRegister(GuestRegisters.Address);
         }
 
         _code.Bind(leave);
-        if (!sharesX87)
+        if (flavor == Flavor.X87 && !sharesX87)
         {
-            LeaveX87(flavor);
+            NoteX87();
         }
 
+        _code.Jump(_epilogue);
+        return start;
+    }
+
+    /// <summary>
+    /// After a fault, with nothing to be relied on but the state's place: general registers are kept for whoever looks at them, and the
+    /// runtime writes a report.
+    /// </summary>
+    private byte* EmitRecovery(CpuState* state)
+    {
+        _code.Align(16);
+        byte* start = _code.Position;
+        _code.MoveImmediate(GuestRegisters.State, (long)((byte*)state + StateLayout.Bias));
+        StoreGeneral();
+        _vectors.EmitHostControl();
+        _code.InitializeX87();
+        _code.LoadAddress(HostRegister.Rdi, GuestRegisters.State, -StateLayout.Bias);
+        _code.Move(GuestRegisters.Tlb, GuestRegisters.State);
+        _code.Load(HostRegister.Rsp, GuestRegisters.State, StateLayout.HostStack);
+        _code.MoveImmediate(HostRegister.Rax, (long)(delegate* unmanaged<CpuState*, void>)&Runtime.Fault);
+        _code.CallRegister(HostRegister.Rax);
+        _code.Move(GuestRegisters.State, GuestRegisters.Tlb);
         _code.Jump(_epilogue);
         return start;
     }
@@ -271,7 +303,7 @@ internal sealed unsafe class RuntimeStubs
         _code.Bind(exhausted);
         StoreGeneral();
         StoreVectors(flavor);
-        LeaveX87(flavor);
+        LeaveX87(flavor, isTaken: true);
         _code.ArithmeticMemory(Arithmetic.Add, GuestRegisters.Scratch, GuestRegisters.State, StateLayout.PageRip);
         _code.Store(GuestRegisters.State, StateLayout.Rip, GuestRegisters.Scratch);
         _code.StoreImmediate(GuestRegisters.State, StateLayout.Exit, (int)ExitCode.Attention, wide: false);
@@ -353,15 +385,25 @@ internal sealed unsafe class RuntimeStubs
         }
     }
 
-    /// <summary>Takes the x87 unit's state out of the host's, which is as after FNINIT then.</summary>
-    private void LeaveX87(Flavor flavor)
+    /// <summary>
+    /// Takes the x87 unit's state out of the host's, which is as after FNINIT then: what a device calls may use it, and counts on an empty
+    /// stack of registers and the default control word (System V ABI for x86-64, 3.2.1).
+    /// </summary>
+    /// <param name="flavor">The caller's.</param>
+    /// <param name="isTaken">The interpreter's state takes it over; otherwise it comes back as it is.</param>
+    private void LeaveX87(Flavor flavor, bool isTaken)
     {
         if (flavor == Flavor.X87)
         {
             _code.Memory(0xDD, 6, GuestRegisters.State, StateLayout.X87Image, wide: false); // fnsave
-            _code.StoreImmediate(GuestRegisters.State, StateLayout.X87Left, 1, wide: false);
+            if (isTaken)
+            {
+                NoteX87();
+            }
         }
     }
+
+    private void NoteX87() => _code.StoreImmediate(GuestRegisters.State, StateLayout.X87Left, 1, wide: false);
 
     private void RestoreX87(bool wanted)
     {
