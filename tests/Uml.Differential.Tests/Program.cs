@@ -20,23 +20,34 @@ internal static class Program
           --code NAMES   only single instructions whose form or mnemonic starts with one of these, comma-separated (Iced's Code, as Add_rm32_r32)
           --sequences    only programs, as many as --cases says
           --edges        only programs with operands around page ends, and that change themselves; they need --reference
+          --prefixes     only single instructions with redundant, repeated and misplaced prefixes: all patterns of one and two for each form,
+                         then random ones (default: each pattern once)
+          --bytes        only loops of random bytes and damaged instructions that may change themselves, with addresses of the host in
+                         registers; Jit against Interpreter
+          --from N       begin with that case of --prefixes and --bytes
           --bits 32|64   compatibility or 64-bit mode (default 64)
           --engine E     Jit or Interpreter (default Interpreter)
           --reference E  compare with another engine instead of this machine's processor
           --list         print covered and excluded forms
         A failing case prints environment variables that make this program run just that case: UML_DIFF_SEED, UML_DIFF_CODE (single
-        instructions), UML_DIFF_KIND (programs of --edges) and UML_DIFF_BITS.
+        instructions), UML_DIFF_PREFIXES (those of --prefixes), UML_DIFF_KIND (programs of --edges and --bytes) and UML_DIFF_BITS.
+        --prefixes and --bytes run in processes of their own: a case that ends one is reported, and the next process goes on behind it.
         """;
 
     private const int SequencesShare = 10;
+    private const long DefaultCases = 1_000_000;
+
+    private static readonly string[] s_flags = ["--list", "--sequences", "--edges", "--prefixes", "--bytes"];
+    private static readonly string[] s_values =
+        ["--cases", "--seconds", "--seed", "--code", "--bits", "--engine", "--reference", "--from", "--child"];
 
     public static int Main(string[] args)
     {
         var options = new Dictionary<string, string>(StringComparer.Ordinal);
         for (int i = 0; i < args.Length; i++)
         {
-            bool isFlag = args[i] is "--list" or "--sequences" or "--edges";
-            if (!isFlag && (args[i] is not ("--cases" or "--seconds" or "--seed" or "--code" or "--bits" or "--engine" or "--reference") || i + 1 == args.Length))
+            bool isFlag = s_flags.Contains(args[i]);
+            if (!isFlag && (!s_values.Contains(args[i]) || i + 1 == args.Length))
             {
                 return Fail(Usage);
             }
@@ -59,6 +70,12 @@ internal static class Program
         if (options.ContainsKey("--edges") && !options.ContainsKey("--reference"))
         {
             return Fail("--edges needs --reference: this machine's processor does not run code that may be written.");
+        }
+
+        if (options.ContainsKey("--bytes"))
+        {
+            options.TryAdd("--engine", nameof(CpuEngine.Jit));
+            options.TryAdd("--reference", nameof(CpuEngine.Interpreter));
         }
 
         bool isRunnable = NativeExecutor.IsSupported && (catalog.Bitness == 64 || HostProcessor.HasCode32);
@@ -94,63 +111,112 @@ internal static class Program
 
     private static int Run(FormCatalog catalog, Dictionary<string, string> options)
     {
+        string? replayed = Environment.GetEnvironmentVariable("UML_DIFF_SEED");
+        string? prefixes = Environment.GetEnvironmentVariable("UML_DIFF_PREFIXES");
+        ProgramKind kind = Enum.Parse<ProgramKind>(Environment.GetEnvironmentVariable("UML_DIFF_KIND") ?? nameof(ProgramKind.Sequence));
+        bool isHostile = options.ContainsKey("--prefixes") || options.ContainsKey("--bytes") || prefixes is not null || kind == ProgramKind.Bytes;
+        if (isHostile && replayed is null && !options.ContainsKey("--child"))
+        {
+            return Supervise(catalog, options);
+        }
+
         bool hasReference = options.TryGetValue("--reference", out string? other);
+        int resumes = options.ContainsKey("--bytes") || kind == ProgramKind.Bytes ? VirtualCpuExecutor.Resumes : 0;
         using IExecutor reference = hasReference
-            ? new VirtualCpuExecutor(catalog.Bitness, Enum.Parse<CpuEngine>(other!, ignoreCase: true), writableCode: true)
+            ? new VirtualCpuExecutor(catalog.Bitness, Enum.Parse<CpuEngine>(other!, ignoreCase: true), writableCode: true, resumes)
             : new NativeExecutor(catalog.Bitness);
         string engine = options.GetValueOrDefault("--engine", nameof(CpuEngine.Interpreter));
-        using var subject = new VirtualCpuExecutor(catalog.Bitness, Enum.Parse<CpuEngine>(engine, ignoreCase: true), writableCode: hasReference);
-        using var run = new DifferentialRun(reference, subject, catalog);
+        using var subject = new VirtualCpuExecutor(catalog.Bitness, Enum.Parse<CpuEngine>(engine, ignoreCase: true), writableCode: hasReference, resumes);
+        using HostCanary? canary = isHostile && hasReference ? new HostCanary() : null;
+        using Progress? progress = options.TryGetValue("--child", out string? path) ? new Progress(path) : null;
+        using var run = new DifferentialRun(reference, subject, catalog, canary) { Progress = progress, Failed = Console.WriteLine };
         var time = Stopwatch.StartNew();
-        if (Environment.GetEnvironmentVariable("UML_DIFF_SEED") is { } seed)
+        if (replayed is not null)
         {
-            ProgramKind kind = Enum.Parse<ProgramKind>(Environment.GetEnvironmentVariable("UML_DIFF_KIND") ?? nameof(ProgramKind.Sequence));
-            run.Replay(Seeds.Parse(seed), Environment.GetEnvironmentVariable("UML_DIFF_CODE"), kind);
+            run.Replay(Seeds.Parse(replayed), Environment.GetEnvironmentVariable("UML_DIFF_CODE"), kind, prefixes);
         }
         else
         {
             RunMany(run, catalog, options);
         }
 
-        foreach ((string form, (int count, string first)) in run.Failures)
+        foreach ((string form, (int count, _)) in run.Failures)
         {
-            Console.WriteLine($"{form}: {count} cases failed; the first:\n{first}");
+            Console.WriteLine($"{form}: {count} cases failed");
         }
 
+        string leftOut = isHostile ? $", {run.CasesLeftOut} left out, {run.ProgramsUndefined} undefined" : "";
         Console.WriteLine(string.Create(CultureInfo.InvariantCulture,
-            $"{run.CasesRun} cases in {time.Elapsed.TotalSeconds:F1} s, {run.Failures.Count} forms failed"));
+            $"{run.CasesRun} cases in {time.Elapsed.TotalSeconds:F1} s, {run.Failures.Count} forms failed{leftOut}"));
         return run.Failures.Count == 0 ? 0 : 1;
+    }
+
+    /// <summary>Runs what may end the process in others.</summary>
+    private static int Supervise(FormCatalog catalog, Dictionary<string, string> options)
+    {
+        ulong seed = Seed(options);
+        List<OpCodeInfo> forms = Forms(catalog, options);
+        Console.WriteLine($"{catalog.Bitness}-bit, {forms.Count} forms, seed 0x{seed:x}");
+        long cases = options.ContainsKey("--prefixes") && !options.ContainsKey("--cases")
+            ? (long)new PrefixPatterns(catalog.Bitness).Systematic * forms.Count
+            : Number(options, "--cases", DefaultCases);
+        double seconds = double.Parse(options.GetValueOrDefault("--seconds", "Infinity"), CultureInfo.InvariantCulture);
+        string[] passedOn = [.. options.Where(option => option.Key is not ("--seed" or "--from" or "--cases" or "--seconds"))
+            .SelectMany(option => option.Value.Length == 0 ? [option.Key] : new[] { option.Key, option.Value })];
+        return new Supervisor(passedOn, catalog).Run(seed, Number(options, "--from", 0), cases, seconds) ? 0 : 1;
+    }
+
+    private static ulong Seed(Dictionary<string, string> options) =>
+        options.TryGetValue("--seed", out string? text) ? Seeds.Parse(text) : Random.Shared.NextUInt64();
+
+    private static long Number(Dictionary<string, string> options, string name, long missing) =>
+        options.TryGetValue(name, out string? text) ? long.Parse(text, CultureInfo.InvariantCulture) : missing;
+
+    private static List<OpCodeInfo> Forms(FormCatalog catalog, Dictionary<string, string> options)
+    {
+        string[] names = options.GetValueOrDefault("--code", "").Split(',');
+        return [.. catalog.Covered.Where(form => names.Any(name => IsNamed(form, name)))];
     }
 
     private static void RunMany(DifferentialRun run, FormCatalog catalog, Dictionary<string, string> options)
     {
-        ulong seed = options.TryGetValue("--seed", out string? text) ? Seeds.Parse(text) : Random.Shared.NextUInt64();
-        long cases = long.Parse(options.GetValueOrDefault("--cases", "1000000"), CultureInfo.InvariantCulture);
+        ulong seed = Seed(options);
+        long cases = Number(options, "--cases", DefaultCases), from = Number(options, "--from", 0);
         using var limit = new CancellationTokenSource();
-        if (options.TryGetValue("--seconds", out string? seconds))
+        if (options.TryGetValue("--seconds", out string? text) && double.Parse(text, CultureInfo.InvariantCulture) is var seconds && double.IsFinite(seconds))
         {
-            limit.CancelAfter(TimeSpan.FromSeconds(double.Parse(seconds, CultureInfo.InvariantCulture)));
+            limit.CancelAfter(TimeSpan.FromSeconds(seconds));
         }
 
-        string[] names = options.GetValueOrDefault("--code", "").Split(',');
-        List<OpCodeInfo> forms = [.. catalog.Covered.Where(form => names.Any(name => IsNamed(form, name)))];
-        Console.WriteLine($"{catalog.Bitness}-bit, {forms.Count} forms, seed 0x{seed:x}");
+        List<OpCodeInfo> forms = Forms(catalog, options);
+        if (!options.ContainsKey("--child"))
+        {
+            Console.WriteLine($"{catalog.Bitness}-bit, {forms.Count} forms, seed 0x{seed:x}");
+        }
+
         if (options.ContainsKey("--edges"))
         {
             run.RunPrograms([ProgramKind.PageEnd, ProgramKind.SelfModifying], cases, seed, limit.Token);
-            return;
         }
-
-        if (options.ContainsKey("--sequences"))
+        else if (options.ContainsKey("--bytes"))
+        {
+            run.RunPrograms([ProgramKind.Bytes], from, cases, seed, limit.Token);
+        }
+        else if (options.ContainsKey("--prefixes"))
+        {
+            run.RunPrefixes(forms, from, cases, seed, limit.Token);
+        }
+        else if (options.ContainsKey("--sequences"))
         {
             run.RunPrograms([ProgramKind.Sequence], cases, seed, limit.Token);
-            return;
         }
-
-        run.RunForms(forms, Math.Max(1, cases / Math.Max(1, forms.Count)), seed, limit.Token);
-        if (!options.ContainsKey("--code"))
+        else
         {
-            run.RunPrograms([ProgramKind.Sequence], cases / SequencesShare, seed, limit.Token);
+            run.RunForms(forms, Math.Max(1, cases / Math.Max(1, forms.Count)), seed, limit.Token);
+            if (!options.ContainsKey("--code"))
+            {
+                run.RunPrograms([ProgramKind.Sequence], cases / SequencesShare, seed, limit.Token);
+            }
         }
     }
 }

@@ -98,7 +98,7 @@ internal sealed unsafe class GuestSystem
     }
 
     /// <summary>Takes the exception frame a handler halted with apart (Intel SDM vol. 3, 6.14.2): the state of the interrupted program.</summary>
-    public void ReadFrame(CpuState* s, ref MachineSnapshot state)
+    public void ReadFrame(CpuState* s, ref MachineSnapshot state, out ushort cs)
     {
         ulong handler = s->Rip - 1 - Handlers;
         if (handler % HandlerStride != 0 || handler / HandlerStride > 255)
@@ -113,6 +113,7 @@ internal sealed unsafe class GuestSystem
         state.ErrorCode = hasError ? (uint)words[0] : 0;
         words = hasError ? words[1..] : words;
         state.Rip = words[0];
+        cs = (ushort)words[1];
         state.Rflags = words[2];
         state.Gprs[4] = words[3];
         state.Cr2 = s->Cr2;

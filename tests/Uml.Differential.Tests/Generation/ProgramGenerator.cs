@@ -18,6 +18,7 @@ internal sealed class ProgramGenerator(FormCatalog catalog)
     ];
 
     private readonly SequenceGenerator _sequences = new(catalog);
+    private readonly ByteGenerator _bytes = new(catalog);
     private readonly bool _isLong = catalog.Bitness == 64;
     private readonly int _edges = s_edges.Count(edge => catalog.Bitness == 64 || edge <= uint.MaxValue);
 
@@ -25,6 +26,11 @@ internal sealed class ProgramGenerator(FormCatalog catalog)
 
     public TestCase Create(ProgramKind kind, ulong seed)
     {
+        if (kind == ProgramKind.Bytes)
+        {
+            return _bytes.Create(seed);
+        }
+
         TestCase test = _sequences.Create(seed);
         var rng = new Rng(~seed);
         test.Kind = kind;
@@ -158,14 +164,7 @@ internal sealed class ProgramGenerator(FormCatalog catalog)
     private static int Insert(ref Rng rng, List<Step> steps, Step step, int at = -1)
     {
         at = at < 0 ? rng.Below(steps.Count + 1) : at;
-        int[] numbers = [.. Enumerable.Range(0, steps.Count + 1).Select(i => i < at ? i : i + 1)];
-        for (int i = 0; i < steps.Count; i++)
-        {
-            steps[i] = steps[i].Renumber(numbers);
-        }
-
-        // The step's own reference counts the steps as they were.
-        steps.Insert(at, step.Renumber(numbers));
+        Step.Insert(steps, step, at);
         return at;
     }
 }

@@ -11,4 +11,7 @@ internal enum ProgramKind
 
     /// <summary>A sequence that changes its own instructions.</summary>
     SelfModifying,
+
+    /// <summary>A loop of arbitrary bytes, or of instructions that were damaged; it may change itself while it runs.</summary>
+    Bytes,
 }

@@ -82,6 +82,18 @@ internal sealed record Step(byte[] Bytes)
         RipStep = RipStep < 0 ? -1 : numbers[RipStep],
     };
 
+    /// <summary>Inserts a step, whose own references count the steps as they were.</summary>
+    public static void Insert(List<Step> steps, Step step, int at)
+    {
+        int[] numbers = [.. Enumerable.Range(0, steps.Count + 1).Select(i => i < at ? i : i + 1)];
+        for (int i = 0; i < steps.Count; i++)
+        {
+            steps[i] = steps[i].Renumber(numbers);
+        }
+
+        steps.Insert(at, step.Renumber(numbers));
+    }
+
     /// <summary>The steps without those of one group or the single one at <paramref name="index"/>; branches to what went go to what follows.</summary>
     public static List<Step> Without(IReadOnlyList<Step> steps, int index)
     {

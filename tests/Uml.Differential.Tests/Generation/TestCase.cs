@@ -13,6 +13,9 @@ internal sealed class TestCase
     /// <summary>The form of a single-instruction case, null for a sequence.</summary>
     public required Code? Form { get; init; }
 
+    /// <summary>The prefixes that a single instruction got in place of its own, or null.</summary>
+    public byte[]? Prefixes { get; init; }
+
     /// <summary>Which programs a sequence is one of.</summary>
     public ProgramKind Kind { get; set; }
 
@@ -43,7 +46,7 @@ internal sealed class TestCase
     /// <summary>The same start for another program.</summary>
     public TestCase With(IReadOnlyList<Step> steps)
     {
-        var copy = new TestCase { Bitness = Bitness, Seed = Seed, Form = Form, Kind = Kind, Steps = steps, Memory = [.. Memory] };
+        var copy = new TestCase { Bitness = Bitness, Seed = Seed, Form = Form, Prefixes = Prefixes, Kind = Kind, Steps = steps, Memory = [.. Memory] };
         copy.State = State;
         return copy;
     }

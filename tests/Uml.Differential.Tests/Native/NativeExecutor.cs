@@ -60,6 +60,7 @@ internal sealed unsafe class NativeExecutor : IExecutor
         _enter = (delegate* unmanaged<void>)(bitness == 32 ? emitter.Enter32 : emitter.Enter64);
         _slots = BuildSlots();
         _slots.CopyTo(new Span<byte>(_writableCode, Layout.PageSize));
+        HostCanary.Fill(new Span<byte>(_writableMemory, Layout.MemorySize));
         InitialiseControl();
         InstallHandlers(emitter.Handler);
     }
@@ -123,9 +124,19 @@ internal sealed unsafe class NativeExecutor : IExecutor
         }
 
         state = _control->State;
-        new Span<byte>(_writableMemory, Layout.MemorySize).CopyTo(memory);
+        var windows = new Span<byte>(_writableMemory, Layout.MemorySize);
+        windows.CopyTo(memory);
+        HostCanary.Fill(windows);
         int dirty = code.Length + Layout.SlotStride;
         _slots.AsSpan(offset, dirty).CopyTo(page[offset..]);
+    }
+
+    /// <summary>What something else than a program has written to the windows since the last one ran; null when nothing has.</summary>
+    public string? FindForeignWrite()
+    {
+        // SAFETY: mapped for the life of this object.
+        int at = HostCanary.CountUntouched(new ReadOnlySpan<byte>(_writableMemory, Layout.MemorySize));
+        return at == Layout.MemorySize ? null : $"memory of the host was written to: at 0x{Layout.AddressOf(at):x}";
     }
 
     public void Dispose()

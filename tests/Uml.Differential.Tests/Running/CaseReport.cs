@@ -14,7 +14,8 @@ internal static class CaseReport
     public static string Write(TestCase test, string reference, string subject, List<string> differences)
     {
         var text = new StringBuilder();
-        string form = test.Form is { } code ? $" UML_DIFF_CODE={code}"
+        string prefixes = test.Prefixes is { } bytes ? $" UML_DIFF_PREFIXES={Convert.ToHexStringLower(bytes)}" : "";
+        string form = test.Form is { } code ? $" UML_DIFF_CODE={code}{prefixes}"
             : test.Kind != ProgramKind.Sequence ? $" UML_DIFF_KIND={test.Kind}"
             : "";
         string bits = test.Bitness == 32 ? " UML_DIFF_BITS=32" : "";

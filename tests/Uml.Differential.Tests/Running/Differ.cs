@@ -12,6 +12,16 @@ internal sealed class Differ(IExecutor reference, IExecutor subject)
 
     public long CasesRun { get; private set; }
 
+    /// <summary>Looks for traces of the host's memory in what the subject leaves, and of the subject in the host's memory; null when there are none.</summary>
+    public Func<Outcome, string?>? FindTrace { get; init; }
+
+    /// <summary>Whether the last case left one.</summary>
+    public bool LeftTrace { get; private set; }
+
+    /// <summary>Number of the first stop that differed in the last case, of engines of ours.</summary>
+    public int FirstDifferentStop =>
+        reference is VirtualCpuExecutor expected && subject is VirtualCpuExecutor actual ? VirtualCpuExecutor.FirstDifferentStop(expected, actual) : 0;
+
     /// <summary>The exception that ended the last case in the reference, or <see cref="MachineSnapshot.Completed"/>.</summary>
     public int LastVector => _expected.State.Vector;
 
@@ -31,8 +41,10 @@ internal sealed class Differ(IExecutor reference, IExecutor subject)
         byte[] code = test.Code;
         Execute(reference, test, code, _expected);
         Execute(subject, test, code, _actual);
+        string? trace = FindTrace?.Invoke(_actual);
+        LeftTrace = trace is not null;
         List<string> differences = Compare(test, code);
-        if (differences.Count == 0)
+        if (differences.Count == 0 && trace is null)
         {
             return differences;
         }
@@ -40,12 +52,17 @@ internal sealed class Differ(IExecutor reference, IExecutor subject)
         Execute(reference, test, code, _expected);
         List<string> again = Compare(test, code);
         Recantations += again.SequenceEqual(differences) ? 0 : 1;
+        if (trace is not null)
+        {
+            again.Insert(0, trace);
+        }
+
         return again;
     }
 
     private List<string> Compare(TestCase test, byte[] code)
     {
-        List<string> differences = SnapshotComparer.Compare(_expected, _actual, PrepareTolerance(test, code));
+        List<string> differences = SnapshotComparer.Compare(_expected, _actual, test.Kind == ProgramKind.Bytes ? default : PrepareTolerance(test, code));
         if (reference is VirtualCpuExecutor expected && subject is VirtualCpuExecutor actual)
         {
             differences.AddRange(VirtualCpuExecutor.Compare(expected, actual));

@@ -127,6 +127,18 @@ public sealed unsafe class MisplacedPrefixTests : IDisposable
         _pair.AssertTranslated();
     }
 
+    /// <summary>Fifteen bytes are not too many: #UD for what they are (Intel SDM vol. 2, 2.3.2 and 3.2, LOCK), #GP from the sixteenth on.</summary>
+    [TestCase("26 26 26 49 C4 E1 C0 C6 9C 6F FF FF FF FF FF", 6)] // REX before VEX
+    [TestCase("66 36 F0 4B F7 04 6D 80 6D E4 2A 1D AB 00 00", 6)] // LOCK TEST
+    [TestCase("2E 2E 2E 2E 2E 2E 2E 2E 2E 2E 2E 2E 2E 2E 2E 90", 13)] // sixteen bytes
+    public void An_instruction_of_fifteen_bytes_that_is_none_is_an_invalid_opcode(string bytes, int vector)
+    {
+        Load(Convert.FromHexString(bytes.Replace(" ", "")));
+        Prepare();
+        _pair.Run(what: bytes);
+        Assert.That(_pair.Vector, Is.EqualTo(vector));
+    }
+
     private void Load(params byte[] bytes) => _pair.Each(machine =>
     {
         for (int i = 0; i <= bytes.Length; i++)

@@ -84,6 +84,33 @@ public sealed unsafe class SelfModificationTests : IDisposable
         Assert.That(_pair.Jit.Cpu.State->Counters.BlocksInvalidated, Is.Positive);
     }
 
+    /// <summary>
+    /// INC keeps the carry flag, rotations the others. What follows would make them anew, until the store makes something of it that does
+    /// not: CLI, and HLT behind a REX prefix.
+    /// </summary>
+    [TestCase("F9 FE 05 00 00 00 00 F9 F4")] // stc; inc byte [rip]; stc; hlt
+    [TestCase("38 C0 C0 05 00 00 00 00 01 24 F4 F4")] // cmp al, al; rol byte [rip], 1; and al, 0F4h; hlt
+    [TestCase("38 C0 F9 FE 0D 00 00 00 00 49 F4")] // cmp al, al; stc; dec byte [rip]; REX.WB hlt
+    public void A_store_that_changes_the_next_instruction_leaves_it_the_flags_that_it_keeps(string code)
+    {
+        byte[] bytes = Convert.FromHexString(code.Replace(" ", ""));
+        for (int round = 0; round < 2; round++)
+        {
+            _pair.Each(machine =>
+            {
+                for (int i = 0; i < bytes.Length; i++)
+                {
+                    machine.Poke(SystemMachine.Code + (ulong)i, bytes[i]);
+                }
+            });
+            _pair.ResetRegisters();
+            _pair.Run(what: $"round {round}");
+            Assert.That(_pair.Vector, Is.EqualTo(-1));
+        }
+
+        _pair.AssertTranslated();
+    }
+
     [Test]
     public void An_aligned_YMM_store_over_the_block_that_runs_is_obeyed_at_once()
     {
