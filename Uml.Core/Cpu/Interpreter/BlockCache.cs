@@ -220,7 +220,8 @@ internal sealed unsafe class BlockCache : IDisposable
                 return null;
             }
 
-            if (second == block->SecondPage)
+            // The walk may have set bits in an entry that the block was made from.
+            if (second == block->SecondPage && block->Mode == s->Mode)
             {
                 return block;
             }
