@@ -1,5 +1,6 @@
 using System.Globalization;
 using Uml.Fuzz.Boot;
+using Uml.Fuzz.Guests;
 using Uml.Fuzz.Running;
 
 namespace Uml.Fuzz;
@@ -14,11 +15,17 @@ internal static class Program
           --cases N      stop after this many cases
           --seed S       seed of the run (default: random, printed)
           --case S       run just the case with this seed; a failing case prints it
+          --isolated yes run the cases in a process of their own, and go on in another when one ends it
+          --first N      begin with case N of the run
+          --journal F    note the number of the case that runs in this file
         """;
 
     /// <summary>What can be attacked. A target is a line here and files of its own.</summary>
     public static IReadOnlyList<FuzzTarget> Targets { get; } =
     [
+        new("devices", "the board's registers: ports, memory-mapped registers, MSRs, DMA and interrupts, from a guest and from the bus", DeviceFuzz.Run, TestCases: 150),
+        new("system", "the processor's system state: paging structures, descriptors, control and model-specific registers", SystemFuzz.Run, TestCases: 300),
+        new("api", "the public API: calls in any order from several threads while a guest runs", ApiFuzz.Run, TestCases: 40),
         new("payloads", "decompressors of kernel payloads: damaged and random data of every format", PayloadFuzz.Run, TestCases: 2000),
     ];
 
@@ -28,7 +35,7 @@ internal static class Program
         var options = new Dictionary<string, string>(StringComparer.Ordinal);
         for (int i = 1; i < args.Length; i += 2)
         {
-            if (args[i] is not ("--seconds" or "--cases" or "--seed" or "--case") || i + 1 == args.Length)
+            if (args[i] is not ("--seconds" or "--cases" or "--seed" or "--case" or "--isolated" or "--first" or "--journal") || i + 1 == args.Length)
             {
                 return Fail();
             }
@@ -47,10 +54,20 @@ internal static class Program
             limit.CancelAfter(TimeSpan.FromSeconds(double.Parse(seconds, CultureInfo.InvariantCulture)));
         }
 
+        ulong seed = options.TryGetValue("--seed", out string? given) ? Seeds.Parse(given) : (ulong)Random.Shared.NextInt64();
+        long cases = long.Parse(options.GetValueOrDefault("--cases", "9223372036854775807"), CultureInfo.InvariantCulture);
+        if (options.ContainsKey("--isolated"))
+        {
+            return new IsolatedRun(target.Name, seed, cases, Console.Out, limit.Token).Run() ? 0 : 1;
+        }
+
+        using CaseJournal? journal = options.TryGetValue("--journal", out string? file) ? CaseJournal.Open(file) : null;
         FuzzRun run = new(target, Console.Out, limit.Token)
         {
-            Seed = options.TryGetValue("--seed", out string? seed) ? Seeds.Parse(seed) : (ulong)Random.Shared.NextInt64(),
-            MaximumCases = long.Parse(options.GetValueOrDefault("--cases", "9223372036854775807"), CultureInfo.InvariantCulture),
+            Seed = seed,
+            MaximumCases = cases,
+            FirstCase = long.Parse(options.GetValueOrDefault("--first", "0"), CultureInfo.InvariantCulture),
+            Journal = journal,
             OnlyCase = options.TryGetValue("--case", out string? only) ? Seeds.Parse(only) : null,
         };
         return run.Run() ? 0 : 1;

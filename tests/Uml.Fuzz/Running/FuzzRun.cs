@@ -17,6 +17,12 @@ internal sealed class FuzzRun(FuzzTarget target, TextWriter output, Cancellation
     /// <summary>The most cases to run.</summary>
     public required long MaximumCases { get; init; }
 
+    /// <summary>The number of the first case to run: a run that goes on behind a case that ended the process.</summary>
+    public long FirstCase { get; init; }
+
+    /// <summary>Where the case that runs is noted, for whoever watches this process; null for nowhere.</summary>
+    public CaseJournal? Journal { get; init; }
+
     /// <summary>The seed of the only case to run; null runs cases of <see cref="Seed"/>.</summary>
     public ulong? OnlyCase { get; init; }
 
@@ -57,19 +63,20 @@ internal sealed class FuzzRun(FuzzTarget target, TextWriter output, Cancellation
         using HangWatch watch = new(HangTime, seed => output.WriteLine($"The case hangs; the process ends. Repeat it with\n  {Command(seed)}"));
         if (OnlyCase is ulong only)
         {
-            RunCase(new FuzzCase(only, Count), test, watch);
+            RunCase(new FuzzCase(only, Count), 0, test, watch);
             return;
         }
 
-        for (long i = 0; i < MaximumCases && !stop.IsCancellationRequested && _failures.Count < MaximumFailureKinds; i++)
+        for (long i = FirstCase; i - FirstCase < MaximumCases && !stop.IsCancellationRequested && _failures.Count < MaximumFailureKinds; i++)
         {
-            RunCase(new FuzzCase(Seeds.Derive(Seed, (ulong)i), Count), test, watch);
+            RunCase(new FuzzCase(Seeds.Derive(Seed, (ulong)i), Count), i, test, watch);
         }
     }
 
-    private void RunCase(FuzzCase current, Action<FuzzCase> test, HangWatch watch)
+    private void RunCase(FuzzCase current, long number, Action<FuzzCase> test, HangWatch watch)
     {
         Cases++;
+        Journal?.Note(number);
         ResourceUse use = ResourceUse.Begin();
         watch.Begin(current.Seed);
         try
@@ -104,5 +111,8 @@ internal sealed class FuzzRun(FuzzTarget target, TextWriter output, Cancellation
 
     private void Count(string outcome) => _outcomes[outcome] = _outcomes.GetValueOrDefault(outcome) + 1;
 
-    private string Command(ulong seed) => $"dotnet run -c Release --project tests/Uml.Fuzz -- {target.Name} --case 0x{seed:x}";
+    /// <summary>What repeats one case.</summary>
+    public static string Command(string target, ulong seed) => $"dotnet run -c Release --project tests/Uml.Fuzz -- {target} --case 0x{seed:x}";
+
+    private string Command(ulong seed) => Command(target.Name, seed);
 }
