@@ -48,18 +48,15 @@ internal static class Program
 
     private static int Run(FuzzTarget target, Dictionary<string, string> options)
     {
-        using var limit = new CancellationTokenSource();
-        if (options.TryGetValue("--seconds", out string? seconds))
-        {
-            limit.CancelAfter(TimeSpan.FromSeconds(double.Parse(seconds, CultureInfo.InvariantCulture)));
-        }
-
+        TimeSpan? time = options.TryGetValue("--seconds", out string? seconds) ? TimeSpan.FromSeconds(double.Parse(seconds, CultureInfo.InvariantCulture)) : null;
         ulong seed = options.TryGetValue("--seed", out string? given) ? Seeds.Parse(given) : (ulong)Random.Shared.NextInt64();
         long cases = long.Parse(options.GetValueOrDefault("--cases", "9223372036854775807"), CultureInfo.InvariantCulture);
         if (options.ContainsKey("--isolated"))
         {
-            return new IsolatedRun(target.Name, seed, cases, Console.Out, limit.Token).Run() ? 0 : 1;
+            return new IsolatedRun(target.Name, seed, cases, time, Console.Out).Run() ? 0 : 1;
         }
+
+        using var limit = time is { } duration ? new CancellationTokenSource(duration) : new CancellationTokenSource();
 
         using CaseJournal? journal = options.TryGetValue("--journal", out string? file) ? CaseJournal.Open(file) : null;
         FuzzRun run = new(target, Console.Out, limit.Token)

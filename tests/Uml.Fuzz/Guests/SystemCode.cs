@@ -88,7 +88,7 @@ internal sealed class SystemCode(FuzzRandom random, int bitness)
             case 10:
                 Frame();
                 break;
-            case 11:
+            case 11 when random.OneIn(4):
                 ControlRegister();
                 break;
             case 12:
@@ -195,7 +195,7 @@ internal sealed class SystemCode(FuzzRandom random, int bitness)
     /// <summary>Reads a control register, changes a bit or the whole, writes it.</summary>
     private void ControlRegister()
     {
-        int number = random.Pick<int>([0, 0, 3, 3, 4, 4, 4, 8]);
+        int number = random.Pick<int>([0, 0, 3, 4, 4, 4, 4, 8]);
         byte prefix = bitness == 64 && number == 8 ? (byte)0x44 : (byte)0x90;
         int field = (number & 7) << 3;
         _bytes.AddRange([prefix, 0x0F, 0x20, (byte)(0xC0 | field)]); // mov rax, crN
@@ -206,7 +206,7 @@ internal sealed class SystemCode(FuzzRandom random, int bitness)
         else
         {
             _bytes.Add(random.OneIn(2) ? (byte)0x35 : (byte)0x0D); // xor, or eax, imm
-            Immediate(number == 3 ? Paging + ((ulong)random.Below(9) << 12) : 1UL << random.Below(32), bitness == 16 ? 2 : 4);
+            Immediate(number == 3 ? (ulong)random.Below(9) << 12 : 1UL << random.Below(32), bitness == 16 ? 2 : 4);
         }
 
         _bytes.AddRange([prefix, 0x0F, 0x22, (byte)(0xC0 | field)]);

@@ -169,36 +169,39 @@ internal sealed unsafe class SystemState(FuzzRandom random, StartMode mode)
             }
 
             ulong type = random.OneIn(3) ? 0xEFUL : 0xEE;
-            ulong stack = isLong && random.OneIn(2) ? (ulong)random.Below(8) : 0;
+            ulong stack = isLong && (vector is >= 8 and < 15 || random.OneIn(2)) ? 1 + (ulong)random.Below(7) : 0;
             ulong gate = (target & 0xFFFF) | ((ulong)(isLong ? Code64 : Code32) << 16) | (stack << 32) | (type << 40) | ((target >> 16) << 48);
             Put(Idt + (vector * (isLong ? 16UL : 8)), gate);
         }
     }
 
+    /// <summary>Much damage kills a guest at once; most get little.</summary>
     private void Damage()
     {
-        for (int i = random.Below(12); i > 0; i--)
+        int most = random.Pick<int>([0, 1, 2, 12]);
+        for (int i = random.Below(most + 1); i > 0; i--)
         {
             Put(Paging + ((ulong)random.Below((int)(PagingEnd - Paging) / 8) * 8), PageEntry(random));
         }
 
         // The first entries of a table are those that count.
-        for (int i = random.Below(4); i > 0; i--)
+        for (int i = random.Below((most / 3) + 1); i > 0; i--)
         {
             Put(Paging + ((ulong)random.Below(9) << 12) + ((ulong)random.Below(8) * 8), PageEntry(random));
         }
 
-        for (int i = random.Below(6); i > 0; i--)
+        for (int i = random.Below(most + 4); i > 0; i--)
         {
-            Put((random.OneIn(3) ? Ldt : Gdt) + ((ulong)random.Below(16) * 8), Descriptor(random));
+            ulong table = random.OneIn(3) ? Ldt : Gdt;
+            Put(table + ((ulong)(random.OneIn(12) ? random.Below(16) : 6 + random.Below(10)) * 8), Descriptor(random));
         }
 
-        for (int i = random.Below(8); i > 0; i--)
+        for (int i = random.Below(most + 1); i > 0; i--)
         {
             Put(Idt + ((ulong)random.Below(512) * 8), Descriptor(random));
         }
 
-        for (int i = random.Below(4); i > 0; i--)
+        for (int i = random.Below((most / 3) + 1); i > 0; i--)
         {
             Put(Tss + ((ulong)random.Below(14) * 8), Address(random));
         }

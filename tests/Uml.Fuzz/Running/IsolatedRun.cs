@@ -7,12 +7,15 @@ namespace Uml.Fuzz.Running;
 /// Runs the cases of a target in a process of their own. One that ends that process (a fault in host code, a stack overflow, a case that
 /// hangs) is reported with the command that repeats it, and the run goes on behind it in another process.
 /// </summary>
-internal sealed class IsolatedRun(string target, ulong seed, long maximumCases, TextWriter output, CancellationToken stop)
+/// <param name="time">How long to go on; null for as long as there are cases.</param>
+internal sealed class IsolatedRun(string target, ulong seed, long maximumCases, TimeSpan? time, TextWriter output)
 {
     private const int MaximumDeaths = 20;
 
     /// <summary>What <see cref="Program.Main"/> returns: no case failed, or some did.</summary>
     private const int Passed = 0, Failed = 1;
+
+    private readonly Stopwatch _watch = Stopwatch.StartNew();
 
     /// <returns>Whether no case failed.</returns>
     public bool Run()
@@ -34,11 +37,11 @@ internal sealed class IsolatedRun(string target, ulong seed, long maximumCases, 
     {
         bool passed = true;
         long next = 0;
-        for (int deaths = 0; deaths < MaximumDeaths && next < maximumCases && !stop.IsCancellationRequested;)
+        for (int deaths = 0; deaths < MaximumDeaths && next < maximumCases && !(_watch.Elapsed >= time);)
         {
             journal.Note(next);
             int code = RunChild(path, next);
-            if (code is Passed or Failed || stop.IsCancellationRequested)
+            if (code is Passed or Failed)
             {
                 return passed && code == Passed;
             }
@@ -61,9 +64,13 @@ internal sealed class IsolatedRun(string target, ulong seed, long maximumCases, 
         [
             target, "--seed", Number(seed), "--first", Number((ulong)first), "--cases", Number((ulong)(maximumCases - first)), "--journal", path,
         ]);
+        if (time is { } limit)
+        {
+            arguments.AddRange(["--seconds", Number((ulong)Math.Max(1, (limit - _watch.Elapsed).TotalSeconds))]);
+        }
+
         using Process child = Process.Start(new ProcessStartInfo(Executable(arguments), arguments))
             ?? throw new InvalidOperationException("The process for the cases could not be started.");
-        using CancellationTokenRegistration ends = stop.Register(() => child.Kill());
         child.WaitForExit();
         return child.ExitCode;
     }
