@@ -56,4 +56,9 @@ public readonly record struct CpuStatistics
     /// <see cref="CpuEngine.Interpreter"/>.
     /// </summary>
     public ulong JumpSearches { get; init; }
+
+    /// <summary>
+    /// Instructions that the translator did not decode as the interpreter did, and left to it. Anything but 0 is a defect; the guest runs on.
+    /// </summary>
+    public ulong EncodingMismatches { get; init; }
 }

@@ -44,7 +44,7 @@ internal sealed unsafe class JitEngine : IDisposable
         _specializations = new Specializations(codeSize / 8);
         CpuFeatures host = CpuModels.OfHost();
         _stubs = new RuntimeStubs(_code, _memory, state->Features & host);
-        _translator = new BlockTranslator(_code, _memory, _stubs, Sites, new Planner(state->Features, host, readsTime), UsesToSpecialize);
+        _translator = new BlockTranslator(_code, _memory, _stubs, Sites, new Planner(state->Features, host, readsTime, _counters), UsesToSpecialize);
         _next = _stubs.End;
         _translator.ColdPosition = Cold;
     }

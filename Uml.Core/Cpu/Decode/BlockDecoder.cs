@@ -1,3 +1,5 @@
+using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
 using Iced.Intel;
 using Uml.Core.Cpu.Interpreter;
 using Uml.Core.Cpu.Paging;
@@ -7,10 +9,7 @@ namespace Uml.Core.Cpu.Decode;
 /// <summary>Turns guest bytes into operations: from one address to the first jump, the end of the page, or a length limit.</summary>
 internal sealed unsafe class BlockDecoder
 {
-    /// <summary>Longest block, in instructions: bounds how late an interrupt is seen.</summary>
-    public const int MaxInstructions = 64;
-
-    private const int PageSize = 4096, MaxInstructionLength = 15;
+    private const int PageSize = 4096, MaxInstructionLength = Block.MaxInstructionLength;
 
     /// <summary>
     /// Conditional jumps that a block goes on behind. Compilers put the likely way there; each more makes it likelier that the rest does
@@ -18,9 +17,14 @@ internal sealed unsafe class BlockDecoder
     /// </summary>
     private const int MaxSideExits = 6;
 
-    private readonly GuestCodeReader _reader = new();
+    private readonly CodeBytesReader _reader = new();
     private readonly Decoder[] _decoders;
-    private readonly byte[] _crossing = new byte[MaxInstructionLength];
+
+    /// <summary>
+    /// The guest's bytes, read from its memory once: what is decoded, translated and noted of them cannot differ, whoever writes to that
+    /// memory meanwhile. Pinned.
+    /// </summary>
+    private readonly byte[] _fetched = GC.AllocateUninitializedArray<byte>(Block.MaxBytes, pinned: true);
 
     public BlockDecoder()
     {
@@ -34,12 +38,17 @@ internal sealed unsafe class BlockDecoder
     /// <returns>False when the first instruction runs over into a page that cannot be fetched: the fault is recorded.</returns>
     public bool Decode(CpuState* s, Block* block, ulong linear, ulong physical)
     {
-        byte* code = PageWalk.Host(s, physical);
-        int available = PageSize - (int)(physical & (PageSize - 1));
+        byte* memory = PageWalk.Host(s, physical);
+        int inPage = PageSize - (int)(physical & (PageSize - 1));
+        int available = Math.Min(inPage, Block.MaxBytes);
+        new ReadOnlySpan<byte>(memory, available).CopyTo(_fetched);
+
+        // SAFETY: the array is pinned, and lives as long as the decoder.
+        byte* code = (byte*)Unsafe.AsPointer(ref MemoryMarshal.GetArrayDataReference(_fetched));
         *block = new Block
         {
             Physical = physical,
-            HostPage = code - (physical & (PageSize - 1)),
+            HostPage = memory - (physical & (PageSize - 1)),
             Mode = s->Mode,
             SecondPage = Block.NoPage,
         };
@@ -50,19 +59,19 @@ internal sealed unsafe class BlockDecoder
         int offset = 0;
         int exits = 0;
         bool open = true;
-        while (open && count < MaxInstructions && offset < available)
+        while (open && count < Block.MaxInstructions && offset < available)
         {
             _reader.Reset(code + offset, code + available);
             decoder.IP = linear + (ulong)offset;
             decoder.Decode(out Instruction instruction);
-            if (instruction.IsInvalid && decoder.LastError == DecoderError.NoMoreBytes && available - offset < MaxInstructionLength)
+            if (instruction.IsInvalid && decoder.LastError == DecoderError.NoMoreBytes && inPage - offset < MaxInstructionLength)
             {
                 if (count > 0)
                 {
                     break;
                 }
 
-                return DecodeCrossing(s, block, decoder, linear, code, available);
+                return DecodeCrossing(s, block, decoder, linear, code, inPage);
             }
 
             if (count > 0 && ops[count - 1].Continues)
@@ -82,7 +91,7 @@ internal sealed unsafe class BlockDecoder
 
         // Nothing was left to go on with.
         ops[count - 1].Continues = false;
-        Close(block, count, offset, open);
+        Close(block, count, offset, code);
         return true;
     }
 
@@ -104,29 +113,26 @@ internal sealed unsafe class BlockDecoder
             return false;
         }
 
+        // Read again: the walk may have set bits in a paging-structure entry that these bytes are, and drops only what is known to be code.
+        new ReadOnlySpan<byte>(block->HostPage + (block->Physical & (PageSize - 1)), available).CopyTo(_fetched);
         byte* secondHost = PageWalk.Host(s, second);
-        fixed (byte* buffer = _crossing)
+        Span<byte> rest = _fetched.AsSpan(available, MaxInstructionLength - available);
+        if (secondHost == null)
         {
-            new Span<byte>(code, available).CopyTo(_crossing);
-            Span<byte> rest = _crossing.AsSpan(available);
-            if (secondHost == null)
-            {
-                rest.Fill(0xFF);
-            }
-            else
-            {
-                new Span<byte>(secondHost, rest.Length).CopyTo(rest);
-            }
-
-            _reader.Reset(buffer, buffer + MaxInstructionLength);
-            decoder.IP = linear;
-            decoder.Decode(out Instruction instruction);
-            block->SecondPage = second;
-            block->SecondHostPage = secondHost;
-            bool open = Append(s, block, ref instruction, Block.Ops(block), 0);
-            Close(block, 1, Math.Max(1, instruction.Length), open);
+            rest.Fill(0xFF);
+        }
+        else
+        {
+            new ReadOnlySpan<byte>(secondHost, rest.Length).CopyTo(rest);
         }
 
+        _reader.Reset(code, code + MaxInstructionLength);
+        decoder.IP = linear;
+        decoder.Decode(out Instruction instruction);
+        block->SecondPage = second;
+        block->SecondHostPage = secondHost;
+        Append(s, block, ref instruction, Block.Ops(block), 0);
+        Close(block, 1, Math.Max(1, instruction.Length), code);
         return true;
     }
 
@@ -147,7 +153,7 @@ internal sealed unsafe class BlockDecoder
         return instruction.FlowControl == FlowControl.Next && handler != null && !Binder.EndsBlock(in instruction);
     }
 
-    private static void Close(Block* block, int count, int length, bool open)
+    private static void Close(Block* block, int count, int length, byte* code)
     {
         block->Count = (ushort)count;
         block->ByteLength = (ushort)length;
@@ -155,6 +161,6 @@ internal sealed unsafe class BlockDecoder
         // Behind the last instruction stands where to go on: for a conditional jump not taken, or a block cut short.
         Op* tail = Block.Ops(block) + count;
         *tail = new Op { Handler = &Flow.FallThrough, Offset = (ushort)length, Disp = length };
-        _ = open;
+        Unsafe.CopyBlockUnaligned(Block.Code(block), code, (uint)length);
     }
 }

@@ -32,10 +32,13 @@ internal sealed unsafe class HostAssembler
         _position += 8;
     }
 
-    public void Bytes(byte* source, int count)
+    /// <summary>An immediate operand.</summary>
+    public void Immediate(long value, int size)
     {
-        Unsafe.CopyBlockUnaligned(_position, source, (uint)count);
-        _position += count;
+        for (; size > 0; size--, value >>= 8)
+        {
+            Byte((int)value);
+        }
     }
 
     /// <summary>Pads with breakpoints, which nothing runs into.</summary>
@@ -55,6 +58,16 @@ internal sealed unsafe class HostAssembler
         {
             Byte(0x40 | rex);
         }
+    }
+
+    /// <summary>
+    /// The VEX prefix in its longer form, of a memory operand without index (Intel SDM vol. 2, 2.3.5: R, X, B and vvvv are stored inverted).
+    /// </summary>
+    public void Vex(int map, int pp, bool wide, bool is256, int reg, int vvvv, int rm)
+    {
+        Byte(0xC4);
+        Byte((reg < 8 ? 0x80 : 0) | 0x40 | (rm < 8 ? 0x20 : 0) | map);
+        Byte((wide ? 0x80 : 0) | ((~vvvv & 15) << 3) | (is256 ? 4 : 0) | pp);
     }
 
     public void ModRmRegister(int reg, int rm) => Byte(0xC0 | ((reg & 7) << 3) | (rm & 7));
@@ -321,9 +334,7 @@ internal sealed unsafe class HostAssembler
     /// <summary>RORX of 32 bits: a rotated copy (BMI2).</summary>
     public void RotateRightTo32(int destination, int source, int count)
     {
-        Byte(0xC4);
-        Byte((destination < 8 ? 0x80 : 0) | 0x40 | (source < 8 ? 0x20 : 0) | 3);
-        Byte(0x7B);
+        Vex(map: 3, pp: 3, wide: false, is256: false, destination, 0, source);
         Byte(0xF0);
         ModRmRegister(destination, source);
         Byte(count);

@@ -3,7 +3,10 @@ using Uml.Core.Cpu.Execute;
 
 namespace Uml.Core.Cpu.Interpreter;
 
-/// <summary>A run of decoded instructions that starts at one guest-physical address; its operations follow the header in memory.</summary>
+/// <summary>
+/// A run of decoded instructions that starts at one guest-physical address. Its operations follow the header in memory, behind them the
+/// bytes that they were decoded from.
+/// </summary>
 [StructLayout(LayoutKind.Sequential)]
 internal unsafe struct Block
 {
@@ -44,7 +47,29 @@ internal unsafe struct Block
 
     public const ulong NoPage = ulong.MaxValue;
 
+    /// <summary>Longest block, in instructions: bounds how late an interrupt is seen.</summary>
+    public const int MaxInstructions = 64;
+
+    /// <summary>Longest instruction, in bytes (Intel SDM vol. 2, 2.3.11).</summary>
+    public const int MaxInstructionLength = 15;
+
+    /// <summary>Longest block, in bytes.</summary>
+    public const int MaxBytes = MaxInstructions * MaxInstructionLength;
+
+    /// <summary>Memory that the longest block takes: the header, one operation more than instructions, the bytes.</summary>
+    public static ulong MaxSize => SizeOf(MaxInstructions, MaxBytes);
+
+    /// <summary>Memory that a block takes, a multiple of a cache line.</summary>
+    public static ulong SizeOf(int count, int byteLength) =>
+        ((ulong)sizeof(Block) + ((ulong)(count + 1) * (ulong)sizeof(Op)) + (ulong)byteLength + 63) & ~63UL;
+
     public static Op* Ops(Block* block) => (Op*)(block + 1);
+
+    /// <summary>
+    /// The guest's bytes as they were decoded: the only ones that translation may look at, for those in the guest's memory may change at
+    /// any time.
+    /// </summary>
+    public static byte* Code(Block* block) => (byte*)(Ops(block) + block->Count + 1);
 }
 
 /// <summary>Where a jump to a virtual address led last time.</summary>

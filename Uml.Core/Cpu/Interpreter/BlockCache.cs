@@ -19,8 +19,6 @@ internal sealed unsafe class BlockCache : IDisposable
     /// </summary>
     public const int MaximumInPage = GuestRam.PageSize;
 
-    private const int MaxBlockSize = 64 + 256 + ((BlockDecoder.MaxInstructions + 1) * 64);
-
     private readonly HostMemory _arena;
     private readonly HostMemory _hash = new((1UL << HashBits) * (ulong)sizeof(Block*));
     private readonly HostMemory _jumpCache = new(Flow.JumpCacheSize * (ulong)sizeof(JumpCacheEntry));
@@ -260,7 +258,7 @@ internal sealed unsafe class BlockCache : IDisposable
             return null;
         }
 
-        if (_used + MaxBlockSize > _arena.Size || _crowded || Jit is { IsFull: true })
+        if (_used + Block.MaxSize > _arena.Size || _crowded || Jit is { IsFull: true })
         {
             Flush();
         }
@@ -271,7 +269,7 @@ internal sealed unsafe class BlockCache : IDisposable
             return null;
         }
 
-        _used += ((ulong)sizeof(Block) + ((ulong)(block->Count + 1) * (ulong)sizeof(Op)) + 63) & ~63UL;
+        _used += Block.SizeOf(block->Count, block->ByteLength);
         Counters->BlocksDecoded++;
         Register(block);
         block->FirstHandler = Block.Ops(block)->Handler;

@@ -35,6 +35,9 @@ internal struct CpuCounters
     /// <summary>Computed jumps from translated code that were not in the jump table.</summary>
     public ulong JumpSearches;
 
+    /// <summary>Instructions that translation decoded otherwise than the interpreter.</summary>
+    public ulong EncodingMismatches;
+
     /// <summary>The numbers so far.</summary>
     /// <param name="instructionsRetired">What is counted by the budget instead.</param>
     public readonly CpuStatistics ToStatistics(ulong instructionsRetired) => new()
@@ -53,5 +56,6 @@ internal struct CpuCounters
         PageCrossings = PageCrossings,
         HandlerCalls = HandlerCalls,
         JumpSearches = JumpSearches,
+        EncodingMismatches = EncodingMismatches,
     };
 }

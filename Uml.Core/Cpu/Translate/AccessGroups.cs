@@ -145,15 +145,13 @@ internal static class AccessGroups
         }
 
         ref readonly Encoding e = ref plan.Encoding;
-        bool sib = (e.ModRm & 7) == 4;
-        if (e.AddressSize || plan.Instruction.MemoryIndex != Register.None || plan.Instruction.MemorySegment is Register.FS or Register.GS
-            || (e.Mod == 0 && ((e.ModRm & 7) == 5 || (sib && (e.Sib & 7) == 5))))
+        if (e.AddressSize || e.Base < 0 || e.Index >= 0 || plan.Instruction.MemorySegment is Register.FS or Register.GS)
         {
             return false;
         }
 
-        @base = sib ? (e.Sib & 7) | e.ExtensionB : e.Rm;
-        displacement = e.Displacement;
+        @base = e.Base;
+        displacement = (int)e.Displacement;
         return GuestRegisters.Host(@base) != GuestRegisters.None && displacement is > -0x4000_0000 and < 0x4000_0000;
     }
 
@@ -167,7 +165,7 @@ internal static class AccessGroups
             case Form.JumpIf:
                 return plan.IsSideExit;
             case Form.Plain when !plan.Encoding.IsMemory:
-                return !plan.Encoding.HasModRm || IntegerForms.CountHomeless(in plan.Encoding) < 2;
+                return !plan.Encoding.Form.HasModRm || IntegerForms.CountHomeless(in plan.Encoding) < 2;
             case Form.Lea:
                 return IsHomed(plan.Instruction.Op0Register) && IsHomed(plan.Instruction.MemoryBase) && IsHomed(plan.Instruction.MemoryIndex);
             default:

@@ -14,22 +14,21 @@ internal sealed unsafe partial class BlockTranslator
     private bool TryEmitOnState(in Plan plan)
     {
         ref readonly Encoding e = ref plan.Encoding;
-        if (e.IsMemory || e.Vex != 0 || IsOtherWithMemory(plan.Instruction.Mnemonic))
+        if (e.IsMemory || e.IsVex || IsOtherWithMemory(plan.Instruction.Mnemonic))
         {
             return false;
         }
 
-        bool regIsGeneral = !IsGroup(in e) && (!plan.IsVector || RegIsGeneral(in plan));
-        bool regInState = regIsGeneral && GuestRegisters.Host(e.Reg) == GuestRegisters.None;
-        if (RmIsGeneral(in plan) && GuestRegisters.Host(e.Rm) == GuestRegisters.None)
+        bool regInState = e.RegIsGeneral && GuestRegisters.Host(e.Reg) == GuestRegisters.None;
+        if (e.RmIsGeneral && GuestRegisters.Host(e.Rm) == GuestRegisters.None)
         {
             if (!MayBeMemory(in plan, e.Rm) || (regInState && e.Reg == e.Rm))
             {
                 return false;
             }
 
-            int reg = regInState ? Home(e.Reg, GuestRegisters.Scratch, IsRead(in plan, e.Reg)) : RegisterField(in plan);
-            ReencodeMemory(in plan, e.Opcode, reg, GuestRegisters.State, StateLayout.Gpr(e.Rm));
+            int reg = regInState ? Home(e.Reg, GuestRegisters.Scratch, IsRead(in plan, e.Reg)) : RegisterField(in e);
+            ReencodeMemory(in plan, e.Opcode, reg, vvvv: 0, GuestRegisters.State, StateLayout.Gpr(e.Rm));
             if (regInState && (plan.Writes & (1 << e.Reg)) != 0)
             {
                 PutBack(e.Reg, reg);
@@ -51,7 +50,7 @@ internal sealed unsafe partial class BlockTranslator
         }
 
         int opcode = hasDirection ? e.Opcode ^ 2 : e.Opcode;
-        ReencodeMemory(in plan, opcode, GuestRegisters.Host(e.Rm), GuestRegisters.State, StateLayout.Gpr(e.Reg));
+        ReencodeMemory(in plan, opcode, GuestRegisters.Host(e.Rm), vvvv: 0, GuestRegisters.State, StateLayout.Gpr(e.Reg));
         return true;
     }
 

@@ -4,6 +4,7 @@ using Uml.Core.Cpu.Emit;
 using Uml.Core.Cpu.Execute;
 using Uml.Core.Cpu.Interpreter;
 using Uml.Core.Cpu.Paging;
+using Uml.Core.Memory;
 
 namespace Uml.Core.Cpu.Translate;
 
@@ -51,24 +52,36 @@ internal sealed unsafe partial class BlockTranslator
     private void EmitEffective(in Plan plan, int destination, bool wide)
     {
         ref readonly Encoding e = ref plan.Encoding;
-        if ((e.ModRm & 7) == 4)
+        int displacement = (int)e.Displacement;
+        if (e.IsRelative)
         {
-            EmitSib(in e, destination, wide);
+            EmitRelative(e.Displacement, destination, wide);
+            return;
         }
-        else if (e.Mod == 0 && (e.ModRm & 7) == 5)
+
+        int index = e.Index < 0 ? HostRegister.Rsp : Home(e.Index, GuestRegisters.Scratch, load: true);
+        if (e.Base < 0)
         {
-            if (IsLong)
+            if (IsLong || e.Index >= 0)
             {
-                EmitRelative(in plan, destination, wide);
+                _code.LoadAddressWithoutBase(destination, index, e.Scale, displacement, wide);
             }
             else
             {
-                _code.MoveImmediate(destination, (uint)e.Displacement);
+                _code.MoveImmediate(destination, (uint)displacement);
             }
+
+            return;
+        }
+
+        int @base = Home(e.Base, GuestRegisters.Address, load: true);
+        if (e.Index < 0)
+        {
+            EmitBase(destination, @base, displacement, wide);
         }
         else
         {
-            EmitBase(destination, Home(e.Rm, GuestRegisters.Address, load: true), e.Displacement, wide);
+            _code.LoadAddress(destination, @base, index, e.Scale, displacement, wide);
         }
     }
 
@@ -84,38 +97,16 @@ internal sealed unsafe partial class BlockTranslator
         }
     }
 
-    private void EmitSib(in Encoding e, int destination, bool wide)
-    {
-        int scale = e.Sib >> 6;
-        int guestIndex = ((e.Sib >> 3) & 7) | e.ExtensionX;
-        bool hasBase = e.Mod != 0 || (e.Sib & 7) != 5;
-        int index = guestIndex == GuestRegisters.Rsp ? HostRegister.Rsp : Home(guestIndex, GuestRegisters.Scratch, load: true);
-        if (!hasBase)
-        {
-            _code.LoadAddressWithoutBase(destination, index, scale, e.Displacement, wide);
-            return;
-        }
-
-        int @base = Home((e.Sib & 7) | e.ExtensionB, GuestRegisters.Address, load: true);
-        if (index == HostRegister.Rsp)
-        {
-            EmitBase(destination, @base, e.Displacement, wide);
-        }
-        else
-        {
-            _code.LoadAddress(destination, @base, index, scale, e.Displacement, wide);
-        }
-    }
-
     /// <summary>RIP-relative: from the page that runs, whose address the translation does not know.</summary>
-    private void EmitRelative(in Plan plan, int destination, bool wide)
+    private void EmitRelative(long offset, int destination, bool wide)
     {
-        long offset = (long)plan.PageOffset + plan.Encoding.Length + plan.Encoding.Displacement;
         _code.Load(destination, GuestRegisters.State, StateLayout.PageRip);
         if (offset != (int)offset)
         {
-            _code.LoadAddress(destination, destination, plan.PageOffset + plan.Encoding.Length);
-            offset = plan.Encoding.Displacement;
+            // As far as a displacement reaches, and the instruction's own place in its page and length beyond that.
+            const int step = 2 * GuestRam.PageSize;
+            _code.LoadAddress(destination, destination, step);
+            offset -= step;
         }
 
         _code.LoadAddress(destination, destination, (int)offset);

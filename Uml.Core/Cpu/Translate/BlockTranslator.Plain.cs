@@ -1,4 +1,3 @@
-using Iced.Intel;
 using Uml.Core.Cpu.Emit;
 
 namespace Uml.Core.Cpu.Translate;
@@ -45,13 +44,13 @@ internal sealed unsafe partial class BlockTranslator
         }
 
         RequireFlags(in plan);
-        if (!plan.Encoding.HasModRm)
+        if (plan.Encoding.Form.HasModRm)
         {
-            EmitOpcodeRegister(in plan);
+            EmitModRm(in plan);
         }
         else
         {
-            EmitModRm(in plan);
+            EmitOpcodeRegister(in plan);
         }
     }
 
@@ -59,84 +58,72 @@ internal sealed unsafe partial class BlockTranslator
     private void EmitOpcodeRegister(in Plan plan)
     {
         ref readonly Encoding e = ref plan.Encoding;
-        bool inOpcode = (e.Map == 1 && e.Opcode is >= 0xC8 and <= 0xCF) || e.Opcode is (>= 0x91 and <= 0x97) or (>= 0xB0 and <= 0xBF) || (e.Opcode == 0x90 && e.Rex != 0);
-        int guest = (e.Opcode & 7) | e.ExtensionB;
-        bool byteRegister = e.Map == 0 && e.Opcode is >= 0xB0 and < 0xB8;
-        if (!inOpcode || GuestRegisters.Host(guest) == guest || (byteRegister && e.Rex == 0))
+        int guest = e.OpcodeRegister;
+        bool isGeneral = guest >= 0 && !plan.IsVector && !e.HasHighByte;
+        int used = isGeneral ? Home(guest, GuestRegisters.Scratch, load: IsRead(in plan, guest)) : Math.Max(guest, 0);
+        EmitPrefixes(in plan, 0, vvvv: 0, used);
+        if (e.Form.SecondOpcode != 0)
         {
-            _code.Bytes(plan.Code, e.Length);
-            return;
+            // The register of an x87 instruction is in its second byte.
+            _code.Byte(e.Opcode);
+            _code.Byte(e.Form.SecondOpcode | (used & 7));
+        }
+        else
+        {
+            _code.Byte(e.Opcode | (used & 7));
         }
 
-        int used = Home(guest, GuestRegisters.Scratch, load: IsRead(in plan, guest));
-        if (e.OperandSize)
-        {
-            _code.Byte(0x66);
-        }
-
-        _code.Rex(e.Wide, 0, 0, used, force: byteRegister);
-        if (e.Map == 1)
-        {
-            _code.Byte(0x0F);
-        }
-
-        _code.Byte((e.Opcode & ~7) | (used & 7));
         EmitImmediate(in plan);
-        PutBack(guest, used);
+        if (isGeneral)
+        {
+            PutBack(guest, used);
+        }
     }
 
     private void EmitModRm(in Plan plan)
     {
+        if (!plan.Encoding.HasHighByte && TryEmitOnState(in plan))
+        {
+            return;
+        }
+
         ref readonly Encoding e = ref plan.Encoding;
-        if (IntegerForms.HasHighByte(in plan.Instruction) || (!e.IsMemory && e is { Map: 0, Opcode: >= 0xD8 and <= 0xDF } or { Map: 1, Opcode: 0xAE }))
-        {
-            // With AH to BH all registers are where the encoding says, or it would not have come here; x87 registers are always; fences
-            // have none.
-            _code.Bytes(plan.Code, e.Length);
-            return;
-        }
-
-        if (TryEmitOnState(in plan))
-        {
-            return;
-        }
-
-        int reg = RegisterField(in plan);
         int guestReg = e.Reg;
         int guestRm = e.Rm;
+        int reg = RegisterField(in e);
         bool regInMemory = reg == GuestRegisters.None;
         if (regInMemory)
         {
             reg = Home(guestReg, GuestRegisters.Scratch, load: IsRead(in plan, guestReg));
         }
 
-        _vvvv = e.Vvvv;
-        int vvvv = _vvvv;
-        bool otherInMemory = e.Vex != 0 && !plan.IsVector && GuestRegisters.Host(vvvv) == GuestRegisters.None;
-        if (e.Vex != 0 && !plan.IsVector)
+        int guestOther = e.Vvvv;
+        int vvvv = Math.Max(guestOther, 0);
+        bool isOtherGeneral = guestOther >= 0 && !plan.IsVector;
+        bool otherInMemory = isOtherGeneral && GuestRegisters.Host(guestOther) == GuestRegisters.None;
+        if (isOtherGeneral)
         {
-            _vvvv = vvvv == guestReg && !IsGroup(in e) ? reg : Home(vvvv, regInMemory ? GuestRegisters.Address : GuestRegisters.Scratch, load: true);
-            otherInMemory &= _vvvv != reg;
+            vvvv = guestOther == guestReg ? reg : Home(guestOther, regInMemory ? GuestRegisters.Address : GuestRegisters.Scratch, load: true);
+            otherInMemory &= vvvv != reg;
         }
 
         if (e.IsMemory)
         {
-            ReencodeMemory(in plan, e.Opcode, reg, GuestRegisters.Address, _operandOffset);
+            ReencodeMemory(in plan, e.Opcode, reg, vvvv, GuestRegisters.Address, _operandOffset);
         }
         else
         {
-            bool general = RmIsGeneral(in plan);
-            int rm = general ? GuestRegisters.Host(guestRm) : guestRm;
+            int rm = RmField(in e);
             bool rmInMemory = rm == GuestRegisters.None;
             if (rmInMemory)
             {
                 // The same register twice has to be one copy.
                 rm = regInMemory && guestReg == guestRm ? reg
-                    : otherInMemory && vvvv == guestRm ? _vvvv
+                    : otherInMemory && guestOther == guestRm ? vvvv
                     : Home(guestRm, regInMemory || otherInMemory ? GuestRegisters.Address : GuestRegisters.Scratch, load: IsRead(in plan, guestRm));
             }
 
-            Reencode(in plan, e.Opcode, reg, rm);
+            Reencode(in plan, e.Opcode, reg, vvvv, rm);
             if (rmInMemory && (plan.Writes & (1 << guestRm)) != 0)
             {
                 PutBack(guestRm, rm);
@@ -148,16 +135,13 @@ internal sealed unsafe partial class BlockTranslator
             PutBack(guestReg, reg);
         }
 
-        if (otherInMemory && (plan.Writes & (1 << vvvv)) != 0)
+        if (otherInMemory && (plan.Writes & (1 << guestOther)) != 0)
         {
-            PutBack(vvvv, _vvvv);
+            PutBack(guestOther, vvvv);
         }
     }
 
     private static bool IsRead(in Plan plan, int guest) => (plan.Reads & (1 << guest)) != 0;
-
-    /// <summary>The host's number for the second source of the VEX instruction that is being emitted.</summary>
-    private int _vvvv;
 
     /// <summary>A register of the guest in a register of the host: its own, or a scratch one.</summary>
     private int Home(int guest, int scratch, bool load)
@@ -184,80 +168,44 @@ internal sealed unsafe partial class BlockTranslator
         }
     }
 
-    /// <summary>The host's number for the register field: a general register's home (or none), a vector register, or part of the opcode.</summary>
-    private static int RegisterField(in Plan plan)
-    {
-        ref readonly Encoding e = ref plan.Encoding;
-        if (IsGroup(in e))
-        {
-            return (e.ModRm >> 3) & 7;
-        }
+    /// <summary>
+    /// The host's number for the register field: a general register's home (or none), another register, part of the opcode, or zero where
+    /// the field means nothing (SETcc).
+    /// </summary>
+    private static int RegisterField(in Encoding e) =>
+        e.Reg < 0 ? Math.Max((int)e.Digit, 0) : e.RegIsGeneral && !e.HasHighByte ? GuestRegisters.Host(e.Reg) : e.Reg;
 
-        return plan.IsVector && !RegIsGeneral(in plan) ? e.Reg : GuestRegisters.Host(e.Reg);
-    }
-
-    /// <summary>Whether the register field extends the opcode (Intel SDM vol. 2, table A-6).</summary>
-    private static bool IsGroup(in Encoding e) => e.Map switch
-    {
-        0 => e.Opcode is (>= 0x80 and <= 0x83) or 0x8F or 0xC0 or 0xC1 or 0xC6 or 0xC7 or (>= 0xD0 and <= 0xD3) or 0xF6 or 0xF7 or 0xFE or 0xFF
-            or (>= 0xD8 and <= 0xDF),
-        1 => e.Opcode is 0x18 or (>= 0x71 and <= 0x73) or 0xAE or 0xBA or 0xC7,
-        2 => e.Vex != 0 && e.Opcode == 0xF3,
-        _ => false,
-    };
-
-    /// <summary>Vector instructions with a general register in the register field.</summary>
-    private static bool RegIsGeneral(in Plan plan)
-    {
-        Register first = plan.Instruction.Op0Register;
-        return plan.Encoding.Map == 1 && plan.Encoding.Opcode is 0x2C or 0x2D or 0x50 or 0xC5 or 0xD7 && first.IsGPR();
-    }
-
-    /// <summary>Whether the r/m field, when it is a register, is a general one.</summary>
-    private static bool RmIsGeneral(in Plan plan)
-    {
-        ref readonly Encoding e = ref plan.Encoding;
-        if (!plan.IsVector)
-        {
-            return true;
-        }
-
-        return e.Map switch
-        {
-            1 => e.Opcode is 0x6E or 0xC4 || (e.Opcode == 0x2A && plan.Instruction.GetOpRegister(plan.Instruction.OpCount - 1).IsGPR()) || (e.Opcode == 0x7E && e.Repeat == 0 && (e.Vex == 0 || (e.VexSecond & 3) == 1)),
-            3 => e.Opcode is >= 0x14 and <= 0x17 or 0x20 or 0x22,
-            _ => false,
-        };
-    }
+    /// <summary>The host's number for the r/m field when it is a register. With AH to BH all registers are where the encoding says.</summary>
+    private static int RmField(in Encoding e) => e.RmIsGeneral && !e.HasHighByte ? GuestRegisters.Host(e.Rm) : e.Rm;
 
     /// <summary>The instruction with other registers.</summary>
-    private void Reencode(in Plan plan, int opcode, int reg, int rm)
+    private void Reencode(in Plan plan, int opcode, int reg, int vvvv, int rm)
     {
-        EmitPrefixes(in plan, opcode, reg, rm);
+        EmitPrefixes(in plan, reg, vvvv, rm);
+        _code.Byte(opcode);
         _code.ModRmRegister(reg, rm);
         EmitImmediate(in plan);
     }
 
     /// <summary>The instruction with another register, and with memory near one of the host's as its other operand.</summary>
-    private void ReencodeMemory(in Plan plan, int opcode, int reg, int @base, int displacement)
+    private void ReencodeMemory(in Plan plan, int opcode, int reg, int vvvv, int @base, int displacement)
     {
-        EmitPrefixes(in plan, opcode, reg, @base);
+        EmitPrefixes(in plan, reg, vvvv, @base);
+        _code.Byte(opcode);
         _code.ModRmMemory(reg, @base, displacement);
         EmitImmediate(in plan);
     }
 
-    private void EmitImmediate(in Plan plan) =>
-        _code.Bytes(plan.Code + plan.Encoding.ImmediateStart, plan.Encoding.Length - plan.Encoding.ImmediateStart);
+    private void EmitImmediate(in Plan plan) => _code.Immediate(plan.Encoding.Immediate, plan.Encoding.ImmediateSize);
 
-    private void EmitPrefixes(in Plan plan, int opcode, int reg, int rm)
+    /// <summary>All that comes in front of the opcode. The second source counts in VEX instructions only.</summary>
+    private void EmitPrefixes(in Plan plan, int reg, int vvvv, int rm)
     {
         ref readonly Encoding e = ref plan.Encoding;
-        if (e.Vex != 0)
+        if (e.IsVex)
         {
-            _code.Byte(0xC4);
-            _code.Byte((e.VexFirst & 0x1F) | (reg < 8 ? 0x80 : 0) | 0x40 | (rm < 8 ? 0x20 : 0));
-            _code.Byte((e.VexSecond & ~0x78) | ((~_vvvv & 15) << 3));
-            _code.Byte(opcode);
+            int pp = e.OperandSize ? 1 : e.Form.Repeat switch { 0xF3 => 2, 0xF2 => 3, _ => 0 };
+            _code.Vex(e.Map, pp, e.Wide, e.Form.Is256, reg, vvvv, rm);
             return;
         }
 
@@ -271,13 +219,13 @@ internal sealed unsafe partial class BlockTranslator
             _code.Byte(0x66);
         }
 
-        if (e.Repeat != 0)
+        if (e.Form.Repeat != 0)
         {
-            _code.Byte(e.Repeat);
+            _code.Byte(e.Form.Repeat);
         }
 
         // Without REX the byte registers 4 to 7 would be AH to BH.
-        _code.Rex(e.Wide, reg, 0, rm, force: HasLowByte(in plan.Instruction));
+        _code.Rex(e.Wide, reg, 0, rm, force: e.HasLowByte && !e.HasHighByte);
         if (e.Map != 0)
         {
             _code.Byte(0x0F);
@@ -286,22 +234,5 @@ internal sealed unsafe partial class BlockTranslator
                 _code.Byte(e.Map == 2 ? 0x38 : 0x3A);
             }
         }
-
-        _code.Byte(opcode);
-    }
-
-    /// <summary>Whether an operand is a byte register other than AH to BH.</summary>
-    private static bool HasLowByte(in Instruction i)
-    {
-        for (int n = 0; n < i.OpCount; n++)
-        {
-            Register register = i.GetOpKind(n) == OpKind.Register ? i.GetOpRegister(n) : Register.None;
-            if (register.IsGPR8() && register is not (>= Register.AH and <= Register.BH))
-            {
-                return true;
-            }
-        }
-
-        return false;
     }
 }

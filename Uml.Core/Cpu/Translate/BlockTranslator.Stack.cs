@@ -43,7 +43,7 @@ internal sealed unsafe partial class BlockTranslator
             default:
                 // CALL: the address of what follows.
                 _code.Load(GuestRegisters.Scratch, GuestRegisters.State, StateLayout.PageRip);
-                _code.LoadAddress(GuestRegisters.Scratch, GuestRegisters.Scratch, plan.PageOffset + plan.Encoding.Length);
+                _code.LoadAddress(GuestRegisters.Scratch, GuestRegisters.Scratch, plan.PageOffset + plan.Instruction.Length);
                 _code.Store(GuestRegisters.Address, _operandOffset, GuestRegisters.Scratch, IsLong);
                 break;
         }

@@ -48,7 +48,7 @@ internal sealed unsafe partial class BlockTranslator
     {
         int guest = plan.Encoding.Rm;
         int host = Home(guest, GuestRegisters.Scratch, load: false);
-        _code.LoadZeroExtended16(host, GuestRegisters.State, StateLayout.SegmentSelector((SegmentIndex)((plan.Encoding.ModRm >> 3) & 7)));
+        _code.LoadZeroExtended16(host, GuestRegisters.State, StateLayout.SegmentSelector((SegmentIndex)plan.Encoding.Reg));
         PutBack(guest, host);
     }
 

@@ -1,12 +1,9 @@
-using System.Runtime.CompilerServices;
-using System.Runtime.InteropServices;
 using Iced.Intel;
 using Uml.Core.Cpu.CodeCache;
 using Uml.Core.Cpu.Decode;
 using Uml.Core.Cpu.Emit;
 using Uml.Core.Cpu.Execute;
 using Uml.Core.Cpu.Interpreter;
-using Uml.Core.Memory;
 
 namespace Uml.Core.Cpu.Translate;
 
@@ -28,8 +25,8 @@ internal sealed unsafe partial class BlockTranslator
     private readonly SiteTable _sites;
     private readonly Planner _planner;
     private readonly int _usesToSpecialize;
-    private readonly Plan[] _plans = new Plan[BlockDecoder.MaxInstructions];
-    private readonly GuestCodeReader _reader = new();
+    private readonly Plan[] _plans = new Plan[Block.MaxInstructions];
+    private readonly CodeBytesReader _reader = new();
     private readonly Decoder _decoder64, _decoder32;
 
     private Block* _block;
@@ -50,9 +47,6 @@ internal sealed unsafe partial class BlockTranslator
     private byte* _check;
     private byte* _checkEpoch;
     private byte* _unchecked;
-
-    /// <summary>The bytes of an instruction that runs over the end of its page.</summary>
-    private readonly byte[] _crossing = GC.AllocateUninitializedArray<byte>(16, pinned: true);
 
     /// <summary>Where the block begins.</summary>
     private byte* _entry;
@@ -183,14 +177,14 @@ internal sealed unsafe partial class BlockTranslator
     {
         needed = Flavor.Integer;
         Op* ops = Block.Ops(_block);
+        byte* code = Block.Code(_block);
         Decoder decoder = IsLong ? _decoder64 : _decoder32;
         for (int i = 0; i < _count; i++)
         {
             ref Plan plan = ref _plans[i];
             plan = default;
             plan.PageOffset = PageOffset(_block) + ops[i].Offset;
-            plan.Code = plan.PageOffset + ops[i].Length <= GuestRam.PageSize ? _block->HostPage + plan.PageOffset : Join(plan.PageOffset, ops[i].Length);
-            _reader.Reset(plan.Code, plan.Code + ops[i].Length);
+            _reader.Reset(code + ops[i].Offset, code + ops[i].Offset + ops[i].Length);
             decoder.IP = (ulong)plan.PageOffset;
             decoder.Decode(out plan.Instruction);
             _planner.Describe(ref plan, _block, ops + i);
@@ -206,15 +200,6 @@ internal sealed unsafe partial class BlockTranslator
                 needed = plan.Needed;
             }
         }
-    }
-
-    /// <summary>The bytes of an instruction in two pages.</summary>
-    private byte* Join(int offset, int length)
-    {
-        int inFirst = GuestRam.PageSize - offset;
-        new Span<byte>(_block->HostPage + offset, inFirst).CopyTo(_crossing);
-        new Span<byte>(_block->SecondHostPage, length - inFirst).CopyTo(_crossing.AsSpan(inFirst));
-        return (byte*)Unsafe.AsPointer(ref MemoryMarshal.GetArrayDataReference(_crossing));
     }
 
     /// <summary>Counts the block's instructions and looks whether something waits (see <see cref="Flow.Enter"/>).</summary>

@@ -1,255 +1,216 @@
+using Iced.Intel;
+
 namespace Uml.Core.Cpu.Translate;
 
 /// <summary>
-/// The parts of an instruction's encoding (Intel SDM vol. 2, 2.1 to 2.3), as they are in 64-bit mode: what is encoded otherwise in 32-bit
-/// code, though it does the same, is described in the other's terms.
+/// The fields that an instruction is written again from, in 64-bit mode. All of them are what the decoder says; no byte of the guest's is
+/// ever copied. So there is one opinion on what prefixes, registers, addresses and immediates an instruction has, the one that the
+/// interpreter follows too: redundant, repeated and misplaced prefixes are gone.
 /// </summary>
-internal unsafe struct Encoding
+internal struct Encoding
 {
-    /// <summary>Operand-size override, and the last of F2H and F3H; zero when absent.</summary>
-    public bool OperandSize;
-    public bool AddressSize;
-    public byte Repeat;
+    /// <summary>What all instructions of its form have in common.</summary>
+    public FormEncoding Form;
     public bool Lock;
 
-    /// <summary>The REX prefix, or zero.</summary>
-    public byte Rex;
+    /// <summary>Registers by the number that encodes them (AH to BH are 4 to 7, as their <see cref="HasHighByte"/> says); -1 when there is none.</summary>
+    public sbyte Reg;
+    public sbyte Rm;
+    public sbyte Vvvv;
 
-    /// <summary>2 or 3 bytes of VEX, or zero; the payload of the longer form, with R, X, B and vvvv as encoded (inverted).</summary>
-    public byte Vex;
-    public byte VexFirst;
-    public byte VexSecond;
+    /// <summary>The register in the low bits of the opcode.</summary>
+    public sbyte OpcodeRegister;
 
-    /// <summary>0: one-byte opcodes, 1: 0FH, 2: 0F38H, 3: 0F3AH.</summary>
-    public byte Map;
-    public byte Opcode;
-    public bool HasModRm;
-    public byte ModRm;
-    public byte Sib;
-    public int Displacement;
+    /// <summary>Whether these are general registers, not vector, x87 or segment registers.</summary>
+    public bool RegIsGeneral;
+    public bool RmIsGeneral;
 
-    /// <summary>What follows the operands: immediates. From the start of the instruction.</summary>
-    public byte ImmediateStart;
-    public byte Length;
+    /// <summary>An operand is AH, CH, DH or BH, which no instruction with a REX prefix can name; or another byte register, which may need one.</summary>
+    public bool HasHighByte;
+    public bool HasLowByte;
 
-    /// <summary>Whether the form is one of these maps at all (no XOP, EVEX, 3DNow!).</summary>
-    public bool Known;
+    /// <summary>The operand of ModRM.r/m is memory: base and index by number, -1 when there is none.</summary>
+    public bool IsMemory;
+    public sbyte Base;
+    public sbyte Index;
 
-    public readonly int Mod => ModRm >> 6;
+    /// <summary>log2 of the index's scale.</summary>
+    public byte Scale;
 
-    public readonly bool IsMemory => HasModRm && Mod != 3;
+    /// <summary>Address size of 32 bits in 64-bit code.</summary>
+    public bool AddressSize;
 
-    /// <summary>The register field with its extension.</summary>
-    public readonly int Reg => ((ModRm >> 3) & 7) | (Vex != 0 ? (~VexFirst & 0x80) >> 4 : (Rex & 4) << 1);
+    /// <summary>The displacement counts from where the page of the instruction begins.</summary>
+    public bool IsRelative;
+    public long Displacement;
 
-    /// <summary>The register of the r/m field with its extension; the base when the operand is memory without SIB.</summary>
-    public readonly int Rm => (ModRm & 7) | ExtensionB;
+    /// <summary>0, 1, 2, 4 or 8 bytes.</summary>
+    public byte ImmediateSize;
+    public long Immediate;
 
-    public readonly int ExtensionB => Vex != 0 ? (~VexFirst & 0x20) >> 2 : (Rex & 1) << 3;
+    /// <summary>Whether all of it is known: an instruction of which it is not has to be left to its handler.</summary>
+    public bool IsKnown;
 
-    public readonly int ExtensionX => Vex != 0 ? (~VexFirst & 0x40) >> 3 : (Rex & 2) << 2;
+    public readonly bool OperandSize => Form.OperandSize;
 
-    public readonly bool Wide => Vex != 0 ? (VexSecond & 0x80) != 0 : (Rex & 8) != 0;
+    public readonly bool Wide => Form.Wide;
 
-    /// <summary>The second source of a VEX instruction.</summary>
-    public readonly int Vvvv => (~VexSecond >> 3) & 15;
+    public readonly bool IsVex => Form.IsVex;
 
-    /// <summary>Takes an instruction apart that a decoder has found valid, of a known length.</summary>
-    /// <param name="code">Its bytes.</param>
-    /// <param name="length">How many.</param>
+    public readonly byte Map => Form.Map;
+
+    public readonly byte Opcode => Form.Opcode;
+
+    public readonly int Digit => Form.Digit;
+
+    /// <summary>Describes an instruction.</summary>
+    /// <param name="i">The instruction, decoded with the offset in its page for its address.</param>
+    /// <param name="form">Its form.</param>
     /// <param name="isLong">Of 64-bit mode; of 32-bit code otherwise.</param>
-    public static Encoding Parse(byte* code, int length, bool isLong)
+    public static Encoding Of(in Instruction i, in FormEncoding form, bool isLong)
     {
-        Encoding e = new() { Length = (byte)length, Known = true };
-        byte* p = e.ParsePrefixes(code);
-        if (isLong || !e.TryParseShort(ref p))
-        {
-            p = e.ParseOpcode(p, isLong);
-            if (e.Known && e.HasModRm)
-            {
-                p = e.ParseModRm(p);
-            }
-        }
-
-        e.ImmediateStart = (byte)(p - code);
-        e.Known &= p - code <= length && (isLong || e.MeansTheSame(code));
+        Encoding e = new() { Form = form, Lock = i.HasLockPrefix, Reg = -1, Rm = -1, Vvvv = -1, OpcodeRegister = -1, Base = -1, Index = -1 };
+        e.IsKnown = form.IsKnown && e.TryTakeOperands(in i, isLong) && (isLong || e.TryTranslateShort());
         return e;
     }
 
-    /// <summary>
-    /// What 64-bit mode has not, or not as short: INC and DEC of one byte, MOV between the accumulator and an absolute address. These are
-    /// short for forms with ModR/M byte.
-    /// </summary>
-    private bool TryParseShort(ref byte* p)
+    private bool TryTakeOperands(in Instruction i, bool isLong)
     {
-        byte opcode = *p;
-        if ((opcode & 0xF0) == 0x40)
+        for (int n = 0; n < i.OpCount; n++)
         {
-            Opcode = 0xFF;
-            ModRm = (byte)(0xC0 | (opcode & 0xF));
-            p++;
+            if (i.GetOpKind(n) == OpKind.Register)
+            {
+                TakeRegister(Form.Operands[n], i.GetOpRegister(n));
+            }
+            else if (i.GetOpKind(n) == OpKind.Memory)
+            {
+                if (!TryTakeMemory(Form.Operands[n], in i, isLong))
+                {
+                    return false;
+                }
+            }
+            else
+            {
+                TakeImmediate(Form.Operands[n], in i, n);
+            }
         }
-        else if ((opcode & 0xFC) == 0xA0)
+
+        return true;
+    }
+
+    private void TakeRegister(OperandField field, Register register)
+    {
+        int number = NumberOf(register);
+        HasHighByte |= register is >= Register.AH and <= Register.BH;
+        HasLowByte |= register.IsGPR8() && register is not (>= Register.AH and <= Register.BH);
+        switch (field)
         {
-            Opcode = (byte)((0x8A | (opcode & 1)) ^ (opcode & 2));
-            ModRm = 0x05;
-            Displacement = System.Runtime.CompilerServices.Unsafe.ReadUnaligned<int>(p + 1);
-            p += 5;
+            case OperandField.Reg:
+                Reg = (sbyte)number;
+                RegIsGeneral = register.IsGPR();
+                break;
+            case OperandField.Rm:
+                Rm = (sbyte)number;
+                RmIsGeneral = register.IsGPR();
+                break;
+            case OperandField.Vvvv:
+                Vvvv = (sbyte)number;
+                break;
+            case OperandField.Opcode:
+                OpcodeRegister = (sbyte)number;
+                break;
+            case OperandField.Is4:
+                ImmediateSize = 1;
+                Immediate = number << 4;
+                break;
         }
-        else
+    }
+
+    /// <summary>The number that encodes a register (Intel SDM vol. 2, tables 3-1 and B-2 to B-5).</summary>
+    private static int NumberOf(Register register) => register is >= Register.SPL and <= Register.R15L ? register - Register.SPL + 4 : register.GetNumber();
+
+    private bool TryTakeMemory(OperandField field, in Instruction i, bool isLong)
+    {
+        IsMemory = true;
+        Displacement = (long)i.MemoryDisplacement64;
+        Register @base = i.MemoryBase;
+        Register index = i.MemoryIndex;
+        if (i.IsIPRelativeMemoryOperand)
+        {
+            IsRelative = true;
+            AddressSize = @base == Register.EIP;
+            return field == OperandField.Rm;
+        }
+
+        if (!IsAddressRegister(@base) || !IsAddressRegister(index))
         {
             return false;
         }
 
-        HasModRm = true;
-        return true;
-    }
-
-    /// <summary>Makes an instruction of 32-bit code one of 64-bit mode, where bits count that it ignores.</summary>
-    /// <returns>False when nothing does the same: its addresses are of 16 bits, or it is of a kind that nobody writes.</returns>
-    private bool MeansTheSame(byte* code)
-    {
-        if (Vex == 0)
+        Base = @base == Register.None ? (sbyte)-1 : (sbyte)@base.GetNumber();
+        Index = index == Register.None ? (sbyte)-1 : (sbyte)index.GetNumber();
+        Scale = (byte)System.Numerics.BitOperations.Log2((uint)i.MemoryIndexScale);
+        int size = @base != Register.None ? @base.GetSize() : index != Register.None ? index.GetSize() : i.MemoryDisplSize == 8 ? 8 : 4;
+        if (!isLong)
         {
-            // 82H is 80H again.
-            return !AddressSize && !(Map == 0 && Opcode == 0x82);
+            // A displacement of 2 bytes alone is an address of 16 bits.
+            return size == 4 && i.MemoryDisplSize != 2 && field is OperandField.Rm or OperandField.Offset;
         }
 
-        // VEX.B, and the highest bit of VEX.vvvv and of a register in an immediate; VEX.W where it makes general registers 64 bits.
-        VexFirst |= 0x20;
-        VexSecond |= 0x40;
-        bool isGeneral = Map switch
+        AddressSize = size == 4;
+        return field == OperandField.Rm && (AddressSize || Displacement == (int)Displacement);
+    }
+
+    /// <summary>No register, or one of 32 or 64 bits: no vector of indices, no address of 16 bits.</summary>
+    private static bool IsAddressRegister(Register register) => register == Register.None || register.IsGPR32() || register.IsGPR64();
+
+    private void TakeImmediate(OperandField field, in Instruction i, int operand)
+    {
+        int size = field switch
         {
-            1 => Opcode is 0x2A or 0x2C or 0x2D or 0x6E or 0x7E,
-            2 => Opcode >= 0xF0,
-            _ => Opcode is (>= 0x14 and <= 0x17) or 0x20 or 0x22 or 0x60 or 0x61 or 0xF0,
+            OperandField.Immediate8 => 1,
+            OperandField.Immediate16 => 2,
+            OperandField.Immediate32 => 4,
+            OperandField.Immediate64 => 8,
+            _ => 0,
         };
-        bool hasRegister = Map == 3 && Opcode is >= 0x4A and <= 0x4C;
-        return !AddressSize && !(Wide && isGeneral) && !(hasRegister && code[Length - 1] >= 0x80);
-    }
-
-    private byte* ParsePrefixes(byte* p)
-    {
-        while (true)
+        if (size != 0)
         {
-            switch (*p)
-            {
-                case 0x66: OperandSize = true; break;
-                case 0xF2 or 0xF3: Repeat = *p; break;
-                case 0xF0: Lock = true; break;
-                case 0x2E or 0x36 or 0x3E or 0x26 or 0x64 or 0x65: break;
-                case 0x67: AddressSize = true; break;
-                default: return p;
-            }
-
-            p++;
+            ImmediateSize = (byte)size;
+            Immediate = (long)i.GetImmediate(operand);
         }
     }
 
-    private byte* ParseOpcode(byte* p, bool isLong)
+    /// <summary>
+    /// What 64-bit mode has not, or not as short: INC and DEC of one byte, MOV between the accumulator and an absolute address become forms
+    /// with ModR/M byte. 82H, which is 80H again, nobody writes.
+    /// </summary>
+    private bool TryTranslateShort()
     {
-        if (isLong && (*p & 0xF0) == 0x40)
+        if (Map != 0 || IsVex)
         {
-            // A REX prefix counts only right before the opcode; what the decoder accepted has it there.
-            Rex = *p++;
+            return true;
         }
 
-        // In 32-bit code LES and LDS are, with a memory operand.
-        if (Rex == 0 && *p is 0xC4 or 0xC5 && (isLong || p[1] >= 0xC0))
+        if ((Opcode & 0xF0) == 0x40)
         {
-            return ParseVex(p);
+            // 40H + r is FFH /0, 48H + r is FFH /1.
+            Form.Digit = (sbyte)((Opcode >> 3) & 1);
+            Form.Opcode = 0xFF;
+            Form.HasModRm = true;
+            Rm = OpcodeRegister;
+            RmIsGeneral = true;
+            OpcodeRegister = -1;
+        }
+        else if ((Opcode & 0xFC) == 0xA0)
+        {
+            // A0H and A1H load, A2H and A3H store.
+            Form.Opcode = (byte)((0x8A | (Opcode & 1)) ^ (Opcode & 2));
+            Form.HasModRm = true;
+            Reg = 0;
+            RegIsGeneral = true;
         }
 
-        if (*p is 0x62 or 0xD5 || (*p & 0xF0) == 0x40)
-        {
-            Known = false;
-            return p;
-        }
-
-        if (*p != 0x0F)
-        {
-            Opcode = *p++;
-            HasModRm = HasModRmInFirstMap(Opcode);
-            Known = Opcode != 0x8F || ((*p >> 3) & 7) == 0;
-            return p;
-        }
-
-        p++;
-        Map = *p == 0x38 ? (byte)2 : *p == 0x3A ? (byte)3 : (byte)1;
-        p += Map == 1 ? 0 : 1;
-        Known = Map != 1 || *p != 0x0F;
-        Opcode = *p++;
-        HasModRm = Map != 1 || HasModRmInSecondMap(Opcode);
-        return p;
+        return Opcode != 0x82;
     }
-
-    private byte* ParseVex(byte* p)
-    {
-        if (*p++ == 0xC5)
-        {
-            // The short form: R, vvvv, L and pp; map 0FH, W, X and B are zero (inverted ones).
-            Vex = 2;
-            VexFirst = (byte)((*p & 0x80) | 0x61);
-            VexSecond = (byte)(*p++ & 0x7F);
-        }
-        else
-        {
-            Vex = 3;
-            VexFirst = *p++;
-            VexSecond = *p++;
-        }
-
-        Map = (byte)(VexFirst & 0x1F);
-        Known = Map is >= 1 and <= 3;
-        Opcode = *p++;
-        HasModRm = Map != 1 || Opcode != 0x77;
-        return p;
-    }
-
-    private byte* ParseModRm(byte* p)
-    {
-        ModRm = *p++;
-        if (Mod == 3)
-        {
-            return p;
-        }
-
-        int displacementSize = Mod == 1 ? 1 : Mod == 2 ? 4 : 0;
-        if ((ModRm & 7) == 4)
-        {
-            Sib = *p++;
-            displacementSize = Mod == 0 && (Sib & 7) == 5 ? 4 : displacementSize;
-        }
-        else if (Mod == 0 && (ModRm & 7) == 5)
-        {
-            displacementSize = 4;
-        }
-
-        Displacement = displacementSize switch { 1 => (sbyte)*p, 4 => System.Runtime.CompilerServices.Unsafe.ReadUnaligned<int>(p), _ => 0 };
-        return p + displacementSize;
-    }
-
-    /// <summary>One-byte opcodes with a ModR/M byte (Intel SDM vol. 2, table A-2).</summary>
-    private static bool HasModRmInFirstMap(byte opcode) => opcode switch
-    {
-        < 0x40 => (opcode & 7) < 4,
-        0x63 or 0x69 or 0x6B => true,
-        >= 0x80 and <= 0x8F => true,
-        0xC0 or 0xC1 or 0xC6 or 0xC7 => true,
-        >= 0xD0 and <= 0xD3 => true,
-        >= 0xD8 and <= 0xDF => true,
-        0xF6 or 0xF7 or 0xFE or 0xFF => true,
-        _ => false,
-    };
-
-    /// <summary>Two-byte opcodes with a ModR/M byte (Intel SDM vol. 2, table A-3).</summary>
-    private static bool HasModRmInSecondMap(byte opcode) => opcode switch
-    {
-        >= 0x04 and <= 0x0C or 0x0E => false,
-        >= 0x30 and <= 0x37 or 0x77 => false,
-        >= 0x80 and <= 0x8F => false,
-        >= 0xA0 and <= 0xA2 or >= 0xA8 and <= 0xAA => false,
-        >= 0xC8 and <= 0xCF => false,
-        _ => true,
-    };
 }

@@ -29,7 +29,7 @@ internal static class IntegerForms
                 return Size(in i) >= 4 ? Form.Divide : Form.Handler;
         }
 
-        if (!IsPlain(in i, in encoding) || (HasHighByte(in i) && NeedsRex(in i, in encoding)))
+        if (!IsPlain(in i, in encoding) || (encoding.HasHighByte && NeedsRex(in i, in encoding)))
         {
             return Form.Handler;
         }
@@ -52,9 +52,9 @@ internal static class IntegerForms
 
     /// <summary>Register operands, if they are general ones, that translation has to bring into scratch registers.</summary>
     public static int CountHomeless(in Encoding encoding) =>
-        Homeless(encoding.Reg) + (encoding.IsMemory ? 0 : Homeless(encoding.Rm)) + (encoding.Vex != 0 ? Homeless(encoding.Vvvv) : 0);
+        Homeless(encoding.Reg) + Homeless(encoding.Rm) + Homeless(encoding.Vvvv);
 
-    private static int Homeless(int guest) => GuestRegisters.Host(guest) == GuestRegisters.None ? 1 : 0;
+    private static int Homeless(int guest) => guest >= 0 && GuestRegisters.Host(guest) == GuestRegisters.None ? 1 : 0;
 
     private static int Size(in Instruction i) => i.Op0Kind == OpKind.Register ? i.Op0Register.GetSize() : i.MemorySize.GetSize();
 
@@ -66,7 +66,7 @@ internal static class IntegerForms
                 return i.Code is >= Code.Mov_rm8_r8 and <= Code.Mov_r64_rm64
                     or >= Code.Mov_r8_imm8 and <= Code.Mov_r64_imm64
                     or >= Code.Mov_rm8_imm8 and <= Code.Mov_rm64_imm32
-                    || (i.Code is >= Code.Mov_AL_moffs8 and <= Code.Mov_moffs64_RAX && encoding.HasModRm);
+                    || (i.Code is >= Code.Mov_AL_moffs8 and <= Code.Mov_moffs64_RAX && encoding.Form.HasModRm);
             case Mnemonic.Bt or Mnemonic.Btc or Mnemonic.Btr or Mnemonic.Bts:
                 // With a register index, a memory operand is a bit string that reaches beyond the operand.
                 return i.Op0Kind == OpKind.Register || i.Op1Kind == OpKind.Immediate8;
@@ -86,20 +86,6 @@ internal static class IntegerForms
             default:
                 return false;
         }
-    }
-
-    /// <summary>Whether an operand is AH, CH, DH or BH.</summary>
-    public static bool HasHighByte(in Instruction i)
-    {
-        for (int n = 0; n < i.OpCount; n++)
-        {
-            if (i.GetOpKind(n) == OpKind.Register && i.GetOpRegister(n) is >= Register.AH and <= Register.BH)
-            {
-                return true;
-            }
-        }
-
-        return false;
     }
 
     /// <summary>AH to BH cannot be named in an instruction with a REX prefix, which the translation's address register asks for.</summary>

@@ -82,11 +82,10 @@ internal struct AccessGroup
 }
 
 /// <summary>One instruction on its way through translation.</summary>
-internal unsafe struct Plan
+internal struct Plan
 {
     public Instruction Instruction;
     public Encoding Encoding;
-    public byte* Code;
     public Form Form;
 
     /// <summary>From the start of the guest page to the instruction.</summary>

@@ -8,15 +8,18 @@ namespace Uml.Core.Cpu.Translate;
 /// <param name="features">What the guest's processor has.</param>
 /// <param name="host">What the host's has.</param>
 /// <param name="readsTime">The guest's time-stamp counter can be made of the host's.</param>
-internal sealed unsafe class Planner(CpuFeatures features, CpuFeatures host, bool readsTime)
+/// <param name="counters">Where instructions are counted that the decoder took for others before.</param>
+internal sealed unsafe class Planner(CpuFeatures features, CpuFeatures host, bool readsTime, CpuCounters* counters)
 {
     /// <summary>The six arithmetic flags.</summary>
     public const RflagsBits Status = RflagsBits.OF | RflagsBits.SF | RflagsBits.ZF | RflagsBits.AF | RflagsBits.CF | RflagsBits.PF;
 
     private readonly CpuFeatures _features = features;
     private readonly CpuFeatures _host = host;
+    private readonly CpuCounters* _counters = counters;
     private readonly VectorForms _vectors = new(features & host);
     private readonly InstructionInfoFactory _factory = new();
+    private readonly FormEncodings _forms = new();
 
     /// <summary>Fills in everything but the fate of flags.</summary>
     public void Describe(ref Plan plan, Block* block, Op* op)
@@ -24,9 +27,15 @@ internal sealed unsafe class Planner(CpuFeatures features, CpuFeatures host, boo
         ref Instruction i = ref plan.Instruction;
         bool isLong = (block->Mode & CpuMode.Long64) != 0;
         plan.Word = (byte)(isLong ? sizeof(ulong) : sizeof(uint));
-        plan.Encoding = Encoding.Parse(plan.Code, i.Length, isLong);
+        plan.Encoding = Encoding.Of(in i, in _forms[i.Code], isLong);
         InstructionInfo info = _factory.GetInfo(in i);
-        plan.Form = !op->IsImplemented || !plan.Encoding.Known || (plan.Encoding.IsMemory && (op->Address & AddressFlags.SegmentCheck) != 0)
+        bool agrees = (ushort)i.Code == op->Code && i.Length == op->Length;
+        if (!agrees)
+        {
+            _counters->EncodingMismatches++;
+        }
+
+        plan.Form = !op->IsImplemented || !agrees || !plan.Encoding.IsKnown || (plan.Encoding.IsMemory && (op->Address & AddressFlags.SegmentCheck) != 0)
             ? Form.Handler
             : Classify(ref plan, block->Mode, in info);
         if (plan.Form == Form.Handler)
@@ -50,7 +59,7 @@ internal sealed unsafe class Planner(CpuFeatures features, CpuFeatures host, boo
         if (i.Mnemonic == Mnemonic.Tzcnt && (_features & CpuFeatures.Bmi1) == 0)
         {
             // A processor without BMI1 takes the prefix for none.
-            plan.Encoding.Repeat = 0;
+            plan.Encoding.Form.Repeat = 0;
         }
     }
 
@@ -191,7 +200,8 @@ internal sealed unsafe class Planner(CpuFeatures features, CpuFeatures host, boo
     private static Form ClassifyString(in Plan plan)
     {
         ref readonly Instruction i = ref plan.Instruction;
-        bool isPlain = !plan.Encoding.AddressSize && !(i.SegmentPrefix is Register.FS or Register.GS) && (plan.IsLong || i.SegmentPrefix != Register.CS);
+        OpKind destination = plan.IsLong ? OpKind.MemoryESRDI : OpKind.MemoryESEDI;
+        bool isPlain = i.Op0Kind == destination && !(i.SegmentPrefix is Register.FS or Register.GS) && (plan.IsLong || i.SegmentPrefix != Register.CS);
         return !(i.HasRepPrefix || i.HasRepnePrefix) || !isPlain ? Form.Handler
             : i.Mnemonic is Mnemonic.Movsb or Mnemonic.Movsw or Mnemonic.Movsd or Mnemonic.Movsq ? Form.StringMove : Form.StringStore;
     }

@@ -100,7 +100,7 @@ internal static class Remake
     private static bool IsCandidate(in Plan plan)
     {
         ref readonly Instruction i = ref plan.Instruction;
-        if (plan.Form != Form.Plain || plan.IsVector || IntegerForms.HasHighByte(in i))
+        if (plan.Form != Form.Plain || plan.IsVector || plan.Encoding.HasHighByte)
         {
             return false;
         }

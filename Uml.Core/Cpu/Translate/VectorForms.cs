@@ -89,7 +89,7 @@ internal sealed class VectorForms(CpuFeatures features)
                 or Mnemonic.Vmovntdqa:
                 return true;
             default:
-                return size == 16 && encoding.Vex == 0;
+                return size == 16 && !encoding.IsVex;
         }
     }
 

@@ -29,7 +29,7 @@ internal static class X87Forms
         || i.Mnemonic is Mnemonic.Fxsave or Mnemonic.Fxsave64 or Mnemonic.Fxrstor or Mnemonic.Fxrstor64 or Mnemonic.Xsave or Mnemonic.Xsave64
             or Mnemonic.Xsaveopt or Mnemonic.Xsaveopt64 or Mnemonic.Xsavec or Mnemonic.Xsavec64 or Mnemonic.Xsaves or Mnemonic.Xsaves64
             or Mnemonic.Xrstor or Mnemonic.Xrstor64 or Mnemonic.Xrstors or Mnemonic.Xrstors64 or Mnemonic.Cvtpi2ps or Mnemonic.Cvtpi2pd
-        || !encoding.Known;
+        || !encoding.IsKnown;
 
     public static Form Classify(in Instruction i, CpuMode mode)
     {

@@ -1,7 +1,7 @@
 using Iced.Intel;
 using Uml.Core.Bus;
 using Uml.Core.Cpu;
-using Uml.Core.Cpu.Decode;
+using Uml.Core.Cpu.Interpreter;
 using static Iced.Intel.AssemblerRegisters;
 
 namespace Uml.Core.Tests.Cpu.Engine;
@@ -374,7 +374,7 @@ public sealed unsafe class TranslationTests
             Assert.That(Describe(translated), Is.EqualTo(Describe(interpreted)), $"budget {budget}, round {round}");
         }
 
-        if (budget >= BlockDecoder.MaxInstructions)
+        if (budget >= Block.MaxInstructions)
         {
             Assert.That(translated.State->Counters.BlocksTranslated, Is.GreaterThan(0));
         }

@@ -148,6 +148,31 @@ public sealed unsafe class PageTableCodeTests : IDisposable
     }
 
     [Test]
+    public void An_instruction_that_begins_in_the_entry_of_the_page_it_ends_in_is_not_kept_as_it_was()
+    {
+        // The last entry of the page table maps the last page, and the table itself the one before: mov r8, imm64, of which two bytes are
+        // in the next page. Accessed, it is imul edi, [rax + 9], imm32.
+        const ulong last = 0x1F_F000, entry = SystemMachine.PageTable + 0xFF8, code = last - 8;
+        _pair.Each(machine =>
+        {
+            machine.Map(last - 0x1000, SystemMachine.PageTable);
+            machine.Poke(entry, 0x9_B849UL);
+            machine.Poke(0x9_B000, 0xF4F4_F4F4_F4F4_0000UL);
+            Mmu.FlushAll(machine.State);
+        });
+        for (int round = 0; round < 2; round++)
+        {
+            _pair.ResetRegisters();
+            _pair.Set(0, SystemMachine.Data);
+            _pair.Run(code, what: $"round {round}");
+        }
+
+        Assert.That(_pair.Jit.Peek<byte>(entry), Is.EqualTo(0x69));
+        Assert.That(_pair.Jit.State->Gpr[8], Is.EqualTo(0x0909_0909_0909_0909UL), "left alone");
+        Assert.That(_pair.Jit.State->Gpr[7], Is.Zero, "a product with zero");
+    }
+
+    [Test]
     public void Asking_whether_a_page_is_global_changes_nothing()
     {
         // A jump's target is entered in the jump table with the answer, and may lie in the page's own entry.

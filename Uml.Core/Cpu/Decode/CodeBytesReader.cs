@@ -2,8 +2,8 @@ using Iced.Intel;
 
 namespace Uml.Core.Cpu.Decode;
 
-/// <summary>Feeds Iced's decoder from host memory, without copies or allocation.</summary>
-internal sealed unsafe class GuestCodeReader : CodeReader
+/// <summary>Feeds Iced's decoder from bytes that nobody else writes, without copies or allocation.</summary>
+internal sealed unsafe class CodeBytesReader : CodeReader
 {
     private byte* _next;
     private byte* _end;
