@@ -51,6 +51,7 @@ internal static class ApiFuzz
         Array.ForEach(threads, thread => thread.Start());
         Array.ForEach(threads, thread => thread.Join());
         GuestRun.End(machine.StopAsync(), "StopAsync");
+        CheckStopped(machine, disposes);
         GuestRun.End(machine.DisposeAsync().AsTask(), "DisposeAsync");
         foreach (Exception failure in failures.OfType<Exception>())
         {
@@ -58,6 +59,25 @@ internal static class ApiFuzz
         }
 
         test.Count(GuestRun.Check(machine.WaitForExitAsync().Result).ToString());
+    }
+
+    /// <summary>A machine that has ended stays so, and gives its registers and memory back.</summary>
+    private static void CheckStopped(IVirtualMachine machine, bool mayBeDisposed)
+    {
+        if (machine.State != MachineState.Stopped)
+        {
+            throw new InvalidOperationException($"The machine has stopped, and says that it is {machine.State}.");
+        }
+
+        try
+        {
+            machine.Processors[0].Rax = machine.Processors[0].Rip;
+            machine.Memory.TryWrite(new(0), [1]);
+        }
+        catch (ObjectDisposedException) when (mayBeDisposed)
+        {
+            // A thread has disposed it.
+        }
     }
 
     /// <summary>Echoes its console, rewrites a function that it calls, sets its timer, writes to memory, halts now and then.</summary>

@@ -164,12 +164,18 @@ public sealed unsafe class PageTableCodeTests : IDisposable
         {
             _pair.ResetRegisters();
             _pair.Set(0, SystemMachine.Data);
-            _pair.Run(code, what: $"round {round}");
-        }
 
-        Assert.That(_pair.Jit.Peek<byte>(entry), Is.EqualTo(0x69));
-        Assert.That(_pair.Jit.State->Gpr[8], Is.EqualTo(0x0909_0909_0909_0909UL), "left alone");
-        Assert.That(_pair.Jit.State->Gpr[7], Is.Zero, "a product with zero");
+            // Not compared with each other: the product's flags are the engine's choice.
+            _pair.Each(machine =>
+            {
+                machine.State->Rip = code;
+                machine.State->Halted = false;
+                Assert.That(machine.Cpu.Run(10), Is.EqualTo(RunResult.Halted));
+                Assert.That(machine.Peek<byte>(entry), Is.EqualTo(0x69));
+                Assert.That(machine.State->Gpr[8], Is.EqualTo(0x0909_0909_0909_0909UL), "left alone");
+                Assert.That(machine.State->Gpr[7], Is.Zero, "a product with zero");
+            });
+        }
     }
 
     [Test]
