@@ -34,6 +34,22 @@ public enum CpuModel
     X64V3,
 }
 
+/// <summary>
+/// What becomes of translated code before it may run. The checker decodes it and accepts it only when it can access nothing but guest memory
+/// and the virtual CPU's own state (SECURITY.md says what that proves).
+/// </summary>
+public enum TranslationCheck
+{
+    /// <summary>It is not checked.</summary>
+    None,
+
+    /// <summary>It is checked. A block that is refused is interpreted and counted (<see cref="CpuStatistics.TranslationsRefused"/>), and the machine runs on.</summary>
+    Interpret,
+
+    /// <summary>It is checked. A block that is refused ends the machine with <see cref="MachineExitReason.InternalError"/>, and what is wrong with it.</summary>
+    Stop,
+}
+
 /// <summary>What the virtual CPUs are.</summary>
 public sealed class CpuOptions
 {
@@ -52,6 +68,22 @@ public sealed class CpuOptions
     /// what is used is taken from the host. Default: 64 MiB.
     /// </summary>
     public ulong CodeCacheSize { get; set; } = 64 << 20;
+
+    /// <summary>
+    /// Whether translated code is checked before it runs; only <see cref="CpuEngine.Jit"/> translates. Default: what the runtime setting
+    /// <c>Uml.Core.TranslationCheck</c> says (<see cref="AppContext"/>, runtimeconfig.json), else <see cref="TranslationCheck.Stop"/> in debug
+    /// builds of this library and <see cref="TranslationCheck.None"/> in release builds. Costs some time for each translated block, none
+    /// when it runs (docs/performance.md).
+    /// </summary>
+    public TranslationCheck TranslationCheck { get; set; } = DefaultCheck;
+
+    private static TranslationCheck DefaultCheck =>
+        Enum.TryParse(AppContext.GetData("Uml.Core.TranslationCheck") as string, out TranslationCheck check) ? check
+#if DEBUG
+        : TranslationCheck.Stop;
+#else
+        : TranslationCheck.None;
+#endif
 
     /// <summary>Runs of a block in the interpreter before it is translated. Tests translate at once.</summary>
     internal int TranslationThreshold { get; set; } = 16;

@@ -61,4 +61,10 @@ public readonly record struct CpuStatistics
     /// Instructions that the translator did not decode as the interpreter did, and left to it. Anything but 0 is a defect; the guest runs on.
     /// </summary>
     public ulong EncodingMismatches { get; init; }
+
+    /// <summary>
+    /// Translations that were not put into use because the checker refused them (<see cref="TranslationCheck"/>). Anything but 0 is a defect;
+    /// the blocks are interpreted.
+    /// </summary>
+    public ulong TranslationsRefused { get; init; }
 }

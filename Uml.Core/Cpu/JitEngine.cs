@@ -6,6 +6,7 @@ using Uml.Core.Cpu.Execute;
 using Uml.Core.Cpu.Interpreter;
 using Uml.Core.Cpu.Paging;
 using Uml.Core.Cpu.Translate;
+using Uml.Core.Cpu.Verify;
 
 namespace Uml.Core.Cpu;
 
@@ -19,32 +20,41 @@ internal sealed unsafe class JitEngine : IDisposable
     private const ulong MaximumCode = 1UL << 30;
 
     private readonly CodeMemory _memory;
+    private readonly FaultRegistration _faults;
+    private readonly TranslationMap _map = new();
     private readonly HostAssembler _code = new();
     private readonly RuntimeStubs _stubs;
     private readonly BlockTranslator _translator;
     private readonly Specializations _specializations;
     private readonly AddressSpaces _spaces;
+    private readonly CodeChecker? _checker;
+    private readonly TranslationCheck _check;
+    private readonly CpuState* _state;
     private readonly int _threshold;
     private readonly CpuCounters* _counters;
     private byte* _next;
 
-    /// <param name="codeSize">Bytes of memory for translated code.</param>
-    /// <param name="threshold">Runs of a block in the interpreter before it is translated.</param>
+    /// <param name="options">How much memory there is for translated code, when a block is translated, and whether it is checked.</param>
     /// <param name="spaces">Where jumps are remembered.</param>
     /// <param name="state">The processor, whose model is settled.</param>
     /// <param name="readsTime">RDTSC may go by <see cref="CpuState.TimeStamps"/>.</param>
-    public JitEngine(ulong codeSize, int threshold, AddressSpaces spaces, CpuState* state, bool readsTime)
+    public JitEngine(CpuOptions options, AddressSpaces spaces, CpuState* state, bool readsTime)
     {
         _spaces = spaces;
-        _threshold = threshold;
+        _state = state;
+        _threshold = options.TranslationThreshold;
         _counters = &state->Counters;
-        codeSize = Math.Min(codeSize, MaximumCode);
+        ulong codeSize = Math.Min(options.CodeCacheSize, MaximumCode);
         _memory = new CodeMemory(codeSize);
         Sites = new SiteTable(codeSize / 2);
         _specializations = new Specializations(codeSize / 8);
         CpuFeatures host = CpuModels.OfHost();
-        _stubs = new RuntimeStubs(_code, _memory, state->Features & host);
+        _stubs = new RuntimeStubs(_code, _memory, state, state->Features & host);
+        _faults = new FaultRegistration(_memory, state, _stubs.Recovery);
         _translator = new BlockTranslator(_code, _memory, _stubs, Sites, new Planner(state->Features, host, readsTime, _counters), UsesToSpecialize);
+        _check = options.TranslationCheck;
+        _checker = _check == TranslationCheck.None ? null
+            : new CodeChecker(_stubs, Sites, _memory, hasWideVectors: (state->Features & host & CpuFeatures.Avx) != 0);
         _next = _stubs.End;
         _translator.ColdPosition = Cold;
     }
@@ -53,6 +63,18 @@ internal sealed unsafe class JitEngine : IDisposable
     private byte* Cold => _memory.Writable + (_memory.Size / 3);
 
     public SiteTable Sites { get; }
+
+    /// <summary>All emitted code.</summary>
+    public CodeMemory Code => _memory;
+
+    /// <summary>Puts the application's floating-point settings aside while the guest runs.</summary>
+    public FloatingPointSwitch FloatingPoint => _stubs.FloatingPoint;
+
+    /// <summary>Whether a fault in emitted code ends this machine only.</summary>
+    public bool CatchesFaults => _faults.IsActive;
+
+    /// <summary>Whether there was a fault: nothing of this engine can be relied on any more.</summary>
+    public bool HasFaulted => _faults is { IsActive: true, Fault.Signal: not 0 };
 
     /// <summary>Times that a jump saves flags for the translation for all before there is to be one for their source.</summary>
     public int UsesToSpecialize => 64 * _threshold;
@@ -114,11 +136,11 @@ internal sealed unsafe class JitEngine : IDisposable
         {
             special = _specializations.Add(ref translation, in source);
             Emission emission = BeginEmission();
-            if (_translator.TryTranslate(target, site->Flavor, in source, out _, out TranslatedBlock made))
+            if (_translator.TryTranslate(target, site->Flavor, in source, out _, out TranslatedBlock made)
+                && TryEndEmission(in emission, target, site->Flavor, in made))
             {
                 special->Entry = made.Entry;
                 special->Abandon = made.Abandon;
-                EndEmission(in emission);
             }
         }
 
@@ -163,9 +185,14 @@ internal sealed unsafe class JitEngine : IDisposable
         HostAssembler.Bind(jump + 1, _memory.ToWritable(target));
     }
 
+    /// <summary>All that can be told of the fault.</summary>
+    public string DescribeFault(CpuState* state) =>
+        new FaultReport(state, _memory, Sites, _map).Write(in _faults.Fault, Offset(Cold), Offset(_stubs.End));
+
     /// <summary>Forgets all translations.</summary>
     public void Clear()
     {
+        _map.Clear();
         _next = _stubs.End;
         _translator.ColdPosition = Cold;
         Sites.Clear();
@@ -175,6 +202,7 @@ internal sealed unsafe class JitEngine : IDisposable
 
     public void Dispose()
     {
+        _faults.Dispose();
         _memory.Dispose();
         Sites.Dispose();
         _specializations.Dispose();
@@ -270,29 +298,74 @@ internal sealed unsafe class JitEngine : IDisposable
             translation = _translator.EmitGate(block, flavor, needed);
         }
 
-        EndEmission(in emission);
+        if (!TryEndEmission(in emission, block, flavor, in translation, needed))
+        {
+            // No further runs are counted.
+            block->Heat = int.MinValue;
+            return false;
+        }
+
         block->Translations[(int)flavor] = translation;
         return true;
     }
 
+    private uint Offset(byte* writable) => (uint)(writable - _memory.Writable);
+
     private Emission BeginEmission()
     {
         _code.Begin(_next);
-        return new Emission { Start = Stopwatch.GetTimestamp(), Cold = _translator.ColdPosition };
+        return new Emission { Start = Stopwatch.GetTimestamp(), Cold = _translator.ColdPosition, FirstSite = Sites.Count };
     }
 
-    private void EndEmission(in Emission emission)
+    /// <summary>Keeps what was emitted, if it may run.</summary>
+    /// <param name="emission">Where it began.</param>
+    /// <param name="block">What it was made from.</param>
+    /// <param name="flavor">Its flavor.</param>
+    /// <param name="made">What it is.</param>
+    /// <param name="exit">The flavor whose translation of the block it may go on in.</param>
+    /// <exception cref="TranslationRefusedException">It may not run, and <see cref="TranslationCheck.Stop"/> is set.</exception>
+    private bool TryEndEmission(in Emission emission, Block* block, Flavor flavor, in TranslatedBlock made, Flavor exit = Flavor.Integer)
     {
+        if (_checker is not null && Check(in emission, block, flavor, in made, exit) is { } defect)
+        {
+            _translator.ColdPosition = emission.Cold;
+            Sites.Truncate(emission.FirstSite);
+            _counters->TranslationsRefused++;
+            VirtualCpu.From(_state).ReportRefusal(defect);
+            return _check == TranslationCheck.Interpret ? false : throw new TranslationRefusedException(defect);
+        }
+
+        _map.Add(Offset(_next), Offset(emission.Cold), block, flavor);
         _counters->BlocksTranslated++;
         _counters->BytesEmitted += (ulong)(_code.Position - _next + (_translator.ColdPosition - emission.Cold));
         _counters->TranslationTicks += (ulong)(Stopwatch.GetTimestamp() - emission.Start);
         _next = _code.Position;
+        return true;
     }
 
-    /// <summary>When a translation was begun, and where code that seldom runs went then.</summary>
+    private string? Check(in Emission emission, Block* block, Flavor flavor, in TranslatedBlock made, Flavor exit)
+    {
+        byte* exitBody = block->Translations[(int)exit].Body;
+        var code = new EmittedCode
+        {
+            Hot = _memory.ToWritable(made.Entry),
+            HotEnd = _code.Position,
+            Cold = emission.Cold,
+            ColdEnd = _translator.ColdPosition,
+            Body = _memory.ToWritable(made.Body),
+            Abandon = _memory.ToWritable(made.Abandon),
+            Exit = exit > flavor ? _memory.ToWritable(exitBody) : null,
+            ExitFlavor = exit,
+            FirstSite = emission.FirstSite,
+        };
+        return _checker!.Check(block, flavor, in code);
+    }
+
+    /// <summary>When a translation was begun, where code that seldom runs went then, and how many sites there were.</summary>
     private struct Emission
     {
         public long Start;
         public byte* Cold;
+        public int FirstSite;
     }
 }

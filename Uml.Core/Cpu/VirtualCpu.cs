@@ -66,12 +66,17 @@ internal sealed unsafe partial class VirtualCpu : ICodeObserver, ICpuRunner
             RealTimeClock? hostTime = clock is RealTimeClock { FollowsHost: true } real && TimeStampCounter.IsOffered() ? real : null;
             try
             {
-                Jit = Blocks.Jit = new JitEngine(options.CodeCacheSize, options.TranslationThreshold, AddressSpaces, _state, readsTime: hostTime is not null);
+                Jit = Blocks.Jit = new JitEngine(options, AddressSpaces, _state, readsTime: hostTime is not null);
             }
             catch (InsufficientMemoryException)
             {
                 Dispose();
                 throw;
+            }
+
+            if (!Jit.CatchesFaults)
+            {
+                LogFaultsNotCaught(_logger, index);
             }
 
             _timeStamps = hostTime is null ? null : new TimeStampCounter(&_state->TimeStamps, hostTime, Jit.ReadHostTimeStamp);
@@ -137,7 +142,7 @@ internal sealed unsafe partial class VirtualCpu : ICodeObserver, ICpuRunner
         s->Remaining = instructionBudget;
         s->CurrentOp = null;
         _running = true;
-        RunResult result = RunCore(s);
+        RunResult result = Jit is null ? RunCore(s) : RunTranslated(s, Jit);
         s->CurrentOp = null;
         StopTimeStamps();
         _retiredBefore = InstructionsRetired;

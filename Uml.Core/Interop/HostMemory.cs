@@ -3,27 +3,31 @@ using System.Runtime.InteropServices;
 
 namespace Uml.Core.Interop;
 
-/// <summary>Zeroed, page-aligned host memory that costs nothing until it is touched (sys/mman.h).</summary>
-internal sealed unsafe partial class HostMemory : IDisposable
+/// <summary>
+/// Zeroed, page-aligned host memory that costs nothing until it is touched. On Linux it lies between guards, at a random address (see
+/// <see cref="GuardedMapping"/>): all that emitted code addresses is in memory of this kind, or in <see cref="Cpu.CodeCache.CodeMemory"/>.
+/// </summary>
+internal sealed unsafe class HostMemory : IDisposable
 {
-    private const int ProtRead = 1, ProtWrite = 2;
-    private const int MapPrivate = 0x02, MapAnonymous = 0x20, MapNoReserve = 0x4000;
-    private const int MadviseDontNeed = 4;
+    private readonly GuardedMapping? _mapping;
 
+    /// <param name="size">Bytes.</param>
+    /// <exception cref="InsufficientMemoryException">The host does not give that much.</exception>
     public HostMemory(ulong size)
     {
         Size = size;
         if (OperatingSystem.IsLinux())
         {
-            nint address = Mmap(0, (nuint)size, ProtRead | ProtWrite, MapPrivate | MapAnonymous | MapNoReserve, -1, 0);
-            if (address == -1)
+            _mapping = GuardedMapping.TryCreate(size, Libc.ProtRead | Libc.ProtWrite);
+            if (_mapping is null)
             {
+                GC.SuppressFinalize(this);
                 throw new InsufficientMemoryException(
                     $"The host would not map {size >> 20} MiB: {new Win32Exception(Marshal.GetLastPInvokeError()).Message}. " +
                     "Give the machine less memory, or raise the limit (ulimit -v, cgroup).");
             }
 
-            Pointer = (byte*)address;
+            Pointer = _mapping.Pointer;
         }
         else
         {
@@ -41,7 +45,7 @@ internal sealed unsafe partial class HostMemory : IDisposable
     /// <summary>Zeroes a page-aligned range and gives its memory back to the host where the host can.</summary>
     public void Discard(ulong offset, ulong length)
     {
-        if (!OperatingSystem.IsLinux() || Madvise((nint)(Pointer + offset), (nuint)length, MadviseDontNeed) != 0)
+        if (!OperatingSystem.IsLinux() || Libc.Madvise((nint)(Pointer + offset), (nuint)length, Libc.MadviseDontNeed) != 0)
         {
             NativeMemory.Clear(Pointer + offset, (nuint)length);
         }
@@ -49,35 +53,19 @@ internal sealed unsafe partial class HostMemory : IDisposable
 
     public void Dispose()
     {
+        _mapping?.Dispose();
         Release();
         GC.SuppressFinalize(this);
     }
 
+    /// <summary>Forgets the memory, and frees what is not a mapping, which frees itself.</summary>
     private void Release()
     {
-        if (Pointer == null)
-        {
-            return;
-        }
-
-        if (OperatingSystem.IsLinux())
-        {
-            _ = Munmap((nint)Pointer, (nuint)Size);
-        }
-        else
+        if (_mapping is null)
         {
             NativeMemory.AlignedFree(Pointer);
         }
 
         Pointer = null;
     }
-
-    [LibraryImport("libc", EntryPoint = "mmap", SetLastError = true)]
-    private static partial nint Mmap(nint address, nuint length, int protection, int flags, int descriptor, nint offset);
-
-    [LibraryImport("libc", EntryPoint = "munmap", SetLastError = true)]
-    private static partial int Munmap(nint address, nuint length);
-
-    [LibraryImport("libc", EntryPoint = "madvise", SetLastError = true)]
-    private static partial int Madvise(nint address, nuint length, int advice);
 }

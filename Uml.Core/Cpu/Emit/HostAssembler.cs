@@ -301,6 +301,19 @@ internal sealed unsafe class HostAssembler
         ArithmeticRegister(Arithmetic.Or, HostRegister.Rax, HostRegister.Rdx);
     }
 
+    /// <summary>LDMXCSR.</summary>
+    public void LoadMxcsr(int @base, int displacement) => MxcsrMemory(2, @base, displacement);
+
+    /// <summary>STMXCSR.</summary>
+    public void StoreMxcsr(int @base, int displacement) => MxcsrMemory(3, @base, displacement);
+
+    /// <summary>FNINIT.</summary>
+    public void InitializeX87()
+    {
+        Byte(0xDB);
+        Byte(0xE3);
+    }
+
     /// <summary>LFENCE.</summary>
     public void LoadFence()
     {
@@ -402,6 +415,13 @@ internal sealed unsafe class HostAssembler
         Bind(Forward(), target);
     }
 
+    /// <summary>UD2, for places that are never reached.</summary>
+    public void Trap()
+    {
+        Byte(0x0F);
+        Byte(0x0B);
+    }
+
     public void JumpRegister(int register) => Register(0xFF, 4, register, wide: false);
 
     public void JumpMemory(int @base, int displacement) => Memory(0xFF, 4, @base, displacement, wide: false);
@@ -421,6 +441,14 @@ internal sealed unsafe class HostAssembler
     public void Bind(byte* jump) => Bind(jump, _position);
 
     public static void Bind(byte* jump, byte* target) => Unsafe.WriteUnaligned(jump, checked((int)(target - (jump + 4))));
+
+    private void MxcsrMemory(int operation, int @base, int displacement)
+    {
+        Rex(false, 0, 0, @base);
+        Byte(0x0F);
+        Byte(0xAE);
+        ModRmMemory(operation, @base, displacement);
+    }
 
     private byte* Forward()
     {

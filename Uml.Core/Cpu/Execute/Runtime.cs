@@ -305,6 +305,27 @@ internal static unsafe class Runtime
         return GoOn(s, cpu, block, flavor, s->Mode, next);
     }
 
+    /// <summary>After a fault in emitted code: what is thrown once it is left is the report of it.</summary>
+    [UnmanagedCallersOnly]
+    public static void Fault(CpuState* s)
+    {
+        s->NextOp = null;
+        VirtualCpu cpu = VirtualCpu.From(s);
+        Exception fault;
+        try
+        {
+            fault = cpu.ReportFault();
+        }
+#pragma warning disable CA1031 // It is thrown again behind emitted code.
+        catch (Exception e)
+#pragma warning restore CA1031
+        {
+            fault = e;
+        }
+
+        cpu.Jit!.Failure = System.Runtime.ExceptionServices.ExceptionDispatchInfo.Capture(fault);
+    }
+
     private static nint LeaveFor(CpuState* s, Op* next)
     {
         s->NextOp = next;

@@ -1,3 +1,4 @@
+using System.Numerics;
 using Uml.Core.Cpu.CodeCache;
 using Uml.Core.Cpu.Emit;
 using Uml.Core.Cpu.Semantics;
@@ -35,17 +36,20 @@ internal sealed unsafe class RuntimeStubs
     private readonly byte*[] _checkPage = new byte*[(int)Flavor.Count];
     private readonly byte*[] _specialize = new byte*[(int)Flavor.Count];
     private readonly byte*[] _refill = new byte*[(int)Flavor.Count];
+    private readonly byte*[] _strings = new byte*[16];
     private readonly byte* _loadX87;
     private readonly byte* _walkForRead;
     private readonly byte* _walkForWrite;
     private readonly byte* _loadVectors;
     private readonly byte* _interpret;
+    private readonly Dictionary<nint, StubContract> _contracts = [];
     private byte* _epilogue;
 
     /// <param name="code">Writes them.</param>
     /// <param name="memory">Where they go.</param>
+    /// <param name="state">The state that emitted code runs with.</param>
     /// <param name="features">What both the guest's processor and the host's have.</param>
-    public RuntimeStubs(HostAssembler code, CodeMemory memory, CpuFeatures features)
+    public RuntimeStubs(HostAssembler code, CodeMemory memory, CpuState* state, CpuFeatures features)
     {
         _code = code;
         _memory = memory;
@@ -54,24 +58,33 @@ internal sealed unsafe class RuntimeStubs
         byte* enter = EmitEnter();
         for (Flavor flavor = Flavor.Integer; flavor < Flavor.Count; flavor++)
         {
-            _access[(int)flavor] = EmitRuntimeCall(flavor, &Runtime.Access, isAccess: true);
-            _commit[(int)flavor] = EmitRuntimeCall(flavor, &Runtime.Commit);
-            _handler[(int)flavor] = EmitRuntimeCall(flavor, &Runtime.Handle, changesRegisters: true, sharesX87: flavor == Flavor.X87);
-            _handlerAside[(int)flavor] = EmitRuntimeCall(flavor, &Runtime.HandleAside, changesRegisters: true);
-            _lookup[(int)flavor] = EmitRuntimeCall(flavor, &Runtime.Lookup);
-            _link[(int)flavor] = EmitRuntimeCall(flavor, &Runtime.Link);
-            _checkPage[(int)flavor] = EmitRuntimeCall(flavor, &Runtime.CheckPage);
-            _specialize[(int)flavor] = EmitRuntimeCall(flavor, &Runtime.Specialize);
-            _reenter[(int)flavor] = EmitRuntimeCall(flavor, &Runtime.Reenter);
-            _refill[(int)flavor] = EmitRefill(flavor);
+            _access[(int)flavor] = Note(StubKind.Access, flavor, EmitRuntimeCall(flavor, &Runtime.Access, isAccess: true));
+            _commit[(int)flavor] = Note(StubKind.Commit, flavor, EmitRuntimeCall(flavor, &Runtime.Commit));
+            _handler[(int)flavor] = Note(
+                StubKind.Handler, flavor, EmitRuntimeCall(flavor, &Runtime.Handle, changesRegisters: true, sharesX87: flavor == Flavor.X87));
+            _handlerAside[(int)flavor] = Note(StubKind.Handler, flavor, EmitRuntimeCall(flavor, &Runtime.HandleAside, changesRegisters: true));
+            _lookup[(int)flavor] = Note(StubKind.Lookup, flavor, EmitRuntimeCall(flavor, &Runtime.Lookup));
+            _link[(int)flavor] = Note(StubKind.Link, flavor, EmitRuntimeCall(flavor, &Runtime.Link));
+            _checkPage[(int)flavor] = Note(StubKind.CheckPage, flavor, EmitRuntimeCall(flavor, &Runtime.CheckPage));
+            _specialize[(int)flavor] = Note(StubKind.Specialize, flavor, EmitRuntimeCall(flavor, &Runtime.Specialize));
+            _reenter[(int)flavor] = Note(StubKind.Reenter, flavor, EmitRuntimeCall(flavor, &Runtime.Reenter));
+            _refill[(int)flavor] = Note(StubKind.Refill, flavor, EmitRefill(flavor));
+        }
+
+        var strings = new EmittedStrings(code, new TlbProbe(code));
+        for (int i = 0; i < _strings.Length; i++)
+        {
+            _strings[i] = Note(StubKind.String, Flavor.Count, strings.Emit(moves: (i & 1) != 0, size: 1 << (i >> 2), isLong: (i & 2) != 0));
         }
 
         var walk = new EmittedPageWalk(code);
-        _walkForRead = walk.Emit(write: false);
-        _walkForWrite = walk.Emit(write: true);
-        _interpret = EmitRuntimeCall(Flavor.Integer, &Runtime.Interpret);
-        _loadX87 = EmitRuntimeCall(Flavor.Vector, &Runtime.PrepareX87, sharesX87: true);
-        _loadVectors = EmitLoadVectors();
+        _walkForRead = Note(StubKind.WalkForRead, Flavor.Count, walk.Emit(write: false));
+        _walkForWrite = Note(StubKind.WalkForWrite, Flavor.Count, walk.Emit(write: true));
+        _interpret = Note(StubKind.Interpret, Flavor.Integer, EmitRuntimeCall(Flavor.Integer, &Runtime.Interpret));
+        _loadX87 = Note(StubKind.LoadX87, Flavor.Vector, EmitRuntimeCall(Flavor.Vector, &Runtime.PrepareX87, sharesX87: true));
+        _loadVectors = Note(StubKind.LoadVectors, Flavor.Integer, EmitLoadVectors());
+        Recovery = memory.ToExecutable(EmitRecovery(state));
+        FloatingPoint = new FloatingPointSwitch(code, memory);
         byte* readTimeStamp = EmitReadTimeStamp();
         ReadTimeStamp = (delegate* unmanaged[SuppressGCTransition]<ulong>)memory.ToExecutable(readTimeStamp);
         Enter = (delegate* unmanaged<CpuState*, byte*, void>)memory.ToExecutable(enter);
@@ -84,14 +97,28 @@ internal sealed unsafe class RuntimeStubs
     /// <summary>Reads the host's time-stamp counter, for which .NET has nothing.</summary>
     public delegate* unmanaged[SuppressGCTransition]<ulong> ReadTimeStamp { get; }
 
+    /// <summary>Puts the application's floating-point settings aside and gives them back.</summary>
+    public FloatingPointSwitch FloatingPoint { get; }
+
+    /// <summary>Where emitted code goes on after a fault, in executable memory.</summary>
+    public byte* Recovery { get; }
+
     /// <summary>The first byte behind the stubs.</summary>
     public byte* End { get; }
+
+    /// <summary>What there is at an address that translated code calls.</summary>
+    /// <returns>Null when it is no stub.</returns>
+    public StubContract? ContractAt(nint address) => _contracts.TryGetValue(address, out StubContract contract) ? contract : null;
 
     /// <summary>Finds the operand of a memory access that is not in the translation buffer. ZF: the address register points to it; else to a buffer.</summary>
     public byte* Access(Flavor flavor) => _access[(int)flavor];
 
     /// <summary>Refills the translation buffer (see <see cref="EmittedPageWalk"/>).</summary>
     public byte* Walk(bool write) => write ? _walkForWrite : _walkForRead;
+
+    /// <summary>A repeated string instruction (see <see cref="EmittedStrings"/>).</summary>
+    public byte* String(bool moves, int size, bool isLong) =>
+        _strings[(BitOperations.Log2((uint)size) << 2) | (isLong ? 2 : 0) | (moves ? 1 : 0)];
 
     /// <summary>Writes the buffer to the guest.</summary>
     public byte* Commit(Flavor flavor) => _commit[(int)flavor];
@@ -131,6 +158,12 @@ internal sealed unsafe class RuntimeStubs
     /// <summary>From <see cref="Flavor.Integer"/> to <see cref="Flavor.Vector"/>. ZF clear: the guest has unmasked exceptions, nothing was done.</summary>
     public byte* LoadVectors => _loadVectors;
 
+    private byte* Note(StubKind kind, Flavor flavor, byte* stub)
+    {
+        _contracts.Add((nint)stub, new StubContract(kind, flavor));
+        return stub;
+    }
+
     private byte* EmitEnter()
     {
         byte* start = _code.Position;
@@ -147,9 +180,11 @@ internal sealed unsafe class RuntimeStubs
         LoadGeneral(all: true);
         _code.JumpRegister(GuestRegisters.Scratch);
 
-        // Everything is in memory.
+        // Everything is in memory. Without a stack of the host nothing of this engine can be interrupted by a fault.
         _epilogue = _code.Position;
-        _code.Load(HostRegister.Rsp, GuestRegisters.State, StateLayout.HostStack);
+        _code.Load(GuestRegisters.Scratch, GuestRegisters.State, StateLayout.HostStack);
+        _code.StoreImmediate(GuestRegisters.State, StateLayout.HostStack, 0);
+        _code.Move(HostRegister.Rsp, GuestRegisters.Scratch);
         _code.ArithmeticImmediate(Arithmetic.Add, HostRegister.Rsp, StackAlignment);
         for (int i = CalleeSaved.Length - 1; i >= 0; i--)
         {
@@ -174,14 +209,13 @@ internal sealed unsafe class RuntimeStubs
     {
         _code.Align(16);
         byte* start = _code.Position;
+
+        // Loading it is what the call is for where a vector block goes on with x87 code.
+        bool isLoaded = sharesX87 || flavor == Flavor.X87;
         _code.Pop(GuestRegisters.Scratch);
         StoreGeneral();
         StoreVectors(flavor);
-        if (sharesX87)
-        {
-            LeaveX87(flavor);
-        }
-
+        LeaveX87(flavor, isTaken: sharesX87);
         _code.LoadAddress(HostRegister.Rdi, GuestRegisters.State, -StateLayout.Bias);
         _code.Move(HostRegister.Rsi, GuestRegisters.Scratch);
         _code.Move(HostRegister.Rdx, GuestRegisters.Address);
@@ -197,7 +231,7 @@ internal sealed unsafe class RuntimeStubs
         _code.ArithmeticImmediate(Arithmetic.Cmp, GuestRegisters.Address, (int)Runtime.Leave);
         byte* leave = _code.JumpIf(Condition.E);
         byte* elsewhere = isAccess ? null : _code.JumpIf(Condition.A);
-        RestoreX87(sharesX87);
+        RestoreX87(isLoaded);
         LoadVectorsAgain(flavor);
         LoadGeneral(all: changesRegisters);
         if (isAccess)
@@ -210,18 +244,40 @@ internal sealed unsafe class RuntimeStubs
         if (!isAccess)
         {
             _code.Bind(elsewhere);
-            RestoreX87(sharesX87);
+            RestoreX87(isLoaded);
             LoadVectorsAgain(flavor);
             LoadGeneral(all: true);
             _code.JumpRegister(GuestRegisters.Address);
         }
 
         _code.Bind(leave);
-        if (!sharesX87)
+        if (flavor == Flavor.X87 && !sharesX87)
         {
-            LeaveX87(flavor);
+            NoteX87();
         }
 
+        _code.Jump(_epilogue);
+        return start;
+    }
+
+    /// <summary>
+    /// After a fault, with nothing to be relied on but the state's place: general registers are kept for whoever looks at them, and the
+    /// runtime writes a report.
+    /// </summary>
+    private byte* EmitRecovery(CpuState* state)
+    {
+        _code.Align(16);
+        byte* start = _code.Position;
+        _code.MoveImmediate(GuestRegisters.State, (long)((byte*)state + StateLayout.Bias));
+        StoreGeneral();
+        _vectors.EmitHostControl();
+        _code.InitializeX87();
+        _code.LoadAddress(HostRegister.Rdi, GuestRegisters.State, -StateLayout.Bias);
+        _code.Move(GuestRegisters.Tlb, GuestRegisters.State);
+        _code.Load(HostRegister.Rsp, GuestRegisters.State, StateLayout.HostStack);
+        _code.MoveImmediate(HostRegister.Rax, (long)(delegate* unmanaged<CpuState*, void>)&Runtime.Fault);
+        _code.CallRegister(HostRegister.Rax);
+        _code.Move(GuestRegisters.State, GuestRegisters.Tlb);
         _code.Jump(_epilogue);
         return start;
     }
@@ -247,7 +303,7 @@ internal sealed unsafe class RuntimeStubs
         _code.Bind(exhausted);
         StoreGeneral();
         StoreVectors(flavor);
-        LeaveX87(flavor);
+        LeaveX87(flavor, isTaken: true);
         _code.ArithmeticMemory(Arithmetic.Add, GuestRegisters.Scratch, GuestRegisters.State, StateLayout.PageRip);
         _code.Store(GuestRegisters.State, StateLayout.Rip, GuestRegisters.Scratch);
         _code.StoreImmediate(GuestRegisters.State, StateLayout.Exit, (int)ExitCode.Attention, wide: false);
@@ -329,15 +385,25 @@ internal sealed unsafe class RuntimeStubs
         }
     }
 
-    /// <summary>Takes the x87 unit's state out of the host's, which is as after FNINIT then.</summary>
-    private void LeaveX87(Flavor flavor)
+    /// <summary>
+    /// Takes the x87 unit's state out of the host's, which is as after FNINIT then: what a device calls may use it, and counts on an empty
+    /// stack of registers and the default control word (System V ABI for x86-64, 3.2.1).
+    /// </summary>
+    /// <param name="flavor">The caller's.</param>
+    /// <param name="isTaken">The interpreter's state takes it over; otherwise it comes back as it is.</param>
+    private void LeaveX87(Flavor flavor, bool isTaken)
     {
         if (flavor == Flavor.X87)
         {
             _code.Memory(0xDD, 6, GuestRegisters.State, StateLayout.X87Image, wide: false); // fnsave
-            _code.StoreImmediate(GuestRegisters.State, StateLayout.X87Left, 1, wide: false);
+            if (isTaken)
+            {
+                NoteX87();
+            }
         }
     }
+
+    private void NoteX87() => _code.StoreImmediate(GuestRegisters.State, StateLayout.X87Left, 1, wide: false);
 
     private void RestoreX87(bool wanted)
     {

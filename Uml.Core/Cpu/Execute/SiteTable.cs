@@ -128,6 +128,9 @@ internal sealed unsafe class SiteTable : IDisposable
         site->LinkedTo = null;
     }
 
+    /// <summary>Forgets the latest places, whose code was not put into use.</summary>
+    public void Truncate(int count) => Count = count;
+
     public void Clear()
     {
         Count = 0;

@@ -27,9 +27,12 @@ internal sealed unsafe class VectorTransfer(HostAssembler code, bool wide)
             }
         }
 
-        EmitControlWord(3, StateLayout.Mxcsr);
-        EmitControlWord(2, StateLayout.HostMxcsr);
+        code.StoreMxcsr(GuestRegisters.State, StateLayout.Mxcsr);
+        EmitHostControl();
     }
+
+    /// <summary>MXCSR as C# code needs it.</summary>
+    public void EmitHostControl() => code.LoadMxcsr(GuestRegisters.State, StateLayout.HostMxcsr);
 
     /// <summary>To the host's unit. Changes flags.</summary>
     public void EmitLoad()
@@ -43,7 +46,7 @@ internal sealed unsafe class VectorTransfer(HostAssembler code, bool wide)
             EmitLoadNarrow();
         }
 
-        EmitControlWord(2, StateLayout.Mxcsr);
+        code.LoadMxcsr(GuestRegisters.State, StateLayout.Mxcsr);
     }
 
     /// <summary>
@@ -113,14 +116,5 @@ internal sealed unsafe class VectorTransfer(HostAssembler code, bool wide)
         code.Byte((vvvv << 3) | (is256 ? 4 : 0));
         code.Byte(opcode);
         code.ModRmMemory(number, GuestRegisters.State, displacement);
-    }
-
-    /// <summary>LDMXCSR (/2) and STMXCSR (/3).</summary>
-    private void EmitControlWord(int operation, int displacement)
-    {
-        code.Rex(false, 0, 0, GuestRegisters.State);
-        code.Byte(0x0F);
-        code.Byte(0xAE);
-        code.ModRmMemory(operation, GuestRegisters.State, displacement);
     }
 }

@@ -38,6 +38,9 @@ internal struct CpuCounters
     /// <summary>Instructions that translation decoded otherwise than the interpreter.</summary>
     public ulong EncodingMismatches;
 
+    /// <summary>Translations that the checker has refused.</summary>
+    public ulong TranslationsRefused;
+
     /// <summary>The numbers so far.</summary>
     /// <param name="instructionsRetired">What is counted by the budget instead.</param>
     public readonly CpuStatistics ToStatistics(ulong instructionsRetired) => new()
@@ -57,5 +60,6 @@ internal struct CpuCounters
         HandlerCalls = HandlerCalls,
         JumpSearches = JumpSearches,
         EncodingMismatches = EncodingMismatches,
+        TranslationsRefused = TranslationsRefused,
     };
 }

@@ -90,7 +90,7 @@ internal unsafe struct CpuState
 
     public JumpCacheEntry* JumpCache;
 
-    /// <summary>The host's stack pointer while translated code runs, which has its own at <see cref="Gpr"/>.</summary>
+    /// <summary>The host's stack pointer while translated code runs, which has its own at <see cref="Gpr"/>; 0 when none runs.</summary>
     public ulong HostStack;
 
     /// <summary>Guest RAM: host address of its first byte, and the guest-physical ends of its two ranges (see <see cref="GuestRam"/>).</summary>
@@ -205,7 +205,7 @@ internal unsafe struct CpuState
 
     // ---- vector and floating-point state ----
 
-    /// <summary>MXCSR as .NET expects it, for calls from translated code.</summary>
+    /// <summary>MXCSR as .NET expects it, for calls from translated code: the default, whatever the application has chosen for itself.</summary>
     public uint HostMxcsr;
     public uint Mxcsr;
     public X87State X87;

@@ -237,5 +237,8 @@ internal sealed unsafe partial class BlockTranslator
 
         _sites.Sites[site].Unlinked = _memory.ToExecutable(_code.Position);
         EmitHandler(handler.Index);
+
+        // The handler of a jump goes on elsewhere.
+        _code.Trap();
     }
 }

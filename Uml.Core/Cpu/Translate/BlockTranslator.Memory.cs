@@ -1,9 +1,7 @@
-using System.Runtime.Intrinsics.X86;
 using Iced.Intel;
 using Uml.Core.Cpu.Emit;
 using Uml.Core.Cpu.Execute;
 using Uml.Core.Cpu.Interpreter;
-using Uml.Core.Cpu.Paging;
 using Uml.Core.Memory;
 
 namespace Uml.Core.Cpu.Translate;
@@ -11,7 +9,7 @@ namespace Uml.Core.Cpu.Translate;
 internal sealed unsafe partial class BlockTranslator
 {
     private readonly List<ColdAccess> _cold = [];
-    private readonly bool _hasRotateTo = Bmi2.IsSupported;
+    private readonly TlbProbe _probe;
 
     /// <summary>A memory access that may turn out not to be plain memory.</summary>
     private struct ColdAccess
@@ -116,10 +114,7 @@ internal sealed unsafe partial class BlockTranslator
         }
     }
 
-    /// <summary>
-    /// Turns the linear address into a host address through the translation buffer. The distance from the tag is the offset in the page
-    /// when it is the right page, and too large when it is not, or when the operand runs over the page's end.
-    /// </summary>
+    /// <summary>Turns the linear address of an instruction's operand into a host address.</summary>
     /// <returns>What <see cref="EndAccess"/> takes.</returns>
     private int EmitProbe(int index)
     {
@@ -146,43 +141,14 @@ internal sealed unsafe partial class BlockTranslator
         return _cold.Count - 1;
     }
 
-    /// <summary>The way through the translation buffer of an operand, or of a range with several.</summary>
-    /// <returns>The jump taken when there is none.</returns>
+    /// <summary>The look into the TLB for an operand, or for a range with several.</summary>
+    /// <returns>The jump taken when there is no translation.</returns>
     private byte* EmitTranslation(OperandUse use, int size, bool aligned)
     {
-        if (_hasRotateTo)
-        {
-            _code.RotateRightTo32(GuestRegisters.Scratch, GuestRegisters.Address, Tlb.IndexShift);
-        }
-        else
-        {
-            _code.Move(GuestRegisters.Scratch, GuestRegisters.Address);
-            _code.ShiftRight(GuestRegisters.Scratch, Tlb.IndexShift);
-        }
-
-        _code.ArithmeticImmediate(Arithmetic.And, GuestRegisters.Scratch, Tlb.IndexMask, wide: false);
-        EmitTlb(Arithmetic.Sub, TagOffset(use));
-        byte* jump;
-        if (aligned)
-        {
-            // Also wrong when not aligned: only bits log2(size) to 11 may be set.
-            _code.TestImmediate(GuestRegisters.Address, ~(0x1000 - size));
-            jump = _code.JumpIf(Condition.Ne);
-        }
-        else
-        {
-            _code.ArithmeticImmediate(Arithmetic.Cmp, GuestRegisters.Address, 0x1000 - size);
-            jump = _code.JumpIf(Condition.A);
-        }
-
-        EmitTlb(Arithmetic.Add, TlbEntry.HostPageOffset);
+        byte* jump = _probe.Emit(use, size, aligned);
         _hostFlags = RflagsBits.None;
         return jump;
     }
-
-    /// <summary>Arithmetic of the address register with a field of the entry whose offset is in the scratch register.</summary>
-    private void EmitTlb(int operation, int field) =>
-        _code.ArithmeticMemory(operation, GuestRegisters.Address, GuestRegisters.Tlb, GuestRegisters.Scratch, field);
 
     /// <summary>Marks where an access goes on after its instruction was done elsewhere.</summary>
     private void EndAccess(int cold)
@@ -194,13 +160,11 @@ internal sealed unsafe partial class BlockTranslator
         access.HostFlagsAfter = _hostFlags != RflagsBits.None || _plans[access.Index].Changes != RflagsBits.None;
     }
 
-    private static int TagOffset(OperandUse use) => use == OperandUse.Read ? TlbEntry.ReadTagOffset : TlbEntry.WriteTagOffset;
-
     private void EmitColdAccess(in ColdAccess access)
     {
         ref Plan plan = ref _plans[access.Index];
         _code.Bind(access.Jump);
-        EmitTlb(Arithmetic.Add, TagOffset(access.Use));
+        _probe.Restore(access.Use);
         bool write = access.Use != OperandUse.Read;
         EmitWalk(in access, write);
         SaveRemade(in access.Source);

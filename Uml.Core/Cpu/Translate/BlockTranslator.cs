@@ -59,6 +59,7 @@ internal sealed unsafe partial class BlockTranslator
         _usesToSpecialize = usesToSpecialize;
         _planner = planner;
         _code = code;
+        _probe = new TlbProbe(code);
         _memory = memory;
         _stubs = stubs;
         _sites = sites;

@@ -1,4 +1,5 @@
 using Iced.Intel;
+using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Logging.Abstractions;
 using Uml.Core.Bus;
 using Uml.Core.Cpu;
@@ -24,11 +25,12 @@ internal sealed unsafe class SystemMachine : IDisposable
     /// <param name="engine">What runs the code.</param>
     /// <param name="threshold">Runs in the interpreter before a block is translated: none if nothing is said.</param>
     /// <param name="clock">Guest time, which does not pass if nothing is said.</param>
-    public SystemMachine(CpuEngine engine, ulong codeCacheSize = 4 << 20, int threshold = 0, IMachineClock? clock = null)
+    /// <param name="logger">What the processor logs to.</param>
+    public SystemMachine(CpuEngine engine, ulong codeCacheSize = 4 << 20, int threshold = 0, IMachineClock? clock = null, ILogger? logger = null)
     {
         Bus = new MachineBus(_ram.Ranges);
         CpuOptions options = new() { Engine = engine, Model = CpuModel.X64V3, CodeCacheSize = codeCacheSize, TranslationThreshold = threshold };
-        Cpu = new VirtualCpu(0, _ram, Bus, clock ?? new StoppedClock(), options, NullLogger.Instance);
+        Cpu = new VirtualCpu(0, _ram, Bus, clock ?? new StoppedClock(), options, logger ?? NullLogger.Instance);
     }
 
     public VirtualCpu Cpu { get; }

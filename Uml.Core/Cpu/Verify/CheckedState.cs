@@ -1,0 +1,133 @@
+using System.Runtime.CompilerServices;
+using Uml.Core.Cpu.Execute;
+
+namespace Uml.Core.Cpu.Verify;
+
+/// <summary>What the flags that an instruction has just set say about the two registers, should the next one be a jump that looks at them.</summary>
+internal enum FlagFact : byte
+{
+    None,
+
+    /// <summary>Not above: the distance is at most the number.</summary>
+    DistanceAtMost,
+
+    /// <summary>Zero: the address register has none of the number's bits.</summary>
+    NoBits,
+
+    /// <summary>Below: the address, of one byte more than the number, is within a page.</summary>
+    WithinPage,
+
+    /// <summary>Zero: the jump table's entry has the address.</summary>
+    Matches,
+
+    /// <summary>Zero: the walk has made the address a host's, for reads or for writes.</summary>
+    WalkedForRead,
+    WalkedForWrite,
+
+    /// <summary>Zero: vector registers are loaded.</summary>
+    VectorsLoaded,
+}
+
+/// <summary>Slots of the state that may hold an address: the two spills, and the groups' addresses.</summary>
+[InlineArray(Count)]
+internal struct CheckedSlots
+{
+    public const int Count = 2 + Translate.AccessGroups.Slots;
+    private CheckedValue _element;
+}
+
+/// <summary>What is known at one place of emitted code.</summary>
+internal struct CheckedState
+{
+    private const int PageSize = Memory.GuestRam.PageSize;
+
+    public CheckedValue Scratch;
+    public CheckedValue Address;
+    public CheckedSlots Slots;
+    public FlagFact Fact;
+    public int FactNumber;
+
+    /// <summary>Which of the guest's registers are in the host's.</summary>
+    public Flavor Flavor;
+
+    /// <summary>What is known where code is entered: nothing.</summary>
+    public static CheckedState AtEntry(Flavor flavor) => new() { Flavor = flavor };
+
+    public void SetScratch(CheckedValue value)
+    {
+        Scratch = value;
+        if (Address.Kind is ValueKind.Distance or ValueKind.PageOffset)
+        {
+            // Of an entry that nobody knows any more.
+            Address = CheckedValue.Data;
+        }
+    }
+
+    public void SetAddress(CheckedValue value)
+    {
+        Address = value;
+        if (Scratch.IsAboutAddress)
+        {
+            Scratch = Scratch.Forget();
+        }
+    }
+
+    /// <summary>What is known when code is reached in one of two ways.</summary>
+    /// <returns>Whether that is less than it was.</returns>
+    public bool Merge(in CheckedState other)
+    {
+        CheckedState before = this;
+        Scratch = Scratch.Merge(other.Scratch);
+        Address = Address.Merge(other.Address);
+        if (Address.Kind is ValueKind.Distance or ValueKind.PageOffset && Scratch.Kind != ValueKind.TlbEntry)
+        {
+            Address = CheckedValue.Data;
+        }
+
+        bool changed = Scratch != before.Scratch || Address != before.Address;
+        if (Fact != other.Fact || FactNumber != other.FactNumber)
+        {
+            changed |= Fact != FlagFact.None;
+            Fact = FlagFact.None;
+            FactNumber = 0;
+        }
+
+        for (int i = 0; i < CheckedSlots.Count; i++)
+        {
+            Slots[i] = Slots[i].Merge(other.Slots[i]);
+            changed |= Slots[i] != before.Slots[i];
+        }
+
+        return changed;
+    }
+
+    /// <summary>Takes over what the flags have just told: that the fact holds.</summary>
+    public void Learn(FlagFact fact, int number)
+    {
+        switch (fact)
+        {
+            case FlagFact.DistanceAtMost when Address.Kind == ValueKind.Distance && number is >= 0 and < PageSize:
+                Address = new(ValueKind.PageOffset, number, Address.Writable);
+                break;
+            case FlagFact.NoBits when Address.Kind == ValueKind.Distance && ~number is >= 0 and < PageSize:
+                Address = new(ValueKind.PageOffset, ~number, Address.Writable);
+                break;
+            case FlagFact.NoBits when Address.Kind is ValueKind.Data or ValueKind.InPage && number is >= 0 and < PageSize && (number & (number + 1)) == 0:
+                // A multiple of a power of two: as many bytes are in one page.
+                Address = new(ValueKind.InPage, number + 1);
+                break;
+            case FlagFact.WithinPage when Scratch.Kind == ValueKind.PageDifference && Address.Kind is ValueKind.Data or ValueKind.InPage:
+                Address = new(ValueKind.InPage, Scratch.Size + 1);
+                break;
+            case FlagFact.Matches when Scratch.Kind == ValueKind.JumpEntry:
+                Scratch = new(ValueKind.JumpMatch);
+                break;
+            case FlagFact.WalkedForRead or FlagFact.WalkedForWrite:
+                Address = new(ValueKind.Memory, Address.Kind == ValueKind.InPage ? Address.Size : 1, fact == FlagFact.WalkedForWrite);
+                break;
+            case FlagFact.VectorsLoaded:
+                Flavor = Flavor.Vector;
+                break;
+        }
+    }
+}

@@ -1,0 +1,116 @@
+using Iced.Intel;
+using Uml.Core.Cpu.Execute;
+using Uml.Core.Cpu.Translate;
+
+namespace Uml.Core.Cpu.Verify;
+
+/// <summary>Calls of stubs, and the sites that tell the runtime what it may patch and where it goes on.</summary>
+internal sealed unsafe partial class CodeChecker
+{
+    /// <summary>Goes over a call.</summary>
+    /// <returns>Whether it comes back.</returns>
+    private bool Call(int index, ref CheckedState s, out string? defect)
+    {
+        if (_stubs.ContractAt((nint)_instructions[index].Instruction.NearBranchTarget) is not { } contract)
+        {
+            defect = "it calls what is no stub";
+            return false;
+        }
+
+        CheckedValue address = s.Address;
+        bool takesAddress = contract.Kind is StubKind.Access or StubKind.Lookup or StubKind.Reenter or StubKind.WalkForRead or StubKind.WalkForWrite;
+        if ((contract.Flavor != Flavor.Count && contract.Flavor != s.Flavor) || (takesAddress && address.IsHidden)
+            || (contract.Kind == StubKind.Refill && s.Scratch.IsHidden))
+        {
+            defect = "it does not keep to the contract of the stub";
+            return false;
+        }
+
+        Site* site = null;
+        if (contract.HasSite && !TryGetSite(index, s.Flavor, out site))
+        {
+            defect = "it is not followed by the number of a site of its own";
+            return false;
+        }
+
+        s.Scratch = s.Address = CheckedValue.Hidden;
+        defect = null;
+        switch (contract.Kind)
+        {
+            case StubKind.Access:
+                s.Address = new(ValueKind.Memory, site->Size, site->Use != OperandUse.Read);
+                return true;
+            case StubKind.WalkForRead or StubKind.WalkForWrite:
+                s.Address = address.Kind == ValueKind.InPage ? address : CheckedValue.Data;
+                s.Fact = contract.Kind == StubKind.WalkForRead ? FlagFact.WalkedForRead : FlagFact.WalkedForWrite;
+                return true;
+            case StubKind.LoadVectors:
+                s.Fact = FlagFact.VectorsLoaded;
+                return true;
+            case StubKind.LoadX87:
+                s.Flavor = Flavor.X87;
+                return true;
+            case StubKind.Lookup:
+                defect = GoOnAt(site, in s);
+                return true;
+            case StubKind.CheckPage:
+                defect = IsEpoch(site->Epoch) ? GoOnAt(site, in s) : "its epoch is none";
+                return true;
+            case StubKind.Specialize:
+                defect = IsPatchable(site) ? null : "what would be patched is no jump of its own";
+                return true;
+            case StubKind.Link:
+                defect = IsLinkable(site) ? null : "what would be patched is no jump of its own";
+                return site->Epoch != null;
+            case StubKind.Reenter or StubKind.Interpret:
+                return false;
+            default:
+                return true;
+        }
+    }
+
+    /// <summary>The site whose number stands behind a call.</summary>
+    private bool TryGetSite(int call, Flavor flavor, out Site* site)
+    {
+        site = null;
+        if (call + 1 >= _count)
+        {
+            return false;
+        }
+
+        ref readonly Instruction note = ref _instructions[call + 1].Instruction;
+        long number = (long)note.MemoryDisplacement64;
+        bool isNote = note.IP == _instructions[call].Instruction.NextIP && note.Code == Code.Nop_rm32 && note.MemoryBase == Register.RAX
+            && note.MemoryIndex == Register.None && note.Length == 7;
+        if (!isNote || number < _emitted.FirstSite || number >= _sites.Count)
+        {
+            return false;
+        }
+
+        site = _sites.Sites + number;
+        return site->Block == _block && site->OpIndex < _block->Count && site->Flavor == flavor;
+    }
+
+    /// <summary>The runtime may go on there instead of behind the call.</summary>
+    private string? GoOnAt(Site* site, in CheckedState s) => Reach((nint)_memory.ToWritable(site->Unlinked), in s);
+
+    private bool IsLinkable(Site* site) => IsPatchable(site) && (site->Epoch == null || IsEpoch(site->Epoch))
+        && (!site->HasDirect || (site - _sites.Sites > _emitted.FirstSite && IsPatchable(site - 1)));
+
+    /// <summary>The jump that is to be pointed elsewhere is a jump, and what it is pointed back to is an instruction.</summary>
+    private bool IsPatchable(Site* site) => IndexOf((nint)site->Unlinked) >= 0 && TryGetEnding((nint)site->Jump, out Instruction jump)
+        && jump.FlowControl is FlowControl.UnconditionalBranch or FlowControl.ConditionalBranch;
+
+    /// <summary>What the runtime writes an epoch to is the immediate of a comparison with the table's.</summary>
+    private bool IsEpoch(byte* epoch) => TryGetEnding((nint)epoch, out Instruction compare) && compare.Code == Code.Cmp_rm32_imm32
+        && compare.MemoryBase == Scratch && (long)compare.MemoryDisplacement64 == JumpTables.EpochOffset;
+
+    /// <summary>The instruction whose last four bytes are at an address.</summary>
+    private bool TryGetEnding(nint field, out Instruction instruction)
+    {
+        int index = IndexOf(field);
+        index = index < 0 ? ~index - 1 : -1;
+        instruction = index >= 0 ? _instructions[index].Instruction : default;
+        return index >= 0 && (nint)instruction.NextIP == field + sizeof(int);
+    }
+}

@@ -1,0 +1,250 @@
+using Iced.Intel;
+using Uml.Core.Cpu.CodeCache;
+using Uml.Core.Cpu.Decode;
+using Uml.Core.Cpu.Emit;
+using Uml.Core.Cpu.Execute;
+using Uml.Core.Cpu.Interpreter;
+
+namespace Uml.Core.Cpu.Verify;
+
+/// <summary>What was emitted for a block: writable addresses.</summary>
+internal unsafe struct EmittedCode
+{
+    /// <summary>What runs often, from the entry on, and what seldom runs.</summary>
+    public byte* Hot, HotEnd, Cold, ColdEnd;
+
+    /// <summary>Where the runtime enters it besides.</summary>
+    public byte* Body, Abandon;
+
+    /// <summary>The one place in other code that it may jump to, and the flavor it has to have there.</summary>
+    public byte* Exit;
+    public Flavor ExitFlavor;
+
+    /// <summary>Its sites, by number, begin here.</summary>
+    public int FirstSite;
+}
+
+/// <summary>
+/// Looks at a finished translation as at code of a stranger, before it can run: decodes it, follows all its ways, and accepts it only when
+/// each access is to a field of the state that it may use, or to guest memory behind a look into the TLB that has succeeded; when it
+/// jumps nowhere but within itself, into known stubs and to what the jump table has; when it consists of nothing but ordinary instructions,
+/// and leaves the two registers that all depends on alone; and when no address of the host gets to where the guest could read it. It knows
+/// nothing of how code is emitted. What it takes for granted: the stubs and the runtime behind them keep to <see cref="StubContract"/>,
+/// and entries of the TLB and of the jump table are what the runtime has put there.
+/// </summary>
+/// <remarks>
+/// Abstract interpretation: what is known at an instruction is the least of what is known on all ways there (<see cref="CheckedState"/>), found
+/// by passes over the code until nothing changes. It does not look at what the guest computes, at divisors that are zero or operands
+/// that are not aligned (these would raise a signal, which ends the machine), or at flags left by comparisons of host addresses.
+/// </remarks>
+internal sealed unsafe partial class CodeChecker
+{
+    private readonly RuntimeStubs _stubs;
+    private readonly SiteTable _sites;
+    private readonly CodeMemory _memory;
+    private readonly bool _hasWideVectors;
+    private readonly CodeBytesReader _reader = new();
+    private readonly Decoder _decoder;
+    private readonly InstructionInfoFactory _factory = new();
+    private HostInstruction[] _instructions = new HostInstruction[256];
+    private CheckedState[] _states = new CheckedState[256];
+    private bool[] _isReached = new bool[256];
+
+    /// <summary>Where the instructions begin, in ascending order.</summary>
+    private nint[] _addresses = new nint[256];
+    private int _count;
+    private bool _changed;
+    private Block* _block;
+    private EmittedCode _emitted;
+
+    public CodeChecker(RuntimeStubs stubs, SiteTable sites, CodeMemory memory, bool hasWideVectors)
+    {
+        _stubs = stubs;
+        _sites = sites;
+        _memory = memory;
+        _hasWideVectors = hasWideVectors;
+        _decoder = Decoder.Create(64, _reader);
+    }
+
+    /// <summary>Checks a translation.</summary>
+    /// <param name="block">What it was made from.</param>
+    /// <param name="flavor">The registers that are loaded when it is entered.</param>
+    /// <param name="code">The translation.</param>
+    /// <returns>Null when it may run; else what is wrong with it.</returns>
+    public string? Check(Block* block, Flavor flavor, in EmittedCode code)
+    {
+        _block = block;
+        _emitted = code;
+        _count = 0;
+        string? defect = Decode(code.Hot, code.HotEnd) ?? Decode(code.Cold, code.ColdEnd) ?? CheckEntry();
+        if (defect is not null)
+        {
+            return defect;
+        }
+
+        CheckedState entry = CheckedState.AtEntry(flavor);
+        defect = Reach((nint)code.Hot, in entry) ?? Reach((nint)code.Body, in entry) ?? Reach((nint)code.Abandon, in entry);
+        do
+        {
+            _changed = false;
+            for (int i = 0; i < _count && defect is null; i++)
+            {
+                defect = _isReached[i] ? Follow(i) : null;
+            }
+        }
+        while (_changed && defect is null);
+
+        return defect;
+    }
+
+    private string? Decode(byte* start, byte* end)
+    {
+        _reader.Reset(start, end);
+        _decoder.IP = (ulong)start;
+        while (_decoder.IP < (ulong)end)
+        {
+            if (_count == _instructions.Length)
+            {
+                Grow();
+            }
+
+            _addresses[_count] = (nint)_decoder.IP;
+            _isReached[_count] = false;
+            _decoder.Decode(out Instruction instruction);
+            InstructionInfo info = _factory.GetInfo(in instruction);
+            _instructions[_count] = HostInstruction.Of(in instruction, in info, _hasWideVectors, out string? defect);
+            _count++;
+            if (defect is not null)
+            {
+                return Describe(_count - 1, defect);
+            }
+        }
+
+        return null;
+    }
+
+    private void Grow()
+    {
+        Array.Resize(ref _instructions, _count * 2);
+        Array.Resize(ref _states, _count * 2);
+        Array.Resize(ref _isReached, _count * 2);
+        Array.Resize(ref _addresses, _count * 2);
+    }
+
+    /// <summary>Each entry counts the block's instructions, so that no loop of blocks goes on without a look at what waits.</summary>
+    private string? CheckEntry()
+    {
+        ref readonly Instruction first = ref _instructions[0].Instruction;
+        bool counts = _count > 1 && first.Code is Code.Sub_rm64_imm8 or Code.Sub_rm64_imm32 && first.MemoryBase == Register.RSP
+            && (long)first.MemoryDisplacement64 == StateLayout.Remaining && first.GetImmediate(1) == _block->Count
+            && _instructions[1].Instruction.Code == Code.Js_rel32_64;
+        return counts ? null : Describe(0, "the block's instructions are not counted");
+    }
+
+    /// <summary>Notes a way to an instruction.</summary>
+    private string? Reach(nint address, in CheckedState state)
+    {
+        int index = IndexOf(address);
+        if (index < 0)
+        {
+            return (byte*)address == _emitted.Exit && _emitted.Exit != null && state.Flavor == _emitted.ExitFlavor
+                ? null
+                : $"{Where()}: a way leads to {address:X}, where none may";
+        }
+
+        if (!_isReached[index])
+        {
+            _isReached[index] = true;
+            _states[index] = state;
+            _changed = true;
+        }
+        else if (_states[index].Flavor != state.Flavor)
+        {
+            return Describe(index, "it is reached in two flavors");
+        }
+        else
+        {
+            _changed |= _states[index].Merge(in state);
+        }
+
+        return null;
+    }
+
+    private int IndexOf(nint address) => Array.BinarySearch(_addresses, 0, _count, address);
+
+    /// <summary>Follows the ways on from an instruction.</summary>
+    private string? Follow(int index)
+    {
+        ref readonly HostInstruction host = ref _instructions[index];
+        CheckedState state = _states[index];
+        (FlagFact fact, int number) = (state.Fact, state.FactNumber);
+        state.Fact = FlagFact.None;
+        state.FactNumber = 0;
+        if (host.Needed > state.Flavor)
+        {
+            return Describe(index, "it uses registers that are not the guest's there");
+        }
+
+        string? defect;
+        switch (host.Instruction.FlowControl)
+        {
+            case FlowControl.Next:
+                defect = Operate(ref state, in host);
+                return defect is null ? Continue(index, in state) : Describe(index, defect);
+            case FlowControl.UnconditionalBranch:
+                return Reach((nint)host.Instruction.NearBranchTarget, in state);
+            case FlowControl.ConditionalBranch:
+                return Branch(index, fact, number, in state);
+            case FlowControl.Call:
+                bool comesBack = Call(index, ref state, out defect);
+                return defect is null ? comesBack ? Continue(index, in state) : null : Describe(index, defect);
+            case FlowControl.Exception:
+                return null;
+            default:
+                defect = CheckComputedJump(in state, in host.Instruction);
+                return defect is null ? null : Describe(index, defect);
+        }
+    }
+
+    private string? Continue(int index, in CheckedState state)
+    {
+        nint next = (nint)_instructions[index].Instruction.NextIP;
+        return IndexOf(next) == index + 1 ? Reach(next, in state) : Describe(index, "execution runs on behind it");
+    }
+
+    private string? Branch(int index, FlagFact fact, int number, in CheckedState state)
+    {
+        ref readonly Instruction i = ref _instructions[index].Instruction;
+        CheckedState taken = state;
+        CheckedState passed = state;
+        (ConditionCode holds, ConditionCode fails) = fact switch
+        {
+            FlagFact.DistanceAtMost => (ConditionCode.be, ConditionCode.a),
+            FlagFact.WithinPage => (ConditionCode.b, ConditionCode.ae),
+            _ => (ConditionCode.e, ConditionCode.ne),
+        };
+        if (i.ConditionCode == holds)
+        {
+            taken.Learn(fact, number);
+        }
+        else if (i.ConditionCode == fails)
+        {
+            passed.Learn(fact, number);
+        }
+
+        return Reach((nint)i.NearBranchTarget, in taken) ?? Continue(index, in passed);
+    }
+
+    private string Where() =>
+        $"Translation of the block of {_block->Count} instructions at guest-physical {_block->Physical:X} (mode {_block->Mode})";
+
+    private string Describe(int index, string defect)
+    {
+        ref readonly Instruction i = ref _instructions[index].Instruction;
+        byte* at = (byte*)_addresses[index];
+        bool isHot = at < _emitted.HotEnd;
+        string bytes = Convert.ToHexString(new ReadOnlySpan<byte>(at, i.Length));
+        return $"{Where()}: {(isHot ? "hot" : "cold")}+{at - (isHot ? _emitted.Hot : _emitted.Cold):X} {bytes} {i}: {defect} " +
+            $"(R13 {_states[index].Scratch}, R14 {_states[index].Address}).";
+    }
+}

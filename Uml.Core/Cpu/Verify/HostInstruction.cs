@@ -1,0 +1,168 @@
+using Iced.Intel;
+using Uml.Core.Cpu.Execute;
+
+namespace Uml.Core.Cpu.Verify;
+
+/// <summary>
+/// One instruction of emitted code, seen for itself: whether translated code may have it at all, and what it does with the four registers
+/// that are not the guest's.
+/// </summary>
+internal struct HostInstruction
+{
+    public Instruction Instruction;
+
+    /// <summary>The least flavor whose registers it uses.</summary>
+    public Flavor Needed;
+
+    /// <summary>Whether it takes the scratch or the address register for a value, and whether it changes all, or some, of one.</summary>
+    public bool ReadsScratch, ReadsAddress;
+    public bool WritesScratch, WritesAddress;
+    public bool IsPartial;
+
+    /// <summary>It accesses memory at its memory operand: bytes, and how. Zero when it does not.</summary>
+    public int AccessSize;
+    public bool ReadsMemory, WritesMemory;
+
+    /// <summary>It changes arithmetic flags.</summary>
+    public bool ChangesFlags;
+
+    private const Register State = Register.RSP, Scratch = Register.R13, Address = Register.R14, Tlb = Register.R15;
+
+    /// <summary>Looks at an instruction.</summary>
+    /// <param name="i">The instruction.</param>
+    /// <param name="info">What it uses.</param>
+    /// <param name="hasWideVectors">The upper halves of vector registers are the guest's too.</param>
+    /// <param name="defect">What translated code may not have of it; null when all is well.</param>
+    public static HostInstruction Of(in Instruction i, in InstructionInfo info, bool hasWideVectors, out string? defect)
+    {
+        HostInstruction host = new() { Instruction = i, ChangesFlags = i.RflagsModified != RflagsBits.None };
+        defect = AllowedInstructions.Find(in i);
+        if (defect is null && i.FlowControl is FlowControl.Next or FlowControl.IndirectBranch)
+        {
+            host.TakeOperands(in info);
+            defect = host.TakeRegisters(in info, hasWideVectors) ?? host.TakeMemory(in info);
+        }
+
+        return host;
+    }
+
+    private string? TakeRegisters(in InstructionInfo info, bool hasWideVectors)
+    {
+        foreach (UsedRegister used in info.GetUsedRegisters())
+        {
+            Register register = used.Register;
+            bool writes = used.Access is not (OpAccess.Read or OpAccess.CondRead);
+            if (register.IsGPR())
+            {
+                Register full = register.GetFullRegister();
+                if (full is State or Tlb && (writes || !IsBase(full)))
+                {
+                    return "it takes or changes a register that is not the guest's";
+                }
+
+            }
+            else if (register.IsVectorRegister())
+            {
+                Needed = (Flavor)Math.Max((int)Needed, (int)Flavor.Vector);
+                if (Instruction.Encoding == EncodingKind.VEX && !hasWideVectors)
+                {
+                    return "upper halves of vector registers are not the guest's";
+                }
+            }
+            else if (register.IsST() || register.IsMM())
+            {
+                Needed = Flavor.X87;
+            }
+            else
+            {
+                return $"it uses {register}";
+            }
+        }
+
+        if (AllowedInstructions.IsX87(in Instruction))
+        {
+            Needed = Flavor.X87;
+        }
+
+        return null;
+    }
+
+    /// <summary>Whether a register is the base of the memory operand of an instruction that accesses it, and nothing else.</summary>
+    private readonly bool IsBase(Register register) => Instruction.MemoryBase == register && Instruction.MemoryIndex != register
+        && Instruction.Mnemonic is not (Mnemonic.Lea or Mnemonic.Nop) && !IsOperand(register);
+
+    private readonly bool IsOperand(Register full)
+    {
+        for (int n = 0; n < Instruction.OpCount; n++)
+        {
+            if (Instruction.GetOpKind(n) == OpKind.Register && Instruction.GetOpRegister(n).GetFullRegister() == full)
+            {
+                return true;
+            }
+        }
+
+        return false;
+    }
+
+    /// <summary>
+    /// Notes the use of the two registers that addresses pass through; no instruction uses them unless an operand says so. As the base or the
+    /// index of an access they are looked at with that.
+    /// </summary>
+    private void TakeOperands(in InstructionInfo info)
+    {
+        // Whatever was in the register, the result is zero.
+        bool isZero = Instruction.Mnemonic is Mnemonic.Sub or Mnemonic.Xor && Instruction.Op0Register == Instruction.Op1Register
+            && Instruction.Op0Register != Register.None && Instruction.Op0Register.GetSize() >= sizeof(uint);
+        for (int n = 0; n < Instruction.OpCount; n++)
+        {
+            if (Instruction.GetOpKind(n) != OpKind.Register)
+            {
+                continue;
+            }
+
+            Register full = Instruction.GetOpRegister(n).GetFullRegister();
+            OpAccess access = info.GetOpAccess(n);
+            bool writes = access is not (OpAccess.Read or OpAccess.CondRead);
+            bool reads = access is not OpAccess.Write && !isZero;
+            ReadsScratch |= full == Scratch && reads;
+            ReadsAddress |= full == Address && reads;
+            WritesScratch |= full == Scratch && writes;
+            WritesAddress |= full == Address && writes;
+            IsPartial |= full is Scratch or Address && writes && Instruction.GetOpRegister(n).GetSize() < sizeof(uint);
+        }
+
+        if (Instruction.Mnemonic == Mnemonic.Lea)
+        {
+            ReadsScratch |= Scratch == Instruction.MemoryBase.GetFullRegister() || Scratch == Instruction.MemoryIndex.GetFullRegister();
+            ReadsAddress |= Address == Instruction.MemoryBase.GetFullRegister() || Address == Instruction.MemoryIndex.GetFullRegister();
+        }
+    }
+
+    private string? TakeMemory(in InstructionInfo info)
+    {
+        bool hasOperand = Instruction.MemoryBase != Register.None || Instruction.MemoryIndex != Register.None || Instruction.MemoryDisplSize != 0;
+        foreach (UsedMemory used in info.GetUsedMemory())
+        {
+            if (used.Access is OpAccess.NoMemAccess or OpAccess.None)
+            {
+                continue;
+            }
+
+            if (!hasOperand || AccessSize != 0 || used.Base != Instruction.MemoryBase || used.Index != Instruction.MemoryIndex
+                || used.Segment is Register.FS or Register.GS || used.AddressSize != CodeSize.Code64)
+            {
+                return "it accesses memory in another way than through its operand";
+            }
+
+            AccessSize = used.MemorySize.GetSize();
+            ReadsMemory = used.Access is not OpAccess.Write;
+            WritesMemory = used.Access is not (OpAccess.Read or OpAccess.CondRead);
+            if (AccessSize == 0)
+            {
+                return "how many bytes it accesses is not known";
+            }
+        }
+
+        return null;
+    }
+}

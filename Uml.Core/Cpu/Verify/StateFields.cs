@@ -1,0 +1,69 @@
+using Uml.Core.Cpu.Emit;
+
+namespace Uml.Core.Cpu.Verify;
+
+/// <summary>
+/// The fields of <see cref="CpuState"/> that translated code may access, by their displacement from its stack pointer. All others, with the
+/// host's addresses in them, it may not even read.
+/// </summary>
+internal static class StateFields
+{
+    private const int Word = sizeof(ulong);
+
+    /// <summary>What the guest, or translation itself, has there: read and written.</summary>
+    private static readonly (int Offset, int Size)[] Data =
+    [
+        (StateLayout.Gpr(12), 4 * Word), (StateLayout.Remaining, Word), (StateLayout.PageRip, Word), (StateLayout.FlagWord, Word),
+        (StateLayout.KeptFirst, Word), (StateLayout.KeptSecond, Word), (StateLayout.SystemFlags, Word), (StateLayout.KernelGsBase, Word),
+        (StateLayout.SegmentBase(SegmentIndex.Gs), Word),
+    ];
+
+    /// <summary>What is only read.</summary>
+    private static readonly (int Offset, int Size)[] ReadOnly =
+    [
+        (StateLayout.Poll, 4), (StateLayout.InterruptLine, 4), (StateLayout.Cpl, 1), (StateLayout.SegmentBase(SegmentIndex.Fs), Word),
+        (StateLayout.SegmentSelector(SegmentIndex.Es), 2), (StateLayout.SegmentSelector(SegmentIndex.Cs), 2),
+        (StateLayout.SegmentSelector(SegmentIndex.Ss), 2), (StateLayout.SegmentSelector(SegmentIndex.Ds), 2),
+        (StateLayout.SegmentSelector(SegmentIndex.Fs), 2), (StateLayout.SegmentSelector(SegmentIndex.Gs), 2),
+        (StateLayout.TscAux, Word), (StateLayout.TscAdjust, Word), (StateLayout.TimeStampBase, Word), (StateLayout.TimeStampLimit, Word),
+        (StateLayout.TimeStampMultiplier, Word), (StateLayout.TimeStampValue, Word),
+    ];
+
+    /// <summary>What is as <see cref="CheckedSlots"/> say.</summary>
+    private static readonly int[] Slots =
+    [
+        StateLayout.Spill, StateLayout.SecondSpill, StateLayout.GroupAddress(0), StateLayout.GroupAddress(1), StateLayout.GroupAddress(2),
+        StateLayout.GroupAddress(3),
+    ];
+
+    /// <summary>Whether bytes lie within one field that may be accessed so.</summary>
+    public static bool Allow(long displacement, int size, bool write) =>
+        IsIn(Data, displacement, size) || (!write && IsIn(ReadOnly, displacement, size));
+
+    /// <summary>The slot that bytes lie in, or -1.</summary>
+    public static int SlotOf(long displacement, int size)
+    {
+        for (int i = 0; i < Slots.Length; i++)
+        {
+            if (displacement >= Slots[i] && displacement + size <= Slots[i] + Word)
+            {
+                return i;
+            }
+        }
+
+        return -1;
+    }
+
+    private static bool IsIn((int Offset, int Size)[] fields, long displacement, int size)
+    {
+        foreach ((int offset, int length) in fields)
+        {
+            if (displacement >= offset && displacement + size <= offset + length)
+            {
+                return true;
+            }
+        }
+
+        return false;
+    }
+}
