@@ -1,3 +1,4 @@
+using Uml.Core.Cpu;
 using Uml.Core.Cpu.Paging;
 using Uml.Core.Tests.Cpu.System;
 using static Iced.Intel.AssemblerRegisters;
