@@ -35,7 +35,11 @@ public interface IVirtualMachine : IAsyncDisposable
     /// <summary>The machine's own services: its devices, channels and options.</summary>
     IServiceProvider Services { get; }
 
-    /// <summary>Guest RAM. To be used while the machine is not <see cref="MachineState.Running"/>.</summary>
+    /// <summary>
+    /// Guest RAM. While the machine is <see cref="MachineState.Running"/> it can be read, but what it holds changes meanwhile; writing, and
+    /// asking for a span to write to, throw <see cref="InvalidOperationException"/> then, except on the machine's thread: pause first. After
+    /// disposal members throw <see cref="ObjectDisposedException"/>; spans must not be used any more.
+    /// </summary>
     IGuestMemory Memory { get; }
 
     /// <summary>The registers of each virtual CPU. To be used while the machine is not <see cref="MachineState.Running"/>.</summary>

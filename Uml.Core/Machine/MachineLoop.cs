@@ -57,6 +57,9 @@ internal sealed class MachineLoop
         }
     }
 
+    /// <summary>Whether the caller is on the machine's thread.</summary>
+    public bool IsCurrentThread => Thread.CurrentThread == _thread;
+
     /// <summary>Starts the thread. It is a background thread: a forgotten machine does not keep the process alive.</summary>
     public void Start(string name)
     {

@@ -15,6 +15,7 @@ internal sealed class VirtualMachine : IVirtualMachine, IMachineLoopObserver
     private readonly MachineHardware _hardware;
     private readonly MachineClock _clock;
     private readonly MachineLoop _loop;
+    private readonly OwnerMemory _memory;
     private readonly MachineContext _context;
     private readonly MachineMetrics _metrics;
     private readonly ILogger _logger;
@@ -38,6 +39,7 @@ internal sealed class VirtualMachine : IVirtualMachine, IMachineLoopObserver
         _metrics = new MachineMetrics(services.GetService<System.Diagnostics.Metrics.IMeterFactory>(), Name);
         _interpreters = [.. services.GetServices<IMachineExitInterpreter>()];
         _loop = new MachineLoop(hardware.Cpu, clock, this);
+        _memory = new OwnerMemory(hardware.Memory, _loop);
         _context = new MachineContext(hardware.Bus, hardware.Memory, clock, [hardware.Cpu], _loop);
         Processors = [hardware.Cpu.Registers];
     }
@@ -48,7 +50,7 @@ internal sealed class VirtualMachine : IVirtualMachine, IMachineLoopObserver
 
     public IServiceProvider Services => _services;
 
-    public IGuestMemory Memory => _hardware.Memory;
+    public IGuestMemory Memory => _memory;
 
     public IReadOnlyList<ProcessorRegisters> Processors { get; }
 
@@ -86,7 +88,7 @@ internal sealed class VirtualMachine : IVirtualMachine, IMachineLoopObserver
             cancellationToken.ThrowIfCancellationRequested();
             _started = true;
             _metrics.Started();
-            Processors[0].SetRunning(true);
+            SetRunning(true);
             _state = MachineState.Running;
             _loop.Start($"uml {Name}");
         }
@@ -131,7 +133,7 @@ internal sealed class VirtualMachine : IVirtualMachine, IMachineLoopObserver
         try
         {
             ThrowUnless(MachineState.Paused, "resumed");
-            Processors[0].SetRunning(true);
+            SetRunning(true);
             _state = MachineState.Running;
             _loop.Resume();
         }
@@ -177,14 +179,14 @@ internal sealed class VirtualMachine : IVirtualMachine, IMachineLoopObserver
 
     void IMachineLoopObserver.OnPaused()
     {
-        Processors[0].SetRunning(false);
+        SetRunning(false);
         _state = MachineState.Paused;
         MachineLog.Paused(_logger, Name);
     }
 
     void IMachineLoopObserver.OnResumed()
     {
-        Processors[0].SetRunning(true);
+        SetRunning(true);
         _state = MachineState.Running;
         MachineLog.Resumed(_logger, Name);
     }
@@ -210,7 +212,7 @@ internal sealed class VirtualMachine : IVirtualMachine, IMachineLoopObserver
                 MachineExitReason.InternalError, exit.Status, $"A service that was told of the machine's end failed: {e.Message} The end was: {exit.Message}", e);
         }
 
-        Processors[0].SetRunning(false);
+        SetRunning(false);
         _state = MachineState.Stopped;
         _exited.TrySetResult(exit);
     }
@@ -230,7 +232,7 @@ internal sealed class VirtualMachine : IVirtualMachine, IMachineLoopObserver
         BootOptions options = _services.GetRequiredService<IOptions<BootOptions>>().Value;
         if (options.Kernel is { } kernel)
         {
-            BootEntry entry = MachineBoot.Load(options, kernel, Memory, Processors[0]);
+            BootEntry entry = MachineBoot.Load(options, kernel, _hardware.Memory, Processors[0]);
             MachineLog.Started(_logger, Name, entry.Kind.ToString(), entry.EntryPoint);
             return;
         }
@@ -242,6 +244,13 @@ internal sealed class VirtualMachine : IVirtualMachine, IMachineLoopObserver
         }
 
         MachineLog.Started(_logger, Name, "Register", Processors[0].Rip);
+    }
+
+    /// <summary>Closes memory and registers to the machine's owner, or opens them.</summary>
+    private void SetRunning(bool running)
+    {
+        _memory.SetRunning(running);
+        Processors[0].SetRunning(running);
     }
 
     private void ThrowUnless(MachineState state, string verb)
@@ -263,7 +272,7 @@ internal sealed class VirtualMachine : IVirtualMachine, IMachineLoopObserver
         }
         finally
         {
-            _hardware.Dispose();
+            _memory.Free(_hardware);
             _metrics.Dispose();
         }
     }

@@ -44,6 +44,37 @@ public sealed class IsolationTests
     }
 
     [Test]
+    public async Task Memory_and_registers_may_be_in_use_while_their_machine_is_disposed(CancellationToken token)
+    {
+        for (int round = 0; round < 10; round++)
+        {
+            IVirtualMachine machine = FlatGuest.CreateBuilder(a => Sum(a, 1)).Build();
+            Task[] users =
+            [
+                Use(() => machine.Memory.TryRead(new(0), new byte[1 << 20])),
+                Use(() => machine.Memory.TryWrite(new(FlatGuest.Data), new byte[1 << 20])),
+                Use(() => machine.Processors[0].Cr3 = machine.Processors[0].Rax),
+                Use(() => machine.Processors[0].Xmm[3] = machine.Processors[0].Xmm[4]),
+            ];
+            await Task.Delay(round * 2, token);
+            await machine.DisposeAsync();
+            await Task.WhenAll(users).WaitAsync(token);
+        }
+
+        Task Use(Action use) => Task.Run(
+            () => Assert.That(
+                () =>
+                {
+                    while (!token.IsCancellationRequested)
+                    {
+                        use();
+                    }
+                },
+                Throws.InstanceOf<ObjectDisposedException>()),
+            token);
+    }
+
+    [Test]
     public async Task A_flood_on_the_console_is_bounded(CancellationToken token)
     {
         var channel = new InMemoryConsoleChannel(new InMemoryConsoleOptions { MaximumTranscript = 4096 });
