@@ -91,7 +91,7 @@ public sealed class IsolationTests
         await using IVirtualMachine machine = builder.Build();
         await machine.StartAsync(token);
         MachineExit exit = await machine.WaitForExitAsync(token);
-        Assert.That(exit.Reason, Is.EqualTo(MachineExitReason.InternalError));
+        Assert.That(exit.Reason, Is.EqualTo(MachineExitReason.ServiceFailure));
         Assert.That(exit.Exception, Is.InstanceOf<InvalidTimeZoneException>());
         Assert.That(exit.Message, Does.Contain("wrote 9 to the debug-exit port"));
         Assert.That(machine.State, Is.EqualTo(MachineState.Stopped));
