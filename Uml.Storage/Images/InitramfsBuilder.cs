@@ -170,7 +170,9 @@ public sealed class InitramfsBuilder
     /// Adds kernel modules and those that they depend on, unpacked, below <c>/lib/modules/</c>, and a list of their
     /// paths in the order in which insmod takes them. Modules that are built into the kernel are left out.
     /// </summary>
-    /// <param name="modulesDirectory">The host's directory with the kernel's modules, <c>lib/modules/6.1.0-56-cloud-amd64</c> for example.</param>
+    /// <param name="modulesDirectory">
+    /// The host's directory with the kernel's modules, <c>lib/modules/6.1.0-56-cloud-amd64</c> for example. Links in it are not followed.
+    /// </param>
     /// <param name="moduleNames">Their names; '-' and '_' mean the same.</param>
     /// <param name="loadListPath">Where the list is put, one path a line; no list when null.</param>
     /// <returns>The paths in the guest in load order.</returns>

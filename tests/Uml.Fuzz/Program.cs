@@ -1,5 +1,6 @@
 using System.Globalization;
 using Uml.Fuzz.Boot;
+using Uml.Fuzz.Packages;
 using Uml.Fuzz.Running;
 
 namespace Uml.Fuzz;
@@ -19,7 +20,10 @@ internal static class Program
     /// <summary>What can be attacked. A target is a line here and files of its own.</summary>
     public static IReadOnlyList<FuzzTarget> Targets { get; } =
     [
-        new("payloads", "decompressors of kernel payloads: damaged and random data of every format", PayloadFuzz.Run, TestCases: 2000),
+        new("kernels", "boot loader: bzImage, vmlinux, PVH, multiboot and flat images, with initrds, modules and memory maps", KernelFuzz.Run, TestCases: 3000),
+        new("payloads", "decompressors of kernel payloads: damaged and random data of every format", PayloadFuzz.Run, TestCases: 4000),
+        new("packages", "Debian packages: ar, tar, compressors and what they unpack to, and trees of kernel modules", PackageFuzz.Run, TestCases: 500),
+        new("initramfs", "the initramfs builder: hostile paths, links and nodes, read back", InitramfsFuzz.Run, TestCases: 3000),
     ];
 
     public static int Main(string[] args)
