@@ -261,11 +261,24 @@ public sealed class InitramfsBuilder
         }
 
         string normalized = string.Join('/', parts);
+        if (parts.Length > 0 && parts[0] == CpioWriter.TrailerName)
+        {
+            throw new ArgumentException($"'{parts[0]}' is the name that ends an archive; the kernel would read nothing behind it.", nameof(path));
+        }
+
+        if (!HasUtf8(normalized))
+        {
+            throw new ArgumentException($"The path '{path}' has half of a surrogate pair, which UTF-8 cannot tell; use a plain path.", nameof(path));
+        }
+
         int bytes = Encoding.UTF8.GetByteCount(normalized);
         return bytes <= MaximumPathBytes
             ? normalized
             : throw new ArgumentException($"The path has {bytes} bytes; Linux takes {MaximumPathBytes}.", nameof(path));
     }
+
+    // Other strings are written with replacement characters, so that two names would become one.
+    private static bool HasUtf8(string text) => Encoding.UTF8.GetString(Encoding.UTF8.GetBytes(text)) == text;
 
     private void Add(string path, Entry entry)
     {

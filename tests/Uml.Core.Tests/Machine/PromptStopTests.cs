@@ -1,5 +1,6 @@
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Options;
 using Uml.Core.Boot;
 using Uml.Core.Bus;
 using Uml.Core.Cpu;
@@ -80,9 +81,8 @@ public sealed class PromptStopTests
         Assert.That(() => machine.StartAsync(cancel.Token).WaitAsync(_patience, token), Throws.InstanceOf<OperationCanceledException>());
         Assert.That(machine.State, Is.EqualTo(MachineState.Created));
 
-        Task again = machine.StartAsync(token);
-        await File.WriteAllBytesAsync(pipe.Path, TestImages.Vmlinux(), token);
-        await again.WaitAsync(_patience, token);
+        machine.Services.GetRequiredService<IOptions<BootOptions>>().Value.Kernel = BootFile.FromBytes(TestImages.Vmlinux());
+        await machine.StartAsync(token).WaitAsync(_patience, token);
 
         Assert.That(machine.State, Is.Not.EqualTo(MachineState.Created));
     }

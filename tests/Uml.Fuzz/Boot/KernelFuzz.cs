@@ -97,6 +97,7 @@ internal static class KernelFuzz
         byte[] vmlinux = TestImages.Vmlinux(address, memory, pvh: random.OneIn(2));
         bool damagesInside = random.OneIn(3);
         vmlinux = damagesInside ? Mutator.Mutate(random, vmlinux, 64 + (3 * 56)) : vmlinux;
+        vmlinux = vmlinux.Length == 0 ? [0] : vmlinux;
         (string name, byte[] kernel) = random.Below(7) switch
         {
             0 => ("vmlinux", vmlinux),

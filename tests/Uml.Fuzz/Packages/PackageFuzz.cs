@@ -141,7 +141,12 @@ internal static class PackageFuzz
     /// <summary>Damages headers and makes their checksums right, so that they are read.</summary>
     private static byte[] DamageTar(FuzzRandom random, byte[] tar)
     {
-        int blocks = Math.Max(1, tar.Length / TarBlock);
+        if (tar.Length < TarBlock)
+        {
+            return tar;
+        }
+
+        int blocks = tar.Length / TarBlock;
         int damaged = random.Below(blocks);
         byte[] block = Mutator.Mutate(random, tar.AsSpan(damaged * TarBlock, TarBlock), TarBlock);
         block.AsSpan(0, Math.Min(block.Length, TarBlock)).CopyTo(tar.AsSpan(damaged * TarBlock));
