@@ -125,7 +125,7 @@ public sealed class DebianPackage : IDisposable
     {
         ArgumentException.ThrowIfNullOrEmpty(directory);
         TarExtraction extraction = new(directory, _name, MaximumUnpackedBytes, TooLarge);
-        ForEachEntry(_data, cancellationToken, (path, entry) =>
+        ForEachEntry(_data, (path, entry) =>
         {
             if (path.Length != 0 && (filter is null || filter(path)))
             {
@@ -133,7 +133,7 @@ public sealed class DebianPackage : IDisposable
             }
 
             return true;
-        });
+        }, cancellationToken);
         extraction.Finish(cancellationToken);
     }
 
@@ -157,7 +157,7 @@ public sealed class DebianPackage : IDisposable
     {
         byte[]? found = null;
         string wanted = TarExtraction.Normalize(path, _name);
-        ForEachEntry(member, CancellationToken.None, (name, entry) =>
+        ForEachEntry(member, (name, entry) =>
         {
             if (name != wanted || entry.EntryType is not (TarEntryType.RegularFile or TarEntryType.V7RegularFile))
             {
@@ -173,13 +173,13 @@ public sealed class DebianPackage : IDisposable
             // Not as much memory as the header states, but as there is data.
             using MemoryStream contents = new();
             entry.DataStream?.CopyTo(contents);
-            found = contents.ToArray();
+            found = contents.Length == entry.Length ? contents.ToArray() : throw new EndOfStreamException($"'{path}' ends in the middle.");
             return false;
-        });
+        }, CancellationToken.None);
         return found ?? throw new ImageContentException($"The package '{_name}' has no file '{path}'.");
     }
 
-    private void ForEachEntry(ArMember member, CancellationToken cancellationToken, Func<string, TarEntry, bool> visit)
+    private void ForEachEntry(ArMember member, Func<string, TarEntry, bool> visit, CancellationToken cancellationToken)
     {
         _stream.Position = member.Offset;
         using BoundedStream packed = new(_stream, member.Length, onExceeded: null, leaveOpen: true, cancellationToken);

@@ -153,6 +153,10 @@ internal sealed class TarExtraction
         using (FileStream file = new(target, options))
         {
             entry.DataStream?.CopyTo(file);
+            if (file.Length != entry.Length)
+            {
+                throw new EndOfStreamException($"'{path}' ends in the middle.");
+            }
         }
 
         File.SetLastWriteTimeUtc(target, entry.ModificationTime.UtcDateTime);
