@@ -1,6 +1,5 @@
 using System.Buffers.Binary;
 using System.Formats.Tar;
-using System.IO.Compression;
 using System.Text;
 using SharpCompress.Compressors.Xz;
 using Uml.Fuzz.Running;
