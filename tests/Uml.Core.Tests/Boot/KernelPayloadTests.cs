@@ -38,18 +38,18 @@ public sealed class KernelPayloadTests
         byte[] good = TestPayloads.WithSize(format, packed, 3000);
         byte[] wrong = TestPayloads.WithSize(format, packed, 2999);
 
-        Assert.That(KernelPayload.UnpackBzImagePayload(good, Limit, "k").ToArray(), Is.EqualTo(CompressedVectors.Plain()));
-        Assert.That(() => KernelPayload.UnpackBzImagePayload(wrong, Limit, "k"), Throws.InstanceOf<KernelImageException>());
+        Assert.That(KernelPayload.UnpackBzImagePayload(good, Limit, "k", default).ToArray(), Is.EqualTo(CompressedVectors.Plain()));
+        Assert.That(() => KernelPayload.UnpackBzImagePayload(wrong, Limit, "k", default), Throws.InstanceOf<KernelImageException>());
     }
 
     [TestCaseSource(nameof(Formats))]
     public void Output_beyond_the_limit_is_refused(string format, byte[] packed)
     {
         Assert.That(
-            () => KernelPayload.Unpack(KernelPayload.Detect(packed), packed, 2999, 0, "k"),
+            () => KernelPayload.Unpack(KernelPayload.Detect(packed), packed, 2999, 0, "k", default),
             Throws.InstanceOf<KernelImageException>().With.Message.Contains("2999"),
             format);
-        Assert.That(KernelPayload.Unpack(KernelPayload.Detect(packed), packed, 3000, 0, "k").Length, Is.EqualTo(3000));
+        Assert.That(KernelPayload.Unpack(KernelPayload.Detect(packed), packed, 3000, 0, "k", default).Length, Is.EqualTo(3000));
     }
 
     [TestCaseSource(nameof(Formats))]
@@ -67,7 +67,7 @@ public sealed class KernelPayloadTests
             try
             {
                 // Cutting what only closes the data (an index, a checksum) may pass, then the contents must be right.
-                Assert.That(KernelPayload.UnpackBzImagePayload(cut, Limit, "k").ToArray(), Is.EqualTo(CompressedVectors.Plain()));
+                Assert.That(KernelPayload.UnpackBzImagePayload(cut, Limit, "k", default).ToArray(), Is.EqualTo(CompressedVectors.Plain()));
             }
             catch (KernelImageException)
             {
@@ -92,7 +92,7 @@ public sealed class KernelPayloadTests
 
             try
             {
-                Assert.That(KernelPayload.Unpack(kind, bad, Limit, 3000, "k").Length, Is.LessThanOrEqualTo(Limit), format);
+                Assert.That(KernelPayload.Unpack(kind, bad, Limit, 3000, "k", default).Length, Is.LessThanOrEqualTo(Limit), format);
             }
             catch (KernelImageException)
             {
@@ -115,7 +115,7 @@ public sealed class KernelPayloadTests
                 magic.AsSpan(0, Math.Min(random.Next(4, 16), bytes.Length)).CopyTo(bytes);
                 try
                 {
-                    KernelPayload.Unpack(format, bytes, Limit, 0, "k");
+                    KernelPayload.Unpack(format, bytes, Limit, 0, "k", default);
                 }
                 catch (KernelImageException)
                 {
@@ -132,7 +132,7 @@ public sealed class KernelPayloadTests
         foreach (byte[] bomb in (byte[][])[TestPayloads.Gzip(zeros), TestPayloads.Zstd(zeros), TestPayloads.Lz4(zeros)])
         {
             long before = GC.GetAllocatedBytesForCurrentThread();
-            Assert.That(() => KernelPayload.Unpack(KernelPayload.Detect(bomb), bomb, 1_000_000, 0, "k"), Throws.InstanceOf<KernelImageException>());
+            Assert.That(() => KernelPayload.Unpack(KernelPayload.Detect(bomb), bomb, 1_000_000, 0, "k", default), Throws.InstanceOf<KernelImageException>());
             Assert.That(GC.GetAllocatedBytesForCurrentThread() - before, Is.LessThan(24_000_000));
         }
     }
@@ -148,7 +148,7 @@ public sealed class KernelPayloadTests
         foreach (byte[] packed in (byte[][])[xz, lzma])
         {
             long before = GC.GetAllocatedBytesForCurrentThread();
-            Assert.That(KernelPayload.Unpack(KernelPayload.Detect(packed), packed, Limit, 3000, "k").ToArray(), Is.EqualTo(CompressedVectors.Plain()));
+            Assert.That(KernelPayload.Unpack(KernelPayload.Detect(packed), packed, Limit, 3000, "k", default).ToArray(), Is.EqualTo(CompressedVectors.Plain()));
             Assert.That(GC.GetAllocatedBytesForCurrentThread() - before, Is.LessThan(8_000_000));
         }
     }
@@ -172,5 +172,5 @@ public sealed class KernelPayloadTests
         Assert.That(output, Is.EqualTo("abcdabcdabcd!"u8.ToArray()));
     }
 
-    private static byte[] Unpack(byte[] packed) => KernelPayload.Unpack(KernelPayload.Detect(packed), packed, Limit, 0, "k").ToArray();
+    private static byte[] Unpack(byte[] packed) => KernelPayload.Unpack(KernelPayload.Detect(packed), packed, Limit, 0, "k", default).ToArray();
 }

@@ -35,6 +35,18 @@ internal static class TestPayloads
         return packed.ToArray();
     }
 
+    /// <summary>A stream many times: gzip and bzip2 take them one behind the other.</summary>
+    public static byte[] Repeat(byte[] packed, int count)
+    {
+        byte[] all = new byte[packed.Length * count];
+        for (int i = 0; i < all.Length; i += packed.Length)
+        {
+            packed.CopyTo(all, i);
+        }
+
+        return all;
+    }
+
     public static byte[] WithSize(string format, byte[] packed, int size)
     {
         if (format == "Gzip")

@@ -114,6 +114,36 @@ public sealed class IsolationTests
         Assert.That(exit.Exception, Is.InstanceOf<InvalidTimeZoneException>());
     }
 
+    [TestCase(false, "Uml.Hosting.Tests.Robustness.IsolationTests+BrokenChannel threw System.InvalidTimeZoneException in Write: lost")]
+    [TestCase(true, "Uml.Hosting.Tests.Robustness.IsolationTests+BrokenChannel returned 1000000 from Write")]
+    public async Task A_console_channel_that_breaks_is_named(bool counts, string words, CancellationToken token)
+    {
+        await using IVirtualMachine machine = FlatGuest.CreateBuilder(Flood).AddConsole(new BrokenChannel(counts)).Build();
+        await machine.StartAsync(token);
+        MachineExit exit = await machine.WaitForExitAsync(token);
+        Assert.That(exit.Reason, Is.EqualTo(MachineExitReason.ServiceFailure));
+        Assert.That(exit.Message, Does.Contain(words).And.Not.Contain("defect"));
+        Assert.That(exit.Exception, counts ? Is.Not.Null : Is.InstanceOf<InvalidTimeZoneException>());
+    }
+
+    [Test]
+    public async Task A_console_channel_that_blocks_does_not_hold_up_the_end(CancellationToken token)
+    {
+        using ManualResetEventSlim release = new();
+        using ManualResetEventSlim held = new();
+        IVirtualMachine machine = FlatGuest.CreateBuilder(Flood).AddConsole(new BlockingChannel(held, release)).Build();
+        await machine.StartAsync(token);
+        Assert.That(held.Wait(TimeSpan.FromSeconds(20), token));
+        await FlatGuest.AssertPrompt(machine.StopAsync(token), "Stopping", token);
+        await FlatGuest.AssertPrompt(machine.DisposeAsync().AsTask(), "Disposing", token);
+        Assert.That((await machine.WaitForExitAsync(token)).Message, Does.Contain("left behind"));
+        release.Set();
+        while (IsMemoryOpen(machine))
+        {
+            await Task.Delay(5, token);
+        }
+    }
+
     [Test]
     public async Task A_service_that_throws_at_the_end_is_told_of_and_harms_nobody(CancellationToken token)
     {
@@ -122,7 +152,7 @@ public sealed class IsolationTests
         await using IVirtualMachine machine = builder.Build();
         await machine.StartAsync(token);
         MachineExit exit = await machine.WaitForExitAsync(token);
-        Assert.That(exit.Reason, Is.EqualTo(MachineExitReason.InternalError));
+        Assert.That(exit.Reason, Is.EqualTo(MachineExitReason.ServiceFailure));
         Assert.That(exit.Exception, Is.InstanceOf<InvalidTimeZoneException>());
         Assert.That(exit.Message, Does.Contain("wrote 9 to the debug-exit port"));
         Assert.That(machine.State, Is.EqualTo(MachineState.Stopped));
@@ -142,6 +172,45 @@ public sealed class IsolationTests
         Assert.That(() => machine.Processors[0].Rip, Throws.InstanceOf<ObjectDisposedException>());
         Assert.That(() => machine.Clock.Nanoseconds, Throws.Nothing);
         Assert.That(() => machine.StopAsync(token), Throws.Nothing);
+    }
+
+    private static bool IsMemoryOpen(IVirtualMachine machine)
+    {
+        try
+        {
+            return machine.Memory.TryRead(new(FlatGuest.Code), new byte[8]);
+        }
+        catch (ObjectDisposedException)
+        {
+            return false;
+        }
+    }
+
+    private sealed class BrokenChannel(bool counts) : IConsoleChannel
+    {
+        public void Attach(Action ready)
+        {
+        }
+
+        public int Read(Span<byte> destination) => 0;
+
+        public int Write(ReadOnlySpan<byte> source) => counts ? 1_000_000 : throw new InvalidTimeZoneException("lost");
+    }
+
+    private sealed class BlockingChannel(ManualResetEventSlim held, ManualResetEventSlim release) : IConsoleChannel
+    {
+        public void Attach(Action ready)
+        {
+        }
+
+        public int Read(Span<byte> destination) => 0;
+
+        public int Write(ReadOnlySpan<byte> source)
+        {
+            held.Set();
+            release.Wait();
+            return source.Length;
+        }
     }
 
     private static void Sum(Iced.Intel.Assembler a, int number)
