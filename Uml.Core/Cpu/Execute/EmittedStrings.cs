@@ -7,7 +7,7 @@ namespace Uml.Core.Cpu.Execute;
 
 /// <summary>
 /// Emits REP MOVS and REP STOS of up to a page with addresses as wide as the mode's, by the host's own, where all of it is plain memory in
-/// one page of each side. Whatever is not ordinary, a page that is not in the TLB included, is not done at all.
+/// one page of each side. In every other case, a TLB miss included, nothing is done, and the handler runs.
 /// </summary>
 /// <remarks>
 /// Called with the guest's registers in the host's. Out: ZF set and the instruction is done, or ZF clear and nothing changed. The scratch and
@@ -16,6 +16,7 @@ namespace Uml.Core.Cpu.Execute;
 /// </remarks>
 internal sealed unsafe class EmittedStrings(HostAssembler code, TlbProbe probe)
 {
+    // SAFETY: pointers are positions in the assembler's memory, and only taken to bind jumps.
     private const int Scratch = GuestRegisters.Scratch, Address = GuestRegisters.Address;
 
     private readonly List<nint> _failures = [];

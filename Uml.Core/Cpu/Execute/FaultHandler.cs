@@ -53,10 +53,9 @@ internal static unsafe class FaultHandler
             FaultSlot* slot = &Table->First + i;
             if (Volatile.Read(ref slot->Claimed) == 0 && Interlocked.CompareExchange(ref slot->Claimed, 1, 0) == 0)
             {
-                int count = Volatile.Read(ref Table->Count);
-                while (count <= i)
+                int count;
+                while ((count = Volatile.Read(ref Table->Count)) <= i && Interlocked.CompareExchange(ref Table->Count, i + 1, count) != count)
                 {
-                    count = Interlocked.CompareExchange(ref Table->Count, i + 1, count) is var found && found == count ? i + 1 : found;
                 }
 
                 return slot;
@@ -87,28 +86,31 @@ internal static unsafe class FaultHandler
         // SAFETY: both stay for as long as the process: the kernel and other handlers know their addresses.
         _ = GCHandle.Alloc(memory);
         _ = GCHandle.Alloc(page);
+        bool all = true;
         foreach (int signal in Signals)
         {
-            PutInFront(table, signal, page.Pointer);
+            all &= TryPutInFront(table, signal, page.Pointer);
         }
 
-        return table;
+        // Handlers that are in front find an empty table and pass everything on.
+        return all ? table : null;
     }
 
     /// <summary>Puts the handler in front of a signal's, on the stack and with the mask that the one before asked for.</summary>
-    private static void PutInFront(FaultTable* table, int signal, byte* handler)
+    /// <returns>False when the host does not allow it.</returns>
+    private static bool TryPutInFront(FaultTable* table, int signal, byte* handler)
     {
         SignalAction action;
         if (Libc.Sigaction(signal, null, &action) != 0)
         {
-            return;
+            return false;
         }
 
         table->Previous[signal] = action.Handler;
         bool isHandled = action.Handler is not (SignalAction.Default or SignalAction.Ignore);
         action.Handler = (ulong)handler;
         action.Flags |= SignalAction.PassInfo | (isHandled ? 0 : SignalAction.OnAlternateStack | SignalAction.Restart);
-        _ = Libc.Sigaction(signal, &action, null);
+        return Libc.Sigaction(signal, &action, null) == 0;
     }
 
     private static void EmitHandler(HostAssembler code, FaultTable* table)

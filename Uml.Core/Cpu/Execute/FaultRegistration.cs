@@ -27,12 +27,13 @@ internal sealed unsafe class FaultRegistration : IDisposable
         Volatile.Write(ref _slot->Version, _slot->Version + 1);
     }
 
+    // SAFETY: slots are never unmapped, and only the owner writes to one until it gives it back.
     ~FaultRegistration() => Release();
 
     /// <summary>Whether faults of the engine are caught at all.</summary>
     public bool IsActive => _slot != null;
 
-    /// <summary>The fault; its signal is 0 while there was none.</summary>
+    /// <summary>The fault; its signal is 0 while there was none. Only when <see cref="IsActive"/>.</summary>
     public ref readonly FaultSlot Fault => ref *_slot;
 
     public void Dispose()

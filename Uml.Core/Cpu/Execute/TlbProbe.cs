@@ -6,12 +6,13 @@ using Uml.Core.Cpu.Translate;
 namespace Uml.Core.Cpu.Execute;
 
 /// <summary>
-/// Emits the look into the TLB: the linear address in the address register becomes the host's address of the operand. The scratch register
-/// and flags are destroyed.
+/// Emits a TLB lookup: replaces the linear address in the address register by the host address of the operand. The scratch register and flags
+/// are destroyed.
 /// </summary>
 /// <param name="code">Writes it.</param>
 internal sealed unsafe class TlbProbe(HostAssembler code)
 {
+    // SAFETY: pointers are positions in the assembler's memory, and only taken to bind jumps.
     private readonly bool _hasRotateTo = Bmi2.IsSupported;
 
     /// <summary>

@@ -182,14 +182,15 @@ internal struct Encoding
     }
 
     /// <summary>
-    /// What 64-bit mode has not, or not as short: INC and DEC of one byte, MOV between the accumulator and an absolute address become forms
-    /// with ModR/M byte. 82H, which is 80H again, nobody writes.
+    /// Rewrites short forms of 32-bit code that 64-bit mode lacks: INC and DEC of one byte, and MOV between the accumulator and an absolute
+    /// address, become forms with a ModR/M byte.
     /// </summary>
+    /// <returns>False for a form that 64-bit mode does not have at all.</returns>
     private bool TryTranslateShort()
     {
         if (Map != 0 || IsVex)
         {
-            return true;
+            return Form.ExistsIn64;
         }
 
         if ((Opcode & 0xF0) == 0x40)
@@ -197,6 +198,7 @@ internal struct Encoding
             // 40H + r is FFH /0, 48H + r is FFH /1.
             Form.Digit = (sbyte)((Opcode >> 3) & 1);
             Form.Opcode = 0xFF;
+            Form.ExistsIn64 = true;
             Form.HasModRm = true;
             Rm = OpcodeRegister;
             RmIsGeneral = true;
@@ -211,6 +213,6 @@ internal struct Encoding
             RegIsGeneral = true;
         }
 
-        return Opcode != 0x82;
+        return Form.ExistsIn64;
     }
 }

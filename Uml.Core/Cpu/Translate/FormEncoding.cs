@@ -48,6 +48,9 @@ internal struct FormEncoding
     /// <summary>Whether the form can be written again by <see cref="BlockTranslator"/>: all that follows is only good then.</summary>
     public bool IsKnown;
 
+    /// <summary>64-bit mode has the form too.</summary>
+    public bool ExistsIn64;
+
     /// <summary>Legacy prefixes that the form asks for: 66H, for the operand size or as part of the opcode, and F2H or F3H; zero when there is none.</summary>
     public bool OperandSize;
     public byte Repeat;
@@ -77,6 +80,7 @@ internal struct FormEncoding
         OpCodeInfo info = code.ToOpCode();
         FormEncoding form = new()
         {
+            ExistsIn64 = info.Mode64,
             OperandSize = info.OperandSize == 16 || info.MandatoryPrefix == MandatoryPrefix.P66,
             Repeat = info.MandatoryPrefix switch { MandatoryPrefix.PF2 => 0xF2, MandatoryPrefix.PF3 => 0xF3, _ => 0 },
             IsVex = info.Encoding == EncodingKind.VEX,
@@ -97,13 +101,18 @@ internal struct FormEncoding
     /// <returns>False when an operand is of a kind that is never written again.</returns>
     private bool FindOperands(OpCodeInfo info)
     {
+        bool hasImmediate = false;
         for (int n = 0; n < info.OpCount; n++)
         {
+            // There is room for one immediate (ENTER has two).
             OperandField field = FieldOf(info.GetOpKind(n));
-            if (field == OperandField.None)
+            bool isImmediate = field is OperandField.Is4 or >= OperandField.Immediate8;
+            if (field == OperandField.None || (isImmediate && hasImmediate))
             {
                 return false;
             }
+
+            hasImmediate |= isImmediate;
 
             Operands[n] = field;
             HasModRm |= field is OperandField.Reg or OperandField.Rm;
@@ -146,7 +155,7 @@ internal struct FormEncoding
                 return OperandField.Immediate64;
             case OpCodeOperandKind.br32_1 or OpCodeOperandKind.br32_4 or OpCodeOperandKind.br64_1 or OpCodeOperandKind.br64_4:
             case OpCodeOperandKind.seg_rSI or OpCodeOperandKind.es_rDI or OpCodeOperandKind.seg_rDI:
-                // Jumps and string instructions, which are written anew, not again.
+                // Branches and string instructions: their emitters do not use these fields.
                 return OperandField.Implied;
             default:
                 return OperandField.None;

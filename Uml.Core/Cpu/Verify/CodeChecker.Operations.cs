@@ -167,7 +167,8 @@ internal sealed unsafe partial class CodeChecker
                 s.Scratch = new(ValueKind.TlbEntry);
                 s.Address = new(ValueKind.Distance, 0, field == TlbEntry.WriteTagOffset);
                 return true;
-            case Code.Add_r64_rm64 when isTag && s.Scratch.Kind == ValueKind.TlbEntry && !s.Address.IsHidden:
+            case Code.Add_r64_rm64 when isTag && s.Scratch.Kind == ValueKind.TlbEntry && s.Address.Kind is ValueKind.Distance or ValueKind.PageOffset
+                && s.Address.Writable == (field == TlbEntry.WriteTagOffset):
                 s.SetAddress(CheckedValue.Data);
                 return true;
             case Code.Add_r64_rm64 when field == TlbEntry.HostPageOffset && s.Scratch.Kind == ValueKind.TlbEntry && s.Address.Kind == ValueKind.PageOffset:

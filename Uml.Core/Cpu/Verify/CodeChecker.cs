@@ -25,17 +25,17 @@ internal unsafe struct EmittedCode
 }
 
 /// <summary>
-/// Looks at a finished translation as at code of a stranger, before it can run: decodes it, follows all its ways, and accepts it only when
-/// each access is to a field of the state that it may use, or to guest memory behind a look into the TLB that has succeeded; when it
-/// jumps nowhere but within itself, into known stubs and to what the jump table has; when it consists of nothing but ordinary instructions,
-/// and leaves the two registers that all depends on alone; and when no address of the host gets to where the guest could read it. It knows
-/// nothing of how code is emitted. What it takes for granted: the stubs and the runtime behind them keep to <see cref="StubContract"/>,
-/// and entries of the TLB and of the jump table are what the runtime has put there.
+/// Checks a finished translation before it can run, and trusts nothing about how it was emitted. It decodes the code and follows every path.
+/// Each memory access must be to a permitted field of the state, or to guest memory after a TLB hit. Branches go only inside the translation,
+/// to known stubs, or to a target from the jump table. No privileged or system instruction is allowed, RSP and R15 do not change, and no host
+/// address reaches a place that the guest can read. It relies on the stubs and the runtime keeping to <see cref="StubContract"/>, and on
+/// the entries that the runtime makes in the TLB and the jump table.
 /// </summary>
 /// <remarks>
-/// Abstract interpretation: what is known at an instruction is the least of what is known on all ways there (<see cref="CheckedState"/>), found
+/// Abstract interpretation: what is known at an instruction is the least of what is known on all paths to it (<see cref="CheckedState"/>), found
 /// by passes over the code until nothing changes. It does not look at what the guest computes, at divisors that are zero or operands
-/// that are not aligned (these would raise a signal, which ends the machine), or at flags left by comparisons of host addresses.
+/// that are not aligned (these would raise a signal, which ends the machine), at flags left by comparisons of host addresses, or at loops
+/// within one translation: entries are counted, not branches inside.
 /// </remarks>
 internal sealed unsafe partial class CodeChecker
 {
@@ -76,6 +76,12 @@ internal sealed unsafe partial class CodeChecker
         _block = block;
         _emitted = code;
         _count = 0;
+        if (code.Hot >= code.HotEnd)
+        {
+            return $"{Where()}: there is no code";
+        }
+
+        // SAFETY: the emitter has just written all of both parts, and nothing else writes to code memory meanwhile.
         string? defect = Decode(code.Hot, code.HotEnd) ?? Decode(code.Cold, code.ColdEnd) ?? CheckEntry();
         if (defect is not null)
         {
@@ -149,7 +155,7 @@ internal sealed unsafe partial class CodeChecker
         {
             return (byte*)address == _emitted.Exit && _emitted.Exit != null && state.Flavor == _emitted.ExitFlavor
                 ? null
-                : $"{Where()}: a way leads to {address:X}, where none may";
+                : $"{Where()}: control flow leads to {address:X}, where none may";
         }
 
         if (!_isReached[index])
@@ -209,7 +215,7 @@ internal sealed unsafe partial class CodeChecker
     private string? Continue(int index, in CheckedState state)
     {
         nint next = (nint)_instructions[index].Instruction.NextIP;
-        return IndexOf(next) == index + 1 ? Reach(next, in state) : Describe(index, "execution runs on behind it");
+        return IndexOf(next) == index + 1 ? Reach(next, in state) : Describe(index, "execution runs on behind its end");
     }
 
     private string? Branch(int index, FlagFact fact, int number, in CheckedState state)

@@ -278,7 +278,7 @@ public sealed unsafe class CodeCheckerTests
     }
 
     [Test]
-    public void Code_that_runs_on_behind_its_end_is_refused() => Refuses("runs on behind it", (c, leave) =>
+    public void Code_that_runs_on_behind_its_end_is_refused() => Refuses("runs on behind its end", (c, leave) =>
         _translation.LastStub = _translation.Stubs.Commit(Flavor.Integer));
 
     [Test]
