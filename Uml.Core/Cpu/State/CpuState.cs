@@ -255,6 +255,9 @@ internal struct GroupAddresses
 [InlineArray(2)]
 internal struct AccessBuffer
 {
+    /// <summary>Bytes.</summary>
+    public const int Size = 64;
+
     private Vector256<byte> _element;
 }
 

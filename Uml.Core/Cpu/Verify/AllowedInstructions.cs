@@ -18,12 +18,19 @@ internal static class AllowedInstructions
             return "it is privileged, repeated, or has a segment prefix";
         }
 
+        if (i.IsIPRelativeMemoryOperand)
+        {
+            return "it takes an address of the host's code";
+        }
+
         bool isAllowed = i.FlowControl switch
         {
             FlowControl.Next => IsOperation(in i),
-            FlowControl.UnconditionalBranch => i.Code == Code.Jmp_rel32_64,
-            FlowControl.ConditionalBranch => i.IsJccNear && i.Op0Kind == OpKind.NearBranch64,
-            FlowControl.Call => i.Code == Code.Call_rel32_64,
+
+            // Without any prefix: processors differ in what an operand-size prefix does to branches (Intel SDM and AMD APM, JMP).
+            FlowControl.UnconditionalBranch => i.Code == Code.Jmp_rel32_64 && i.Length == 5,
+            FlowControl.ConditionalBranch => i.IsJccNear && i.Op0Kind == OpKind.NearBranch64 && i.Length == 6,
+            FlowControl.Call => i.Code == Code.Call_rel32_64 && i.Length == 5,
             FlowControl.Exception => i.Code == Code.Ud2,
             FlowControl.IndirectBranch => i.Code == Code.Jmp_rm64 && i.Op0Kind == OpKind.Memory,
             _ => false,
@@ -98,9 +105,13 @@ internal static class AllowedInstructions
         }
     }
 
-    /// <summary>Instructions of these units that load their control registers, or move all of their state. FLDCW has a rule of its own.</summary>
+    /// <summary>
+    /// Instructions of these units that load their control registers, or move all of their state, or tell by time what is in the caches. FLDCW
+    /// has a rule of its own.
+    /// </summary>
     private static bool IsControl(Mnemonic mnemonic) => mnemonic is Mnemonic.Ldmxcsr or Mnemonic.Stmxcsr or Mnemonic.Vldmxcsr or Mnemonic.Vstmxcsr
         or Mnemonic.Fldenv or Mnemonic.Fnstenv or Mnemonic.Fstenv or Mnemonic.Fnsave or Mnemonic.Fsave or Mnemonic.Frstor
+        or Mnemonic.Prefetchnta or Mnemonic.Prefetcht0 or Mnemonic.Prefetcht1 or Mnemonic.Prefetcht2
         or Mnemonic.Maskmovq or Mnemonic.Maskmovdqu or Mnemonic.Vmaskmovdqu
         or (>= Mnemonic.Vgatherdpd and <= Mnemonic.Vgatherqps) or (>= Mnemonic.Vpgatherdd and <= Mnemonic.Vpgatherqq);
 }

@@ -38,7 +38,7 @@ internal enum ValueKind : byte
     JumpMatch,
     JumpTable,
 
-    /// <summary>Code from such an entry, of the flavor that runs.</summary>
+    /// <summary>Code from such an entry, of the flavor that the number says.</summary>
     Code,
 
     /// <summary>The address of a site's counter.</summary>

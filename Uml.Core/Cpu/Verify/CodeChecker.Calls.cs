@@ -19,6 +19,14 @@ internal sealed unsafe partial class CodeChecker
 
         CheckedValue address = s.Address;
         bool takesAddress = contract.Kind is StubKind.Access or StubKind.Lookup or StubKind.Reenter or StubKind.WalkForRead or StubKind.WalkForWrite;
+        bool isOfGate = contract.Kind is StubKind.LoadVectors or StubKind.LoadX87;
+        bool patches = contract.Kind is StubKind.Link or StubKind.Specialize;
+        if ((isOfGate && _emitted.Exit == null) || (patches && _emitted.Exit != null))
+        {
+            defect = "only what leads to another translation of the block changes the flavor, and it has no jump of its own";
+            return false;
+        }
+
         if ((contract.Flavor != Flavor.Count && contract.Flavor != s.Flavor) || (takesAddress && address.IsHidden)
             || (contract.Kind == StubKind.Refill && s.Scratch.IsHidden))
         {
@@ -38,6 +46,7 @@ internal sealed unsafe partial class CodeChecker
         switch (contract.Kind)
         {
             case StubKind.Access:
+                defect = site->Size is >= 1 and <= AccessBuffer.Size ? null : "its operand is larger than any";
                 s.Address = new(ValueKind.Memory, site->Size, site->Use != OperandUse.Read);
                 return true;
             case StubKind.WalkForRead or StubKind.WalkForWrite:
@@ -57,7 +66,7 @@ internal sealed unsafe partial class CodeChecker
                 defect = IsEpoch(site->Epoch) ? GoOnAt(site, in s) : "its epoch is none";
                 return true;
             case StubKind.Specialize:
-                defect = IsPatchable(site) ? null : "what would be patched is no jump of its own";
+                defect = IsPatchable(site) && HasLinkBehind(site) ? null : "what would be patched is no jump of its own";
                 return true;
             case StubKind.Link:
                 defect = IsLinkable(site) ? null : "what would be patched is no jump of its own";
@@ -94,12 +103,17 @@ internal sealed unsafe partial class CodeChecker
     /// <summary>The runtime may go on there instead of behind the call.</summary>
     private string? GoOnAt(Site* site, in CheckedState s) => Reach((nint)_memory.ToWritable(site->Unlinked), in s);
 
-    private bool IsLinkable(Site* site) => IsPatchable(site) && (site->Epoch == null || IsEpoch(site->Epoch))
-        && (!site->HasDirect || (site - _sites.Sites > _emitted.FirstSite && IsPatchable(site - 1)));
+    /// <summary>The runtime asks the site behind that of a direct jump where the jump leads.</summary>
+    private bool HasLinkBehind(Site* site) => site - _sites.Sites + 1 < _sites.Count && (site + 1)->HasDirect && (site + 1)->Block == _block
+        && (site + 1)->Flavor == site->Flavor && IsPatchable(site + 1);
 
-    /// <summary>The jump that is to be pointed elsewhere is a jump, and what it is pointed back to is an instruction.</summary>
+    private bool IsLinkable(Site* site) => IsPatchable(site) && (site->Epoch == null || IsEpoch(site->Epoch))
+        && (!site->HasDirect
+            || (site - _sites.Sites > _emitted.FirstSite && (site - 1)->Block == _block && (site - 1)->Flavor == site->Flavor && IsPatchable(site - 1)));
+
+    /// <summary>The jump that is to be pointed elsewhere is a jump, and what it is pointed back to is where it leads now.</summary>
     private bool IsPatchable(Site* site) => IndexOf((nint)site->Unlinked) >= 0 && TryGetEnding((nint)site->Jump, out Instruction jump)
-        && jump.FlowControl is FlowControl.UnconditionalBranch or FlowControl.ConditionalBranch;
+        && jump.FlowControl is FlowControl.UnconditionalBranch or FlowControl.ConditionalBranch && (byte*)jump.NearBranchTarget == site->Unlinked;
 
     /// <summary>What the runtime writes an epoch to is the immediate of a comparison with the table's.</summary>
     private bool IsEpoch(byte* epoch) => TryGetEnding((nint)epoch, out Instruction compare) && compare.Code == Code.Cmp_rm32_imm32

@@ -22,6 +22,11 @@ internal sealed unsafe partial class CodeChecker
             return TryDerive(ref s, in i) ? null : Finish(ref s, in host);
         }
 
+        if (i.Mnemonic == Mnemonic.Fldcw && i.MemoryBase != State)
+        {
+            return "it may unmask an exception";
+        }
+
         switch (i.MemoryBase)
         {
             case Tlb: return TryTranslate(ref s, in i) ? null : "it does not take an entry of the TLB that goes with the address";
@@ -84,9 +89,11 @@ internal sealed unsafe partial class CodeChecker
                 s.Fact = FlagFact.WithinPage;
                 return true;
 
-            // Only flags tell of it.
-            case Scratch when i.Code == Code.Test_rm64_imm32:
-                return true;
+            // Bits that are the offset in the page the guest knows already.
+            case Scratch when i.Code == Code.Test_rm64_imm32 && s.Scratch.IsHidden:
+                return number is >= 0 and < GuestRam.PageSize;
+            case Address when i.Code == Code.Test_rm64_imm32 && s.Address.IsHidden:
+                return s.Address.Kind == ValueKind.Memory && number is >= 0 and < GuestRam.PageSize;
             case Address when i.Code == Code.Test_rm64_imm32:
                 (s.Fact, s.FactNumber) = (FlagFact.NoBits, number);
                 return true;
@@ -194,7 +201,7 @@ internal sealed unsafe partial class CodeChecker
                 s.Fact = FlagFact.Matches;
                 return displacement == JumpTables.RipOffset(s.Flavor);
             case Code.Mov_r64_rm64 when i.Op0Register == Scratch && s.Scratch.Kind == ValueKind.JumpMatch:
-                s.SetScratch(new(ValueKind.Code));
+                s.SetScratch(new(ValueKind.Code, (int)s.Flavor));
                 return displacement == JumpTables.CodeOffset(s.Flavor);
             case Code.Cmp_rm32_imm32:
                 return s.Scratch.Kind == ValueKind.JumpTable && displacement == JumpTables.EpochOffset;
@@ -205,7 +212,7 @@ internal sealed unsafe partial class CodeChecker
         }
     }
 
-    private static string? AccessState(ref CheckedState s, in HostInstruction host)
+    private string? AccessState(ref CheckedState s, in HostInstruction host)
     {
         ref readonly Instruction i = ref host.Instruction;
         long displacement = (long)i.MemoryDisplacement64;
@@ -230,10 +237,19 @@ internal sealed unsafe partial class CodeChecker
             }
         }
 
+        if (displacement == StateLayout.Remaining)
+        {
+            return IsCounting(in i) ? null : "it does not give back what was not run of the block";
+        }
+
         return i.Mnemonic != Mnemonic.Fldcw && StateFields.Allow(displacement, host.AccessSize, host.WritesMemory)
             ? Finish(ref s, in host)
             : "it may not access that part of the state so";
     }
+
+    /// <summary>The budget is counted down at the entry only, and up by no more than the block's instructions.</summary>
+    private bool IsCounting(in Instruction i) => (nint)i.IP == (nint)_emitted.Hot
+        || (i.Code is Code.Add_rm64_imm8 or Code.Add_rm64_imm32 && i.GetImmediate(1) is >= 1 and var given && given <= _block->Count);
 
     private static string? AccessSlot(ref CheckedState s, in HostInstruction host, int slot)
     {
@@ -252,7 +268,7 @@ internal sealed unsafe partial class CodeChecker
                 s.SetAddress(value);
                 return null;
             case Code.Fldcw_m2byte:
-                return value.Kind == ValueKind.MaskedControlWord ? null : "it may unmask an exception";
+                return value.Kind == ValueKind.MaskedControlWord && (long)i.MemoryDisplacement64 == StateFields.StartOf(slot) ? null : "it may unmask an exception";
         }
 
         if (value.IsHidden && (host.ReadsMemory || host.AccessSize != sizeof(ulong)))
@@ -271,7 +287,7 @@ internal sealed unsafe partial class CodeChecker
         bool isKnown = i.MemoryIndex == Register.None && i.MemoryBase switch
         {
             Scratch => s.Scratch.Kind == ValueKind.JumpMatch && displacement == JumpTables.CodeOffset(s.Flavor),
-            State => StateFields.SlotOf(displacement, sizeof(ulong)) is >= 0 and int slot && s.Slots[slot].Kind == ValueKind.Code,
+            State => StateFields.SlotOf(displacement, sizeof(ulong)) is >= 0 and int slot && s.Slots[slot] == new CheckedValue(ValueKind.Code, (int)s.Flavor),
             _ => false,
         };
         return isKnown ? null : "where it leads is not known";

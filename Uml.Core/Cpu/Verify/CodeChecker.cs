@@ -34,8 +34,8 @@ internal unsafe struct EmittedCode
 /// <remarks>
 /// Abstract interpretation: what is known at an instruction is the least of what is known on all paths to it (<see cref="CheckedState"/>), found
 /// by passes over the code until nothing changes. It does not look at what the guest computes, at divisors that are zero or operands
-/// that are not aligned (these would raise a signal, which ends the machine), at flags left by comparisons of host addresses, or at loops
-/// within one translation: entries are counted, not branches inside.
+/// that are not aligned (these would raise a signal, which ends the machine). A loop that does not come
+/// through the entry, where it is counted, has to call the runtime each time, which sees to it that the next time is another.
 /// </remarks>
 internal sealed unsafe partial class CodeChecker
 {
@@ -100,7 +100,7 @@ internal sealed unsafe partial class CodeChecker
         }
         while (_changed && defect is null);
 
-        return defect;
+        return defect ?? CheckLoops();
     }
 
     private string? Decode(byte* start, byte* end)
@@ -143,8 +143,22 @@ internal sealed unsafe partial class CodeChecker
         ref readonly Instruction first = ref _instructions[0].Instruction;
         bool counts = _count > 1 && first.Code is Code.Sub_rm64_imm8 or Code.Sub_rm64_imm32 && first.MemoryBase == Register.RSP
             && (long)first.MemoryDisplacement64 == StateLayout.Remaining && first.GetImmediate(1) == _block->Count
-            && _instructions[1].Instruction.Code == Code.Js_rel32_64;
+            && _instructions[1].Instruction.Code == Code.Js_rel32_64 && Refills((nint)_instructions[1].Instruction.NearBranchTarget);
         return counts ? null : Describe(0, "the block's instructions are not counted");
+    }
+
+    /// <summary>Whether the code at an address goes straight to the stub that looks what waits, and back to the entry.</summary>
+    private bool Refills(nint address)
+    {
+        int index = IndexOf(address);
+        while (index >= 0 && index + 1 < _count && _instructions[index].Instruction.FlowControl == FlowControl.Next)
+        {
+            index++;
+        }
+
+        return index >= 0 && index + 1 < _count && _stubs.ContractAt((nint)_instructions[index].Instruction.NearBranchTarget)?.Kind == StubKind.Refill
+            && _instructions[index + 1].Instruction.FlowControl == FlowControl.UnconditionalBranch
+            && (byte*)_instructions[index + 1].Instruction.NearBranchTarget == _emitted.Hot;
     }
 
     /// <summary>Notes a way to an instruction.</summary>

@@ -123,7 +123,9 @@ internal struct HostInstruction
             Register full = Instruction.GetOpRegister(n).GetFullRegister();
             OpAccess access = info.GetOpAccess(n);
             bool writes = access is not (OpAccess.Read or OpAccess.CondRead);
-            bool reads = access is not OpAccess.Write && !isZero;
+
+            // A source of zero leaves the destination of BSF and BSR as it was.
+            bool reads = (access is not OpAccess.Write && !isZero) || Instruction.Mnemonic is Mnemonic.Bsf or Mnemonic.Bsr;
             ReadsScratch |= full == Scratch && reads;
             ReadsAddress |= full == Address && reads;
             WritesScratch |= full == Scratch && writes;

@@ -13,7 +13,7 @@ internal static class StateFields
     /// <summary>What the guest, or translation itself, has there: read and written.</summary>
     private static readonly (int Offset, int Size)[] Data =
     [
-        (StateLayout.Gpr(12), 4 * Word), (StateLayout.Remaining, Word), (StateLayout.PageRip, Word), (StateLayout.FlagWord, Word),
+        (StateLayout.Gpr(12), 4 * Word), (StateLayout.PageRip, Word), (StateLayout.FlagWord, Word),
         (StateLayout.KeptFirst, Word), (StateLayout.KeptSecond, Word), (StateLayout.SystemFlags, Word), (StateLayout.KernelGsBase, Word),
         (StateLayout.SegmentBase(SegmentIndex.Gs), Word),
     ];
@@ -39,6 +39,9 @@ internal static class StateFields
     /// <summary>Whether bytes lie within one field that may be accessed so.</summary>
     public static bool Allow(long displacement, int size, bool write) =>
         IsIn(Data, displacement, size) || (!write && IsIn(ReadOnly, displacement, size));
+
+    /// <summary>Where a slot begins.</summary>
+    public static int StartOf(int slot) => Slots[slot];
 
     /// <summary>The slot that bytes lie in, or -1.</summary>
     public static int SlotOf(long displacement, int size)

@@ -48,6 +48,9 @@ internal sealed unsafe class CheckedTranslation : IDisposable
     /// <summary>What is called at the end of all, instead of what does not come back.</summary>
     public byte* LastStub { get; set; }
 
+    /// <summary>A budget that is used up goes on as if it were not.</summary>
+    public bool SkipsRefill { get; set; }
+
     /// <summary>From the stack pointer to a field.</summary>
     public static AssemblerMemoryOperand State(int displacement) => __qword_ptr[rsp + displacement];
 
@@ -95,7 +98,11 @@ internal sealed unsafe class CheckedTranslation : IDisposable
         c.jmp(leave);
         c.Label(ref exhausted);
         c.mov(r13d, 0);
-        Call(c, Stubs.Refill(Flavor));
+        if (!SkipsRefill)
+        {
+            Call(c, Stubs.Refill(Flavor));
+        }
+
         c.jmp(entry);
         int abandon = Measure(c);
         c.Label(ref leave);
@@ -117,7 +124,7 @@ internal sealed unsafe class CheckedTranslation : IDisposable
     }
 
     /// <summary>How many bytes the instructions so far take; jumps have their long form.</summary>
-    private static int Measure(Assembler c)
+    public static int Measure(Assembler c)
     {
         // At address 0 all targets are in reach.
         Encoder encoder = Encoder.Create(64, new NullWriter());

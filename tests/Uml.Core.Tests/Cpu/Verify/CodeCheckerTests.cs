@@ -236,6 +236,10 @@ public sealed unsafe class CodeCheckerTests
             case Forbidden.Absolute: c.mov(rax, __qword_ptr[0x1000]); break;
             case Forbidden.ShortAddress: c.AddInstruction(Instruction.Create(Code.Mov_r32_rm32, Register.EAX, new MemoryOperand(Register.R14D))); break;
             case Forbidden.BitString: c.bts(State(StateLayout.FlagWord), rax); break;
+            case Forbidden.RelativeAddress: c.db(0x48, 0x8D, 0x05, 0, 0, 0, 0); break; // lea rax, [rip]
+            case Forbidden.PrefixedJump: c.db(0x66, 0xE9, 0, 0, 0, 0); break;
+            case Forbidden.PrefixedBranch: c.db(0x66, 0x0F, 0x84, 0, 0, 0, 0); break;
+            case Forbidden.Prefetch: c.prefetcht0(__byte_ptr[rax]); break;
             case Forbidden.Undefined: c.db(0x06); break;
             case Forbidden.Evex: c.db(0x62, 0xF1, 0x7C, 0x48, 0x58, 0xC0); break;
         }
@@ -259,6 +263,111 @@ public sealed unsafe class CodeCheckerTests
             c.fldcw(__word_ptr[rsp + StateLayout.Spill]);
         });
     }
+
+    [Test]
+    public void A_control_word_comes_from_the_start_of_a_masked_slot_only()
+    {
+        _translation.Flavor = Flavor.X87;
+        Refuses("may unmask", (c, leave) =>
+        {
+            c.mov(r14, rbx);
+            Probe(c, 2, ReadTag, leave);
+            c.fldcw(__word_ptr[r14]);
+        });
+        Refuses("may unmask", (c, leave) =>
+        {
+            c.mov(r14d, eax);
+            c.or(r14d, 0x3F);
+            c.mov(State(StateLayout.Spill), r14);
+            c.fldcw(__word_ptr[rsp + StateLayout.Spill + 2]);
+        });
+    }
+
+    [Test]
+    public void What_BSF_may_leave_as_it_was_is_not_the_guests() => Refuses("for a value", (c, leave) =>
+    {
+        c.bsf(r13, rax);
+        c.mov(rax, r13);
+    });
+
+    [Test]
+    public void Flags_tell_nothing_of_the_page_of_a_host_address()
+    {
+        Accepts((c, leave) => TestFound(c, leave, 15));
+        Refuses("for a value", (c, leave) => TestFound(c, leave, 0x10000));
+        Refuses("for a value", (c, leave) => TestFound(c, leave, -16));
+    }
+
+    private static void TestFound(Assembler c, Label leave, int mask)
+    {
+        c.mov(r14, rbx);
+        Probe(c, 16, ReadTag, leave);
+        c.test(r14, mask);
+        c.jnz(leave);
+    }
+
+    [Test]
+    public void The_budget_is_not_the_guests_to_set()
+    {
+        Refuses("give back", (c, leave) => c.mov(State(StateLayout.Remaining), rax));
+        Refuses("give back", (c, leave) => c.add(State(StateLayout.Remaining), 2));
+        Accepts((c, leave) => c.add(State(StateLayout.Remaining), 1));
+    }
+
+    [Test]
+    public void A_loop_that_is_not_counted_is_refused()
+    {
+        Refuses("not counted", (c, leave) =>
+        {
+            Label again = c.CreateLabel();
+            c.Label(ref again);
+            c.dec(rax);
+            c.jnz(again);
+        });
+        Accepts((c, leave) =>
+        {
+            Label again = c.CreateLabel();
+            c.Label(ref again);
+            _translation.Call(c, _translation.Stubs.Commit(Flavor.Integer), _translation.AddSite(default));
+            c.test(rax, rax);
+            c.jnz(again);
+        });
+    }
+
+    [Test]
+    public void A_budget_that_is_used_up_leads_to_the_runtime()
+    {
+        _translation.SkipsRefill = true;
+        Refuses("not counted", (c, leave) => c.nop());
+    }
+
+    [TestCase(0)]
+    [TestCase(65)]
+    public void An_operand_is_no_larger_than_the_buffer_that_stands_in_for_it(byte size) => Refuses("larger than any", (c, leave) =>
+    {
+        c.mov(r14, rbx);
+        _translation.Call(c, _translation.Stubs.Access(Flavor.Integer), _translation.AddSite(new Site { Size = size }));
+    });
+
+    [Test]
+    public void What_the_runtime_would_point_a_jump_back_to_is_where_it_leads() => Refuses("no jump of its own", (c, leave) =>
+    {
+        Label link = c.CreateLabel();
+        c.jmp(link);
+        int site = _translation.AddSite(new Site { Jump = _translation.Start + JumpAt(c) + 1, Unlinked = _translation.Start });
+        c.Label(ref link);
+        _translation.Call(c, _translation.Stubs.Link(Flavor.Integer), site);
+    });
+
+    /// <summary>Where the jump begins that was written last.</summary>
+    private static int JumpAt(Assembler c) => Measure(c) - 5;
+
+    [Test]
+    public void Only_a_gate_changes_the_flavor() => Refuses("changes the flavor", (c, leave) =>
+    {
+        _translation.Call(c, _translation.Stubs.LoadVectors);
+        c.jne(leave);
+    });
 
     [Test]
     public void Vector_registers_are_not_used_where_they_are_the_hosts()
@@ -375,6 +484,6 @@ public sealed unsafe class CodeCheckerTests
     {
         Push, Pop, Return, SystemCall, Interrupt, Breakpoint, Halt, Out, FarJump, ComputedJump, ComputedCall, String, RepeatedString, Translate, FsSegment,
         GsSegment, MoveToSegment, WriteFsBase, WritePkru, LoadMxcsr, SaveState, DirectionFlag, PopFlags, Relative, Absolute, ShortAddress, BitString,
-        Undefined, Evex,
+        RelativeAddress, PrefixedJump, PrefixedBranch, Prefetch, Undefined, Evex,
     }
 }

@@ -1,0 +1,86 @@
+using Iced.Intel;
+
+namespace Uml.Core.Cpu.Verify;
+
+/// <summary>Loops within a translation.</summary>
+internal sealed unsafe partial class CodeChecker
+{
+    private enum Visit : byte { None, Open, Done }
+
+    private readonly Stack<int> _path = new();
+    private Visit[] _visits = new Visit[256];
+
+    /// <summary>
+    /// Looks for a loop that neither comes through the entry, where instructions are counted and what waits is seen, nor calls the runtime:
+    /// depth first, with what leads to the entry and what follows a call of the runtime left out.
+    /// </summary>
+    private string? CheckLoops()
+    {
+        if (_visits.Length < _count)
+        {
+            _visits = new Visit[_instructions.Length];
+        }
+
+        Array.Clear(_visits, 0, _count);
+        for (int start = 0; start < _count; start++)
+        {
+            if (_visits[start] == Visit.None && FindLoop(start) is { } defect)
+            {
+                _path.Clear();
+                return defect;
+            }
+        }
+
+        return null;
+    }
+
+    private string? FindLoop(int start)
+    {
+        _path.Push(start);
+        while (_path.TryPeek(out int index))
+        {
+            if (_visits[index] != Visit.None)
+            {
+                _visits[index] = Visit.Done;
+                _path.Pop();
+                continue;
+            }
+
+            _visits[index] = Visit.Open;
+            if (!Visits(index, Target(index)) || !Visits(index, Following(index)))
+            {
+                return Describe(index, "it begins a loop that is not counted");
+            }
+        }
+
+        return null;
+    }
+
+    /// <returns>False when the instruction is on the path already.</returns>
+    private bool Visits(int from, int index)
+    {
+        if (index > 0 && _visits[index] == Visit.Open)
+        {
+            return false;
+        }
+
+        if (index > 0 && _visits[index] == Visit.None)
+        {
+            _path.Push(index);
+        }
+
+        return true;
+    }
+
+    private int Target(int index) => _instructions[index].Instruction.FlowControl is FlowControl.UnconditionalBranch or FlowControl.ConditionalBranch
+        ? IndexOf((nint)_instructions[index].Instruction.NearBranchTarget)
+        : -1;
+
+    private int Following(int index)
+    {
+        ref readonly Instruction i = ref _instructions[index].Instruction;
+        bool runsOn = i.FlowControl is FlowControl.Next or FlowControl.ConditionalBranch
+            || (i.FlowControl == FlowControl.Call && _stubs.ContractAt((nint)i.NearBranchTarget) is { HasSite: false });
+        return runsOn ? IndexOf((nint)i.NextIP) : -1;
+    }
+}
