@@ -53,7 +53,7 @@ internal sealed unsafe class BlockDecoder
             SecondPage = Block.NoPage,
         };
 
-        Decoder decoder = _decoders[(s->Mode & CpuMode.Long64) != 0 ? 2 : (s->Mode & CpuMode.Code32) != 0 ? 1 : 0];
+        Decoder decoder = _decoders[BitnessOf(s->Mode) / 32];
         Op* ops = Block.Ops(block);
         int count = 0;
         int offset = 0;
@@ -79,7 +79,7 @@ internal sealed unsafe class BlockDecoder
                 exits++;
             }
 
-            open = Append(s, block, ref instruction, ops + count, offset);
+            open = Append(s, block, ref instruction, ops + count, offset, code + offset);
             if (!open && exits < MaxSideExits && IsForward(in instruction, ops + count, s->Mode))
             {
                 open = ops[count].Continues = true;
@@ -129,18 +129,18 @@ internal sealed unsafe class BlockDecoder
         decoder.Decode(out Instruction instruction);
         block->SecondPage = second;
         block->SecondHostPage = secondHost;
-        Append(s, block, ref instruction, Block.Ops(block), 0);
+        Append(s, block, ref instruction, Block.Ops(block), 0, code);
         Close(block, 1, Math.Max(1, instruction.Length), code);
         return true;
     }
 
-    private static bool Append(CpuState* s, Block* block, ref Instruction instruction, Op* op, int offset)
+    private bool Append(CpuState* s, Block* block, ref Instruction instruction, Op* op, int offset, byte* code)
     {
         *op = new Op { Offset = (ushort)offset, Length = (byte)instruction.Length, Code = (ushort)instruction.Code };
         if (instruction.IsInvalid)
         {
             // An instruction that is invalid only because it does not end within fifteen bytes raises #GP (Intel SDM vol. 3, 6.15, #GP).
-            op->Handler = instruction.Length == MaxInstructionLength ? &MiscHandlers.TooLong : &MiscHandlers.Invalid;
+            op->Handler = instruction.Length == MaxInstructionLength && !EndsInTime(s->Mode, code) ? &MiscHandlers.TooLong : &MiscHandlers.Invalid;
             return false;
         }
 
@@ -150,6 +150,20 @@ internal sealed unsafe class BlockDecoder
         op->IsImplemented = handler != null;
         return instruction.FlowControl == FlowControl.Next && handler != null && !Binder.EndsBlock(in instruction);
     }
+
+    /// <summary>
+    /// Whether what is invalid within fifteen bytes has its end there: it has when it is an instruction but for what nobody may combine
+    /// (LOCK with what does not take it, REX before VEX).
+    /// </summary>
+    private bool EndsInTime(CpuMode mode, byte* code)
+    {
+        _reader.Reset(code, code + MaxInstructionLength);
+        var lenient = Decoder.Create(BitnessOf(mode), _reader, DecoderOptions.NoInvalidCheck);
+        lenient.Decode(out Instruction instruction);
+        return !instruction.IsInvalid;
+    }
+
+    private static int BitnessOf(CpuMode mode) => (mode & CpuMode.Long64) != 0 ? 64 : (mode & CpuMode.Code32) != 0 ? 32 : 16;
 
     private static void Close(Block* block, int count, int length, byte* code)
     {

@@ -188,6 +188,12 @@ internal sealed unsafe partial class BlockTranslator
         // Zero: the address register points to the operand itself; otherwise to a buffer that is written to the guest afterwards.
         _code.JumpIf(Condition.E, access.Resume);
         FlagsAreSaved();
+        if (plan.Changes != RflagsBits.None && plan.Changes != Planner.Status)
+        {
+            // What it keeps is asked for by whoever goes on, not by what comes next in this block: the write may have dropped that.
+            RestoreFlags();
+        }
+
         EmitOperation(in plan);
         if (plan.Changes != RflagsBits.None)
         {

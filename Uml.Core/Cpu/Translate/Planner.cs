@@ -119,6 +119,12 @@ internal sealed unsafe class Planner(CpuFeatures features, CpuFeatures host, boo
     private static Form ClassifyFlow(ref Plan plan)
     {
         ref Instruction i = ref plan.Instruction;
+        if (i.Op0Kind == OpKind.NearBranch64 && (long)i.NearBranchTarget != (int)(long)i.NearBranchTarget)
+        {
+            // Farther from the page than a displacement reaches, as one of nearly 2 GiB from within it may be.
+            return Form.Handler;
+        }
+
         if (i.Code is Code.Jmp_rel8_64 or Code.Jmp_rel32_64 or Code.Jmp_rel8_32 or Code.Jmp_rel32_32)
         {
             return Form.Jump;
