@@ -1,4 +1,5 @@
 using Uml.Core.Boot.Payload;
+using Uml.Core.Interop;
 
 namespace Uml.Core.Boot;
 
@@ -41,9 +42,11 @@ public sealed class BootFile
     /// <param name="role">What the file is for, as messages say it: "kernel", "initrd".</param>
     /// <param name="maximumBytes">The most bytes that the file may have.</param>
     /// <param name="tooLarge">Makes the error for a file of the given size that is larger.</param>
+    /// <param name="cancellationToken">Ends the reading, also of a pipe that nobody writes to.</param>
     /// <returns>The contents.</returns>
     /// <exception cref="KernelImageException">The file is missing, unreadable or too large.</exception>
-    internal ReadOnlyMemory<byte> Read(string role, long maximumBytes, Func<long, KernelImageException> tooLarge)
+    internal ReadOnlyMemory<byte> Read(
+        string role, long maximumBytes, Func<long, KernelImageException> tooLarge, CancellationToken cancellationToken)
     {
         if (_path is null)
         {
@@ -57,8 +60,8 @@ public sealed class BootFile
 
         try
         {
-            using FileStream file = new(_path, FileMode.Open, FileAccess.Read, FileShare.Read, bufferSize: 0);
-            return ReadAll(file, maximumBytes, tooLarge);
+            using Stream file = HostFileStream.Open(_path, cancellationToken);
+            return ReadAll(file, maximumBytes, tooLarge, cancellationToken);
         }
         catch (Exception e) when (e is FileNotFoundException or DirectoryNotFoundException)
         {
@@ -76,17 +79,17 @@ public sealed class BootFile
     }
 
     private static ReadOnlyMemory<byte> ReadAll(
-        FileStream file, long maximumBytes, Func<long, KernelImageException> tooLarge)
+        Stream file, long maximumBytes, Func<long, KernelImageException> tooLarge, CancellationToken cancellationToken)
     {
         // Pipes and /proc files do not tell their length, so the length is only a hint here.
-        long length = file.CanSeek ? file.Length : 0;
+        long length = file.Length;
         int limit = (int)Math.Min(maximumBytes, Array.MaxLength);
         if (length > limit)
         {
             throw tooLarge(length);
         }
 
-        return BoundedReader.TryReadAll(file, limit, length, out ReadOnlyMemory<byte> bytes)
+        return BoundedReader.TryReadAll(file, limit, length, cancellationToken, out ReadOnlyMemory<byte> bytes)
             ? bytes
             : throw tooLarge((long)limit + 1);
     }

@@ -17,16 +17,37 @@ public static class BootImage
     /// </summary>
     /// <param name="request">What to boot.</param>
     /// <param name="memory">The guest's RAM.</param>
+    /// <param name="cancellationToken">Ends the work soon: also reading from a pipe that nobody writes to, and unpacking.</param>
     /// <returns>The state in which the first CPU starts.</returns>
     /// <exception cref="KernelImageException">The kernel, initrd or command line cannot be booted with this memory.</exception>
-    /// <exception cref="MachineConfigurationException">The memory map is not valid.</exception>
-    public static BootEntry Load(BootRequest request, IBootMemory memory)
+    /// <exception cref="MachineConfigurationException">The memory map or another setting is not valid.</exception>
+    /// <exception cref="OperationCanceledException">The work was cancelled; guest RAM is in any state.</exception>
+    public static BootEntry Load(BootRequest request, IBootMemory memory, CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(request);
         ArgumentNullException.ThrowIfNull(memory);
-        BootPlan plan = new(request.MemoryMap, memory);
+        if (request.MaximumUnpackedBytes <= 0)
+        {
+            throw new MachineConfigurationException(
+                $"{nameof(BootOptions)}.{nameof(BootOptions.MaximumUnpackedBytes)} is {request.MaximumUnpackedBytes}; it counts bytes, and kernels "
+                + $"have some tens of MiB: leave it at its default of {KernelPayload.DefaultMaximumBytes}.");
+        }
+
+        try
+        {
+            return LoadFile(request, new BootPlan(request.MemoryMap, memory, cancellationToken));
+        }
+        catch (OutOfMemoryException e)
+        {
+            throw new KernelImageException(
+                $"The host has not enough memory to load the kernel '{request.Kernel.Name}': {e.Message} Raise its limit (ulimit -v, cgroup).", e);
+        }
+    }
+
+    private static BootEntry LoadFile(BootRequest request, BootPlan plan)
+    {
         ReadOnlyMemory<byte> file = request.Kernel.Read("kernel", MaximumFileBytes, length => new KernelImageException(
-            $"The kernel '{request.Kernel.Name}' has at least {length} bytes, more than any kernel ({MaximumFileBytes}); check the path."));
+            $"The kernel '{request.Kernel.Name}' has at least {length} bytes, more than any kernel ({MaximumFileBytes}); check the path."), plan.CancellationToken);
         if (file.IsEmpty)
         {
             throw new KernelImageException($"The kernel '{request.Kernel.Name}' is empty; check the path.");
@@ -57,7 +78,7 @@ public static class BootImage
             return LoadByFormat(plan, request, file);
         }
 
-        ReadOnlyMemory<byte> unpacked = KernelPayload.Unpack(format, file, request.MaximumUnpackedBytes, 0, request.Kernel.Name);
+        ReadOnlyMemory<byte> unpacked = KernelPayload.Unpack(format, file, request.MaximumUnpackedBytes, 0, request.Kernel.Name, plan.CancellationToken);
         try
         {
             return LoadByFormat(plan, request, unpacked);
@@ -72,7 +93,7 @@ public static class BootImage
     {
         string name = request.Kernel.Name;
         BzImage setup = BzImage.Parse(file, name);
-        ReadOnlyMemory<byte> unpacked = setup.UnpackVmlinux(request.MaximumUnpackedBytes);
+        ReadOnlyMemory<byte> unpacked = setup.UnpackVmlinux(request.MaximumUnpackedBytes, plan.CancellationToken);
         try
         {
             ElfImage vmlinux = ElfImage.Parse(unpacked, name);

@@ -1,3 +1,5 @@
+using Uml.Core.Boot.Payload;
+
 namespace Uml.Core.Boot;
 
 /// <summary>What a machine boots when it starts. Without a kernel it starts in the state that its registers were set to.</summary>
@@ -18,6 +20,12 @@ public sealed class BootOptions
     /// <summary>The kernel command line.</summary>
     public string CommandLine { get; set; } = "";
 
-    /// <summary>Where a flat binary is loaded and entered: a guest-physical address. Default 1 MiB.</summary>
-    public ulong FlatAddress { get; set; } = BootMemoryLayout.HighMemoryStart;
+    /// <summary>
+    /// Where a flat binary is loaded and entered: a guest-physical address. Unless set 0x7c00 for <see cref="BootProtocol.Flat16"/>,
+    /// where a BIOS puts a boot sector, else 1 MiB.
+    /// </summary>
+    public ulong? FlatAddress { get; set; }
+
+    /// <summary>The most bytes that a compressed kernel may unpack to, a limit of ours against hostile files. Default 256 MiB.</summary>
+    public int MaximumUnpackedBytes { get; set; } = KernelPayload.DefaultMaximumBytes;
 }

@@ -10,7 +10,8 @@ internal static class MachineBoot
 
     /// <summary>Loads the kernel and puts the CPU where its protocol begins.</summary>
     /// <returns>The state the CPU starts in.</returns>
-    public static BootEntry Load(BootOptions options, BootFile kernel, IGuestMemory memory, ProcessorRegisters registers)
+    public static BootEntry Load(
+        BootOptions options, BootFile kernel, IGuestMemory memory, ProcessorRegisters registers, CancellationToken cancellationToken)
     {
         var request = new BootRequest
         {
@@ -22,8 +23,10 @@ internal static class MachineBoot
             MemoryMap = BootMemoryLayout.CreateMemoryMap(memory.Size),
             AcpiRsdpAddress = FindRootPointer(memory),
             FlatAddress = options.FlatAddress,
+            MaximumUnpackedBytes = options.MaximumUnpackedBytes,
         };
-        BootEntry entry = BootImage.Load(request, new BootMemory(memory));
+        BootEntry entry = BootImage.Load(request, new BootMemory(memory), cancellationToken);
+        cancellationToken.ThrowIfCancellationRequested();
         BootRegisters.Enter(registers, entry);
         return entry;
     }
@@ -59,17 +62,12 @@ internal static class MachineBoot
 
         public void Clear(ulong physicalAddress, ulong length)
         {
-            const int chunk = 1 << 30;
-            for (ulong done = 0; done < length; done += chunk)
+            if (!memory.TryGetSpan(new(physicalAddress), (int)length, out Span<byte> span))
             {
-                int part = (int)Math.Min(length - done, chunk);
-                if (!memory.TryGetSpan(new(physicalAddress + done), part, out Span<byte> span))
-                {
-                    throw OutOfRam(physicalAddress + done, (ulong)part);
-                }
-
-                ClearTouched(span);
+                throw OutOfRam(physicalAddress, length);
             }
+
+            ClearTouched(span);
         }
 
         /// <summary>Writes zeros only where something else stands: untouched pages of the host stay untouched.</summary>

@@ -48,15 +48,18 @@ public sealed unsafe partial class ProcessorRegisters
     private void WriteGpr(Register register, ulong value)
     {
         int number = register.GetFullRegister().GetNumber();
-        ulong old = GetGpr(number);
-        SetGpr(number, register.GetSize() switch
+        lock (Access)
         {
-            1 when IsHighByte(register) => (old & ~0xFF00UL) | ((ulong)(byte)value << 8),
-            1 => (old & ~0xFFUL) | (byte)value,
-            2 => (old & ~0xFFFFUL) | (ushort)value,
-            4 => (uint)value,
-            _ => value,
-        });
+            ulong old = GetGpr(number);
+            SetGpr(number, register.GetSize() switch
+            {
+                1 when IsHighByte(register) => (old & ~0xFF00UL) | ((ulong)(byte)value << 8),
+                1 => (old & ~0xFFUL) | (byte)value,
+                2 => (old & ~0xFFFFUL) | (ushort)value,
+                4 => (uint)value,
+                _ => value,
+            });
+        }
     }
 
     private ulong ReadSystem(Register register) => register switch

@@ -12,7 +12,7 @@ namespace Uml.Core;
 public sealed unsafe partial class ProcessorRegisters
 {
     private CpuState* _state;
-    private volatile bool _running;
+    private bool _running;
 
     // SAFETY: the virtual CPU owns the state and calls Invalidate before it frees it.
     internal ProcessorRegisters(CpuState* state)
@@ -72,21 +72,31 @@ public sealed unsafe partial class ProcessorRegisters
     public ulong R15 { get => GetGpr(15); set => SetGpr(15, value); }
 
     /// <summary>RIP: the next instruction to run, as an offset in CS.</summary>
-    public ulong Rip { get => State->Rip; set => State->Rip = value; }
+    public ulong Rip { get => Get<ulong>(static s => &s->Rip); set => Set(static s => &s->Rip, value); }
 
     /// <summary>RFLAGS. Reserved bits keep their fixed values when written.</summary>
     public ulong Rflags
     {
-        get => Flags.Get(State);
+        get
+        {
+            lock (Access)
+            {
+                return Flags.Get(State);
+            }
+        }
+
         set
         {
-            Flags.Set(State, value);
-            Mmu.UpdateMode(State);
+            lock (Access)
+            {
+                Flags.Set(State, value);
+                Mmu.UpdateMode(State);
+            }
         }
     }
 
     /// <summary>The current privilege level, 0 to 3. It follows the DPL of SS when that is written.</summary>
-    public int PrivilegeLevel => State->Cpl;
+    public int PrivilegeLevel => Get<byte>(static s => &s->Cpl);
 
     /// <summary>XMM0 to XMM15.</summary>
     public XmmRegisters Xmm { get; }
@@ -98,15 +108,21 @@ public sealed unsafe partial class ProcessorRegisters
     public X87Stack St { get; }
 
     /// <summary>MXCSR (Intel SDM vol. 1, 10.2.3).</summary>
-    public uint Mxcsr { get => State->Mxcsr; set => State->Mxcsr = value & 0xFFFF; }
+    public uint Mxcsr { get => Get<uint>(static s => &s->Mxcsr); set => Set(static s => &s->Mxcsr, value & 0xFFFF); }
 
     /// <summary>The x87 control word (Intel SDM vol. 1, 8.1.5).</summary>
-    public ushort FpuControlWord { get => State->X87.ControlWord; set => State->X87.ControlWord = value; }
+    public ushort FpuControlWord { get => Get<ushort>(static s => &s->X87.ControlWord); set => Set(static s => &s->X87.ControlWord, value); }
 
     /// <summary>The x87 status word (Intel SDM vol. 1, 8.1.3).</summary>
-    public ushort FpuStatusWord { get => State->X87.StatusWord; set => State->X87.StatusWord = value; }
+    public ushort FpuStatusWord { get => Get<ushort>(static s => &s->X87.StatusWord); set => Set(static s => &s->X87.StatusWord, value); }
 
-    /// <summary>The state, when it may be touched.</summary>
+    /// <summary>
+    /// Held while the state is touched. The machine goes on, and its memory is freed, only behind whoever holds it: other threads may read
+    /// and write registers while one resumes or disposes the machine.
+    /// </summary>
+    internal Lock Access { get; } = new();
+
+    /// <summary>The state, when it may be touched; to be used under <see cref="Access"/>.</summary>
     internal CpuState* State
     {
         get
@@ -122,22 +138,91 @@ public sealed unsafe partial class ProcessorRegisters
     }
 
     /// <summary>Whether nothing has moved the CPU from its reset vector (Intel SDM vol. 3, 10.1.4).</summary>
-    internal bool IsAtReset => State->Rip == 0xFFF0 && State->Segments[(int)SegmentIndex.Cs].Base == 0xFFFF0000;
+    internal bool IsAtReset
+    {
+        get
+        {
+            lock (Access)
+            {
+                return State->Rip == 0xFFF0 && State->Segments[(int)SegmentIndex.Cs].Base == 0xFFFF0000;
+            }
+        }
+    }
 
     /// <summary>RIP for messages, on the machine's thread, also while it runs.</summary>
     internal ulong ReadRip() => _state is null ? 0 : _state->Rip;
 
     /// <summary>Opens or closes the registers to the host program.</summary>
-    internal void SetRunning(bool running) => _running = running;
+    internal void SetRunning(bool running)
+    {
+        lock (Access)
+        {
+            _running = running;
+        }
+    }
 
     /// <summary>Forgets the state, which is about to be freed.</summary>
-    internal void Invalidate() => _state = null;
+    internal void Invalidate()
+    {
+        lock (Access)
+        {
+            _state = null;
+        }
+    }
 
-    internal ulong GetGpr(int number) => State->Gpr[number];
+    internal ulong GetGpr(int number)
+    {
+        lock (Access)
+        {
+            return State->Gpr[number];
+        }
+    }
 
-    internal void SetGpr(int number, ulong value) => State->Gpr[number] = value;
+    internal void SetGpr(int number, ulong value)
+    {
+        lock (Access)
+        {
+            State->Gpr[number] = value;
+        }
+    }
 
-    internal byte* LocateVector(int index)
+    private T Get<T>(CpuState.FieldAddress field)
+        where T : unmanaged
+    {
+        lock (Access)
+        {
+            return *(T*)field(State);
+        }
+    }
+
+    private void Set<T>(CpuState.FieldAddress field, T value)
+        where T : unmanaged
+    {
+        lock (Access)
+        {
+            *(T*)field(State) = value;
+        }
+    }
+
+    internal T GetVector<T>(int index)
+        where T : unmanaged
+    {
+        lock (Access)
+        {
+            return *(T*)LocateVector(index);
+        }
+    }
+
+    internal void SetVector<T>(int index, T value)
+        where T : unmanaged
+    {
+        lock (Access)
+        {
+            *(T*)LocateVector(index) = value;
+        }
+    }
+
+    private byte* LocateVector(int index)
     {
         ArgumentOutOfRangeException.ThrowIfNegative(index);
         ArgumentOutOfRangeException.ThrowIfGreaterThan(index, 15);
@@ -148,7 +233,7 @@ public sealed unsafe partial class ProcessorRegisters
 }
 
 /// <summary>The XMM registers of a virtual CPU.</summary>
-public sealed unsafe class XmmRegisters
+public sealed class XmmRegisters
 {
     private readonly ProcessorRegisters _registers;
 
@@ -159,13 +244,13 @@ public sealed unsafe class XmmRegisters
     /// <exception cref="ArgumentOutOfRangeException">There is no such register.</exception>
     public Vector128<byte> this[int index]
     {
-        get => *(Vector128<byte>*)_registers.LocateVector(index);
-        set => *(Vector128<byte>*)_registers.LocateVector(index) = value;
+        get => _registers.GetVector<Vector128<byte>>(index);
+        set => _registers.SetVector(index, value);
     }
 }
 
 /// <summary>The YMM registers of a virtual CPU.</summary>
-public sealed unsafe class YmmRegisters
+public sealed class YmmRegisters
 {
     private readonly ProcessorRegisters _registers;
 
@@ -176,7 +261,7 @@ public sealed unsafe class YmmRegisters
     /// <exception cref="ArgumentOutOfRangeException">There is no such register.</exception>
     public Vector256<byte> this[int index]
     {
-        get => *(Vector256<byte>*)_registers.LocateVector(index);
-        set => *(Vector256<byte>*)_registers.LocateVector(index) = value;
+        get => _registers.GetVector<Vector256<byte>>(index);
+        set => _registers.SetVector(index, value);
     }
 }

@@ -21,23 +21,25 @@ public sealed unsafe class X87Stack
     {
         get
         {
-            Float80* register = Locate(index, out _);
-            return ToDouble(register->Significand, register->SignExponent);
+            Float80 register = Read(index);
+            return ToDouble(register.Significand, register.SignExponent);
         }
 
         set
         {
-            Float80* register = Locate(index, out int physical);
-            (register->Significand, register->SignExponent) = FromDouble(value);
-            _registers.State->X87.ValidTags |= (byte)(1 << physical);
+            (ulong significand, ushort signExponent) = FromDouble(value);
+            Write(index, significand, signExponent);
         }
     }
 
     /// <summary>Whether ST(<paramref name="index"/>) holds a value.</summary>
     public bool IsValid(int index)
     {
-        Locate(index, out int physical);
-        return (_registers.State->X87.ValidTags & (1 << physical)) != 0;
+        lock (_registers.Access)
+        {
+            Locate(index, out int physical);
+            return (_registers.State->X87.ValidTags & (1 << physical)) != 0;
+        }
     }
 
     /// <summary>Copies the 10 bytes of ST(<paramref name="index"/>), little-endian as FSTP m80fp stores them.</summary>
@@ -45,9 +47,9 @@ public sealed unsafe class X87Stack
     public void CopyTo(int index, Span<byte> destination)
     {
         ArgumentOutOfRangeException.ThrowIfLessThan(destination.Length, RegisterBytes);
-        Float80* register = Locate(index, out _);
-        BinaryPrimitives.WriteUInt64LittleEndian(destination, register->Significand);
-        BinaryPrimitives.WriteUInt16LittleEndian(destination[8..], register->SignExponent);
+        Float80 register = Read(index);
+        BinaryPrimitives.WriteUInt64LittleEndian(destination, register.Significand);
+        BinaryPrimitives.WriteUInt16LittleEndian(destination[8..], register.SignExponent);
     }
 
     /// <summary>Sets the 10 bytes of ST(<paramref name="index"/>) and marks it valid.</summary>
@@ -55,10 +57,7 @@ public sealed unsafe class X87Stack
     public void CopyFrom(int index, ReadOnlySpan<byte> source)
     {
         ArgumentOutOfRangeException.ThrowIfLessThan(source.Length, RegisterBytes);
-        Float80* register = Locate(index, out int physical);
-        register->Significand = BinaryPrimitives.ReadUInt64LittleEndian(source);
-        register->SignExponent = BinaryPrimitives.ReadUInt16LittleEndian(source[8..]);
-        _registers.State->X87.ValidTags |= (byte)(1 << physical);
+        Write(index, BinaryPrimitives.ReadUInt64LittleEndian(source), BinaryPrimitives.ReadUInt16LittleEndian(source[8..]));
     }
 
     /// <summary>The nearest double, ties to even.</summary>
@@ -131,6 +130,24 @@ public sealed unsafe class X87Stack
 
         int shift = System.Numerics.BitOperations.LeadingZeroCount(fraction);
         return (fraction << shift, (ushort)(sign | (ExponentBias - 1022 + 11 - shift)));
+    }
+
+    private Float80 Read(int index)
+    {
+        lock (_registers.Access)
+        {
+            return *Locate(index, out _);
+        }
+    }
+
+    private void Write(int index, ulong significand, ushort signExponent)
+    {
+        lock (_registers.Access)
+        {
+            Float80* register = Locate(index, out int physical);
+            (register->Significand, register->SignExponent) = (significand, signExponent);
+            _registers.State->X87.ValidTags |= (byte)(1 << physical);
+        }
     }
 
     private Float80* Locate(int index, out int physical)

@@ -18,6 +18,8 @@ internal sealed class CpuMetrics
     private readonly TotalCounter _pageCrossings;
     private readonly TotalCounter _handlerCalls;
     private readonly TotalCounter _jumpSearches;
+    private readonly TotalCounter _encodingMismatches;
+    private readonly TotalCounter _translationsRefused;
     private readonly Counter<double> _translationTime;
     private readonly KeyValuePair<string, object?> _name;
     private TimeSpan _reportedTime;
@@ -43,6 +45,8 @@ internal sealed class CpuMetrics
         _pageCrossings = SlowPath("page_crossing");
         _handlerCalls = SlowPath("handler_call");
         _jumpSearches = SlowPath("jump_search");
+        _encodingMismatches = SlowPath("encoding_mismatch");
+        _translationsRefused = SlowPath("translation_refused");
 
         TotalCounter Create(string instrument, string unit, string description) =>
             new(meter.CreateCounter<long>(instrument, unit, description), name);
@@ -65,6 +69,8 @@ internal sealed class CpuMetrics
         _pageCrossings.Report(totals.PageCrossings);
         _handlerCalls.Report(totals.HandlerCalls);
         _jumpSearches.Report(totals.JumpSearches);
+        _encodingMismatches.Report(totals.EncodingMismatches);
+        _translationsRefused.Report(totals.TranslationsRefused);
         if (_translationTime.Enabled && totals.TranslationTime != _reportedTime)
         {
             _translationTime.Add((totals.TranslationTime - _reportedTime).TotalSeconds, _name);

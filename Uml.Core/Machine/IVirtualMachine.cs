@@ -35,7 +35,11 @@ public interface IVirtualMachine : IAsyncDisposable
     /// <summary>The machine's own services: its devices, channels and options.</summary>
     IServiceProvider Services { get; }
 
-    /// <summary>Guest RAM. To be used while the machine is not <see cref="MachineState.Running"/>.</summary>
+    /// <summary>
+    /// Guest RAM. While the machine is <see cref="MachineState.Running"/> it can be read, but what it holds changes meanwhile; writing, and
+    /// asking for a span to write to, throw <see cref="InvalidOperationException"/> then, except on the machine's thread: pause first. After
+    /// disposal members throw <see cref="ObjectDisposedException"/>; spans must not be used any more.
+    /// </summary>
     IGuestMemory Memory { get; }
 
     /// <summary>The registers of each virtual CPU. To be used while the machine is not <see cref="MachineState.Running"/>.</summary>
@@ -54,8 +58,13 @@ public interface IVirtualMachine : IAsyncDisposable
     CpuStatistics GetCpuStatistics();
 
     /// <summary>Loads what the machine boots and lets it run.</summary>
-    /// <exception cref="ArgumentException">The kernel, its initrd, command line or memory do not fit together; the message says what to do.</exception>
+    /// <exception cref="Machine.MachineConfigurationException">
+    /// The kernel, its initrd, command line or memory do not fit together; the message says what to do.
+    /// </exception>
     /// <exception cref="InvalidOperationException">The machine was started before.</exception>
+    /// <exception cref="OperationCanceledException">
+    /// The start was cancelled, and can be tried again; or the machine was stopped while it was loading.
+    /// </exception>
     Task StartAsync(CancellationToken cancellationToken = default);
 
     /// <summary>Stops the guest between two instructions. Does nothing when it is paused already.</summary>
@@ -67,8 +76,14 @@ public interface IVirtualMachine : IAsyncDisposable
     Task ResumeAsync(CancellationToken cancellationToken = default);
 
     /// <summary>
-    /// Ends the machine with <see cref="MachineExitReason.HostStop"/>, at once and whatever the guest does. Does nothing when it has stopped already.
+    /// Ends the machine with <see cref="MachineExitReason.HostStop"/>, within a second and whatever the guest or a load that is under way does.
+    /// Does nothing when it has stopped already.
     /// </summary>
+    /// <remarks>
+    /// Disposing ends the machine too and takes no longer. When a device or service of the program holds up the machine's thread, or
+    /// the host does not come back from reading a file, that thread is left behind: the exit's message says so, and the
+    /// guest's memory is given back when the thread returns.
+    /// </remarks>
     Task StopAsync(CancellationToken cancellationToken = default);
 
     /// <summary>Waits until the machine has stopped.</summary>

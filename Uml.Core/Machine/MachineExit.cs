@@ -24,13 +24,19 @@ public enum MachineExitReason
     /// <summary>The host stopped the machine.</summary>
     HostStop,
 
-    /// <summary>A defect in the virtual machine itself; <see cref="MachineExit.Exception"/> tells more.</summary>
+    /// <summary>A defect in the virtual machine itself or in a device; <see cref="MachineExit.Exception"/> tells more.</summary>
     InternalError,
+
+    /// <summary>
+    /// Something that the program gave the machine failed, such as a console channel; <see cref="MachineExit.Message"/> names it,
+    /// and <see cref="MachineExit.Exception"/> is what it threw.
+    /// </summary>
+    ServiceFailure,
 }
 
 /// <summary>How and why a machine ended.</summary>
 /// <param name="Reason">The cause.</param>
 /// <param name="Status">The guest's own status: the value written to the debug-exit port; 0 otherwise.</param>
 /// <param name="Message">A sentence for people.</param>
-/// <param name="Exception">The defect behind <see cref="MachineExitReason.InternalError"/>.</param>
+/// <param name="Exception">What was thrown, with <see cref="MachineExitReason.InternalError"/> and <see cref="MachineExitReason.ServiceFailure"/>.</param>
 public sealed record MachineExit(MachineExitReason Reason, uint Status, string Message, Exception? Exception = null);

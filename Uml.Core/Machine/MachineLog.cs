@@ -20,6 +20,9 @@ internal static partial class MachineLog
     [LoggerMessage(5, LogLevel.Information, "Machine {Name} ended after {Instructions} instructions: {Reason} (status {Status}). {Message}")]
     public static partial void Ended(ILogger logger, string name, ulong instructions, MachineExitReason reason, uint status, string message);
 
-    [LoggerMessage(6, LogLevel.Error, "Machine {Name} was ended by a defect in the virtual machine")]
+    [LoggerMessage(6, LogLevel.Error, "Machine {Name} was ended by a defect in the virtual machine or one of its devices")]
     public static partial void Defect(ILogger logger, Exception exception, string name);
+
+    [LoggerMessage(7, LogLevel.Error, "A service that the program gave machine {Name} failed")]
+    public static partial void ServiceFailed(ILogger logger, Exception exception, string name);
 }

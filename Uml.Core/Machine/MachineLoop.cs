@@ -1,4 +1,5 @@
 using Uml.Core.Cpu;
+using Uml.Core.Machine;
 
 namespace Uml.Core;
 
@@ -17,8 +18,10 @@ internal sealed class MachineLoop
     private readonly Queue<Action> _actions = new();
     private MachineExit? _exit;
     private bool _pauseRequested;
+    private bool _started;
     private bool _ended;
     private TaskCompletionSource? _paused;
+    private readonly TaskCompletionSource _completion = new(TaskCreationOptions.RunContinuationsAsynchronously);
 
     /// <summary>Whether the loop has to look at the requests; read without the lock before each slice.</summary>
     private volatile bool _pending;
@@ -57,11 +60,43 @@ internal sealed class MachineLoop
         }
     }
 
-    /// <summary>Starts the thread. It is a background thread: a forgotten machine does not keep the process alive.</summary>
-    public void Start(string name)
+    /// <summary>Whether the caller is on the machine's thread.</summary>
+    public bool IsCurrentThread => Thread.CurrentThread == _thread;
+
+    /// <summary>Completes when the machine's thread has ended, or will never begin.</summary>
+    public Task Completion => _completion.Task;
+
+    /// <summary>The reason to end that was asked for first.</summary>
+    public MachineExit? RequestedExit
     {
-        _thread = new Thread(Run) { Name = name, IsBackground = true };
-        _thread.Start();
+        get
+        {
+            lock (_sync)
+            {
+                return _exit;
+            }
+        }
+    }
+
+    /// <summary>Starts the thread. It is a background thread: a forgotten machine does not keep the process alive.</summary>
+    /// <param name="name">The thread's name.</param>
+    /// <param name="onStarting">Called before the thread begins; not for code of the user's.</param>
+    /// <returns>False when the machine ended before.</returns>
+    public bool TryStart(string name, Action onStarting)
+    {
+        lock (_sync)
+        {
+            if (_ended)
+            {
+                return false;
+            }
+
+            _started = true;
+            onStarting();
+            _thread = new Thread(Run) { Name = name, IsBackground = true };
+            _thread.Start();
+            return true;
+        }
     }
 
     /// <summary>Asks the loop to end; the first reason wins.</summary>
@@ -127,18 +162,22 @@ internal sealed class MachineLoop
         }
     }
 
-    /// <summary>Ends a loop that was never started.</summary>
-    public void EndUnstarted()
+    /// <summary>Ends a loop that was asked to and was never started; then its caller tells the observer.</summary>
+    /// <returns>Whether it ended now.</returns>
+    public bool TryEndUnstarted()
     {
-        MachineExit exit;
         lock (_sync)
         {
-            exit = _exit ?? throw new InvalidOperationException("Ask for an exit first.");
+            if (_started || _ended || _exit is null)
+            {
+                return false;
+            }
+
             _ended = true;
             _actions.Clear();
+            _completion.SetResult();
+            return true;
         }
-
-        _observer.OnEnded(exit);
     }
 
     private void Wake()
@@ -163,16 +202,32 @@ internal sealed class MachineLoop
             RunSlices();
             _observer.OnQuiescing();
         }
+        catch (HostServiceException e)
+        {
+            Fail(new MachineExit(MachineExitReason.ServiceFailure, 0, e.Message, e.InnerException ?? e));
+        }
 #pragma warning disable CA1031 // Whatever goes wrong on this thread ends this machine, and never the process.
         catch (Exception e)
 #pragma warning restore CA1031
         {
-            RequestExit(new MachineExit(
-                MachineExitReason.InternalError, 0, $"A defect in the virtual machine ended it: {e.Message}", e));
+            Fail(new MachineExit(
+                MachineExitReason.InternalError, 0, $"A defect in the virtual machine or one of its devices ended it: {e.GetType()}: {e.Message}", e));
         }
 
         _clock.Pause();
         End();
+        _completion.SetResult();
+    }
+
+    /// <summary>Ends the loop for a failure; one that comes when the machine is ending is told of behind the reason for that.</summary>
+    private void Fail(MachineExit failure)
+    {
+        lock (_sync)
+        {
+            _exit = _exit is not { } first
+                ? failure
+                : first with { Message = $"{first.Message} {failure.Message}", Exception = first.Exception ?? failure.Exception };
+        }
     }
 
     private void End()
@@ -248,12 +303,17 @@ internal sealed class MachineLoop
         while (true)
         {
             Action action;
+            StandStill();
             lock (_sync)
             {
-                StandStill();
                 if (_exit is not null)
                 {
                     return false;
+                }
+
+                if (_pauseRequested)
+                {
+                    continue;
                 }
 
                 remaining = remaining < 0 ? _actions.Count : remaining;
@@ -270,30 +330,46 @@ internal sealed class MachineLoop
         }
     }
 
+    /// <summary>Does what a pause asks for. The observer is not called under the lock: its loggers and consoles may hold it up.</summary>
     private void StandStill()
     {
-        if (!_pauseRequested || _exit is not null)
+        lock (_sync)
         {
-            return;
+            if (!_pauseRequested || _exit is not null)
+            {
+                return;
+            }
         }
 
         _clock.Pause();
         _observer.OnQuiescing();
-        while (_pauseRequested && _exit is null)
-        {
-            // Each request is answered, also one that comes before this thread has seen that the guest may go on.
-            if (_paused is { } paused)
-            {
-                _paused = null;
-                _observer.OnPaused();
-                paused.TrySetResult();
-            }
 
-            Monitor.Wait(_sync);
+        // Each request is answered, also one that comes before this thread has seen that the guest may go on.
+        while (WaitForPauseRequest() is { } paused)
+        {
+            _observer.OnPaused();
+            paused.TrySetResult();
         }
 
         _observer.OnResumed();
         _clock.Resume();
+    }
+
+    /// <summary>Waits for a pause to answer.</summary>
+    /// <returns>What is completed when the guest stands still; null when it may go on or has to end.</returns>
+    private TaskCompletionSource? WaitForPauseRequest()
+    {
+        lock (_sync)
+        {
+            while (_pauseRequested && _exit is null && _paused is null)
+            {
+                Monitor.Wait(_sync);
+            }
+
+            TaskCompletionSource? paused = _pauseRequested && _exit is null ? _paused : null;
+            _paused = paused is null ? _paused : null;
+            return paused;
+        }
     }
 
     private void Idle()

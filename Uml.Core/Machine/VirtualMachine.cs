@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Options;
@@ -15,16 +16,26 @@ internal sealed class VirtualMachine : IVirtualMachine, IMachineLoopObserver
     private readonly MachineHardware _hardware;
     private readonly MachineClock _clock;
     private readonly MachineLoop _loop;
+    private readonly OwnerMemory _memory;
     private readonly MachineContext _context;
     private readonly MachineMetrics _metrics;
     private readonly ILogger _logger;
     private readonly IMachineExitInterpreter[] _interpreters;
     private readonly TaskCompletionSource<MachineExit> _exited = new(TaskCreationOptions.RunContinuationsAsynchronously);
 
-    /// <summary>Serialises the life-cycle calls.</summary>
+    // Stopping and disposing take a second at most, whatever holds up the machine's thread; the rest is for a busy host.
+    private static readonly TimeSpan StopPatience = TimeSpan.FromMilliseconds(700);
+    private static readonly TimeSpan DisposePatience = TimeSpan.FromMilliseconds(900);
+
+    /// <summary>Serialises starting, pausing and resuming. Stopping waits for none of them.</summary>
     private readonly SemaphoreSlim _gate = new(1, 1);
+    private readonly CancellationTokenSource _stopping = new();
+    private readonly Lock _stateSync = new();
     private readonly object _disposeSync = new();
     private Task? _disposal;
+
+    /// <summary>The last load, which may have been left behind.</summary>
+    private Task _load = Task.CompletedTask;
     private volatile MachineState _state;
     private bool _started;
 
@@ -38,6 +49,7 @@ internal sealed class VirtualMachine : IVirtualMachine, IMachineLoopObserver
         _metrics = new MachineMetrics(services.GetService<System.Diagnostics.Metrics.IMeterFactory>(), Name);
         _interpreters = [.. services.GetServices<IMachineExitInterpreter>()];
         _loop = new MachineLoop(hardware.Cpu, clock, this);
+        _memory = new OwnerMemory(hardware.Memory, _loop);
         _context = new MachineContext(hardware.Bus, hardware.Memory, clock, [hardware.Cpu], _loop);
         Processors = [hardware.Cpu.Registers];
     }
@@ -48,7 +60,7 @@ internal sealed class VirtualMachine : IVirtualMachine, IMachineLoopObserver
 
     public IServiceProvider Services => _services;
 
-    public IGuestMemory Memory => _hardware.Memory;
+    public IGuestMemory Memory => _memory;
 
     public IReadOnlyList<ProcessorRegisters> Processors { get; }
 
@@ -82,13 +94,13 @@ internal sealed class VirtualMachine : IVirtualMachine, IMachineLoopObserver
                 throw new InvalidOperationException($"Machine '{Name}' is {_state}; a machine starts once, build another.");
             }
 
-            await Task.Run(LoadBoot, cancellationToken).ConfigureAwait(false);
-            cancellationToken.ThrowIfCancellationRequested();
-            _started = true;
+            await LoadAsync(cancellationToken).ConfigureAwait(false);
+            if (!_loop.TryStart($"uml {Name}", OnStarting))
+            {
+                throw WasStopped();
+            }
+
             _metrics.Started();
-            Processors[0].SetRunning(true);
-            _state = MachineState.Running;
-            _loop.Start($"uml {Name}");
         }
         finally
         {
@@ -109,7 +121,7 @@ internal sealed class VirtualMachine : IVirtualMachine, IMachineLoopObserver
             ThrowUnless(MachineState.Running, "paused");
             try
             {
-                await _loop.PauseAsync().WaitAsync(cancellationToken).ConfigureAwait(false);
+                await Task.WhenAny(_loop.PauseAsync(), _exited.Task).WaitAsync(cancellationToken).ConfigureAwait(false);
             }
             catch (OperationCanceledException)
             {
@@ -131,8 +143,7 @@ internal sealed class VirtualMachine : IVirtualMachine, IMachineLoopObserver
         try
         {
             ThrowUnless(MachineState.Paused, "resumed");
-            Processors[0].SetRunning(true);
-            _state = MachineState.Running;
+            Enter(MachineState.Running);
             _loop.Resume();
         }
         finally
@@ -143,21 +154,22 @@ internal sealed class VirtualMachine : IVirtualMachine, IMachineLoopObserver
 
     public async Task StopAsync(CancellationToken cancellationToken = default)
     {
-        // Before the gate: a start that loads or a pause that waits does not hold it up.
         _loop.RequestExit(new MachineExit(MachineExitReason.HostStop, 0, "The host stopped the machine."));
-        await _gate.WaitAsync(cancellationToken).ConfigureAwait(false);
+
+        // Neither whoever waits for a start nor the user's interpreters of an exit run here.
+        _ = _stopping.CancelAsync();
+        if (_loop.TryEndUnstarted())
+        {
+            _ = Task.Run(() => ((IMachineLoopObserver)this).OnEnded(_loop.RequestedExit!), CancellationToken.None);
+        }
+
         try
         {
-            if (_state == MachineState.Created)
-            {
-                _loop.EndUnstarted();
-            }
-
-            await _exited.Task.WaitAsync(cancellationToken).ConfigureAwait(false);
+            await _exited.Task.WaitAsync(StopPatience, cancellationToken).ConfigureAwait(false);
         }
-        finally
+        catch (TimeoutException)
         {
-            _gate.Release();
+            LeaveThreadBehind();
         }
     }
 
@@ -177,15 +189,13 @@ internal sealed class VirtualMachine : IVirtualMachine, IMachineLoopObserver
 
     void IMachineLoopObserver.OnPaused()
     {
-        Processors[0].SetRunning(false);
-        _state = MachineState.Paused;
+        Enter(MachineState.Paused);
         MachineLog.Paused(_logger, Name);
     }
 
     void IMachineLoopObserver.OnResumed()
     {
-        Processors[0].SetRunning(true);
-        _state = MachineState.Running;
+        Enter(MachineState.Running);
         MachineLog.Resumed(_logger, Name);
     }
 
@@ -195,9 +205,9 @@ internal sealed class VirtualMachine : IVirtualMachine, IMachineLoopObserver
         {
             exit = Interpret(exit);
             MachineLog.Ended(_logger, Name, InstructionsRetired, exit.Reason, exit.Status, exit.Message);
-            if (exit.Exception is { } defect)
+            if (exit.Exception is { } exception)
             {
-                MachineLog.Defect(_logger, defect, Name);
+                LogFailure(exit.Reason, exception);
             }
 
             _metrics.Ended(exit, _started);
@@ -207,12 +217,72 @@ internal sealed class VirtualMachine : IVirtualMachine, IMachineLoopObserver
 #pragma warning restore CA1031
         {
             exit = new MachineExit(
-                MachineExitReason.InternalError, exit.Status, $"A service that was told of the machine's end failed: {e.Message} The end was: {exit.Message}", e);
+                MachineExitReason.ServiceFailure, exit.Status, $"A service that was told of the machine's end failed: {e.Message} The end was: {exit.Message}", e);
         }
 
-        Processors[0].SetRunning(false);
-        _state = MachineState.Stopped;
+        EnterStopped();
         _exited.TrySetResult(exit);
+    }
+
+    private void OnStarting()
+    {
+        _started = true;
+        Enter(MachineState.Running);
+    }
+
+    private void LogFailure(MachineExitReason reason, Exception exception)
+    {
+        if (reason == MachineExitReason.InternalError)
+        {
+            MachineLog.Defect(_logger, exception, Name);
+        }
+        else
+        {
+            MachineLog.ServiceFailed(_logger, exception, Name);
+        }
+    }
+
+    /// <summary>
+    /// Changes the state, and closes or opens memory and registers with it, unless the machine has stopped: a thread that was left behind, or
+    /// a caller who saw it before, may still come here.
+    /// </summary>
+    private void Enter(MachineState state)
+    {
+        lock (_stateSync)
+        {
+            if (_state != MachineState.Stopped)
+            {
+                _state = state;
+                SetRunning(state == MachineState.Running);
+            }
+        }
+    }
+
+    /// <summary>The machine's thread is done, or never began.</summary>
+    private void EnterStopped()
+    {
+        lock (_stateSync)
+        {
+            _state = MachineState.Stopped;
+            SetRunning(false);
+        }
+    }
+
+    /// <summary>Ends the machine for its user while its thread is in code that does not come back.</summary>
+    private void LeaveThreadBehind()
+    {
+        MachineExit exit = _loop.RequestedExit!;
+        lock (_stateSync)
+        {
+            // Memory and registers stay closed: they are in use.
+            _state = MachineState.Stopped;
+        }
+
+        _exited.TrySetResult(exit with
+        {
+            Message = $"{exit.Message} Its thread did not come back from a device, console channel, logger or other service of the program, "
+                + "and was left behind; the guest's memory is given back when it returns.",
+        });
     }
 
     private MachineExit Interpret(MachineExit exit)
@@ -225,12 +295,37 @@ internal sealed class VirtualMachine : IVirtualMachine, IMachineLoopObserver
         return exit;
     }
 
-    private void LoadBoot()
+    /// <summary>
+    /// Loads what the machine boots. The wait for it ends at once when it is cancelled, the load itself as soon as it can: the host
+    /// may be in the middle of reading a file.
+    /// </summary>
+    private async Task LoadAsync(CancellationToken cancellationToken)
     {
+        using var either = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken, _stopping.Token);
+        CancellationToken token = either.Token;
+        try
+        {
+            // A load that an earlier start left behind writes to the same memory.
+            await _load.ContinueWith(static _ => { }, CancellationToken.None, TaskContinuationOptions.None, TaskScheduler.Default)
+                .WaitAsync(token).ConfigureAwait(false);
+            _load = Task.Run(() => LoadBoot(token), CancellationToken.None);
+            await _load.WaitAsync(token).ConfigureAwait(false);
+        }
+        catch (OperationCanceledException) when (_stopping.IsCancellationRequested && !cancellationToken.IsCancellationRequested)
+        {
+            throw WasStopped();
+        }
+    }
+
+    private OperationCanceledException WasStopped() => new($"Machine '{Name}' was stopped while it was starting.");
+
+    private void LoadBoot(CancellationToken cancellationToken)
+    {
+        cancellationToken.ThrowIfCancellationRequested();
         BootOptions options = _services.GetRequiredService<IOptions<BootOptions>>().Value;
         if (options.Kernel is { } kernel)
         {
-            BootEntry entry = MachineBoot.Load(options, kernel, Memory, Processors[0]);
+            BootEntry entry = MachineBoot.Load(options, kernel, _hardware.Memory, Processors[0], cancellationToken);
             MachineLog.Started(_logger, Name, entry.Kind.ToString(), entry.EntryPoint);
             return;
         }
@@ -242,6 +337,13 @@ internal sealed class VirtualMachine : IVirtualMachine, IMachineLoopObserver
         }
 
         MachineLog.Started(_logger, Name, "Register", Processors[0].Rip);
+    }
+
+    /// <summary>Closes memory and registers to the machine's owner, or opens them.</summary>
+    private void SetRunning(bool running)
+    {
+        _memory.SetRunning(running);
+        Processors[0].SetRunning(running);
     }
 
     private void ThrowUnless(MachineState state, string verb)
@@ -256,15 +358,26 @@ internal sealed class VirtualMachine : IVirtualMachine, IMachineLoopObserver
 
     private async Task DisposeCoreAsync()
     {
+        var time = Stopwatch.StartNew();
         await StopAsync().ConfigureAwait(false);
-        try
+        Task services = Task.Run(() => _services.DisposeAsync().AsTask());
+
+        // Not while anything may still use them.
+        Task released = Task.WhenAll(_loop.Completion, _load, services).ContinueWith(
+            Release, CancellationToken.None, TaskContinuationOptions.None, TaskScheduler.Default);
+        TimeSpan left = DisposePatience - time.Elapsed;
+        await Task.WhenAny(released, Task.Delay(left > TimeSpan.Zero ? left : TimeSpan.Zero)).ConfigureAwait(false);
+        if (services.IsFaulted)
         {
-            await _services.DisposeAsync().ConfigureAwait(false);
+            await services.ConfigureAwait(false);
         }
-        finally
-        {
-            _hardware.Dispose();
-            _metrics.Dispose();
-        }
+    }
+
+    private void Release(Task users)
+    {
+        // Whoever started the load was told of its error, and whoever disposes of that of the services.
+        _ = users.Exception;
+        _memory.Free(_hardware);
+        _metrics.Dispose();
     }
 }

@@ -20,6 +20,9 @@ internal unsafe struct PageInfo
 
     /// <summary>A translation buffer may hold a write tag for this page.</summary>
     public bool MayBeWriteMapped;
+
+    /// <summary>How many blocks there are in the list.</summary>
+    public ushort Blocks;
 }
 
 /// <summary>Told when something other than the CPU writes to bytes that translated code was made from.</summary>

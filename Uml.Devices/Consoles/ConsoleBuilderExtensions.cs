@@ -58,6 +58,6 @@ public static class ConsoleBuilderExtensions
         builder.Services.AddSingleton<IMachineDevice>(services => services.GetRequiredService<KernelPanicMonitor>());
         builder.Services.AddSingleton<IMachineExitInterpreter>(services => services.GetRequiredService<KernelPanicMonitor>());
         builder.Services.AddSingleton<IConsoleChannel>(
-            services => new MonitoredConsoleChannel(channel(services), services.GetRequiredService<KernelPanicMonitor>()));
+            services => new MonitoredConsoleChannel(new CheckedConsoleChannel(channel(services)), services.GetRequiredService<KernelPanicMonitor>()));
     }
 }

@@ -42,6 +42,8 @@ internal sealed unsafe class DescriptorWriter : IDisposable
     /// <summary>Writes what was accepted, unless nobody reads it, and ends.</summary>
     public void Dispose()
     {
+        // A machine's disposal does not wait for a slow reader. The process does, in order that output is not cut off.
+        _thread.IsBackground = false;
         lock (_sync)
         {
             _isEnding = true;
@@ -54,6 +56,11 @@ internal sealed unsafe class DescriptorWriter : IDisposable
             before = Volatile.Read(ref _written);
         }
         while (!_thread.Join(Patience) && Volatile.Read(ref _written) != before);
+
+        if (_thread.IsAlive)
+        {
+            _thread.IsBackground = true;
+        }
     }
 
     private void Run()

@@ -22,7 +22,7 @@ internal sealed class SerialPorts : IMachineDevice, IAcpiContributor
 
             if (channel is not null)
             {
-                _uarts.Add(new Uart16550(port, channel, router));
+                _uarts.Add(new Uart16550(port, new CheckedConsoleChannel(channel), router));
             }
         }
     }

@@ -46,7 +46,7 @@ public sealed class GuestAssetCache
     public async Task<KernelAsset> GetKernelAsync(string name, CancellationToken cancellationToken = default)
     {
         StoredPackage package = await GetAsync(AssetName.Parse(name), _kernelPaths, cancellationToken).ConfigureAwait(false);
-        string boot = Path.Combine(package.Directory, "boot");
+        string? boot = PackagePath.Resolve(package.Directory, "boot");
         string[] images = System.IO.Directory.Exists(boot) ? System.IO.Directory.GetFiles(boot, "vmlinuz-*") : [];
         if (images.Length != 1)
         {
@@ -54,15 +54,16 @@ public sealed class GuestAssetCache
                 $"The package {package.Name} {package.Version} has {images.Length} kernels in /boot; name a package like linux-image-cloud-amd64.");
         }
 
-        string release = Path.GetFileName(images[0])["vmlinuz-".Length..];
-        string config = Path.Combine(boot, "config-" + release);
+        string image = Path.GetFileName(images[0]);
+        string release = image["vmlinuz-".Length..];
         return new KernelAsset
         {
             Package = package.Name,
             PackageVersion = package.Version,
             Release = release,
-            ImagePath = images[0],
-            ConfigPath = File.Exists(config) ? config : null,
+            ImagePath = PackagePath.Resolve(package.Directory, $"boot/{image}") ?? throw new GuestAssetException(
+                $"The kernel '{image}' of the package {package.Name} {package.Version} is a link that leads nowhere; name another package."),
+            ConfigPath = PackagePath.Resolve(package.Directory, $"boot/config-{release}"),
             ModulesDirectory = FindModules(package.Directory, release),
         };
     }
@@ -84,8 +85,7 @@ public sealed class GuestAssetCache
         StoredPackage package = await GetAsync(AssetName.Parse(name), _busyBoxPaths, cancellationToken).ConfigureAwait(false);
         foreach (string path in _busyBoxPaths)
         {
-            string program = Path.Combine(package.Directory, path);
-            if (File.Exists(program))
+            if (PackagePath.Resolve(package.Directory, path) is { } program && File.Exists(program))
             {
                 return program;
             }
@@ -98,8 +98,7 @@ public sealed class GuestAssetCache
     {
         foreach (string place in (string[])["lib/modules", "usr/lib/modules"])
         {
-            string modules = Path.Combine(directory, place, release);
-            if (System.IO.Directory.Exists(modules))
+            if (PackagePath.Resolve(directory, $"{place}/{release}") is { } modules && System.IO.Directory.Exists(modules))
             {
                 return modules;
             }

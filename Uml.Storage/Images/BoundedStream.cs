@@ -5,7 +5,9 @@ namespace Uml.Storage.Images;
 /// <param name="length">The bytes that may be read.</param>
 /// <param name="onExceeded">Makes the error for a stream that has more; null when the window just ends there.</param>
 /// <param name="leaveOpen">Whether the inner stream outlives the window.</param>
-internal sealed class BoundedStream(Stream inner, long length, Func<Exception>? onExceeded, bool leaveOpen) : Stream
+/// <param name="cancellationToken">Ends the reading.</param>
+internal sealed class BoundedStream(
+    Stream inner, long length, Func<Exception>? onExceeded, bool leaveOpen, CancellationToken cancellationToken = default) : Stream
 {
     private long _read;
 
@@ -26,8 +28,15 @@ internal sealed class BoundedStream(Stream inner, long length, Func<Exception>? 
 
     public override int Read(byte[] buffer, int offset, int count) => Read(buffer.AsSpan(offset, count));
 
+    public override int ReadByte()
+    {
+        Span<byte> one = stackalloc byte[1];
+        return Read(one) == 0 ? -1 : one[0];
+    }
+
     public override int Read(Span<byte> buffer)
     {
+        cancellationToken.ThrowIfCancellationRequested();
         if (_read == length && !buffer.IsEmpty)
         {
             return onExceeded is null || inner.ReadByte() < 0 ? 0 : throw onExceeded();

@@ -1,6 +1,5 @@
 using System.IO.Compression;
 using SharpCompress.Compressors.BZip2;
-using SharpCompress.Compressors.Xz;
 using ZstdSharp;
 
 namespace Uml.Storage.Images;
@@ -15,7 +14,7 @@ internal static class CompressedStream
     public static Stream OpenByName(string name, Stream stream) => Path.GetExtension(name) switch
     {
         ".gz" => new GZipStream(stream, CompressionMode.Decompress),
-        ".xz" => new XZStream(stream),
+        ".xz" => new XzReader(stream),
         ".zst" => new DecompressionStream(stream, leaveOpen: false),
         ".bz2" => BZip2Stream.Create(stream, SharpCompress.Compressors.CompressionMode.Decompress, decompressConcatenated: true),
         _ => stream,
@@ -29,6 +28,5 @@ internal static class CompressedStream
     public static bool IsComplaint(Exception e) =>
         e is InvalidDataException or EndOfStreamException or SharpCompress.Common.SharpCompressException or ZstdException
             or IndexOutOfRangeException or ArgumentException or InvalidOperationException or NotSupportedException
-            or OverflowException or NullReferenceException or FormatException
-            or OutOfMemoryException; // an xz dictionary of up to 4 GiB that the runtime has no array for
+            or OverflowException or NullReferenceException or FormatException;
 }

@@ -8,6 +8,9 @@ namespace Uml.Storage.Images;
 /// </summary>
 internal sealed class CpioWriter(Stream output)
 {
+    /// <summary>The name of the entry that ends an archive.</summary>
+    public const string TrailerName = "TRAILER!!!";
+
     private const int HeaderBytes = 110;
     private const int FieldBytes = 8;
 
@@ -44,7 +47,7 @@ internal sealed class CpioWriter(Stream output)
     }
 
     /// <summary>Writes the entry that ends an archive.</summary>
-    public void WriteTrailer() => Write(new CpioHeader("TRAILER!!!", 0, default, 0, 0, 0), []);
+    public void WriteTrailer() => Write(new CpioHeader(TrailerName, 0, default, 0, 0, 0), []);
 
     private void WriteHeader(in CpioHeader header, uint length)
     {

@@ -11,6 +11,9 @@ public sealed class DebianPackage : IDisposable
 {
     private const int MaximumControlBytes = 1024 * 1024;
 
+    // The largest packages have some ten thousand; a limit of ours.
+    private const int MaximumEntries = 1_000_000;
+
     private readonly Stream _stream;
     private readonly string _name;
     private readonly ArMember _control;
@@ -73,22 +76,33 @@ public sealed class DebianPackage : IDisposable
     public IReadOnlyDictionary<string, string> ReadControl()
     {
         Dictionary<string, string> fields = new(StringComparer.OrdinalIgnoreCase);
-        string last = "";
+        string name = "";
+        StringBuilder value = new();
         foreach (string line in Encoding.UTF8.GetString(ReadEntry(_control, "control", MaximumControlBytes)).Split('\n'))
         {
             int colon = line.IndexOf(':', StringComparison.Ordinal);
-            if (line.StartsWith(' ') && last.Length != 0)
+            if (line.StartsWith(' ') && name.Length != 0)
             {
-                fields[last] += "\n" + line[1..];
+                value.Append('\n').Append(line, 1, line.Length - 1);
             }
             else if (colon > 0)
             {
-                last = line[..colon];
-                fields[last] = line[(colon + 1)..].Trim();
+                AddField();
+                name = line[..colon];
+                value.Clear().Append(line[(colon + 1)..].Trim());
             }
         }
 
+        AddField();
         return fields;
+
+        void AddField()
+        {
+            if (name.Length != 0)
+            {
+                fields[name] = value.ToString();
+            }
+        }
     }
 
     /// <summary>Reads one regular file of the package.</summary>
@@ -104,24 +118,23 @@ public sealed class DebianPackage : IDisposable
     /// </summary>
     /// <param name="directory">Where to; created if missing.</param>
     /// <param name="filter">Says by the path inside the package whether an entry is wanted; all when null.</param>
-    /// <param name="cancellationToken">Ends the work between two entries.</param>
+    /// <param name="cancellationToken">Ends the work.</param>
     /// <exception cref="ImageContentException">The package is damaged, too large, or wants to write outside the directory.</exception>
     /// <exception cref="IOException">The directory cannot be written.</exception>
     public void Extract(string directory, Func<string, bool>? filter = null, CancellationToken cancellationToken = default)
     {
         ArgumentException.ThrowIfNullOrEmpty(directory);
-        TarExtraction extraction = new(directory, _name);
+        TarExtraction extraction = new(directory, _name, MaximumUnpackedBytes, TooLarge);
         ForEachEntry(_data, (path, entry) =>
         {
-            cancellationToken.ThrowIfCancellationRequested();
             if (path.Length != 0 && (filter is null || filter(path)))
             {
                 extraction.Add(path, entry);
             }
 
             return true;
-        });
-        extraction.Finish();
+        }, cancellationToken);
+        extraction.Finish(cancellationToken);
     }
 
     /// <inheritdoc/>
@@ -157,34 +170,52 @@ public sealed class DebianPackage : IDisposable
                     $"'{path}' in the package '{_name}' has {entry.Length} bytes; the limit given is {maximumBytes}.");
             }
 
-            found = new byte[entry.Length];
-            entry.DataStream?.ReadExactly(found);
+            // Not as much memory as the header states, but as there is data.
+            using MemoryStream contents = new();
+            entry.DataStream?.CopyTo(contents);
+            found = contents.Length == entry.Length ? contents.ToArray() : throw new EndOfStreamException($"'{path}' ends in the middle.");
             return false;
-        });
+        }, CancellationToken.None);
         return found ?? throw new ImageContentException($"The package '{_name}' has no file '{path}'.");
     }
 
-    private void ForEachEntry(ArMember member, Func<string, TarEntry, bool> visit)
+    private void ForEachEntry(ArMember member, Func<string, TarEntry, bool> visit, CancellationToken cancellationToken)
     {
         _stream.Position = member.Offset;
-        using BoundedStream packed = new(_stream, member.Length, onExceeded: null, leaveOpen: true);
+        using BoundedStream packed = new(_stream, member.Length, onExceeded: null, leaveOpen: true, cancellationToken);
         try
         {
             using Stream plain = CompressedStream.OpenByName(member.Name, packed);
-            using BoundedStream bounded = new(plain, MaximumUnpackedBytes, TooLarge, leaveOpen: true);
-            using TarReader reader = new(bounded, leaveOpen: true);
-            while (reader.GetNextEntry() is TarEntry entry)
+            using BoundedStream bounded = new(plain, MaximumUnpackedBytes, TooLarge, leaveOpen: true, cancellationToken);
+            using TarHeaderGuard guard = new(bounded, _name);
+            using TarReader reader = new(guard, leaveOpen: true);
+            for (int count = 0; ReadHeader(reader, guard) is TarEntry entry; count++)
             {
+                if (count == MaximumEntries)
+                {
+                    throw new ImageContentException($"The package '{_name}' has more than {MaximumEntries} entries; it is hostile or damaged: do not use it.");
+                }
+
                 if (!visit(TarExtraction.Normalize(entry.Name, _name), entry))
                 {
                     return;
                 }
+
+                entry.DataStream?.CopyTo(Stream.Null);
             }
         }
         catch (Exception e) when (CompressedStream.IsComplaint(e))
         {
             throw new ImageContentException($"{member.Name} of the package '{_name}' is damaged or cut off: {e.Message} Download it again.", e);
         }
+    }
+
+    private static TarEntry? ReadHeader(TarReader reader, TarHeaderGuard guard)
+    {
+        guard.BeginHeaders();
+        TarEntry? entry = reader.GetNextEntry();
+        guard.EndHeaders();
+        return entry;
     }
 
     private ImageContentException TooLarge() => new(

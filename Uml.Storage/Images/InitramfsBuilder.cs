@@ -170,7 +170,9 @@ public sealed class InitramfsBuilder
     /// Adds kernel modules and those that they depend on, unpacked, below <c>/lib/modules/</c>, and a list of their
     /// paths in the order in which insmod takes them. Modules that are built into the kernel are left out.
     /// </summary>
-    /// <param name="modulesDirectory">The host's directory with the kernel's modules, <c>lib/modules/6.1.0-56-cloud-amd64</c> for example.</param>
+    /// <param name="modulesDirectory">
+    /// The host's directory with the kernel's modules, <c>lib/modules/6.1.0-56-cloud-amd64</c> for example. Links in it are not followed.
+    /// </param>
     /// <param name="moduleNames">Their names; '-' and '_' mean the same.</param>
     /// <param name="loadListPath">Where the list is put, one path a line; no list when null.</param>
     /// <returns>The paths in the guest in load order.</returns>
@@ -259,11 +261,24 @@ public sealed class InitramfsBuilder
         }
 
         string normalized = string.Join('/', parts);
+        if (parts.Length > 0 && parts[0] == CpioWriter.TrailerName)
+        {
+            throw new ArgumentException($"'{parts[0]}' is the name that ends an archive; the kernel would read nothing behind it.", nameof(path));
+        }
+
+        if (!HasUtf8(normalized))
+        {
+            throw new ArgumentException($"The path '{path}' has half of a surrogate pair, which UTF-8 cannot tell; use a plain path.", nameof(path));
+        }
+
         int bytes = Encoding.UTF8.GetByteCount(normalized);
         return bytes <= MaximumPathBytes
             ? normalized
             : throw new ArgumentException($"The path has {bytes} bytes; Linux takes {MaximumPathBytes}.", nameof(path));
     }
+
+    // Other strings are written with replacement characters, so that two names would become one.
+    private static bool HasUtf8(string text) => Encoding.UTF8.GetString(Encoding.UTF8.GetBytes(text)) == text;
 
     private void Add(string path, Entry entry)
     {

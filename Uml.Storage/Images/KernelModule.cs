@@ -8,6 +8,9 @@ internal sealed class KernelModule
 {
     private const int SectionHeaderBytes = 64;
 
+    // That of the module with the most aliases has some hundred thousand; a limit of ours.
+    private const int MaximumInfoBytes = 4 * 1024 * 1024;
+
     private KernelModule(string relativePath, byte[] contents)
     {
         RelativePath = relativePath;
@@ -36,28 +39,18 @@ internal sealed class KernelModule
     public static KernelModule Parse(string relativePath, byte[] contents)
     {
         KernelModule module = new(relativePath, contents);
-        foreach (Range range in SplitAtZero(module.FindModInfo()))
+        ReadOnlySpan<byte> info = module.FindModInfo();
+        if (info.Length > MaximumInfoBytes)
         {
-            module.AddInfo(Encoding.UTF8.GetString(module.FindModInfo()[range]));
+            throw module.Damaged($"says {info.Length} bytes about itself where {MaximumInfoBytes} are plenty");
+        }
+
+        foreach (Range range in info.Split((byte)0))
+        {
+            module.AddInfo(Encoding.UTF8.GetString(info[range]));
         }
 
         return module;
-    }
-
-    private static List<Range> SplitAtZero(ReadOnlySpan<byte> text)
-    {
-        List<Range> ranges = [];
-        int start = 0;
-        for (int i = 0; i <= text.Length; i++)
-        {
-            if (i == text.Length || text[i] == 0)
-            {
-                ranges.Add(start..i);
-                start = i + 1;
-            }
-        }
-
-        return ranges;
     }
 
     private void AddInfo(string info)

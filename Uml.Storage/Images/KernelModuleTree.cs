@@ -9,6 +9,9 @@ internal sealed class KernelModuleTree
     // The largest modules have some 15 MiB; a limit of ours.
     private const int MaximumModuleBytes = 256 * 1024 * 1024;
 
+    // Lists of distributions have some hundred kilobytes; a limit of ours.
+    private const int MaximumListBytes = 16 * 1024 * 1024;
+
     private readonly string _directory;
     private readonly Dictionary<string, string> _pathByName = new(StringComparer.Ordinal);
     private readonly HashSet<string> _builtIn = new(StringComparer.Ordinal);
@@ -24,7 +27,7 @@ internal sealed class KernelModuleTree
     /// <summary>The kernel version: the directory's name.</summary>
     public string Version { get; }
 
-    /// <summary>Indexes a directory.</summary>
+    /// <summary>Indexes a directory. Links in it are passed over.</summary>
     /// <param name="directory">The directory, as in /lib/modules.</param>
     /// <exception cref="ImageContentException">It is missing or has no modules.</exception>
     public static KernelModuleTree Open(string directory)
@@ -35,8 +38,13 @@ internal sealed class KernelModuleTree
             throw new ImageContentException($"The kernel's modules directory '{directory}' does not exist.");
         }
 
+        // Links are not followed: they may lead in circles, and anywhere on the host.
+        EnumerationOptions everyFile = new()
+        {
+            RecurseSubdirectories = true, AttributesToSkip = FileAttributes.ReparsePoint, IgnoreInaccessible = false,
+        };
         KernelModuleTree tree = new(full);
-        foreach (string path in Directory.EnumerateFiles(full, "*.ko*", SearchOption.AllDirectories))
+        foreach (string path in Directory.EnumerateFiles(full, "*.ko*", everyFile))
         {
             string plain = CompressedStream.PlainName(Path.GetFileName(path));
             if (plain.EndsWith(".ko", StringComparison.Ordinal))
@@ -78,13 +86,7 @@ internal sealed class KernelModuleTree
 
     private void ReadBuiltIn()
     {
-        string list = Path.Combine(_directory, "modules.builtin");
-        if (!File.Exists(list))
-        {
-            return;
-        }
-
-        foreach (string line in File.ReadLines(list))
+        foreach (string line in ReadList("modules.builtin").Split('\n'))
         {
             if (line.EndsWith(".ko", StringComparison.Ordinal))
             {
@@ -187,13 +189,7 @@ internal sealed class KernelModuleTree
     private HashSet<string> ReadBuiltInAliases()
     {
         HashSet<string> aliases = new(StringComparer.Ordinal);
-        string list = Path.Combine(_directory, "modules.builtin.modinfo");
-        if (!File.Exists(list))
-        {
-            return aliases;
-        }
-
-        foreach (string info in File.ReadAllText(list).Split('\0'))
+        foreach (string info in ReadList("modules.builtin.modinfo").Split('\0'))
         {
             int key = info.IndexOf(".alias=", StringComparison.Ordinal);
             if (key > 0)
@@ -203,6 +199,24 @@ internal sealed class KernelModuleTree
         }
 
         return aliases;
+    }
+
+    /// <summary>Reads a list beside the modules; empty when there is none.</summary>
+    private string ReadList(string name)
+    {
+        FileInfo file = new(Path.Combine(_directory, name));
+        if (!file.Exists)
+        {
+            return "";
+        }
+
+        if (file.LinkTarget is not null || file.Length > MaximumListBytes)
+        {
+            throw new ImageContentException(
+                $"'{file.FullName}' is a link or has more than {MaximumListBytes} bytes ({file.Length}); unpack the kernel's package again.");
+        }
+
+        return File.ReadAllText(file.FullName);
     }
 
     private KernelModule Load(string name, string path)
@@ -229,7 +243,8 @@ internal sealed class KernelModuleTree
     {
         try
         {
-            using Stream plain = CompressedStream.OpenByName(path, File.OpenRead(path));
+            using FileStream file = File.OpenRead(path);
+            using Stream plain = CompressedStream.OpenByName(path, file);
             using BoundedStream bounded = new(plain, MaximumModuleBytes, () => new ImageContentException(
                 $"The kernel module '{relative}' unpacks to more than {MaximumModuleBytes} bytes."), leaveOpen: true);
             using MemoryStream copy = new();

@@ -1,4 +1,5 @@
 using System.Formats.Tar;
+using System.Text;
 
 namespace Uml.Storage.Images;
 
@@ -8,18 +9,29 @@ internal sealed class TarExtraction
     private const UnixFileMode PermissionBits = (UnixFileMode)0x1ff; // 0777: no set-user-ID, set-group-ID or sticky bit
     private const UnixFileMode OwnerWrites = UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute;
 
+    // NAME_MAX and PATH_MAX with its zero byte (linux/limits.h).
+    private const int MaximumNameBytes = 255;
+    private const int MaximumPathBytes = 4095;
+
     private readonly string _root;
     private readonly string _archive;
+    private readonly long _maximumBytes;
+    private readonly Func<ImageContentException> _tooLarge;
     private readonly List<(string Path, string Target)> _hardLinks = [];
     private readonly List<(string Path, string Target)> _symbolicLinks = [];
+    private long _copiedBytes;
 
     /// <summary>Starts an extraction.</summary>
     /// <param name="directory">Where to; created if missing.</param>
     /// <param name="archive">What messages call the archive.</param>
-    public TarExtraction(string directory, string archive)
+    /// <param name="maximumBytes">The most bytes that hard links are copied to; the archive itself is bounded by its reader.</param>
+    /// <param name="tooLarge">Makes the error for more.</param>
+    public TarExtraction(string directory, string archive, long maximumBytes, Func<ImageContentException> tooLarge)
     {
         _root = Path.GetFullPath(directory);
         _archive = archive;
+        _maximumBytes = maximumBytes;
+        _tooLarge = tooLarge;
         Directory.CreateDirectory(_root);
     }
 
@@ -73,23 +85,25 @@ internal sealed class TarExtraction
     }
 
     /// <summary>Makes the links.</summary>
-    public void Finish()
+    /// <param name="cancellationToken">Ends the work.</param>
+    public void Finish(CancellationToken cancellationToken)
     {
         foreach ((string path, string target) in _hardLinks)
         {
-            string source = PrepareTarget(target);
-            if (!File.Exists(source))
-            {
-                throw new ImageContentException(
-                    $"The archive '{_archive}' links '{path}' to '{target}', which is not a file that was unpacked.");
-            }
-
-            File.Copy(source, PrepareTarget(path), overwrite: true);
+            cancellationToken.ThrowIfCancellationRequested();
+            Copy(path, target);
         }
 
         foreach ((string path, string target) in _symbolicLinks)
         {
+            cancellationToken.ThrowIfCancellationRequested();
             string link = PrepareTarget(path);
+            if (target.Length == 0 || target.Contains('\0', StringComparison.Ordinal) || Encoding.UTF8.GetByteCount(target) > MaximumPathBytes)
+            {
+                throw new ImageContentException(
+                    $"The archive '{_archive}' has a link '{path}' whose target is empty or no path; it is hostile or damaged: do not use it.");
+            }
+
             if (Directory.Exists(link))
             {
                 throw new ImageContentException($"The archive '{_archive}' has '{path}' both as a directory and as a link.");
@@ -98,6 +112,31 @@ internal sealed class TarExtraction
             File.Delete(link);
             File.CreateSymbolicLink(link, target);
         }
+    }
+
+    private void Copy(string path, string target)
+    {
+        string source = target.Length == 0 ? _root : PrepareTarget(target);
+        if (!File.Exists(source))
+        {
+            throw new ImageContentException(
+                $"The archive '{_archive}' links '{path}' to '{target}', which is not a file that was unpacked.");
+        }
+
+        string copy = PrepareTarget(path);
+        if (copy == source)
+        {
+            throw new ImageContentException($"The archive '{_archive}' links '{path}' to itself; it is hostile or damaged: do not use it.");
+        }
+
+        // One file and many links to it are a small archive and a full disk.
+        _copiedBytes += new FileInfo(source).Length;
+        if (_copiedBytes > _maximumBytes)
+        {
+            throw _tooLarge();
+        }
+
+        File.Copy(source, copy, overwrite: true);
     }
 
     private static bool IsLink(string path) => new FileInfo(path).LinkTarget is not null;
@@ -114,6 +153,10 @@ internal sealed class TarExtraction
         using (FileStream file = new(target, options))
         {
             entry.DataStream?.CopyTo(file);
+            if (file.Length != entry.Length)
+            {
+                throw new EndOfStreamException($"'{path}' ends in the middle.");
+            }
         }
 
         File.SetLastWriteTimeUtc(target, entry.ModificationTime.UtcDateTime);
@@ -140,6 +183,14 @@ internal sealed class TarExtraction
     {
         string place = _root;
         string[] parts = path.Split('/');
+        if (Encoding.UTF8.GetByteCount(_root) + 1 + Encoding.UTF8.GetByteCount(path) > MaximumPathBytes
+            || Array.Exists(parts, part => Encoding.UTF8.GetByteCount(part) > MaximumNameBytes))
+        {
+            throw new ImageContentException(
+                $"The archive '{_archive}' has an entry whose name is too long for a file ({path.Length} characters, starting with '{path[..Math.Min(64, path.Length)]}'); "
+                + "it is hostile or damaged: do not use it.");
+        }
+
         for (int i = 0; i < parts.Length - 1; i++)
         {
             place = Path.Combine(place, parts[i]);

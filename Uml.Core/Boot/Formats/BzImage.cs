@@ -21,7 +21,6 @@ internal sealed class BzImage
     private const int CommandLineSizeOffset = 0x238;
     private const int PayloadOffsetOffset = 0x248;
     private const int PayloadLengthOffset = 0x24c;
-    private const int PreferredAddressOffset = 0x258;
     private const int InitSizeOffset = 0x260;
 
     private const ushort BootFlag = 0xaa55;
@@ -29,9 +28,8 @@ internal sealed class BzImage
     private const byte LoadedHigh = 1 << 0; // loadflags
     private const ushort Kernel64 = 1 << 0; // xloadflags, XLF_KERNEL_64
 
-    // 2.08 has payload_offset, 2.10 pref_address and init_size, 2.12 xloadflags; 2.12 is Linux 3.8 of 2013.
-    private const ushort PayloadVersion = 0x208;
-    private const ushort XLoadFlagsVersion = 0x20c;
+    // 2.08 has payload_offset, 2.10 init_size, 2.12 xloadflags; 2.12 is Linux 3.8 of 2013.
+    private const ushort LeastVersion = 0x20c;
 
     private readonly ReadOnlyMemory<byte> _file;
     private readonly string _name;
@@ -60,9 +58,6 @@ internal sealed class BzImage
     /// <summary>The longest command line, without the zero byte.</summary>
     public uint CommandLineSize { get; private init; }
 
-    /// <summary>The address at which the kernel wants to be loaded.</summary>
-    public ulong PreferredAddress { get; private init; }
-
     /// <summary>The memory that the kernel needs while it unpacks itself, from its load address.</summary>
     public uint InitSize { get; private init; }
 
@@ -89,15 +84,15 @@ internal sealed class BzImage
 
         ReadOnlySpan<byte> header = file.Span[..end];
         ushort version = header.Length >= VersionOffset + 2 ? BinaryPrimitives.ReadUInt16LittleEndian(header[VersionOffset..]) : (ushort)0;
-        bool complete = version < XLoadFlagsVersion || header.Length >= InitSizeOffset + sizeof(uint);
-        if (version < PayloadVersion || !complete || (header[LoadFlagsOffset] & LoadedHigh) == 0)
+        bool isComplete = header.Length >= InitSizeOffset + sizeof(uint);
+        if (version < LeastVersion || !isComplete || (header[LoadFlagsOffset] & LoadedHigh) == 0)
         {
             throw new KernelImageException(
                 $"The kernel '{name}' has boot protocol {version >> 8}.{version & 0xff:00}; bzImages from 2.12 (Linux 3.8) on "
                 + "are supported. Use a newer kernel, or its vmlinux ELF file.");
         }
 
-        ushort xLoadFlags = version >= XLoadFlagsVersion ? BinaryPrimitives.ReadUInt16LittleEndian(header[XLoadFlagsOffset..]) : (ushort)0;
+        ushort xLoadFlags = BinaryPrimitives.ReadUInt16LittleEndian(header[XLoadFlagsOffset..]);
         if ((xLoadFlags & Kernel64) == 0)
         {
             throw new KernelImageException(
@@ -113,16 +108,16 @@ internal sealed class BzImage
             KernelAlignment = BinaryPrimitives.ReadUInt32LittleEndian(header[KernelAlignmentOffset..]),
             IsRelocatable = header[RelocatableOffset] != 0,
             CommandLineSize = BinaryPrimitives.ReadUInt32LittleEndian(header[CommandLineSizeOffset..]),
-            PreferredAddress = BinaryPrimitives.ReadUInt64LittleEndian(header[PreferredAddressOffset..]),
             InitSize = BinaryPrimitives.ReadUInt32LittleEndian(header[InitSizeOffset..]),
         };
     }
 
     /// <summary>Unpacks the vmlinux on the host, which spares the guest the time.</summary>
     /// <param name="maximumBytes">The most bytes that may come out.</param>
+    /// <param name="cancellationToken">Ends the work.</param>
     /// <returns>The ELF file; relocation data follows it.</returns>
     /// <exception cref="KernelImageException">The payload lies outside the file or is damaged.</exception>
-    public ReadOnlyMemory<byte> UnpackVmlinux(int maximumBytes)
+    public ReadOnlyMemory<byte> UnpackVmlinux(int maximumBytes, CancellationToken cancellationToken)
     {
         ReadOnlySpan<byte> file = _file.Span;
 
@@ -137,6 +132,15 @@ internal sealed class BzImage
                 + $"{file.Length} bytes; copy the file again.");
         }
 
-        return KernelPayload.UnpackBzImagePayload(_file.Slice((int)start, (int)length), maximumBytes, _name);
+        // The kernel's own decompressor unpacks within init_size (arch/x86/boot/header.S, ZO_INIT_SIZE).
+        ReadOnlyMemory<byte> payload = _file.Slice((int)start, (int)length);
+        if (payload.Length >= sizeof(uint) && KernelPayload.StatedSize(payload.Span) > InitSize)
+        {
+            throw new KernelImageException(
+                $"The kernel '{_name}' contradicts itself: it unpacks to {KernelPayload.StatedSize(payload.Span)} bytes in {InitSize} bytes of "
+                + "memory (init_size); the file is damaged: copy it again.");
+        }
+
+        return KernelPayload.UnpackBzImagePayload(payload, maximumBytes, _name, cancellationToken);
     }
 }

@@ -34,7 +34,7 @@ internal static class ForeignImage
             ? $"The kernel '{name}' is {known}. Use an x86-64 bzImage (the distribution's vmlinuz) or vmlinux ELF file."
             : $"The kernel '{name}' ({file.Length} bytes, starting with {Describe.FirstBytes(file)}) is neither a bzImage nor an ELF "
               + "file nor has it a multiboot header; it may be damaged, encrypted or no kernel at all. "
-              + $"For a flat binary say so with {nameof(BootRequest)}.{nameof(BootRequest.Protocol)}.");
+              + $"For a flat binary say so with {nameof(BootOptions)}.{nameof(BootOptions.Protocol)}.");
     }
 
     private static string? Recognize(ReadOnlySpan<byte> file)

@@ -3,19 +3,24 @@ namespace Uml.Core.Boot.Payload;
 /// <summary>Reads streams of unknown length into memory without believing what they say of their size.</summary>
 internal static class BoundedReader
 {
+    // What is read between two looks at the cancellation: the slowest decompressor takes some milliseconds for it.
     private const int ChunkBytes = 256 * 1024;
 
     /// <summary>Reads to the end of the stream.</summary>
     /// <param name="stream">The stream.</param>
     /// <param name="maximumBytes">The most bytes to take.</param>
     /// <param name="expectedBytes">How many are expected; a hint.</param>
+    /// <param name="cancellationToken">Ends the reading between two chunks.</param>
     /// <param name="bytes">All bytes of the stream.</param>
     /// <returns>False when the stream has more than the limit.</returns>
-    public static bool TryReadAll(Stream stream, int maximumBytes, long expectedBytes, out ReadOnlyMemory<byte> bytes)
+    public static bool TryReadAll(
+        Stream stream, int maximumBytes, long expectedBytes, CancellationToken cancellationToken, out ReadOnlyMemory<byte> bytes)
     {
         using GrowingBuffer buffer = new(maximumBytes, expectedBytes);
         while (true)
         {
+            cancellationToken.ThrowIfCancellationRequested();
+
             // At the expected length the end is looked for before the buffer grows.
             if (buffer.Room.IsEmpty && stream.ReadByte() is int next)
             {
@@ -35,7 +40,7 @@ internal static class BoundedReader
                 continue;
             }
 
-            int read = stream.Read(buffer.Room);
+            int read = stream.Read(buffer.Room[..Math.Min(buffer.Room.Length, ChunkBytes)]);
             if (read == 0)
             {
                 break;

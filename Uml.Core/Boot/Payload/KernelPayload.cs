@@ -37,9 +37,11 @@ internal static class KernelPayload
     /// <param name="payload">The payload, with the 4-byte size that the kernel's build appends.</param>
     /// <param name="maximumBytes">The most bytes that may come out.</param>
     /// <param name="name">What messages call the file.</param>
-    /// <returns>The unpacked bytes.</returns>
+    /// <param name="cancellationToken">Ends the work.</param>
+    /// <returns>The unpacked bytes, as many as the payload states.</returns>
     /// <exception cref="KernelImageException">Unknown format, corrupt or truncated data, or too many bytes.</exception>
-    public static ReadOnlyMemory<byte> UnpackBzImagePayload(ReadOnlyMemory<byte> payload, int maximumBytes, string name)
+    public static ReadOnlyMemory<byte> UnpackBzImagePayload(
+        ReadOnlyMemory<byte> payload, int maximumBytes, string name, CancellationToken cancellationToken)
     {
         CompressionFormat format = Detect(payload.Span);
         if (format == CompressionFormat.None || payload.Length < sizeof(uint))
@@ -49,22 +51,37 @@ internal static class KernelPayload
                 + "gzip, bzip2, lzma, xz, lzo, lz4 and zstd; the file is damaged or not a Linux kernel.");
         }
 
-        // scripts/Makefile.lib, size_append: the size of the vmlinux follows the compressed data, except for
-        // gzip, whose own last four bytes are that size.
-        uint size = BinaryPrimitives.ReadUInt32LittleEndian(payload.Span[^sizeof(uint)..]);
+        uint size = StatedSize(payload.Span);
         if (size > (uint)maximumBytes)
         {
             throw TooLarge(name, maximumBytes);
         }
 
         ReadOnlyMemory<byte> compressed = format == CompressionFormat.Gzip ? payload : payload[..^sizeof(uint)];
-        ReadOnlyMemory<byte> unpacked = Unpack(format, compressed, maximumBytes, size, name);
-        return (uint)unpacked.Length == size
-            ? unpacked
-            : throw new KernelImageException(
+        if (!TryUnpack(format, compressed, (int)size, size, name, cancellationToken, out ReadOnlyMemory<byte> unpacked))
+        {
+            throw new KernelImageException(
+                $"The compressed kernel inside '{name}' unpacks to more than the {size} bytes that its build recorded; "
+                + "the file is damaged: copy it again.");
+        }
+
+        if ((uint)unpacked.Length != size)
+        {
+            GrowingBuffer.Release(unpacked);
+            throw new KernelImageException(
                 $"The compressed kernel inside '{name}' unpacks to {unpacked.Length} bytes where its build recorded {size}; "
                 + "the file is damaged or truncated: copy it again.");
+        }
+
+        return unpacked;
     }
+
+    /// <summary>
+    /// The size of the vmlinux, which follows the compressed data (scripts/Makefile.lib, size_append), except for gzip, whose own
+    /// last four bytes are that size.
+    /// </summary>
+    /// <param name="payload">A payload of at least 4 bytes.</param>
+    public static uint StatedSize(ReadOnlySpan<byte> payload) => BinaryPrimitives.ReadUInt32LittleEndian(payload[^sizeof(uint)..]);
 
     /// <summary>Unpacks data of a known format.</summary>
     /// <param name="format">The format.</param>
@@ -72,21 +89,32 @@ internal static class KernelPayload
     /// <param name="maximumBytes">The most bytes that may come out.</param>
     /// <param name="expectedBytes">How many are expected; a hint.</param>
     /// <param name="name">What messages call the file.</param>
+    /// <param name="cancellationToken">Ends the work.</param>
     /// <returns>The unpacked bytes.</returns>
     /// <exception cref="KernelImageException">Corrupt or truncated data, or too many bytes.</exception>
     public static ReadOnlyMemory<byte> Unpack(
-        CompressionFormat format, ReadOnlyMemory<byte> data, int maximumBytes, long expectedBytes, string name)
+        CompressionFormat format, ReadOnlyMemory<byte> data, int maximumBytes, long expectedBytes, string name, CancellationToken cancellationToken) =>
+        TryUnpack(format, data, maximumBytes, expectedBytes, name, cancellationToken, out ReadOnlyMemory<byte> unpacked)
+            ? unpacked
+            : throw TooLarge(name, maximumBytes);
+
+    private static bool TryUnpack(
+        CompressionFormat format,
+        ReadOnlyMemory<byte> data,
+        int maximumBytes,
+        long expectedBytes,
+        string name,
+        CancellationToken cancellationToken,
+        out ReadOnlyMemory<byte> unpacked)
     {
-        ReadOnlyMemory<byte> unpacked;
-        bool fits;
         try
         {
-            fits = format switch
+            return format switch
             {
-                CompressionFormat.Lz4 => Lz4Payload.TryUnpack(data.Span, maximumBytes, expectedBytes, out unpacked),
-                CompressionFormat.Xz => XzPayload.TryUnpack(data, maximumBytes, out unpacked),
-                CompressionFormat.Lzo => LzoPayload.TryUnpack(data.Span, maximumBytes, expectedBytes, out unpacked),
-                _ => TryUnpackStream(format, data, maximumBytes, expectedBytes, out unpacked),
+                CompressionFormat.Lz4 => Lz4Payload.TryUnpack(data.Span, maximumBytes, expectedBytes, cancellationToken, out unpacked),
+                CompressionFormat.Xz => XzPayload.TryUnpack(data, maximumBytes, cancellationToken, out unpacked),
+                CompressionFormat.Lzo => LzoPayload.TryUnpack(data.Span, maximumBytes, expectedBytes, cancellationToken, out unpacked),
+                _ => TryUnpackStream(format, data, maximumBytes, expectedBytes, cancellationToken, out unpacked),
             };
         }
         catch (Exception e) when (IsDecoderComplaint(e))
@@ -94,16 +122,19 @@ internal static class KernelPayload
             throw new KernelImageException(
                 $"The {format} data in '{name}' ({data.Length} bytes) is damaged or truncated: {e.Message} Copy the file again.", e);
         }
-
-        return fits ? unpacked : throw TooLarge(name, maximumBytes);
     }
 
     private static bool TryUnpackStream(
-        CompressionFormat format, ReadOnlyMemory<byte> data, int maximumBytes, long expectedBytes, out ReadOnlyMemory<byte> unpacked)
+        CompressionFormat format,
+        ReadOnlyMemory<byte> data,
+        int maximumBytes,
+        long expectedBytes,
+        CancellationToken cancellationToken,
+        out ReadOnlyMemory<byte> unpacked)
     {
-        using Stream input = new ReadOnlyMemoryStream(data);
+        using Stream input = new ReadOnlyMemoryStream(data, cancellationToken);
         using Stream output = OpenStream(format, input, data.Span, maximumBytes, expectedBytes);
-        return BoundedReader.TryReadAll(output, maximumBytes, expectedBytes, out unpacked);
+        return BoundedReader.TryReadAll(output, maximumBytes, expectedBytes, cancellationToken, out unpacked);
     }
 
     private static Stream OpenStream(CompressionFormat format, Stream input, ReadOnlySpan<byte> data, int maximumBytes, long expectedBytes)
@@ -134,5 +165,5 @@ internal static class KernelPayload
 
     private static KernelImageException TooLarge(string name, int maximumBytes) =>
         new($"The compressed kernel in '{name}' unpacks to more than {maximumBytes} bytes, the limit against hostile files; "
-            + $"if the kernel is really that large, raise {nameof(BootRequest)}.{nameof(BootRequest.MaximumUnpackedBytes)}.");
+            + $"if the kernel is really that large, raise {nameof(BootOptions)}.{nameof(BootOptions.MaximumUnpackedBytes)}.");
 }

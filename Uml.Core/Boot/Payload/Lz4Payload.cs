@@ -11,11 +11,12 @@ internal static class Lz4Payload
 
     /// <summary>Unpacks legacy frames: a magic number, then blocks of at most 8 MiB each with a 32-bit compressed size.</summary>
     public static bool TryUnpack(
-        ReadOnlySpan<byte> data, int maximumBytes, long expectedBytes, out ReadOnlyMemory<byte> unpacked)
+        ReadOnlySpan<byte> data, int maximumBytes, long expectedBytes, CancellationToken cancellationToken, out ReadOnlyMemory<byte> unpacked)
     {
         using GrowingBuffer output = new(maximumBytes, expectedBytes + LegacyBlockBytes);
         while (!data.IsEmpty)
         {
+            cancellationToken.ThrowIfCancellationRequested();
             uint size = ReadUInt32(data);
             data = data[sizeof(uint)..];
             if (size == LegacyMagic)

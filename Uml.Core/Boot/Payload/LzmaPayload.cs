@@ -11,6 +11,7 @@ internal static class LzmaPayload
     private const int PropertyBytes = 5;
     private const int HeaderBytes = 13;
     private const long UnknownSize = -1;
+    private const long SmallestDictionary = 4096;
 
     // xz takes files of up to 256 GiB for LZMA_Alone; a larger number is no size.
     private const long LargestPlausibleSize = 1L << 38;
@@ -37,8 +38,9 @@ internal static class LzmaPayload
     {
         byte[] properties = data[..PropertyBytes].ToArray();
         uint dictionary = BinaryPrimitives.ReadUInt32LittleEndian(properties.AsSpan(1));
-        BinaryPrimitives.WriteUInt32LittleEndian(properties.AsSpan(1), (uint)Math.Min(dictionary, Math.Max(largestOutput, 4096)));
         long size = BinaryPrimitives.ReadInt64LittleEndian(data[PropertyBytes..]);
+        long needed = Math.Max(size == UnknownSize ? largestOutput : Math.Min(size, largestOutput), SmallestDictionary);
+        BinaryPrimitives.WriteUInt32LittleEndian(properties.AsSpan(1), (uint)Math.Min(dictionary, needed));
         input.Position = HeaderBytes;
         return LzmaStream.Create(properties, input, data.Length - HeaderBytes, size, leaveOpen: false);
     }

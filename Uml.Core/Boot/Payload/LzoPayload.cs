@@ -6,6 +6,7 @@ namespace Uml.Core.Boot.Payload;
 internal static class LzoPayload
 {
     private const int MagicBytes = 9;
+    private const uint LargestBlockBytes = 256 * 1024; // LZO_BLOCK_SIZE there
     private const ushort ExtendedHeaderVersion = 0x940;
     private const uint FlagAdler32Unpacked = 0x1;
     private const uint FlagAdler32Packed = 0x2;
@@ -14,13 +15,15 @@ internal static class LzoPayload
     private const uint FlagFilter = 0x800;
 
     /// <summary>Unpacks all blocks up to the one of size 0 that ends the file.</summary>
-    public static bool TryUnpack(ReadOnlySpan<byte> data, int maximumBytes, long expectedBytes, out ReadOnlyMemory<byte> unpacked)
+    public static bool TryUnpack(
+        ReadOnlySpan<byte> data, int maximumBytes, long expectedBytes, CancellationToken cancellationToken, out ReadOnlyMemory<byte> unpacked)
     {
         Reader reader = new(data);
         uint flags = ReadHeader(ref reader);
         using GrowingBuffer output = new(maximumBytes, expectedBytes);
         while (true)
         {
+            cancellationToken.ThrowIfCancellationRequested();
             uint size = reader.UInt32();
             if (size == 0)
             {
@@ -28,7 +31,12 @@ internal static class LzoPayload
                 return true;
             }
 
-            if (size > int.MaxValue || output.Reserve((int)size) < (int)size)
+            if (size > LargestBlockBytes)
+            {
+                throw new InvalidDataException($"a block says that it unpacks to {size} bytes; Linux takes at most {LargestBlockBytes}.");
+            }
+
+            if (output.Reserve((int)size) < (int)size)
             {
                 unpacked = default;
                 return false;

@@ -1,7 +1,9 @@
 namespace Uml.Core.Boot.Payload;
 
 /// <summary>A seekable stream over memory that need not be an array.</summary>
-internal sealed class ReadOnlyMemoryStream(ReadOnlyMemory<byte> memory) : Stream
+/// <param name="memory">The contents.</param>
+/// <param name="cancellationToken">Ends the reading: a decoder may take much input before it gives output.</param>
+internal sealed class ReadOnlyMemoryStream(ReadOnlyMemory<byte> memory, CancellationToken cancellationToken) : Stream
 {
     private int _position;
 
@@ -28,13 +30,18 @@ internal sealed class ReadOnlyMemoryStream(ReadOnlyMemory<byte> memory) : Stream
 
     public override int Read(Span<byte> buffer)
     {
+        cancellationToken.ThrowIfCancellationRequested();
         int count = Math.Min(buffer.Length, memory.Length - _position);
         memory.Span.Slice(_position, count).CopyTo(buffer);
         _position += count;
         return count;
     }
 
-    public override int ReadByte() => _position < memory.Length ? memory.Span[_position++] : -1;
+    public override int ReadByte()
+    {
+        cancellationToken.ThrowIfCancellationRequested();
+        return _position < memory.Length ? memory.Span[_position++] : -1;
+    }
 
     public override long Seek(long offset, SeekOrigin origin)
     {

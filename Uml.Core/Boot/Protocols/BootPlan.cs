@@ -5,6 +5,9 @@ namespace Uml.Core.Boot.Protocols;
 /// <summary>Keeps account of which RAM the loader has given to what, and writes only there.</summary>
 internal sealed class BootPlan
 {
+    // What is written between two looks at the cancellation.
+    private const int ChunkBytes = 16 << 20;
+
     private readonly IBootMemory _memory;
     private readonly List<(ulong Start, ulong End)> _ram = [];
     private readonly List<(ulong Start, ulong End, string What)> _taken = [];
@@ -12,10 +15,12 @@ internal sealed class BootPlan
     /// <summary>Creates a plan in which all RAM is free.</summary>
     /// <param name="map">The memory map.</param>
     /// <param name="memory">The RAM.</param>
+    /// <param name="cancellationToken">Ends the loading.</param>
     /// <exception cref="MachineConfigurationException">The map overlaps, is not ascending, or names no RAM.</exception>
-    public BootPlan(IReadOnlyList<MemoryMapEntry> map, IBootMemory memory)
+    public BootPlan(IReadOnlyList<MemoryMapEntry> map, IBootMemory memory, CancellationToken cancellationToken)
     {
         Map = map;
+        CancellationToken = cancellationToken;
         _memory = memory;
         if (map.Count > ZeroPage.MaximumE820Entries)
         {
@@ -46,6 +51,9 @@ internal sealed class BootPlan
 
     /// <summary>The memory map.</summary>
     public IReadOnlyList<MemoryMapEntry> Map { get; }
+
+    /// <summary>Ends the loading.</summary>
+    public CancellationToken CancellationToken { get; }
 
     /// <summary>All usable RAM.</summary>
     public ulong RamBytes { get; }
@@ -84,19 +92,45 @@ internal sealed class BootPlan
     public ulong? TakeHighest(ulong length, ulong limit, string what)
     {
         ulong pages = (length + BootMemoryLayout.PageBytes - 1) & ~(BootMemoryLayout.PageBytes - 1);
+        ulong? address = FindHighest(pages, limit & ~(BootMemoryLayout.PageBytes - 1), BootMemoryLayout.PageBytes, 0);
+        if (address is ulong start)
+        {
+            _taken.Add((start, start + pages, what));
+        }
+
+        return address;
+    }
+
+    /// <summary>Finds the highest free range at or above 1 MiB.</summary>
+    /// <param name="length">The number of bytes, at least 1.</param>
+    /// <param name="limit">The first address that may no longer be used.</param>
+    /// <param name="alignment">The address is a multiple of this, plus <paramref name="phase"/>; at least 1.</param>
+    /// <param name="phase">An address that would be aligned well.</param>
+    /// <returns>The address, or null when there is no such range.</returns>
+    public ulong? FindHighest(ulong length, ulong limit, ulong alignment, ulong phase)
+    {
         for (int i = _ram.Count - 1; i >= 0; i--)
         {
-            ulong top = Math.Min(_ram[i].End, limit) & ~(BootMemoryLayout.PageBytes - 1);
             ulong bottom = Math.Max(_ram[i].Start, BootMemoryLayout.HighMemoryStart);
-            while (top >= pages && top - pages >= bottom)
+            ulong top = Math.Min(_ram[i].End, limit);
+
+            // Each round goes below one more of the ranges that are taken.
+            while (top > bottom && top - bottom >= length)
             {
-                if (FindTakenStart(top - pages, top) is not ulong obstacle)
+                ulong start = top - length;
+                ulong excess = ((start % alignment) + alignment - (phase % alignment)) % alignment;
+                if (excess > start - bottom)
                 {
-                    _taken.Add((top - pages, top, what));
-                    return top - pages;
+                    break;
                 }
 
-                top = obstacle & ~(BootMemoryLayout.PageBytes - 1);
+                start -= excess;
+                if (FindTakenStart(start, start + length) is not ulong obstacle)
+                {
+                    return start;
+                }
+
+                top = obstacle;
             }
         }
 
@@ -104,7 +138,14 @@ internal sealed class BootPlan
     }
 
     /// <summary>Writes bytes into a range that was taken.</summary>
-    public void Write(ulong address, ReadOnlySpan<byte> data) => _memory.Write(address, data);
+    public void Write(ulong address, ReadOnlySpan<byte> data)
+    {
+        for (int done = 0; done < data.Length; done += ChunkBytes)
+        {
+            CancellationToken.ThrowIfCancellationRequested();
+            _memory.Write(address + (ulong)done, data.Slice(done, Math.Min(ChunkBytes, data.Length - done)));
+        }
+    }
 
     /// <summary>Takes a range and writes it.</summary>
     public void TakeAndWrite(ulong address, ReadOnlySpan<byte> data, string what)
@@ -116,9 +157,10 @@ internal sealed class BootPlan
     /// <summary>Zeroes a range that was taken.</summary>
     public void Clear(ulong address, ulong length)
     {
-        if (length != 0)
+        for (ulong done = 0; done < length; done += ChunkBytes)
         {
-            _memory.Clear(address, length);
+            CancellationToken.ThrowIfCancellationRequested();
+            _memory.Clear(address + done, Math.Min(ChunkBytes, length - done));
         }
     }
 

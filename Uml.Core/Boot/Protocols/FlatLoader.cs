@@ -6,6 +6,9 @@ internal static class FlatLoader
     /// <summary>Where a real-mode binary goes unless told otherwise: where a BIOS puts a boot sector.</summary>
     public const ulong DefaultRealModeAddress = 0x7c00;
 
+    // The page below a boot sector, so that the binary may go on behind it.
+    private const ulong RealModeStackTop = DefaultRealModeAddress;
+
     private const ulong RealModeEnd = 0x100000;
     private const ulong SegmentBytes = 0x10000;
 
@@ -25,7 +28,7 @@ internal static class FlatLoader
         {
             throw new KernelImageException(
                 $"The {what} ({file.Length} bytes at 0x{address:x}) has to end below 0x{limit:x} in this mode; choose a lower "
-                + $"{nameof(BootRequest)}.{nameof(BootRequest.FlatAddress)}.");
+                + $"{nameof(BootOptions)}.{nameof(BootOptions.FlatAddress)}.");
         }
 
         if (request.Initrd is not null || request.Modules.Count != 0 || request.CommandLine.Length != 0)
@@ -41,14 +44,14 @@ internal static class FlatLoader
 
     private static BootEntry RealModeEntry(BootPlan plan, ulong address)
     {
-        plan.Take(BootMemoryLayout.StackTop - BootMemoryLayout.PageBytes, BootMemoryLayout.PageBytes, "initial stack");
+        plan.Take(RealModeStackTop - BootMemoryLayout.PageBytes, BootMemoryLayout.PageBytes, "initial stack");
         ulong segment = address < SegmentBytes ? 0 : address >> 4;
         return new BootEntry
         {
             Kind = BootEntryKind.Flat16,
             EntryPoint = address - (segment << 4),
             CodeSelector = (ushort)segment,
-            StackPointer = BootMemoryLayout.StackTop,
+            StackPointer = RealModeStackTop,
         };
     }
 }

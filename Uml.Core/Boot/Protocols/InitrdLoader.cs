@@ -19,7 +19,7 @@ internal static class InitrdLoader
             + $"{Describe.Size(plan.RamBytes)} of RAM, and beside the kernel no free range of that size lies below 0x{limit:x}. "
             + $"Give the machine more memory or make the {what} smaller.");
 
-        ReadOnlyMemory<byte> bytes = file.Read(what, (long)Math.Min(plan.RamBytes, int.MaxValue), TooLarge);
+        ReadOnlyMemory<byte> bytes = file.Read(what, (long)Math.Min(plan.RamBytes, int.MaxValue), TooLarge, plan.CancellationToken);
         try
         {
             if (bytes.IsEmpty)

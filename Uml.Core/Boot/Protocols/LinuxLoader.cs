@@ -45,8 +45,7 @@ internal static class LinuxLoader
         ulong offset = ChooseOffset(plan, image, setup);
         ulong entryPoint = unchecked(image.EntryPoint + offset);
         BootEntry entry = BootTables.Write(plan, BootEntryKind.Linux64, entryPoint);
-        (ulong start, ulong end) = SegmentLoader.Load(plan, image, request.Kernel.Name, offset);
-        CheckEntry(entryPoint, start, end, request.Kernel.Name);
+        (ulong start, ulong end) = SegmentLoader.Load(plan, image, request.Kernel.Name, entryPoint, offset);
 
         ZeroPage page = new(setup is null ? default : setup.SetupHeader.Span, commandLineSize);
         page.SetCommandLine(commandLine);
@@ -74,7 +73,8 @@ internal static class LinuxLoader
     /// <summary>
     /// Finds a lower place for a kernel that ends behind the memory: a relocatable kernel adapts its page tables to where it
     /// lies (__startup_64 in arch/x86/kernel/head64.c), only its virtual addresses stay. The highest place that fits leaves the
-    /// first 16 MiB, which DMA of old devices needs, as free as can be.
+    /// first 16 MiB, which DMA of old devices needs, as free as can be. Its segments stay where they lie to each other, and all
+    /// memory between them has to be free.
     /// </summary>
     private static ulong ChooseOffset(BootPlan plan, ElfImage image, BzImage? setup)
     {
@@ -83,26 +83,9 @@ internal static class LinuxLoader
             return 0;
         }
 
+        (ulong start, ulong end) = SegmentLoader.Extent(image, 0);
         ulong alignment = Math.Max(setup.KernelAlignment, KernelMappingBytes);
-        for (ulong down = alignment; down < setup.PreferredAddress; down += alignment)
-        {
-            ulong offset = unchecked(0 - down);
-            if (SegmentLoader.Fits(plan, image, offset))
-            {
-                return offset;
-            }
-        }
-
-        return 0;
-    }
-
-    private static void CheckEntry(ulong entryPoint, ulong start, ulong end, string name)
-    {
-        if (entryPoint < start || entryPoint >= end || end > BootMemoryLayout.IdentityMapBytes)
-        {
-            throw new KernelImageException(
-                $"The kernel '{name}' starts at 0x{entryPoint:x} and occupies 0x{start:x} to 0x{end:x}; it has to start inside "
-                + "itself and below 4 GiB. It is not a Linux vmlinux: name the protocol it wants.");
-        }
+        ulong? lower = plan.FindHighest(end - start, end - 1, alignment, start);
+        return lower is ulong place ? unchecked(place - start) : 0;
     }
 }

@@ -44,13 +44,7 @@ internal static class MultibootLoader
         BootStrings strings = new(plan);
         uint commandLine = strings.Add(request.CommandLine, uint.MaxValue, "kernel command line");
         uint loaderName = strings.Add(LoaderName, uint.MaxValue, "boot loader name");
-        (ulong start, ulong end) = SegmentLoader.Load(plan, image, name);
-        if (entryPoint < start || entryPoint >= end)
-        {
-            throw new KernelImageException(
-                $"The multiboot kernel '{name}' has its entry at 0x{entryPoint:x}, outside of itself (0x{start:x} to 0x{end:x}).");
-        }
-
+        (ulong start, ulong end) = SegmentLoader.Load(plan, image, name, entryPoint);
         List<LoadedModule> modules = ModuleLoader.Load(plan, request, strings);
         plan.Write(BootMemoryLayout.MultibootInfoAddress, Describe(request, commandLine, loaderName, modules));
         return entry with

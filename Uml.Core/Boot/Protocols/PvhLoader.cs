@@ -27,13 +27,7 @@ internal static class PvhLoader
             BootMemoryLayout.PvhInfoAddress, BootMemoryLayout.PvhInfoEnd - BootMemoryLayout.PvhInfoAddress, "PVH start information");
         BootStrings strings = new(plan);
         uint commandLine = strings.Add(request.CommandLine, commandLineSize, "kernel command line");
-        (ulong start, ulong end) = SegmentLoader.Load(plan, image, name);
-        if (entryPoint < start || entryPoint >= end)
-        {
-            throw new KernelImageException(
-                $"The kernel '{name}' has its PVH entry at 0x{entryPoint:x}, outside of itself (0x{start:x} to 0x{end:x}); the file is damaged.");
-        }
-
+        (ulong start, ulong end) = SegmentLoader.Load(plan, image, name, entryPoint);
         List<LoadedModule> modules = ModuleLoader.Load(plan, request, strings);
         plan.Write(BootMemoryLayout.PvhInfoAddress, Describe(request, commandLine, modules));
         return entry with

@@ -113,6 +113,8 @@ internal sealed unsafe class BlockDecoder
             return false;
         }
 
+        // Read again: the walk may have set bits in a paging-structure entry that these bytes are, and drops only what is known to be code.
+        new ReadOnlySpan<byte>(block->HostPage + (block->Physical & (PageSize - 1)), available).CopyTo(_fetched);
         byte* secondHost = PageWalk.Host(s, second);
         Span<byte> rest = _fetched.AsSpan(available, MaxInstructionLength - available);
         if (secondHost == null)

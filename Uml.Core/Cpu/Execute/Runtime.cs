@@ -199,7 +199,10 @@ internal static unsafe class Runtime
     private static nint CheckPage(CpuState* s, VirtualCpu cpu, Site* site, ulong unused)
     {
         ulong next = (s->PageRip + GuestRam.PageSize) & s->IpMask;
-        if (!Mmu.TranslateFetch(s, next, out ulong second) || second != site->Block->SecondPage)
+        bool isMapped = Mmu.TranslateFetch(s, next, out ulong second);
+
+        // The walk may have set bits in the block's own bytes, which drops it.
+        if (!isMapped || second != site->Block->SecondPage || site->Block->Mode != s->Mode)
         {
             return (nint)site->Unlinked;
         }

@@ -13,6 +13,12 @@ internal sealed unsafe class BlockCache : IDisposable
 {
     private const int HashBits = 16;
 
+    /// <summary>
+    /// The most blocks with bytes in one page, which bounds how long a write to it takes: one for each byte. Code that is entered at every
+    /// byte in every mode would have a hundred times as many; the cache is emptied before it comes to that. The limit is ours.
+    /// </summary>
+    public const int MaximumInPage = GuestRam.PageSize;
+
     private readonly HostMemory _arena;
     private readonly HostMemory _hash = new((1UL << HashBits) * (ulong)sizeof(Block*));
     private readonly HostMemory _jumpCache = new(Flow.JumpCacheSize * (ulong)sizeof(JumpCacheEntry));
@@ -20,6 +26,9 @@ internal sealed unsafe class BlockCache : IDisposable
     private readonly GuestRam _ram;
     private readonly AddressSpaces _spaces;
     private ulong _used;
+
+    /// <summary>Some page has as many blocks as it may have.</summary>
+    private bool _crowded;
 
     /// <summary>Translates blocks, or null.</summary>
     public JitEngine? Jit { get; set; }
@@ -124,18 +133,27 @@ internal sealed unsafe class BlockCache : IDisposable
             return;
         }
 
+        // One pass: what overlaps goes, and the mask is made anew of what stays.
         ulong page = ramOffset & ~(GuestRam.PageSize - 1UL);
-        Block* block = info->FirstBlock;
-        while (block != null)
+        ulong mask = 0;
+        Block** link = &info->FirstBlock;
+        while (*link != null)
         {
-            Block* next = NextInPage(block, page);
+            Block* block = *link;
             if (Overlaps(block, page, start, length))
             {
-                Remove(block);
+                *link = *LinkInPage(block, page);
+                info->Blocks--;
+                Remove(block, page);
             }
-
-            block = next;
+            else
+            {
+                mask |= MaskIn(block, page);
+                link = LinkInPage(block, page);
+            }
         }
+
+        info->CodeMask = mask;
     }
 
     public void Flush()
@@ -155,6 +173,7 @@ internal sealed unsafe class BlockCache : IDisposable
         }
 
         _used = 0;
+        _crowded = false;
         Epoch++;
         Counters->CacheFlushes++;
         ClearJumpCache();
@@ -172,6 +191,7 @@ internal sealed unsafe class BlockCache : IDisposable
     {
         info->CodeMask = 0;
         info->FirstBlock = null;
+        info->Blocks = 0;
     }
 
     private void ClearJumpCache()
@@ -219,7 +239,8 @@ internal sealed unsafe class BlockCache : IDisposable
                 return null;
             }
 
-            if (second == block->SecondPage)
+            // The walk may have set bits in an entry that the block was made from.
+            if (second == block->SecondPage && block->Mode == s->Mode)
             {
                 return block;
             }
@@ -237,7 +258,7 @@ internal sealed unsafe class BlockCache : IDisposable
             return null;
         }
 
-        if (_used + Block.MaxSize > _arena.Size || Jit is { IsFull: true })
+        if (_used + Block.MaxSize > _arena.Size || _crowded || Jit is { IsFull: true })
         {
             Flush();
         }
@@ -266,17 +287,16 @@ internal sealed unsafe class BlockCache : IDisposable
         block->HashNext = *bucket;
         *bucket = block;
 
-        int start = (int)(block->Physical % GuestRam.PageSize);
-        int inFirst = Math.Min(block->ByteLength, GuestRam.PageSize - start);
-        block->PageNext = Watch(RamPage(block->HostPage), start, inFirst, block);
-        if (block->SecondPage != Block.NoPage && _ram.TryGetOffset(block->SecondPage, 1, out ulong second))
+        ulong first = RamPage(block->HostPage);
+        block->PageNext = Watch(first, block);
+        if (block->SecondPage != Block.NoPage && _ram.TryGetOffset(block->SecondPage, 1, out ulong second) && second / GuestRam.PageSize != first)
         {
-            block->SecondPageNext = Watch(second / GuestRam.PageSize, 0, block->ByteLength - inFirst, block);
+            block->SecondPageNext = Watch(second / GuestRam.PageSize, block);
         }
     }
 
     /// <summary>Makes writes to a page that holds code visible; returns the former head of the page's list.</summary>
-    private Block* Watch(ulong page, int start, int length, Block* block)
+    private Block* Watch(ulong page, Block* block)
     {
         PageInfo* info = _ram.Pages + page;
         if (info->CodeMask == 0 && info->MayBeWriteMapped)
@@ -285,9 +305,10 @@ internal sealed unsafe class BlockCache : IDisposable
             info->MayBeWriteMapped = false;
         }
 
-        info->CodeMask |= MaskOf(start, length);
+        info->CodeMask |= MaskIn(block, page * GuestRam.PageSize);
         Block* former = info->FirstBlock;
         info->FirstBlock = block;
+        _crowded |= ++info->Blocks >= MaximumInPage;
         return former;
     }
 
@@ -300,8 +321,18 @@ internal sealed unsafe class BlockCache : IDisposable
         return (ulong.MaxValue << first) & (ulong.MaxValue >> (63 - last));
     }
 
-    private Block* NextInPage(Block* block, ulong pageOffset) =>
-        IsFirstPage(block, pageOffset) ? block->PageNext : block->SecondPageNext;
+    /// <summary>Where a block says which is the next in the list of a page.</summary>
+    private Block** LinkInPage(Block* block, ulong pageOffset) =>
+        IsFirstPage(block, pageOffset) ? &block->PageNext : &block->SecondPageNext;
+
+    /// <summary>The parts of a page that a block has bytes in.</summary>
+    private ulong MaskIn(Block* block, ulong pageOffset)
+    {
+        int start = (int)(block->Physical % GuestRam.PageSize);
+        int inFirst = Math.Min(block->ByteLength, GuestRam.PageSize - start);
+        return (IsFirstPage(block, pageOffset) ? MaskOf(start, inFirst) : 0)
+            | (IsSecondPage(block, pageOffset) ? MaskOf(0, block->ByteLength - inFirst) : 0);
+    }
 
     private bool IsFirstPage(Block* block, ulong pageOffset) => _ram.Base + pageOffset == block->HostPage;
 
@@ -317,7 +348,8 @@ internal sealed unsafe class BlockCache : IDisposable
     private bool IsSecondPage(Block* block, ulong pageOffset) =>
         block->SecondPage != Block.NoPage && _ram.TryGetOffset(block->SecondPage, 1, out ulong second) && second == pageOffset;
 
-    private void Remove(Block* block)
+    /// <summary>Drops a block that was taken out of the list of one page already.</summary>
+    private void Remove(Block* block, ulong fromPage)
     {
         Counters->BlocksInvalidated++;
         Block** link = &Hash[HashOf(block->Physical, block->Mode)];
@@ -327,10 +359,17 @@ internal sealed unsafe class BlockCache : IDisposable
         }
 
         *link = block->HashNext;
-        Unwatch(RamPage(block->HostPage), block);
-        if (block->SecondPage != Block.NoPage && _ram.TryGetOffset(block->SecondPage, 1, out ulong second))
+        if (block->SecondPage != Block.NoPage)
         {
-            Unwatch(second / GuestRam.PageSize, block);
+            ulong first = RamPage(block->HostPage) * GuestRam.PageSize;
+            if (first != fromPage)
+            {
+                Unwatch(first, block);
+            }
+            else if (_ram.TryGetOffset(block->SecondPage, 1, out ulong second) && second != fromPage)
+            {
+                Unwatch(second, block);
+            }
         }
 
         Jit?.Drop(block);
@@ -344,27 +383,25 @@ internal sealed unsafe class BlockCache : IDisposable
         }
     }
 
-    private void Unwatch(ulong page, Block* block)
+    /// <summary>Takes a block out of the list of a page.</summary>
+    private void Unwatch(ulong pageOffset, Block* block)
     {
-        PageInfo* info = _ram.Pages + page;
-        ulong pageOffset = page * GuestRam.PageSize;
+        PageInfo* info = _ram.Pages + (pageOffset / GuestRam.PageSize);
         ulong mask = 0;
         Block** link = &info->FirstBlock;
         while (*link != null)
         {
             Block* each = *link;
-            bool first = IsFirstPage(each, pageOffset);
             if (each == block)
             {
-                *link = first ? each->PageNext : each->SecondPageNext;
-                continue;
+                *link = *LinkInPage(each, pageOffset);
+                info->Blocks--;
             }
-
-            int start = (int)(each->Physical % GuestRam.PageSize);
-            int inFirst = Math.Min(each->ByteLength, GuestRam.PageSize - start);
-            mask |= first ? MaskOf(start, inFirst) : 0;
-            mask |= IsSecondPage(each, pageOffset) ? MaskOf(0, each->ByteLength - inFirst) : 0;
-            link = first ? &each->PageNext : &each->SecondPageNext;
+            else
+            {
+                mask |= MaskIn(each, pageOffset);
+                link = LinkInPage(each, pageOffset);
+            }
         }
 
         info->CodeMask = mask;

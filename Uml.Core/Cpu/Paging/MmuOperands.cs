@@ -1,4 +1,5 @@
 using Uml.Core.Cpu.Execute;
+using Uml.Core.Cpu.Interpreter;
 using Uml.Core.Cpu.Translate;
 
 namespace Uml.Core.Cpu.Paging;
@@ -12,7 +13,7 @@ internal static unsafe partial class Mmu
     /// Finds a memory operand: its place in guest RAM when it is plain memory, else a buffer that stands in for it, with what was read.
     /// What is written to the buffer takes effect by <see cref="CommitOperand"/>; <see cref="CpuState.CommitSize"/> says that there is need.
     /// </summary>
-    /// <returns>Null after recording a fault.</returns>
+    /// <returns>Null after recording a fault, or when the instruction has to be done again.</returns>
     public static byte* Operand(CpuState* s, ulong linear, Site* site)
     {
         s->CommitSize = 0;
@@ -27,6 +28,12 @@ internal static unsafe partial class Mmu
         if (!Locate(s, linear, size, kind, site->Segment, out ulong first, out ulong second, out int firstSize))
         {
             return null;
+        }
+
+        if (s->CurrentBlock->Mode != s->Mode)
+        {
+            // The walk has set bits in an entry that the running block was made from: nothing is done yet, so begin anew with what is there.
+            return (byte*)Flow.Invalidated(s, s->CurrentOp);
         }
 
         byte* host = firstSize == size ? PageWalk.Host(s, first) : null;
@@ -64,8 +71,7 @@ internal static unsafe partial class Mmu
     /// <returns>The number that holds as long as that does (see <see cref="JumpTables"/>).</returns>
     public static int NoteJump(CpuState* s, ulong rip) => VirtualCpu.From(s).AddressSpaces.NoteJump(View(s), rip, IsGlobal(s, rip));
 
-    private static bool IsGlobal(CpuState* s, ulong rip) => (s->Cr4 & Cr4Pge) != 0 &&
-        PageWalk.Translate(s, rip, AccessKind.Execute, s->Cpl == 3, allowUserPages: false, out Translation t, out _) && t.Global;
+    private static bool IsGlobal(CpuState* s, ulong rip) => (s->Cr4 & Cr4Pge) != 0 && PageWalk.IsGlobal(s, rip);
 
     /// <summary>Drops code in the operand's way. The block that runs must not be dropped before its instruction is done.</summary>
     private static bool MayWriteInPlace(CpuState* s, byte* host, int size)

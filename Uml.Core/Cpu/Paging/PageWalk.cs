@@ -55,9 +55,10 @@ internal static unsafe class PageWalk
     }
 
     /// <summary>
-    /// Translates for one access, setting accessed and dirty bits. On failure nothing was changed and
+    /// Translates for one access, setting accessed and dirty bits. On failure the page's own entry was not changed and
     /// <paramref name="error"/> is the page-fault error code.
     /// </summary>
+    /// <remarks>Each entry is read once: what is checked is what is used, whoever else writes to the tables meanwhile.</remarks>
     /// <param name="user">The access counts as made at CPL 3.</param>
     /// <param name="allowUserPages">A supervisor access that SMAP does not stop (EFLAGS.AC).</param>
     public static bool Translate(CpuState* s, ulong linear, AccessKind kind, bool user, bool allowUserPages, out Translation t, out uint error)
@@ -73,9 +74,7 @@ internal static unsafe class PageWalk
         }
 
         t = default;
-        bool wide = (s->Efer & EferLma) != 0 || (s->Cr4 & Cr4Pae) != 0;
-        bool found = wide ? WalkWide(s, linear, ref t, out void* slot, ref error) : WalkLegacy(s, linear, ref t, out slot, ref error);
-        if (!found)
+        if (!Walk(s, linear, marks: true, ref t, out Leaf leaf, ref error))
         {
             return FailAs(s, kind, user, ref error);
         }
@@ -86,16 +85,44 @@ internal static unsafe class PageWalk
             return FailAs(s, kind, user, ref error);
         }
 
-        // Both bits are in the low half, whatever the width of the entry.
-        uint entry = *(uint*)slot;
-        uint wanted = entry | (uint)A | (kind == AccessKind.Write ? (uint)D : 0);
-        if (wanted != entry)
+        Mark(s, leaf.Slot, leaf.Entry, A | (kind == AccessKind.Write ? D : 0));
+        t.Dirty = kind == AccessKind.Write || (leaf.Entry & D) != 0;
+        return true;
+    }
+
+    /// <summary>Whether the page at a linear address, which was just translated, is global. Changes nothing.</summary>
+    public static bool IsGlobal(CpuState* s, ulong linear)
+    {
+        Translation t = default;
+        uint error = 0;
+        return (s->Cr0 & Cr0PG) != 0 && Walk(s, linear, marks: false, ref t, out _, ref error) && t.Global;
+    }
+
+    private static bool Walk(CpuState* s, ulong linear, bool marks, ref Translation t, out Leaf leaf, ref uint error)
+    {
+        bool wide = (s->Efer & EferLma) != 0 || (s->Cr4 & Cr4Pae) != 0;
+        return wide ? WalkWide(s, linear, marks, ref t, out leaf, ref error) : WalkLegacy(s, linear, marks, ref t, out leaf, ref error);
+    }
+
+    /// <summary>
+    /// Sets bits of an entry that was read before. It is a write to memory like any other: what was decoded from these bytes goes, and
+    /// the block that runs may be among it.
+    /// </summary>
+    /// <param name="bits">In the low half, whatever the width of the entry.</param>
+    private static void Mark(CpuState* s, void* slot, ulong entry, ulong bits)
+    {
+        if ((entry & bits) == bits)
         {
-            Interlocked.Or(ref *(uint*)slot, wanted);
+            return;
         }
 
-        t.Dirty = (wanted & D) != 0;
-        return true;
+        ulong offset = (ulong)((byte*)slot - s->RamBase);
+        if (s->Pages[offset / GuestRam.PageSize].CodeMask != 0)
+        {
+            VirtualCpu.From(s).CodeOverwritten(offset, sizeof(uint));
+        }
+
+        Interlocked.Or(ref *(uint*)slot, (uint)bits);
     }
 
     private static bool FailAs(CpuState* s, AccessKind kind, bool user, ref uint error)
@@ -137,39 +164,40 @@ internal static unsafe class PageWalk
     }
 
     /// <summary>8-byte entries: four levels in IA-32e mode, two below a directory pointer with PAE.</summary>
-    private static bool WalkWide(CpuState* s, ulong linear, ref Translation t, out void* slot, ref uint error)
+    private static bool WalkWide(CpuState* s, ulong linear, bool marks, ref Translation t, out Leaf leaf, ref uint error)
     {
         if ((s->Efer & EferLma) != 0)
         {
-            return WalkTables(s, linear, s->Cr3 & AddressMask, 39, PS, ref t, out slot, ref error);
+            return WalkTables(s, linear, marks, s->Cr3 & AddressMask, 39, PS, ref t, out leaf, ref error);
         }
 
-        slot = Host(s, (s->Cr3 & 0xFFFF_FFE0) + (((linear >> 30) & 3) * 8));
-        ulong pointer = slot == null ? 0 : *(ulong*)slot;
-        return (pointer & P) != 0 && WalkTables(s, linear, pointer & AddressMask, 21, PaeReserved, ref t, out slot, ref error);
+        leaf = default;
+        ulong pointer = ReadWide(Host(s, (s->Cr3 & 0xFFFF_FFE0) + (((linear >> 30) & 3) * 8)));
+        return (pointer & P) != 0 && WalkTables(s, linear, marks, pointer & AddressMask, 21, PaeReserved, ref t, out leaf, ref error);
     }
 
     /// <param name="table">Guest-physical address of the first table.</param>
     /// <param name="shift">Lowest bit of the linear address that indexes it.</param>
     /// <param name="reservedInFirst">Bits that must be clear in the first table, besides the common ones; below it those of bits 52 and up.</param>
     private static bool WalkTables(
-        CpuState* s, ulong linear, ulong table, int shift, ulong reservedInFirst, ref Translation t, out void* slot, ref uint error)
+        CpuState* s, ulong linear, bool marks, ulong table, int shift, ulong reservedInFirst, ref Translation t, out Leaf leaf, ref uint error)
     {
         ulong common = ReservedHigh | (reservedInFirst & PaeReserved) | ((s->Efer & EferNxe) != 0 ? 0 : NX);
         ulong rights = W | U;
         bool noExecute = false;
+        leaf = default;
         for (ulong special = reservedInFirst; ; shift -= 9, special = 0)
         {
-            slot = Host(s, table + (((linear >> shift) & 0x1FF) * 8));
-            ulong entry = slot == null ? 0 : *(ulong*)slot;
+            byte* slot = Host(s, table + (((linear >> shift) & 0x1FF) * 8));
+            ulong entry = ReadWide(slot);
             if ((entry & P) == 0)
             {
                 return false;
             }
 
-            bool leaf = shift == 12 || (shift is 21 or 30 && (entry & PS) != 0);
+            bool isLeaf = shift == 12 || (shift is 21 or 30 && (entry & PS) != 0);
             ulong offsetMask = (1UL << shift) - 1;
-            ulong reserved = common | special | (leaf && shift > 12 ? offsetMask & ~0x1FFFUL : 0);
+            ulong reserved = common | special | (isLeaf && shift > 12 ? offsetMask & ~0x1FFFUL : 0);
             if ((entry & reserved) != 0)
             {
                 error = ErrorPresent | ErrorReserved;
@@ -178,8 +206,9 @@ internal static unsafe class PageWalk
 
             rights &= entry;
             noExecute |= (entry & NX) != 0;
-            if (leaf)
+            if (isLeaf)
             {
+                leaf = new Leaf(slot, entry);
                 t.Physical = (entry & AddressMask & ~offsetMask) | (linear & offsetMask);
                 t.PageShift = (byte)shift;
                 t.Writable = (rights & W) != 0;
@@ -189,16 +218,21 @@ internal static unsafe class PageWalk
                 return true;
             }
 
-            SetAccessed((ulong*)slot, entry);
+            if (marks)
+            {
+                Mark(s, slot, entry, A);
+            }
+
             table = entry & AddressMask;
         }
     }
 
     /// <summary>4-byte entries, two levels.</summary>
-    private static bool WalkLegacy(CpuState* s, ulong linear, ref Translation t, out void* slot, ref uint error)
+    private static bool WalkLegacy(CpuState* s, ulong linear, bool marks, ref Translation t, out Leaf leaf, ref uint error)
     {
-        slot = Host(s, (s->Cr3 & 0xFFFF_F000) + (((linear >> 22) & 0x3FF) * 4));
-        uint entry = slot == null ? 0 : *(uint*)slot;
+        leaf = default;
+        byte* slot = Host(s, (s->Cr3 & 0xFFFF_F000) + (((linear >> 22) & 0x3FF) * 4));
+        uint entry = ReadLegacy(slot);
         if ((entry & P) == 0)
         {
             return false;
@@ -221,17 +255,17 @@ internal static unsafe class PageWalk
         else
         {
             uint directory = entry;
-            uint* directorySlot = (uint*)slot;
+            byte* directorySlot = slot;
             slot = Host(s, (directory & 0xFFFF_F000) + (((linear >> 12) & 0x3FF) * 4));
-            entry = slot == null ? 0 : *(uint*)slot;
+            entry = ReadLegacy(slot);
             if ((entry & P) == 0)
             {
                 return false;
             }
 
-            if ((directory & A) == 0)
+            if (marks)
             {
-                Interlocked.Or(ref *directorySlot, (uint)A);
+                Mark(s, directorySlot, directory, A);
             }
 
             rights &= entry;
@@ -239,17 +273,22 @@ internal static unsafe class PageWalk
             t.PageShift = 12;
         }
 
+        leaf = new Leaf(slot, entry);
         t.Writable = (rights & W) != 0;
         t.User = (rights & U) != 0;
         t.Global = (entry & G) != 0;
         return true;
     }
 
-    private static void SetAccessed(ulong* slot, ulong entry)
+    // Read once; an entry that is not in RAM is not present.
+    private static ulong ReadWide(byte* slot) => slot == null ? 0 : Volatile.Read(ref *(ulong*)slot);
+
+    private static uint ReadLegacy(byte* slot) => slot == null ? 0 : Volatile.Read(ref *(uint*)slot);
+
+    /// <summary>The entry that maps the page: where it is in RAM, and what it was when it was read.</summary>
+    private readonly struct Leaf(byte* slot, ulong entry)
     {
-        if ((entry & A) == 0)
-        {
-            Interlocked.Or(ref *slot, A);
-        }
+        public readonly byte* Slot = slot;
+        public readonly ulong Entry = entry;
     }
 }

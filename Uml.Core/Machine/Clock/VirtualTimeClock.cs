@@ -8,18 +8,27 @@ internal sealed class VirtualTimeClock(DateTimeOffset startTime) : MachineClock(
 
     private ulong _skipped;
 
-    public override ulong Nanoseconds => Cpu.InstructionsRetired + _skipped;
+    /// <summary>The machine's thread, once it runs; and the time as of its last slice, for all others.</summary>
+    private volatile int _thread;
+    private ulong _published;
+
+    /// <remarks>
+    /// Exact on the machine's thread. Others cannot count the instructions of a guest that runs, whose state is not theirs to look at and
+    /// may be freed meanwhile: they see the time as of the last slice.
+    /// </remarks>
+    public override ulong Nanoseconds =>
+        _thread == 0 || _thread == Environment.CurrentManagedThreadId ? Cpu.InstructionsRetired + _skipped : Volatile.Read(ref _published);
 
     public override bool SleepsWhenIdle => false;
 
     public override void Resume()
     {
         // Nothing retires while the machine is paused: time stands still by itself.
+        Publish();
+        _thread = Environment.CurrentManagedThreadId;
     }
 
-    public override void Pause()
-    {
-    }
+    public override void Pause() => Publish();
 
     public override void SkipTo(ulong deadline)
     {
@@ -27,6 +36,7 @@ internal sealed class VirtualTimeClock(DateTimeOffset startTime) : MachineClock(
         if (deadline > now)
         {
             _skipped += deadline - now;
+            Publish();
         }
     }
 
@@ -34,7 +44,7 @@ internal sealed class VirtualTimeClock(DateTimeOffset startTime) : MachineClock(
 
     protected override long GetBudget(ulong nanoseconds) => (long)nanoseconds;
 
-    protected override void Measure()
-    {
-    }
+    protected override void Measure() => Publish();
+
+    private void Publish() => Volatile.Write(ref _published, Cpu.InstructionsRetired + _skipped);
 }

@@ -12,17 +12,17 @@ public sealed class BadImageTests
         yield return new TestCaseData(Magic(56, 0x644d5241), "arm64").SetArgDisplayNames("arm64");
         yield return new TestCaseData(Magic(56, 0x05435352), "RISC-V").SetArgDisplayNames("RISC-V");
         yield return new TestCaseData(Magic(36, 0x016f2818), "ARM").SetArgDisplayNames("ARM");
-        yield return new TestCaseData(KernelPayloadTests.Gzip(Magic(56, 0x644d5241)), "arm64").SetArgDisplayNames("arm64_gz");
+        yield return new TestCaseData(TestPayloads.Gzip(Magic(56, 0x644d5241)), "arm64").SetArgDisplayNames("arm64_gz");
         yield return new TestCaseData(ElfFor(183), "AArch64").SetArgDisplayNames("ELF_arm64");
         yield return new TestCaseData(ElfFor(21), "PowerPC").SetArgDisplayNames("ELF_ppc64");
         yield return new TestCaseData("MZ\u0090 a program"u8.ToArray(), "PE").SetArgDisplayNames("PE");
         yield return new TestCaseData("070701000"u8.ToArray(), "initramfs").SetArgDisplayNames("cpio");
         yield return new TestCaseData("!<arch>\ndebian-binary"u8.ToArray(), "Debian").SetArgDisplayNames("deb");
         yield return new TestCaseData("#!/bin/sh\nexit"u8.ToArray(), "script").SetArgDisplayNames("script");
-        yield return new TestCaseData(KernelPayloadTests.Gzip(KernelPayloadTests.Gzip(new byte[100])), "compressed data inside").SetArgDisplayNames("gz_gz");
+        yield return new TestCaseData(TestPayloads.Gzip(TestPayloads.Gzip(new byte[100])), "compressed data inside").SetArgDisplayNames("gz_gz");
         yield return new TestCaseData(TestImages.Code(10_000), "encrypted").SetArgDisplayNames("random");
         yield return new TestCaseData(Array.Empty<byte>(), "empty").SetArgDisplayNames("empty");
-        yield return new TestCaseData(KernelPayloadTests.Gzip([]), "empty").SetArgDisplayNames("empty_gz");
+        yield return new TestCaseData(TestPayloads.Gzip([]), "empty").SetArgDisplayNames("empty_gz");
     }
 
     [TestCaseSource(nameof(ForeignFiles))]

@@ -1,11 +1,7 @@
 using System.Buffers.Binary;
-using System.IO.Compression;
-using K4os.Compression.LZ4;
-using SharpCompress.Compressors.BZip2;
 using SharpCompress.Compressors.Xz;
 using Uml.Core.Boot;
 using Uml.Core.Boot.Payload;
-using ZstdSharp;
 
 namespace Uml.Core.Tests.Boot;
 
@@ -16,10 +12,10 @@ public sealed class KernelPayloadTests
     public static IEnumerable<TestCaseData> Formats()
     {
         byte[] plain = CompressedVectors.Plain();
-        yield return new TestCaseData("Gzip", Gzip(plain)).SetArgDisplayNames("Gzip");
-        yield return new TestCaseData("Bzip2", Bzip2(plain)).SetArgDisplayNames("Bzip2");
-        yield return new TestCaseData("Lz4", Lz4(plain)).SetArgDisplayNames("Lz4");
-        yield return new TestCaseData("Zstd", Zstd(plain)).SetArgDisplayNames("Zstd");
+        yield return new TestCaseData("Gzip", TestPayloads.Gzip(plain)).SetArgDisplayNames("Gzip");
+        yield return new TestCaseData("Bzip2", TestPayloads.Bzip2(plain)).SetArgDisplayNames("Bzip2");
+        yield return new TestCaseData("Lz4", TestPayloads.Lz4(plain)).SetArgDisplayNames("Lz4");
+        yield return new TestCaseData("Zstd", TestPayloads.Zstd(plain)).SetArgDisplayNames("Zstd");
         yield return new TestCaseData("Lzma", Convert.FromBase64String(CompressedVectors.Lzma)).SetArgDisplayNames("Lzma");
         yield return new TestCaseData("Lzo", Convert.FromBase64String(CompressedVectors.Lzo)).SetArgDisplayNames("Lzo");
         yield return new TestCaseData("Xz", Convert.FromBase64String(CompressedVectors.XzWithBranchFilter)).SetArgDisplayNames("Xz_with_branch_filter");
@@ -39,21 +35,21 @@ public sealed class KernelPayloadTests
     [TestCaseSource(nameof(Formats))]
     public void The_size_that_the_kernel_build_appends_is_checked(string format, byte[] packed)
     {
-        byte[] good = WithSize(format, packed, 3000);
-        byte[] wrong = WithSize(format, packed, 2999);
+        byte[] good = TestPayloads.WithSize(format, packed, 3000);
+        byte[] wrong = TestPayloads.WithSize(format, packed, 2999);
 
-        Assert.That(KernelPayload.UnpackBzImagePayload(good, Limit, "k").ToArray(), Is.EqualTo(CompressedVectors.Plain()));
-        Assert.That(() => KernelPayload.UnpackBzImagePayload(wrong, Limit, "k"), Throws.InstanceOf<KernelImageException>());
+        Assert.That(KernelPayload.UnpackBzImagePayload(good, Limit, "k", default).ToArray(), Is.EqualTo(CompressedVectors.Plain()));
+        Assert.That(() => KernelPayload.UnpackBzImagePayload(wrong, Limit, "k", default), Throws.InstanceOf<KernelImageException>());
     }
 
     [TestCaseSource(nameof(Formats))]
     public void Output_beyond_the_limit_is_refused(string format, byte[] packed)
     {
         Assert.That(
-            () => KernelPayload.Unpack(KernelPayload.Detect(packed), packed, 2999, 0, "k"),
+            () => KernelPayload.Unpack(KernelPayload.Detect(packed), packed, 2999, 0, "k", default),
             Throws.InstanceOf<KernelImageException>().With.Message.Contains("2999"),
             format);
-        Assert.That(KernelPayload.Unpack(KernelPayload.Detect(packed), packed, 3000, 0, "k").Length, Is.EqualTo(3000));
+        Assert.That(KernelPayload.Unpack(KernelPayload.Detect(packed), packed, 3000, 0, "k", default).Length, Is.EqualTo(3000));
     }
 
     [TestCaseSource(nameof(Formats))]
@@ -62,7 +58,7 @@ public sealed class KernelPayloadTests
     {
         for (int length = 16; length < packed.Length; length += 1 + (length / 24))
         {
-            byte[] cut = WithSize(format, packed.AsSpan(0, length).ToArray(), 3000);
+            byte[] cut = TestPayloads.WithSize(format, packed.AsSpan(0, length).ToArray(), 3000);
             if (KernelPayload.Detect(cut) == CompressionFormat.None)
             {
                 continue;
@@ -71,7 +67,7 @@ public sealed class KernelPayloadTests
             try
             {
                 // Cutting what only closes the data (an index, a checksum) may pass, then the contents must be right.
-                Assert.That(KernelPayload.UnpackBzImagePayload(cut, Limit, "k").ToArray(), Is.EqualTo(CompressedVectors.Plain()));
+                Assert.That(KernelPayload.UnpackBzImagePayload(cut, Limit, "k", default).ToArray(), Is.EqualTo(CompressedVectors.Plain()));
             }
             catch (KernelImageException)
             {
@@ -96,7 +92,7 @@ public sealed class KernelPayloadTests
 
             try
             {
-                Assert.That(KernelPayload.Unpack(kind, bad, Limit, 3000, "k").Length, Is.LessThanOrEqualTo(Limit), format);
+                Assert.That(KernelPayload.Unpack(kind, bad, Limit, 3000, "k", default).Length, Is.LessThanOrEqualTo(Limit), format);
             }
             catch (KernelImageException)
             {
@@ -119,7 +115,7 @@ public sealed class KernelPayloadTests
                 magic.AsSpan(0, Math.Min(random.Next(4, 16), bytes.Length)).CopyTo(bytes);
                 try
                 {
-                    KernelPayload.Unpack(format, bytes, Limit, 0, "k");
+                    KernelPayload.Unpack(format, bytes, Limit, 0, "k", default);
                 }
                 catch (KernelImageException)
                 {
@@ -133,10 +129,10 @@ public sealed class KernelPayloadTests
     public void A_bomb_stops_at_the_limit_without_the_memory()
     {
         byte[] zeros = new byte[64 * 1024 * 1024];
-        foreach (byte[] bomb in (byte[][])[Gzip(zeros), Zstd(zeros), Lz4(zeros)])
+        foreach (byte[] bomb in (byte[][])[TestPayloads.Gzip(zeros), TestPayloads.Zstd(zeros), TestPayloads.Lz4(zeros)])
         {
             long before = GC.GetAllocatedBytesForCurrentThread();
-            Assert.That(() => KernelPayload.Unpack(KernelPayload.Detect(bomb), bomb, 1_000_000, 0, "k"), Throws.InstanceOf<KernelImageException>());
+            Assert.That(() => KernelPayload.Unpack(KernelPayload.Detect(bomb), bomb, 1_000_000, 0, "k", default), Throws.InstanceOf<KernelImageException>());
             Assert.That(GC.GetAllocatedBytesForCurrentThread() - before, Is.LessThan(24_000_000));
         }
     }
@@ -152,7 +148,7 @@ public sealed class KernelPayloadTests
         foreach (byte[] packed in (byte[][])[xz, lzma])
         {
             long before = GC.GetAllocatedBytesForCurrentThread();
-            Assert.That(KernelPayload.Unpack(KernelPayload.Detect(packed), packed, Limit, 3000, "k").ToArray(), Is.EqualTo(CompressedVectors.Plain()));
+            Assert.That(KernelPayload.Unpack(KernelPayload.Detect(packed), packed, Limit, 3000, "k", default).ToArray(), Is.EqualTo(CompressedVectors.Plain()));
             Assert.That(GC.GetAllocatedBytesForCurrentThread() - before, Is.LessThan(8_000_000));
         }
     }
@@ -176,60 +172,5 @@ public sealed class KernelPayloadTests
         Assert.That(output, Is.EqualTo("abcdabcdabcd!"u8.ToArray()));
     }
 
-    internal static byte[] Gzip(byte[] data)
-    {
-        using MemoryStream packed = new();
-        using (GZipStream gzip = new(packed, CompressionLevel.Fastest))
-        {
-            gzip.Write(data);
-        }
-
-        return packed.ToArray();
-    }
-
-    internal static byte[] Lz4(byte[] data)
-    {
-        using MemoryStream packed = new();
-        packed.Write([0x02, 0x21, 0x4c, 0x18]);
-        foreach (byte[] chunk in data.Chunk(8 * 1024 * 1024))
-        {
-            byte[] block = new byte[LZ4Codec.MaximumOutputSize(chunk.Length)];
-            int length = LZ4Codec.Encode(chunk, block);
-            packed.Write(BitConverter.GetBytes(length));
-            packed.Write(block.AsSpan(0, length));
-        }
-
-        return packed.ToArray();
-    }
-
-    internal static byte[] WithSize(string format, byte[] packed, int size)
-    {
-        if (format == "Gzip")
-        {
-            byte[] copy = (byte[])packed.Clone();
-            BinaryPrimitives.WriteInt32LittleEndian(copy.AsSpan(copy.Length - 4), size);
-            return copy;
-        }
-
-        return [.. packed, .. BitConverter.GetBytes(size)];
-    }
-
-    private static byte[] Unpack(byte[] packed) => KernelPayload.Unpack(KernelPayload.Detect(packed), packed, Limit, 0, "k").ToArray();
-
-    private static byte[] Bzip2(byte[] data)
-    {
-        using MemoryStream packed = new();
-        using (BZip2Stream bzip2 = BZip2Stream.Create(packed, SharpCompress.Compressors.CompressionMode.Compress, false))
-        {
-            bzip2.Write(data);
-        }
-
-        return packed.ToArray();
-    }
-
-    private static byte[] Zstd(byte[] data)
-    {
-        using Compressor compressor = new();
-        return compressor.Wrap(data).ToArray();
-    }
+    private static byte[] Unpack(byte[] packed) => KernelPayload.Unpack(KernelPayload.Detect(packed), packed, Limit, 0, "k", default).ToArray();
 }

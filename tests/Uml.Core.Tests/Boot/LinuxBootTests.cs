@@ -84,7 +84,7 @@ public sealed class LinuxBootTests
     [Test]
     public void A_vmlinux_that_is_compressed_as_a_file_is_unpacked()
     {
-        BootEntry entry = BootImage.Load(TestImages.Request(KernelPayloadTests.Gzip(TestImages.Vmlinux())), new FakeMemory(8 * Megabyte));
+        BootEntry entry = BootImage.Load(TestImages.Request(TestPayloads.Gzip(TestImages.Vmlinux())), new FakeMemory(8 * Megabyte));
 
         Assert.That(entry.EntryPoint, Is.EqualTo(TestImages.KernelAddress));
     }

@@ -49,8 +49,8 @@ internal static class TestImages
     /// <summary>A bzImage of protocol 2.15 around a vmlinux.</summary>
     public static byte[] BzImage(byte[] vmlinux, ulong address = KernelAddress, string format = "Lz4", uint initrdMaximum = 0x7fffffff)
     {
-        byte[] packed = format == "Gzip" ? KernelPayloadTests.Gzip(vmlinux) : KernelPayloadTests.Lz4(vmlinux);
-        byte[] payload = KernelPayloadTests.WithSize(format, packed, vmlinux.Length);
+        byte[] packed = format == "Gzip" ? TestPayloads.Gzip(vmlinux) : TestPayloads.Lz4(vmlinux);
+        byte[] payload = TestPayloads.WithSize(format, packed, vmlinux.Length);
         byte[] file = new byte[1024 + 64 + payload.Length + 32];
         payload.CopyTo(file, 1024 + 64);
         file[0x1f1] = 1;

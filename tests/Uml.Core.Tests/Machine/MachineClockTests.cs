@@ -100,6 +100,31 @@ public sealed class MachineClockTests
     }
 
     [Test]
+    public void Other_threads_see_virtual_time_as_of_the_last_slice()
+    {
+        var clock = new VirtualTimeClock(default);
+        clock.Connect(_cpu);
+        clock.Resume();
+        clock.BeginSlice();
+        _cpu.InstructionsRetired = 500;
+        Assert.That(clock.Nanoseconds, Is.EqualTo(500), "the machine's own thread");
+        Assert.That(ReadElsewhere(), Is.Zero);
+        clock.EndSlice();
+        Assert.That(ReadElsewhere(), Is.EqualTo(500));
+        clock.SkipTo(900);
+        Assert.That(ReadElsewhere(), Is.EqualTo(900));
+
+        ulong ReadElsewhere()
+        {
+            ulong time = 0;
+            var thread = new Thread(() => time = clock.Nanoseconds);
+            thread.Start();
+            thread.Join();
+            return time;
+        }
+    }
+
+    [Test]
     public async Task Virtual_time_counts_instructions_and_skips_idle_time(CancellationToken token)
     {
         var ticks = new List<ulong>();

@@ -49,6 +49,8 @@ public sealed class ObservabilityTests
             Assert.That(measured["uml.cpu.slow_paths counted page_crossing"], Is.EqualTo(30));
             Assert.That(measured["uml.cpu.slow_paths counted handler_call"], Is.EqualTo(33));
             Assert.That(measured["uml.cpu.slow_paths counted jump_search"], Is.EqualTo(36));
+            Assert.That(measured["uml.cpu.slow_paths counted encoding_mismatch"], Is.EqualTo(39));
+            Assert.That(measured["uml.cpu.slow_paths counted translation_refused"], Is.EqualTo(42));
             Assert.That(measured["uml.cpu.translation.time counted"], Is.EqualTo(4.5).Within(1e-9));
             Assert.That(machine.GetCpuStatistics(), Is.EqualTo(cpu.GetStatistics()));
         });
@@ -143,6 +145,8 @@ public sealed class ObservabilityTests
             PageCrossings = before.PageCrossings + 10,
             HandlerCalls = before.HandlerCalls + 11,
             JumpSearches = before.JumpSearches + 12,
+            EncodingMismatches = before.EncodingMismatches + 13,
+            TranslationsRefused = before.TranslationsRefused + 14,
             TranslationTime = before.TranslationTime + TimeSpan.FromSeconds(1.5),
         };
         return RunThenShutDown(cpu, budget);

@@ -130,6 +130,41 @@ public sealed class VirtualMachineTests
     }
 
     [Test]
+    public async Task Memory_can_be_read_but_not_written_while_the_guest_runs(CancellationToken token)
+    {
+        await using IVirtualMachine machine = ScriptedMachine.CreateBuilder(_cpu).Build();
+        Assert.That(machine.Memory.TryWrite(new(0), [1]), Is.False, "none there, and no objection");
+        await machine.StartAsync(token);
+        Assert.Multiple(() =>
+        {
+            Assert.That(() => machine.Memory.TryWrite(new(0), [1]), Throws.InvalidOperationException.With.Message.Contains("pause it"));
+            Assert.That(() => machine.Memory.TryGetSpan(new(0), 1, out _), Throws.InvalidOperationException.With.Message.Contains("pause it"));
+            Assert.That(machine.Memory.TryRead(new(0), new byte[1]), Is.False);
+            Assert.That(machine.Memory.TryGetReadOnlySpan(new(0), 1, out _), Is.False);
+        });
+        await machine.PauseAsync(token);
+        Assert.That(machine.Memory.TryWrite(new(0), [1]), Is.False);
+    }
+
+    [Test]
+    public async Task Memory_can_be_written_on_the_machines_own_thread(CancellationToken token)
+    {
+        IVirtualMachine? machine = null;
+        bool? written = null;
+        _cpu.Script = (_, _) =>
+        {
+            written = machine!.Memory.TryWrite(new(0), [1]);
+            return RunResult.Shutdown;
+        };
+        machine = ScriptedMachine.CreateBuilder(_cpu).Build();
+        await machine.StartAsync(token);
+        MachineExit exit = await machine.WaitForExitAsync(token);
+        await machine.DisposeAsync();
+        Assert.That(exit.Reason, Is.EqualTo(MachineExitReason.TripleFault), exit.ToString());
+        Assert.That(written, Is.False);
+    }
+
+    [Test]
     public async Task The_first_exit_request_wins(CancellationToken token)
     {
         var device = new TestDevice(_ => { });

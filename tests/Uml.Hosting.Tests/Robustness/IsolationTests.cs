@@ -44,6 +44,37 @@ public sealed class IsolationTests
     }
 
     [Test]
+    public async Task Memory_and_registers_may_be_in_use_while_their_machine_is_disposed(CancellationToken token)
+    {
+        for (int round = 0; round < 10; round++)
+        {
+            IVirtualMachine machine = FlatGuest.CreateBuilder(a => Sum(a, 1)).Build();
+            Task[] users =
+            [
+                Use(() => machine.Memory.TryRead(new(0), new byte[1 << 20])),
+                Use(() => machine.Memory.TryWrite(new(FlatGuest.Data), new byte[1 << 20])),
+                Use(() => machine.Processors[0].Cr3 = machine.Processors[0].Rax),
+                Use(() => machine.Processors[0].Xmm[3] = machine.Processors[0].Xmm[4]),
+            ];
+            await Task.Delay(round * 2, token);
+            await machine.DisposeAsync();
+            await Task.WhenAll(users).WaitAsync(token);
+        }
+
+        Task Use(Action use) => Task.Run(
+            () => Assert.That(
+                () =>
+                {
+                    while (!token.IsCancellationRequested)
+                    {
+                        use();
+                    }
+                },
+                Throws.InstanceOf<ObjectDisposedException>()),
+            token);
+    }
+
+    [Test]
     public async Task A_flood_on_the_console_is_bounded(CancellationToken token)
     {
         var channel = new InMemoryConsoleChannel(new InMemoryConsoleOptions { MaximumTranscript = 4096 });
@@ -83,6 +114,36 @@ public sealed class IsolationTests
         Assert.That(exit.Exception, Is.InstanceOf<InvalidTimeZoneException>());
     }
 
+    [TestCase(false, "Uml.Hosting.Tests.Robustness.IsolationTests+BrokenChannel threw System.InvalidTimeZoneException in Write: lost")]
+    [TestCase(true, "Uml.Hosting.Tests.Robustness.IsolationTests+BrokenChannel returned 1000000 from Write")]
+    public async Task A_console_channel_that_breaks_is_named(bool counts, string words, CancellationToken token)
+    {
+        await using IVirtualMachine machine = FlatGuest.CreateBuilder(Flood).AddConsole(new BrokenChannel(counts)).Build();
+        await machine.StartAsync(token);
+        MachineExit exit = await machine.WaitForExitAsync(token);
+        Assert.That(exit.Reason, Is.EqualTo(MachineExitReason.ServiceFailure));
+        Assert.That(exit.Message, Does.Contain(words).And.Not.Contain("defect"));
+        Assert.That(exit.Exception, counts ? Is.Not.Null : Is.InstanceOf<InvalidTimeZoneException>());
+    }
+
+    [Test]
+    public async Task A_console_channel_that_blocks_does_not_hold_up_the_end(CancellationToken token)
+    {
+        using ManualResetEventSlim release = new();
+        using ManualResetEventSlim held = new();
+        IVirtualMachine machine = FlatGuest.CreateBuilder(Flood).AddConsole(new BlockingChannel(held, release)).Build();
+        await machine.StartAsync(token);
+        Assert.That(held.Wait(TimeSpan.FromSeconds(20), token));
+        await FlatGuest.AssertPrompt(machine.StopAsync(token), "Stopping", token);
+        await FlatGuest.AssertPrompt(machine.DisposeAsync().AsTask(), "Disposing", token);
+        Assert.That((await machine.WaitForExitAsync(token)).Message, Does.Contain("left behind"));
+        release.Set();
+        while (IsMemoryOpen(machine))
+        {
+            await Task.Delay(5, token);
+        }
+    }
+
     [Test]
     public async Task A_service_that_throws_at_the_end_is_told_of_and_harms_nobody(CancellationToken token)
     {
@@ -91,7 +152,7 @@ public sealed class IsolationTests
         await using IVirtualMachine machine = builder.Build();
         await machine.StartAsync(token);
         MachineExit exit = await machine.WaitForExitAsync(token);
-        Assert.That(exit.Reason, Is.EqualTo(MachineExitReason.InternalError));
+        Assert.That(exit.Reason, Is.EqualTo(MachineExitReason.ServiceFailure));
         Assert.That(exit.Exception, Is.InstanceOf<InvalidTimeZoneException>());
         Assert.That(exit.Message, Does.Contain("wrote 9 to the debug-exit port"));
         Assert.That(machine.State, Is.EqualTo(MachineState.Stopped));
@@ -111,6 +172,45 @@ public sealed class IsolationTests
         Assert.That(() => machine.Processors[0].Rip, Throws.InstanceOf<ObjectDisposedException>());
         Assert.That(() => machine.Clock.Nanoseconds, Throws.Nothing);
         Assert.That(() => machine.StopAsync(token), Throws.Nothing);
+    }
+
+    private static bool IsMemoryOpen(IVirtualMachine machine)
+    {
+        try
+        {
+            return machine.Memory.TryRead(new(FlatGuest.Code), new byte[8]);
+        }
+        catch (ObjectDisposedException)
+        {
+            return false;
+        }
+    }
+
+    private sealed class BrokenChannel(bool counts) : IConsoleChannel
+    {
+        public void Attach(Action ready)
+        {
+        }
+
+        public int Read(Span<byte> destination) => 0;
+
+        public int Write(ReadOnlySpan<byte> source) => counts ? 1_000_000 : throw new InvalidTimeZoneException("lost");
+    }
+
+    private sealed class BlockingChannel(ManualResetEventSlim held, ManualResetEventSlim release) : IConsoleChannel
+    {
+        public void Attach(Action ready)
+        {
+        }
+
+        public int Read(Span<byte> destination) => 0;
+
+        public int Write(ReadOnlySpan<byte> source)
+        {
+            held.Set();
+            release.Wait();
+            return source.Length;
+        }
     }
 
     private static void Sum(Iced.Intel.Assembler a, int number)

@@ -5,11 +5,6 @@ namespace Uml.Storage.Tests.Images;
 
 public sealed class DebianPackageTests
 {
-    // data.tar.xz of one file "./hello" with the text "hello\n", made by `tar --format=ustar --owner=0 --group=0 --mtime=@0 | xz`.
-    private const string XzTar = 
-        "/Td6WFoAAATm1rRGAgAhARwAAAAQz1jM4Cf/AGpdABcLyYcSAqi7Qh1rzIStJluLu8gsmuHbbScJevb3StQYw6F7hE6fuu99Se0uAFRv178Br/"
-        + "e8nttFEsnKcW3E/eoDbIykkKfzXrLZaullHMCbUfJFWRf4D6CxpgZKuGCMVPTKe/g1A8uXlAAAAACNwGpelCEnJwABhgGAUAAAI5I5t7HEZ/sCAAAAAARZWg==";
-
     [TestCase("")]
     [TestCase(".gz")]
     [TestCase(".zst")]
@@ -29,7 +24,7 @@ public sealed class DebianPackageTests
         ar.Write("!<arch>\n"u8);
         FakePackage.AddMember(ar, "debian-binary", "2.0\n"u8);
         FakePackage.AddMember(ar, "control.tar", FakePackage.Tar());
-        FakePackage.AddMember(ar, "data.tar.xz", Convert.FromBase64String(XzTar));
+        FakePackage.AddMember(ar, "data.tar.xz", Convert.FromBase64String(FakePackage.XzTar));
         using DebianPackage package = Open(ar.ToArray());
 
         Assert.That(package.ReadFile("hello"), Is.EqualTo("hello\n"u8.ToArray()));

@@ -8,6 +8,11 @@ namespace Uml.Storage.Tests.Images;
 /// <summary>Makes Debian packages.</summary>
 internal static class FakePackage
 {
+    // data.tar.xz of one file "./hello" with the text "hello\n", made by `tar --format=ustar --owner=0 --group=0 --mtime=@0 | xz`.
+    public const string XzTar =
+        "/Td6WFoAAATm1rRGAgAhARwAAAAQz1jM4Cf/AGpdABcLyYcSAqi7Qh1rzIStJluLu8gsmuHbbScJevb3StQYw6F7hE6fuu99Se0uAFRv178Br/"
+        + "e8nttFEsnKcW3E/eoDbIykkKfzXrLZaullHMCbUfJFWRf4D6CxpgZKuGCMVPTKe/g1A8uXlAAAAACNwGpelCEnJwABhgGAUAAAI5I5t7HEZ/sCAAAAAARZWg==";
+
     public static byte[] Create(string compression, params TarEntry[] entries)
     {
         using MemoryStream ar = new();
@@ -54,7 +59,7 @@ internal static class FakePackage
         }
     }
 
-    private static byte[] Compress(string compression, byte[] data)
+    public static byte[] Compress(string compression, byte[] data)
     {
         using MemoryStream packed = new();
         using (Stream stream = compression switch

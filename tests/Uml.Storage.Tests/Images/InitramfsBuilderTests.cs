@@ -8,6 +8,16 @@ public sealed class InitramfsBuilderTests
 {
     private static readonly string[] _nestedPaths = ["a", "a/b", "a/b/c.txt"];
 
+    [TestCase("/TRAILER!!!")]
+    [TestCase("TRAILER!!!/below")]
+    public void A_name_that_the_archive_cannot_tell_is_refused(string path) =>
+        Assert.That(() => new InitramfsBuilder().AddText(path, "x"), Throws.ArgumentException);
+
+    // Not a test case's argument: attributes are UTF-8 themselves.
+    [Test]
+    public void Half_of_a_surrogate_pair_is_refused() =>
+        Assert.That(() => new InitramfsBuilder().AddText("a/\ud800", "x"), Throws.ArgumentException);
+
     [Test]
     public void Every_kind_of_entry_reads_back_with_its_attributes()
     {

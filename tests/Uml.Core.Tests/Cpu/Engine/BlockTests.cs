@@ -1,5 +1,9 @@
+using System.Runtime.CompilerServices;
 using Iced.Intel;
 using Uml.Core.Cpu;
+using Uml.Core.Cpu.Interpreter;
+using Uml.Core.Cpu.Paging;
+using Uml.Core.Memory;
 using static Iced.Intel.AssemblerRegisters;
 
 namespace Uml.Core.Tests.Cpu.Engine;
@@ -67,6 +71,46 @@ public sealed unsafe class BlockTests(CpuEngine engine) : IDisposable
 
         Assert.That(_machine.Rax, Is.EqualTo(1_002_000UL));
         Assert.That(_machine.Cpu.InstructionsRetired, Is.EqualTo(3002UL));
+    }
+
+    [Test]
+    public void A_page_never_has_more_blocks_than_a_write_to_it_can_look_through()
+    {
+        // Code that is entered at every byte, in modes that differ in whether the vector and x87 units are on.
+        const ulong page = EngineMachine.Data;
+        for (ulong i = 0; i < GuestRam.PageSize; i++)
+        {
+            _machine.Poke(page + i, (byte)0xF4);
+        }
+
+        int most = 0;
+        for (ulong mode = 0; mode < 4; mode++)
+        {
+            _machine.State->Cr0 = (_machine.State->Cr0 & ~4UL) | ((mode & 1) << 2);
+            _machine.State->Cr4 = (_machine.State->Cr4 & ~(1UL << 9)) | ((mode & 2) << 8);
+            Mmu.UpdateMode(_machine.State);
+            for (ulong i = 0; i < GuestRam.PageSize; i++)
+            {
+                _machine.State->Halted = false;
+                _machine.Run(1, page + i);
+                most = Math.Max(most, _machine.State->Pages[page / GuestRam.PageSize].Blocks);
+            }
+        }
+
+        Assert.That(most, Is.EqualTo(BlockCache.MaximumInPage));
+        Assert.That(_machine.State->Counters.CacheFlushes, Is.EqualTo(3UL));
+        _machine.Poke(page, new Filler());
+        Assert.Multiple(() =>
+        {
+            Assert.That(_machine.State->Pages[page / GuestRam.PageSize].Blocks, Is.Zero);
+            Assert.That(_machine.State->Pages[page / GuestRam.PageSize].CodeMask, Is.Zero);
+        });
+    }
+
+    [InlineArray(GuestRam.PageSize)]
+    private struct Filler
+    {
+        private byte _element;
     }
 
     [Test]

@@ -1,0 +1,80 @@
+using Uml.Core.Memory;
+
+namespace Uml.Core;
+
+/// <summary>
+/// Guest RAM as the program has it that owns the machine. While the guest runs only the machine's own thread may write: code that was made
+/// from the memory is dropped with each write, and that thread may be in it. Reading never does harm, and sees what is there.
+/// </summary>
+/// <param name="memory">The RAM.</param>
+/// <param name="loop">Tells which thread is the machine's.</param>
+internal sealed class OwnerMemory(IGuestMemory memory, MachineLoop loop) : IGuestMemory
+{
+    /// <summary>Held while memory is copied: the machine goes on, and its memory is freed, only behind that.</summary>
+    private readonly Lock _access = new();
+    private bool _running;
+
+    public ulong Size { get; } = memory.Size;
+
+    public IReadOnlyList<GuestMemoryRange> Ranges { get; } = memory.Ranges;
+
+    /// <summary>Opens or closes the memory to writes of other threads.</summary>
+    public void SetRunning(bool running)
+    {
+        lock (_access)
+        {
+            _running = running;
+        }
+    }
+
+    /// <summary>Frees what the machine consists of, the memory too, while nobody copies. From here on members throw.</summary>
+    public void Free(MachineHardware hardware)
+    {
+        lock (_access)
+        {
+            hardware.Dispose();
+        }
+    }
+
+    public bool TryRead(GuestPhysicalAddress address, Span<byte> destination)
+    {
+        lock (_access)
+        {
+            return memory.TryRead(address, destination);
+        }
+    }
+
+    public bool TryWrite(GuestPhysicalAddress address, ReadOnlySpan<byte> source)
+    {
+        lock (_access)
+        {
+            ThrowIfRunning();
+            return memory.TryWrite(address, source);
+        }
+    }
+
+    public bool TryGetReadOnlySpan(GuestPhysicalAddress address, int length, out ReadOnlySpan<byte> span)
+    {
+        lock (_access)
+        {
+            return memory.TryGetReadOnlySpan(address, length, out span);
+        }
+    }
+
+    public bool TryGetSpan(GuestPhysicalAddress address, int length, out Span<byte> span)
+    {
+        lock (_access)
+        {
+            ThrowIfRunning();
+            return memory.TryGetSpan(address, length, out span);
+        }
+    }
+
+    private void ThrowIfRunning()
+    {
+        if (_running && !loop.IsCurrentThread)
+        {
+            throw new InvalidOperationException("The machine is running; pause it before writing to its memory.");
+        }
+    }
+}

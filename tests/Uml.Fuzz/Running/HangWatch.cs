@@ -1,0 +1,50 @@
+namespace Uml.Fuzz.Running;
+
+/// <summary>Ends the process when a case does not come back, after telling which one.</summary>
+internal sealed class HangWatch : IDisposable
+{
+    private readonly Lock _sync = new();
+    private readonly TimeSpan _limit;
+    private readonly Action<ulong> _report;
+    private readonly Timer _timer;
+    private ulong? _seed;
+    private long _began;
+
+    public HangWatch(TimeSpan limit, Action<ulong> report)
+    {
+        _limit = limit;
+        _report = report;
+        _timer = new Timer(_ => Look(), null, TimeSpan.FromSeconds(1), TimeSpan.FromSeconds(1));
+    }
+
+    public void Begin(ulong seed)
+    {
+        lock (_sync)
+        {
+            _seed = seed;
+            _began = Environment.TickCount64;
+        }
+    }
+
+    public void End()
+    {
+        lock (_sync)
+        {
+            _seed = null;
+        }
+    }
+
+    public void Dispose() => _timer.Dispose();
+
+    private void Look()
+    {
+        lock (_sync)
+        {
+            if (_seed is ulong seed && Environment.TickCount64 - _began > _limit.TotalMilliseconds)
+            {
+                _report(seed);
+                Environment.FailFast($"Case 0x{seed:x} hangs.");
+            }
+        }
+    }
+}
