@@ -1,5 +1,6 @@
 using System.Globalization;
 using Iced.Intel;
+using Uml.Core.Cpu.Verify;
 using Uml.Differential.Tests.Comparison;
 using Uml.Differential.Tests.Engines;
 using Uml.Differential.Tests.Generation;
@@ -228,7 +229,7 @@ internal sealed class DifferentialRun : IDisposable
 
             return differences;
         }
-        catch (Exception e) when (e is NotImplementedException or InvalidOperationException or ArgumentException)
+        catch (Exception e) when (e is NotImplementedException or InvalidOperationException or ArgumentException or TranslationRefusedException)
         {
             return [$"the engine threw: {e}"];
         }
