@@ -9,8 +9,8 @@ namespace Uml.Differential.Tests.Engines;
 /// </summary>
 internal sealed unsafe class HostCanary : IDisposable
 {
-    /// <summary>Addresses that are the host's alone, within reach of 32-bit addresses and beyond.</summary>
-    public const ulong Low = 0x7100_0000, High = 0x2A5A_5000_0000;
+    /// <summary>Addresses that are the host's alone, within reach of 32-bit addresses and beyond, below where the library puts its own memory.</summary>
+    public const ulong Low = 0x7100_0000, High = 0x0A5A_5000_0000;
 
     /// <summary>Bytes at <see cref="Low"/> and at <see cref="High"/>.</summary>
     public const int Size = 2 * Layout.PageSize;

@@ -86,9 +86,14 @@ internal sealed unsafe class VirtualCpuExecutor : IExecutor
     /// <summary>Runs the program that was loaded.</summary>
     /// <param name="state">Where it starts from; afterwards where it came to a stop.</param>
     /// <param name="budget">The most instructions.</param>
-    public void Continue(ref MachineSnapshot state, long budget)
+    /// <param name="goesOn">It does not start, but goes on where the last budget ended, with what the snapshot does not have.</param>
+    public void Continue(ref MachineSnapshot state, long budget, bool goesOn = false)
     {
-        LoadState(ref state);
+        if (!goesOn)
+        {
+            LoadState(ref state);
+        }
+
         ulong before = _cpu.InstructionsRetired;
         RunResult result = _cpu.Run(budget);
         CpuState* s = _cpu.State;

@@ -72,7 +72,9 @@ internal static class PrefixQuirks
         }
 
         Instruction shorter = Decoder.Create(bitness, bytes.ToArray()).Decode();
-        return !shorter.IsInvalid && IsComparable(in shorter, bytes.ToArray(), bitness);
+
+        // Whether UD0 and UD1 take a ModR/M byte before they raise #UD differs.
+        return !shorter.IsInvalid && shorter.Mnemonic is not (Mnemonic.Ud0 or Mnemonic.Ud1) && IsComparable(in shorter, bytes.ToArray(), bitness);
     }
 
     private static ReadOnlySpan<byte> Prefixes(ReadOnlySpan<byte> code, int bitness)

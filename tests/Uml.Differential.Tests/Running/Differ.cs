@@ -13,7 +13,7 @@ internal sealed class Differ(IExecutor reference, IExecutor subject)
     public long CasesRun { get; private set; }
 
     /// <summary>Looks for traces of the host's memory in what the subject leaves, and of the subject in the host's memory; null when there are none.</summary>
-    public Func<Outcome, string?>? FindTrace { get; init; }
+    public Func<TestCase, Outcome, string?>? FindTrace { get; init; }
 
     /// <summary>Whether the last case left one.</summary>
     public bool LeftTrace { get; private set; }
@@ -41,7 +41,7 @@ internal sealed class Differ(IExecutor reference, IExecutor subject)
         byte[] code = test.Code;
         Execute(reference, test, code, _expected);
         Execute(subject, test, code, _actual);
-        string? trace = FindTrace?.Invoke(_actual);
+        string? trace = FindTrace?.Invoke(test, _actual);
         LeftTrace = trace is not null;
         List<string> differences = Compare(test, code);
         if (differences.Count == 0 && trace is null)

@@ -59,7 +59,7 @@ internal sealed class UndefinedTrace(int bitness) : IDisposable
                 }
             }
 
-            _executor.Continue(ref state, 1);
+            _executor.Continue(ref state, 1, goesOn: left < VirtualCpuExecutor.ResumingBudget);
             if (state.Vector != MachineSnapshot.Endless)
             {
                 return false;
