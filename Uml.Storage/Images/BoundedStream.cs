@@ -7,17 +7,9 @@ namespace Uml.Storage.Images;
 /// <param name="leaveOpen">Whether the inner stream outlives the window.</param>
 /// <param name="cancellationToken">Ends the reading.</param>
 internal sealed class BoundedStream(
-    Stream inner, long length, Func<Exception>? onExceeded, bool leaveOpen, CancellationToken cancellationToken = default) : Stream
+    Stream inner, long length, Func<Exception>? onExceeded, bool leaveOpen, CancellationToken cancellationToken = default) : ForwardStream
 {
     private long _read;
-
-    public override bool CanRead => true;
-
-    public override bool CanSeek => false;
-
-    public override bool CanWrite => false;
-
-    public override long Length => throw new NotSupportedException();
 
     /// <summary>The bytes read so far; XZ decoders align by it.</summary>
     public override long Position
@@ -46,16 +38,6 @@ internal sealed class BoundedStream(
         _read += read;
         return read;
     }
-
-    public override void Flush()
-    {
-    }
-
-    public override long Seek(long offset, SeekOrigin origin) => throw new NotSupportedException();
-
-    public override void SetLength(long value) => throw new NotSupportedException();
-
-    public override void Write(byte[] buffer, int offset, int count) => throw new NotSupportedException();
 
     protected override void Dispose(bool disposing)
     {

@@ -6,7 +6,7 @@ namespace Uml.Storage.Images;
 /// </summary>
 /// <param name="inner">The archive; left open.</param>
 /// <param name="name">What messages call it.</param>
-internal sealed class TarHeaderGuard(Stream inner, string name) : Stream
+internal sealed class TarHeaderGuard(Stream inner, string name) : ForwardStream
 {
     // Attributes of real files have some hundred bytes, names up to 4095; a limit of ours.
     private const int MaximumHeaderBytes = 1 << 20;
@@ -18,20 +18,6 @@ internal sealed class TarHeaderGuard(Stream inner, string name) : Stream
     private const int TypeOffset = 156;
 
     private long _left = long.MaxValue;
-
-    public override bool CanRead => true;
-
-    public override bool CanSeek => false;
-
-    public override bool CanWrite => false;
-
-    public override long Length => throw new NotSupportedException();
-
-    public override long Position
-    {
-        get => throw new NotSupportedException();
-        set => throw new NotSupportedException();
-    }
 
     /// <summary>The contents of an entry were read to their end; headers follow.</summary>
     public void BeginHeaders() => _left = MaximumHeaderBytes;
@@ -62,16 +48,6 @@ internal sealed class TarHeaderGuard(Stream inner, string name) : Stream
 
         return read;
     }
-
-    public override void Flush()
-    {
-    }
-
-    public override long Seek(long offset, SeekOrigin origin) => throw new NotSupportedException();
-
-    public override void SetLength(long value) => throw new NotSupportedException();
-
-    public override void Write(byte[] buffer, int offset, int count) => throw new NotSupportedException();
 
     private static bool IsExtended(byte type) => type is (byte)'x' or (byte)'g' or (byte)'L' or (byte)'K';
 

@@ -8,7 +8,7 @@ namespace Uml.Storage.Images;
 /// read here, because it states the size of the dictionary, up to 4 GiB, which the library believes.
 /// </summary>
 /// <param name="input">The file; disposed with the reader.</param>
-internal sealed class XzReader(Stream input) : Stream
+internal sealed class XzReader(Stream input) : ForwardStream
 {
     // The largest that a preset of xz asks for (xz(1), -9).
     private const long MaximumDictionaryBytes = 64L << 20;
@@ -17,20 +17,6 @@ internal sealed class XzReader(Stream input) : Stream
     private LzmaStream? _block;
     private int? _checkBytes;
     private bool _hasEnded;
-
-    public override bool CanRead => true;
-
-    public override bool CanSeek => false;
-
-    public override bool CanWrite => false;
-
-    public override long Length => throw new NotSupportedException();
-
-    public override long Position
-    {
-        get => throw new NotSupportedException();
-        set => throw new NotSupportedException();
-    }
 
     public override int Read(byte[] buffer, int offset, int count)
     {
@@ -52,16 +38,6 @@ internal sealed class XzReader(Stream input) : Stream
 
         return 0;
     }
-
-    public override void Flush()
-    {
-    }
-
-    public override long Seek(long offset, SeekOrigin origin) => throw new NotSupportedException();
-
-    public override void SetLength(long value) => throw new NotSupportedException();
-
-    public override void Write(byte[] buffer, int offset, int count) => throw new NotSupportedException();
 
     protected override void Dispose(bool disposing)
     {

@@ -61,7 +61,8 @@ internal sealed unsafe class HostAssembler
     }
 
     /// <summary>
-    /// The VEX prefix in its longer form, of a memory operand without index (Intel SDM vol. 2, 2.3.5: R, X, B and vvvv are stored inverted).
+    /// The VEX prefix in its longer form, of a memory operand without index (Intel SDM vol. 2, 2.3.5: R, X, B and vvvv are stored inverted; a second source
+    /// that there is not counts as 0).
     /// </summary>
     public void Vex(int map, int pp, bool wide, bool is256, int reg, int vvvv, int rm)
     {
@@ -379,6 +380,9 @@ internal sealed unsafe class HostAssembler
     }
 
     public void Return() => Byte(0xC3);
+
+    /// <summary>Sets ZF or clears it, and changes no register: the stack pointer equals itself, and is not zero.</summary>
+    public void SetZeroFlag(bool set) => Register(set ? 0x3B : 0x85, HostRegister.Rsp, HostRegister.Rsp); // cmp, test
 
     /// <summary>In a function that was called: puts the stack pointer where the caller had it, and leaves the return address below it. Flags stay.</summary>
     public void HideReturnAddress() => LoadAddress(HostRegister.Rsp, HostRegister.Rsp, sizeof(ulong));

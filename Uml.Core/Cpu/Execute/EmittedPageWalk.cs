@@ -87,8 +87,7 @@ internal sealed unsafe class EmittedPageWalk(HostAssembler code)
             code.Load(register, GuestRegisters.State, StateLayout.Gpr(register));
         }
 
-        // Neither changes anything but flags: equal to itself, or the stack pointer is not zero.
-        code.Register(success ? 0x3B : 0x85, HostRegister.Rsp, HostRegister.Rsp);
+        code.SetZeroFlag(success);
         code.ReturnToHidden();
     }
 

@@ -57,15 +57,14 @@ internal sealed unsafe class EmittedStrings(HostAssembler code, TlbProbe probe)
             code.LoadAddress(HostRegister.Rsi, HostRegister.Rsi, Address, 0, 0, isLong);
         }
 
-        // Neither changes anything but flags: equal to itself, or the stack pointer is not zero.
-        code.ArithmeticRegister(Arithmetic.Cmp, HostRegister.Rsp, HostRegister.Rsp);
+        code.SetZeroFlag(true);
         code.ReturnToHidden();
         foreach (nint failure in _failures)
         {
             code.Bind((byte*)failure);
         }
 
-        code.Register(0x85, HostRegister.Rsp, HostRegister.Rsp);
+        code.SetZeroFlag(false);
         code.ReturnToHidden();
         return start;
     }

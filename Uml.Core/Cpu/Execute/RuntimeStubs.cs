@@ -327,8 +327,8 @@ internal sealed unsafe class RuntimeStubs
         byte* unmasked = _code.JumpIf(Condition.Ne);
         LoadVectorsAgain(Flavor.Vector);
 
-        // Equal to itself: loading may have changed ZF.
-        _code.ArithmeticRegister(Arithmetic.Cmp, HostRegister.Rsp, HostRegister.Rsp);
+        // Loading may have changed it.
+        _code.SetZeroFlag(true);
         _code.Bind(unmasked);
         _code.ReturnToHidden();
         return start;

@@ -62,9 +62,7 @@ internal sealed unsafe class VectorTransfer(HostAssembler code, bool wide)
         }
 
         // vptest xmm0, xmm0
-        code.Byte(0xC4);
-        code.Byte(0xE2);
-        code.Byte(0x79);
+        code.Vex(map: 2, pp: 1, wide: false, is256: false, reg: 0, vvvv: 0, rm: 0);
         code.Byte(0x17);
         code.ModRmRegister(0, 0);
         byte* used = code.JumpIf(Condition.Ne);
@@ -104,16 +102,10 @@ internal sealed unsafe class VectorTransfer(HostAssembler code, bool wide)
         code.ModRmMemory(number, GuestRegisters.State, StateLayout.Vector(number));
     }
 
-    /// <summary>
-    /// VMOVUPS, or VORPS into its first source, with memory (Intel SDM vol. 2, 2.3.5: R, B and vvvv are stored inverted, and all ones
-    /// where there is no second source).
-    /// </summary>
+    /// <summary>VMOVUPS, or VORPS into its first source, with memory.</summary>
     private void EmitWide(int opcode, int number, int displacement, bool is256)
     {
-        int vvvv = opcode == Or ? ~number & 15 : 15;
-        code.Byte(0xC4);
-        code.Byte((number < 8 ? 0x80 : 0) | 0x40 | (GuestRegisters.State < 8 ? 0x20 : 0) | 1);
-        code.Byte((vvvv << 3) | (is256 ? 4 : 0));
+        code.Vex(map: 1, pp: 0, wide: false, is256, number, vvvv: opcode == Or ? number : 0, GuestRegisters.State);
         code.Byte(opcode);
         code.ModRmMemory(number, GuestRegisters.State, displacement);
     }

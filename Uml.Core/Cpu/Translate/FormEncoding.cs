@@ -45,6 +45,9 @@ internal struct OperandFields
 /// <summary>What all instructions of one form (Iced's Code) have in common in their encoding.</summary>
 internal struct FormEncoding
 {
+    /// <summary>Whether the decoder's tables were looked at.</summary>
+    public bool IsMet;
+
     /// <summary>Whether the form can be written again by <see cref="BlockTranslator"/>: all that follows is only good then.</summary>
     public bool IsKnown;
 
@@ -80,6 +83,7 @@ internal struct FormEncoding
         OpCodeInfo info = code.ToOpCode();
         FormEncoding form = new()
         {
+            IsMet = true,
             ExistsIn64 = info.Mode64,
             OperandSize = info.OperandSize == 16 || info.MandatoryPrefix == MandatoryPrefix.P66,
             Repeat = info.MandatoryPrefix switch { MandatoryPrefix.PF2 => 0xF2, MandatoryPrefix.PF3 => 0xF3, _ => 0 },
@@ -167,21 +171,18 @@ internal struct FormEncoding
 internal sealed class FormEncodings
 {
     private readonly FormEncoding[] _forms = new FormEncoding[(int)Enum.GetValues<Code>()[^1] + 1];
-    private readonly bool[] _isMet;
-
-    public FormEncodings() => _isMet = new bool[_forms.Length];
 
     public ref readonly FormEncoding this[Code code]
     {
         get
         {
-            if (!_isMet[(int)code])
+            ref FormEncoding form = ref _forms[(int)code];
+            if (!form.IsMet)
             {
-                _forms[(int)code] = FormEncoding.Of(code);
-                _isMet[(int)code] = true;
+                form = FormEncoding.Of(code);
             }
 
-            return ref _forms[(int)code];
+            return ref form;
         }
     }
 }
