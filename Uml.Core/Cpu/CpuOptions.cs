@@ -59,6 +59,17 @@ public sealed class CpuOptions
     /// <summary>The largest <see cref="CodeCacheSize"/>: 64 GiB. A limit of ours.</summary>
     internal const ulong MaximumCodeCacheSize = 64UL << 30;
 
+    private const string CheckSetting = "Uml.Core.TranslationCheck";
+
+    /// <summary>The runtime setting was not understood. Validation refuses it; the engine would take it for <see cref="TranslationCheck.Stop"/>.</summary>
+    private const TranslationCheck UnknownCheck = (TranslationCheck)(-1);
+
+#if DEBUG
+    private const TranslationCheck UnsetCheck = TranslationCheck.Stop;
+#else
+    private const TranslationCheck UnsetCheck = TranslationCheck.None;
+#endif
+
     /// <summary>The engine. Default: <see cref="CpuEngine.Jit"/> where the host can run it, else <see cref="CpuEngine.Interpreter"/>.</summary>
     public CpuEngine Engine { get; set; } = JitEngine.IsSupported ? CpuEngine.Jit : CpuEngine.Interpreter;
 
@@ -75,15 +86,25 @@ public sealed class CpuOptions
     /// builds of this library and <see cref="TranslationCheck.None"/> in release builds. Costs some time for each translated block, none
     /// when it runs (docs/performance.md).
     /// </summary>
+    /// <remarks>The setting is one of the three names, of either case. Any other value is refused when a machine or a sandbox is built.</remarks>
     public TranslationCheck TranslationCheck { get; set; } = DefaultCheck;
 
-    private static TranslationCheck DefaultCheck =>
-        Enum.TryParse(AppContext.GetData("Uml.Core.TranslationCheck") as string, out TranslationCheck check) ? check
-#if DEBUG
-        : TranslationCheck.Stop;
-#else
-        : TranslationCheck.None;
-#endif
+    private static TranslationCheck DefaultCheck => AppContext.GetData(CheckSetting)?.ToString()?.ToUpperInvariant() switch
+    {
+        null => UnsetCheck,
+        "NONE" => TranslationCheck.None,
+        "INTERPRET" => TranslationCheck.Interpret,
+        "STOP" => TranslationCheck.Stop,
+        _ => UnknownCheck,
+    };
+
+    /// <summary>What is wrong with a value of <see cref="TranslationCheck"/>, as a sentence that says what to do; null when nothing is.</summary>
+    internal static string? FindProblem(TranslationCheck check, string property) => check switch
+    {
+        UnknownCheck => $"The runtime setting {CheckSetting} is '{AppContext.GetData(CheckSetting)}'; write None, Interpret or Stop, or set {property}.",
+        _ when !Enum.IsDefined(check) => $"{property} is {(int)check}; use TranslationCheck.None, Interpret or Stop.",
+        _ => null,
+    };
 
     /// <summary>Runs of a block in the interpreter before it is translated. Tests translate at once.</summary>
     internal int TranslationThreshold { get; set; } = 16;

@@ -57,6 +57,11 @@ internal sealed class MachineOptionsValidator : IValidateOptions<MachineOptions>
             problems.Add($"MachineOptions.Cpu.Model is {(int)cpu.Model}; use CpuModel.Host, X64V2 or X64V3.");
         }
 
+        if (CpuOptions.FindProblem(cpu.TranslationCheck, "MachineOptions.Cpu.TranslationCheck") is { } problem)
+        {
+            problems.Add(problem);
+        }
+
         if (cpu.CodeCacheSize is < CpuOptions.MinimumCodeCacheSize or > CpuOptions.MaximumCodeCacheSize)
         {
             problems.Add(

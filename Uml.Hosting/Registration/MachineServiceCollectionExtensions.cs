@@ -92,6 +92,7 @@ public static class MachineServiceCollectionExtensions
     private static void Apply(MachineSettings settings, MachineOptions machine)
     {
         machine.ClockMode = settings.ClockMode;
+        machine.Cpu.TranslationCheck = settings.TranslationCheck ?? machine.Cpu.TranslationCheck;
         if (settings.Memory is { } memory)
         {
             machine.MemorySize = ByteSize.TryParse(memory, out ulong bytes, out string? problem)

@@ -1,3 +1,4 @@
+using Uml.Core;
 using Uml.Core.Boot;
 
 namespace Uml.Hosting;
@@ -21,5 +22,8 @@ public sealed class MachineSettings
     public string? CommandLine { get; set; }
 
     /// <summary>Where guest time comes from.</summary>
-    public Core.ClockMode ClockMode { get; set; }
+    public ClockMode ClockMode { get; set; }
+
+    /// <summary>Whether translated code is checked before it runs; null leaves the default (<see cref="CpuOptions.TranslationCheck"/>).</summary>
+    public TranslationCheck? TranslationCheck { get; set; }
 }

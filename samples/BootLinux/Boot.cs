@@ -50,6 +50,7 @@ internal static class Boot
                 options.MemorySize = settings.Memory;
                 options.Cpu.Engine = settings.Engine;
                 options.Cpu.Model = settings.Model;
+                options.Cpu.TranslationCheck = settings.Check;
             })
             .UseKernel(BootFile.FromPath(kernel), initrd, GetCommandLine(settings))
             .AddStdioConsole()

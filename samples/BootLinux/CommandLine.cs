@@ -55,9 +55,14 @@ internal static class CommandLine
             Description = "The processor the guest sees: Host is the largest of the others that this machine has all of.",
             DefaultValueFactory = _ => new CpuOptions().Model,
         };
+        Option<TranslationCheck> check = new("--check")
+        {
+            Description = "What becomes of translated code that the checker refuses (SECURITY.md). None does not check, and starts guests faster.",
+            DefaultValueFactory = _ => new CpuOptions().TranslationCheck,
+        };
         RootCommand root = new("Boots a stock x86-64 Linux kernel in this process. Ctrl-A x ends the machine, Ctrl-A h shows what else there is.")
         {
-            kernel, initrd, append, memory, run, engine, cpu,
+            kernel, initrd, append, memory, run, engine, cpu, check,
         };
         root.Validators.Add(result =>
         {
@@ -74,11 +79,12 @@ internal static class CommandLine
                 result.GetValue(memory),
                 result.GetValue(run),
                 result.GetValue(engine),
-                result.GetValue(cpu)),
+                result.GetValue(cpu),
+                result.GetValue(check)),
             cancellationToken));
         return root;
     }
 }
 
 /// <summary>What the command line asks for.</summary>
-internal sealed record BootSettings(string Kernel, string? Initrd, string? Append, ulong Memory, string? Run, CpuEngine Engine, CpuModel Model);
+internal sealed record BootSettings(string Kernel, string? Initrd, string? Append, ulong Memory, string? Run, CpuEngine Engine, CpuModel Model, TranslationCheck Check);

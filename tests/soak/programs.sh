@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Runs this host's own programs in a guest and compares what they print with what they print here: openssl, python3, perl, node, gcc and
-# an i386 binary, then the verifying methods of stress-ng. Takes some minutes; prints what differs, fails if anything does.
+# an i386 binary, then the verifying methods of stress-ng. Takes some minutes; prints what differs, fails if anything does. Translated code
+# is checked, and a translation that the checker refuses ends the run.
 #
 #   tests/soak/programs.sh [options of BootLinux, such as --engine Interpreter or --cpu X64V2]
 #
@@ -64,7 +65,7 @@ cp "$here/init" "$tree/init"
 mkdir "$work/home"
 (cd "$work/home" && env -i PATH=/usr/bin:/bin HOME="$work/home" PROGRAMS="$work/host" bash "$here/programs.bash") >"$work/expected" 2>&1
 dotnet build -c Release -v q -o "$work/program" "$root/samples/BootLinux" >&2
-"$work/program/BootLinux" --mem 2G --initrd "$work/initrd" --append "quiet panic=-1" "$@" | tr -d '\r' >"$work/console" || true
+"$work/program/BootLinux" --check Stop --mem 2G --initrd "$work/initrd" --append "quiet panic=-1" "$@" | tr -d '\r' >"$work/console" || true
 sed -n '/^PROGRAMS-BEGIN$/,/^PROGRAMS-END$/p' "$work/console" | sed '1d;$d' >"$work/actual"
 
 status=0

@@ -58,7 +58,13 @@ public sealed class CodeSandbox : IDisposable
         _ram = new GuestRam(options.MemorySize);
         _bus = new MachineBus(_ram.Ranges);
         var clock = new VirtualTimeClock(DateTimeOffset.UnixEpoch);
-        CpuOptions cpu = new() { Engine = options.Engine, Model = options.Model, RandomSeed = options.RandomSeed };
+        CpuOptions cpu = new()
+        {
+            Engine = options.Engine,
+            Model = options.Model,
+            RandomSeed = options.RandomSeed,
+            TranslationCheck = options.TranslationCheck,
+        };
         _cpu = new VirtualCpu(0, _ram, _bus, clock, cpu, NullLogger.Instance);
         clock.Connect(_cpu);
         SandboxTables.Write(_ram, _mode);
@@ -188,6 +194,11 @@ public sealed class CodeSandbox : IDisposable
         if (!Enum.IsDefined(options.Model))
         {
             throw new MachineConfigurationException($"CodeSandboxOptions.Model is {(int)options.Model}; use CpuModel.Host, X64V2 or X64V3.");
+        }
+
+        if (CpuOptions.FindProblem(options.TranslationCheck, "CodeSandboxOptions.TranslationCheck") is { } problem)
+        {
+            throw new MachineConfigurationException(problem);
         }
     }
 

@@ -18,6 +18,9 @@ public sealed class CodeSandboxOptions
     /// <summary>How code is executed. Default: as of <see cref="CpuOptions.Engine"/>; code that runs once is interpreted by both.</summary>
     public CpuEngine Engine { get; set; } = new CpuOptions().Engine;
 
+    /// <summary>Whether translated code is checked before it runs. Default: as of <see cref="CpuOptions.TranslationCheck"/>.</summary>
+    public TranslationCheck TranslationCheck { get; set; } = new CpuOptions().TranslationCheck;
+
     /// <summary>Seeds RDRAND and RDSEED, so that every run is the same. Default 1.</summary>
     public ulong RandomSeed { get; set; } = 1;
 }

@@ -79,10 +79,12 @@ public sealed class MachineRegistrationTests
     public async Task Configuration_describes_a_machine()
     {
         using IHost host = Create(services => services.AddVirtualMachine("box", Section(
-            ("Memory", "96M"), ("Kernel", "/boot/none"), ("CommandLine", "quiet"), ("ClockMode", "Virtual"), ("Protocol", "Flat64"))));
+            ("Memory", "96M"), ("Kernel", "/boot/none"), ("CommandLine", "quiet"), ("ClockMode", "Virtual"), ("Protocol", "Flat64"),
+            ("TranslationCheck", "interpret"))));
         await using IVirtualMachine machine = host.Services.GetRequiredService<IVirtualMachine>();
         Assert.That(machine.Memory.Size, Is.EqualTo(96UL << 20));
-        Assert.That(machine.Services.GetRequiredService<IOptions<MachineOptions>>().Value.ClockMode, Is.EqualTo(ClockMode.Virtual));
+        MachineOptions options = machine.Services.GetRequiredService<IOptions<MachineOptions>>().Value;
+        Assert.That((options.ClockMode, options.Cpu.TranslationCheck), Is.EqualTo((ClockMode.Virtual, TranslationCheck.Interpret)));
         BootOptions boot = machine.Services.GetRequiredService<IOptions<BootOptions>>().Value;
         Assert.That((boot.Kernel!.Name, boot.CommandLine, boot.Protocol), Is.EqualTo(("/boot/none", "quiet", BootProtocol.Flat64)));
     }
@@ -90,6 +92,8 @@ public sealed class MachineRegistrationTests
     [TestCase("Memory", "lots", "'lots' is not a size")]
     [TestCase("Memory", "1K", "minimum of 1 MiB")]
     [TestCase("ClockMode", "Sideways", "ClockMode")]
+    [TestCase("TranslationCheck", "Stopp", "TranslationCheck")]
+    [TestCase("TranslationCheck", "4", "use TranslationCheck.None, Interpret or Stop")]
     public void Wrong_configuration_says_what_to_write(string key, string value, string advice)
     {
         using IHost host = Create(services => services.AddVirtualMachine("box", Section((key, value))));
