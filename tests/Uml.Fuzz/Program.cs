@@ -1,3 +1,5 @@
+using System.CommandLine;
+using System.CommandLine.Parsing;
 using System.Globalization;
 using Uml.Fuzz.Boot;
 using Uml.Fuzz.Guests;
@@ -9,18 +11,6 @@ namespace Uml.Fuzz;
 /// <summary>The fuzzers' front end: <c>dotnet run -c Release --project tests/Uml.Fuzz -- kernels --seconds 3600</c>.</summary>
 internal static class Program
 {
-    private const string Usage = """
-        Feeds a part of the machine hostile input until the time or the number of cases is up.
-          TARGET         what to attack, see below
-          --seconds N    stop after this time
-          --cases N      stop after this many cases
-          --seed S       seed of the run (default: random, printed)
-          --case S       run just the case with this seed; a failing case prints it
-          --isolated yes run the cases in a process of their own, and go on in another when one ends it
-          --first N      begin with case N of the run
-          --journal F    note the number of the case that runs in this file
-        """;
-
     /// <summary>What can be attacked. A target is a line here and files of its own.</summary>
     public static IReadOnlyList<FuzzTarget> Targets { get; } =
     [
@@ -33,55 +23,81 @@ internal static class Program
         new("initramfs", "the initramfs builder: hostile paths, links and nodes, read back", InitramfsFuzz.Run, TestCases: 3000),
     ];
 
-    public static int Main(string[] args)
+    public static int Main(string[] args) => CreateCommand().Parse(args).Invoke();
+
+    /// <summary>The command line: a subcommand for each target, all with the same options.</summary>
+    public static RootCommand CreateCommand()
     {
-        FuzzTarget? target = args.Length == 0 ? null : Targets.FirstOrDefault(candidate => candidate.Name == args[0]);
-        var options = new Dictionary<string, string>(StringComparer.Ordinal);
-        for (int i = 1; i < args.Length; i += 2)
-        {
-            if (args[i] is not ("--seconds" or "--cases" or "--seed" or "--case" or "--isolated" or "--first" or "--journal") || i + 1 == args.Length)
-            {
-                return Fail();
-            }
-
-            options[args[i]] = args[i + 1];
-        }
-
-        return target is null ? Fail() : Run(target, options);
-    }
-
-    private static int Run(FuzzTarget target, Dictionary<string, string> options)
-    {
-        TimeSpan? time = options.TryGetValue("--seconds", out string? seconds) ? TimeSpan.FromSeconds(double.Parse(seconds, CultureInfo.InvariantCulture)) : null;
-        ulong seed = options.TryGetValue("--seed", out string? given) ? Seeds.Parse(given) : (ulong)Random.Shared.NextInt64();
-        long cases = long.Parse(options.GetValueOrDefault("--cases", "9223372036854775807"), CultureInfo.InvariantCulture);
-        if (options.ContainsKey("--isolated"))
-        {
-            return new IsolatedRun(target.Name, seed, cases, time, Console.Out).Run() ? 0 : 1;
-        }
-
-        using var limit = time is { } duration ? new CancellationTokenSource(duration) : new CancellationTokenSource();
-
-        using CaseJournal? journal = options.TryGetValue("--journal", out string? file) ? CaseJournal.Open(file) : null;
-        FuzzRun run = new(target, Console.Out, limit.Token)
-        {
-            Seed = seed,
-            MaximumCases = cases,
-            FirstCase = long.Parse(options.GetValueOrDefault("--first", "0"), CultureInfo.InvariantCulture),
-            Journal = journal,
-            OnlyCase = options.TryGetValue("--case", out string? only) ? Seeds.Parse(only) : null,
-        };
-        return run.Run() ? 0 : 1;
-    }
-
-    private static int Fail()
-    {
-        Console.Error.WriteLine(Usage);
+        RootCommand root = new("Feeds a part of the machine hostile input until the time or the number of cases is up.");
         foreach (FuzzTarget target in Targets)
         {
-            Console.Error.WriteLine($"  {target.Name,-14} {target.Description}");
+            root.Subcommands.Add(CreateCommand(target));
         }
 
-        return 2;
+        return root;
+    }
+
+    private static Command CreateCommand(FuzzTarget target)
+    {
+        Option<double?> seconds = new("--seconds") { Description = "Stop after this time." };
+        Option<long> cases = new("--cases") { Description = "Stop after this many cases.", DefaultValueFactory = _ => long.MaxValue, HelpName = "number" };
+        Option<ulong?> seed = new("--seed") { Description = "Seed of the run. Default: random, printed.", CustomParser = ParseSeed };
+        Option<ulong?> only = new("--case") { Description = "Run just the case with this seed; a failing case prints it.", CustomParser = ParseSeed };
+        Option<bool> isolated = new("--isolated") { Description = "Run the cases in a process of their own, and go on in another when a case ends it." };
+        Option<long> first = new("--first") { Description = "Begin with this case of the run.", HelpName = "number" };
+        Option<FileInfo?> journal = new("--journal") { Description = "Note the number of the case that runs in this file.", HelpName = "file" };
+        RequireAtLeast(seconds, 0.001);
+        RequireAtLeast(cases, 1);
+        RequireAtLeast(first, 0);
+        Command command = new(target.Name, target.Description) { seconds, cases, seed, only, isolated, first, journal };
+        command.SetAction(result => Run(target, new FuzzSettings(
+            result.GetValue(seconds) is { } time ? TimeSpan.FromSeconds(time) : null,
+            result.GetValue(seed) ?? (ulong)Random.Shared.NextInt64(),
+            result.GetValue(only),
+            result.GetValue(first),
+            result.GetValue(cases),
+            result.GetValue(isolated),
+            result.GetValue(journal)?.FullName)));
+        return command;
+    }
+
+    private static ulong? ParseSeed(ArgumentResult result)
+    {
+        if (Seeds.TryParse(result.Tokens[0].Value, out ulong seed))
+        {
+            return seed;
+        }
+
+        result.AddError($"'{result.Tokens[0].Value}' is not a seed; write a number of up to 64 bits, decimal or with 0x.");
+        return null;
+    }
+
+    private static void RequireAtLeast(Option option, double minimum) => option.Validators.Add(result =>
+    {
+        // What is no number is told by the parser.
+        if (result.Tokens is [var token] && double.TryParse(token.Value, CultureInfo.InvariantCulture, out double value) && !(value >= minimum))
+        {
+            result.AddError($"{option.Name} is {token.Value}; write at least {minimum.ToString(CultureInfo.InvariantCulture)}.");
+        }
+    });
+
+    private static int Run(FuzzTarget target, FuzzSettings settings)
+    {
+        if (settings.Isolated)
+        {
+            return new IsolatedRun(target.Name, settings, Console.Out).Run() ? 0 : 1;
+        }
+
+        using var limit = settings.Time is { } duration ? new CancellationTokenSource(duration) : new CancellationTokenSource();
+        using CaseJournal? journal = settings.Journal is { } file ? CaseJournal.Open(file) : null;
+        FuzzRun run = new(target, Console.Out, limit.Token)
+        {
+            Seed = settings.Seed,
+            MaximumCases = settings.MaximumCases,
+            FirstCase = settings.FirstCase,
+            Journal = journal,
+            OnlyCase = settings.OnlyCase,
+        };
+        return run.Run() ? 0 : 1;
     }
 }

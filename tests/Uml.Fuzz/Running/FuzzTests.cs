@@ -33,11 +33,31 @@ public sealed class FuzzTests
         string text = output.ToString();
         string seed = text[(text.IndexOf("--case ", StringComparison.Ordinal) + 7)..].Split('\n')[0].Trim();
         using StringWriter again = new();
-        FuzzRun repeated = new(target, again, default) { Seed = 3, MaximumCases = 100, OnlyCase = Seeds.Parse(seed) };
+        FuzzRun repeated = new(target, again, default) { Seed = 3, MaximumCases = 100, OnlyCase = Seeds.TryParse(seed, out ulong parsed) ? parsed : null };
         Assert.That(text, Does.Contain("the first that is odd").And.Contain("InvalidDataException"));
         Assert.That(run.Failures.Single().Value, Is.GreaterThan(1), "one report for a kind, and a count");
         Assert.That(repeated.Run(), Is.False);
         Assert.That(again.ToString(), Does.Contain($"of case {seed[2..]}"));
+    }
+
+    [TestCase("kernels --seconds x", "--seconds")]
+    [TestCase("kernels --seconds -1", "at least 0.001")]
+    [TestCase("kernels --seed zz", "'zz' is not a seed")]
+    [TestCase("kernels --case 0x", "'0x' is not a seed")]
+    [TestCase("kernels --cases 0", "at least 1")]
+    [TestCase("kernels --cases", "--cases")]
+    [TestCase("kernels --first -1", "at least 0")]
+    [TestCase("tables", "tables")]
+    [TestCase("", "command")]
+    public void A_wrong_command_line_says_what_to_write(string line, string advice) =>
+        Assert.That(Program.CreateCommand().Parse(line).Errors.Select(error => error.Message), Has.Some.Contains(advice).IgnoreCase);
+
+    [Test]
+    public void A_case_runs_in_a_process_of_its_own()
+    {
+        using StringWriter output = new();
+        FuzzSettings settings = new(Time: null, Seed: 1, OnlyCase: 5, FirstCase: 0, MaximumCases: 10, Isolated: true, Journal: null);
+        Assert.That(new IsolatedRun("initramfs", settings, output).Run(), Is.True, output.ToString());
     }
 
     [Test]

@@ -7,8 +7,7 @@ namespace Uml.Fuzz.Running;
 /// Runs the cases of a target in a process of their own. One that ends that process (a fault in host code, a stack overflow, a case that
 /// hangs) is reported with the command that repeats it, and the run goes on behind it in another process.
 /// </summary>
-/// <param name="time">How long to go on; null for as long as there are cases.</param>
-internal sealed class IsolatedRun(string target, ulong seed, long maximumCases, TimeSpan? time, TextWriter output)
+internal sealed class IsolatedRun(string target, FuzzSettings settings, TextWriter output)
 {
     private const int MaximumDeaths = 20;
 
@@ -20,7 +19,7 @@ internal sealed class IsolatedRun(string target, ulong seed, long maximumCases, 
     /// <returns>Whether no case failed.</returns>
     public bool Run()
     {
-        output.WriteLine($"{target}, seed 0x{seed:x}, in processes of their own");
+        output.WriteLine($"{target}, seed 0x{settings.Seed:x}, in processes of their own");
         string path = Path.GetTempFileName();
         try
         {
@@ -36,11 +35,11 @@ internal sealed class IsolatedRun(string target, ulong seed, long maximumCases, 
     private bool Run(string path, CaseJournal journal)
     {
         bool passed = true;
-        long next = 0;
-        for (int deaths = 0; deaths < MaximumDeaths && next < maximumCases && !(_watch.Elapsed >= time);)
+        long next = settings.FirstCase, end = settings.MaximumCases > long.MaxValue - next ? long.MaxValue : next + settings.MaximumCases;
+        for (int deaths = 0; deaths < MaximumDeaths && next < end && !(_watch.Elapsed >= settings.Time);)
         {
             journal.Note(next);
-            int code = RunChild(path, next);
+            int code = RunChild(path, next, end - next);
             if (code is Passed or Failed)
             {
                 return passed && code == Passed;
@@ -49,42 +48,38 @@ internal sealed class IsolatedRun(string target, ulong seed, long maximumCases, 
             passed = false;
             deaths++;
             long died = journal.Read();
-            output.WriteLine($"FAILED, the process ended with code {code} in case {died}. Repeat it with\n  {FuzzRun.Command(target, Seeds.Derive(seed, (ulong)died))}");
-            next = died + 1;
+            ulong seed = settings.OnlyCase ?? Seeds.Derive(settings.Seed, (ulong)died);
+            output.WriteLine($"FAILED, the process ended with code {code} in case {died}. Repeat it with\n  {FuzzRun.Command(target, seed)}");
+            next = settings.OnlyCase is null ? died + 1 : end;
         }
 
         return passed;
     }
 
-    private int RunChild(string path, long first)
+    private int RunChild(string path, long first, long cases)
     {
-        // Started as "dotnet Uml.Fuzz.dll" or as an executable.
-        List<string> arguments = Environment.GetCommandLineArgs()[0] is var program && program.EndsWith(".dll", StringComparison.Ordinal) ? [program] : [];
+        // This process is the program itself, or a host that was given the program's assembly.
+        string program = Environment.ProcessPath!, assembly = typeof(IsolatedRun).Assembly.Location;
+        bool isHost = Path.GetFileNameWithoutExtension(program) != Path.GetFileNameWithoutExtension(assembly);
+        List<string> arguments = isHost ? [assembly] : [];
         arguments.AddRange(
         [
-            target, "--seed", Number(seed), "--first", Number((ulong)first), "--cases", Number((ulong)(maximumCases - first)), "--journal", path,
+            target, "--seed", Number(settings.Seed), "--first", Number((ulong)first), "--cases", Number((ulong)cases), "--journal", path,
         ]);
-        if (time is { } limit)
+        if (settings.OnlyCase is { } only)
+        {
+            arguments.AddRange(["--case", Number(only)]);
+        }
+
+        if (settings.Time is { } limit)
         {
             arguments.AddRange(["--seconds", Number((ulong)Math.Max(1, (limit - _watch.Elapsed).TotalSeconds))]);
         }
 
-        using Process child = Process.Start(new ProcessStartInfo(Executable(arguments), arguments))
+        using Process child = Process.Start(new ProcessStartInfo(program, arguments))
             ?? throw new InvalidOperationException("The process for the cases could not be started.");
         child.WaitForExit();
         return child.ExitCode;
-    }
-
-    /// <summary>The host of this process; an executable of ours needs no assembly to be named.</summary>
-    private static string Executable(List<string> arguments)
-    {
-        string path = Environment.ProcessPath!;
-        if (!Path.GetFileNameWithoutExtension(path).Equals("dotnet", StringComparison.OrdinalIgnoreCase) && arguments[0].EndsWith(".dll", StringComparison.Ordinal))
-        {
-            arguments.RemoveAt(0);
-        }
-
-        return path;
     }
 
     private static string Number(ulong value) => value.ToString(CultureInfo.InvariantCulture);

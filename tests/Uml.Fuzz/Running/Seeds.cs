@@ -5,9 +5,10 @@ namespace Uml.Fuzz.Running;
 /// <summary>Seeds: how they are written, and how those of the cases follow from that of the run.</summary>
 internal static class Seeds
 {
-    public static ulong Parse(string text) => text.StartsWith("0x", StringComparison.OrdinalIgnoreCase)
-        ? ulong.Parse(text.AsSpan(2), NumberStyles.HexNumber, CultureInfo.InvariantCulture)
-        : ulong.Parse(text, CultureInfo.InvariantCulture);
+    /// <summary>Reads a seed, decimal or with 0x.</summary>
+    public static bool TryParse(string text, out ulong seed) => text.StartsWith("0x", StringComparison.OrdinalIgnoreCase)
+        ? ulong.TryParse(text.AsSpan(2), NumberStyles.HexNumber, CultureInfo.InvariantCulture, out seed)
+        : ulong.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out seed);
 
     /// <summary>SplitMix64 (Steele, Lea, Flood: "Fast Splittable Pseudorandom Number Generators", 2014).</summary>
     public static ulong Derive(ulong seed, ulong index)
