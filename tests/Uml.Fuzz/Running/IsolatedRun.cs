@@ -58,10 +58,9 @@ internal sealed class IsolatedRun(string target, FuzzSettings settings, TextWrit
 
     private int RunChild(string path, long first, long cases)
     {
-        // This process is the program itself, or a host that was given the program's assembly.
-        string program = Environment.ProcessPath!, assembly = typeof(IsolatedRun).Assembly.Location;
-        bool isHost = Path.GetFileNameWithoutExtension(program) != Path.GetFileNameWithoutExtension(assembly);
-        List<string> arguments = isHost ? [assembly] : [];
+        // This process is the program itself, or dotnet with an assembly to run.
+        string program = Environment.ProcessPath!;
+        List<string> arguments = Path.GetFileNameWithoutExtension(program) == "dotnet" ? [typeof(IsolatedRun).Assembly.Location] : [];
         arguments.AddRange(
         [
             target, "--seed", Number(settings.Seed), "--first", Number((ulong)first), "--cases", Number((ulong)cases), "--journal", path,
