@@ -42,7 +42,7 @@ internal static class Boot
     {
         var assets = new GuestAssetCache(new GuestAssetCacheOptions { Progress = new StandardErrorProgress() });
         string kernel = await FindKernelAsync(assets, settings.Kernel, cancellationToken);
-        BootFile initrd = settings.Initrd is { } path ? BootFile.FromPath(path) : await BusyBoxImage.CreateAsync(
+        BootFile initrd = settings.Initrd is { } path ? BootFile.FromPath(Existing("initrd", path)) : await BusyBoxImage.CreateAsync(
             assets, new BusyBoxImageOptions { Command = settings.Run, TerminalSize = StdioConsoleChannel.GetTerminalSize() }, cancellationToken);
         return UmlMachine.CreateDefaultBuilder()
             .Configure(options =>
@@ -60,7 +60,12 @@ internal static class Boot
     private static async Task<string> FindKernelAsync(GuestAssetCache assets, string kernel, CancellationToken cancellationToken) =>
         kernel.StartsWith("linux-image-", StringComparison.Ordinal) && !File.Exists(kernel)
             ? (await assets.GetKernelAsync(kernel, cancellationToken)).ImagePath
-            : kernel;
+            : Existing("kernel", kernel);
+
+    /// <summary>A wrong path is told before anything is fetched.</summary>
+    private static string Existing(string role, string path) => Path.Exists(path)
+        ? path
+        : throw new MachineConfigurationException($"The {role} '{path}' does not exist; check the path.");
 
     private static string GetCommandLine(BootSettings settings)
     {

@@ -146,6 +146,9 @@ internal unsafe struct CpuState
     /// <summary>DR6 bits of data and I/O breakpoints the running instruction hit: #DB follows it.</summary>
     public uint PendingDebug;
 
+    /// <summary>DR6 bits of data breakpoints that MOV SS or POP SS hit: they become <see cref="PendingDebug"/> of the next instruction.</summary>
+    public uint HeldDebug;
+
     // ---- segments and descriptor tables ----
 
     public SegmentRegisters Segments;

@@ -53,7 +53,8 @@ internal static unsafe class DebugTraps
     {
         s->InterruptShadow = false;
         s->StepTrap = (s->SystemFlags & Flags.TF) != 0;
-        s->PendingDebug = 0;
+        s->PendingDebug = s->HeldDebug;
+        s->HeldDebug = 0;
 
         // RF counts for this instruction and is over with it, unless the instruction is the IRET that sets it.
         bool resumes = (s->SystemFlags & Flags.RF) != 0;
@@ -98,6 +99,17 @@ internal static unsafe class DebugTraps
     /// <summary>Notes data breakpoints that an access hits; <see cref="AfterInstruction"/> raises them.</summary>
     public static void NoteAccess(CpuState* s, ulong linear, int size, bool write) =>
         s->PendingDebug |= Match(s, linear, size, write ? Write : 3);
+
+    /// <summary>
+    /// MOV SS and POP SS have loaded SS: what their operand hit waits for the end of the next instruction, and no single step follows them
+    /// (Intel SDM vol. 3, 6.8.3). A fault of that instruction, or INT1, drops it.
+    /// </summary>
+    public static void HoldOff(CpuState* s)
+    {
+        s->StepTrap = false;
+        s->HeldDebug = s->PendingDebug;
+        s->PendingDebug = 0;
+    }
 
     /// <summary>Notes I/O breakpoints (CR4.DE, R/W = 10b) that a port access hits.</summary>
     public static void NotePort(CpuState* s, ushort port, int size)

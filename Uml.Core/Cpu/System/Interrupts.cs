@@ -67,7 +67,12 @@ internal static unsafe partial class Interrupts
         s->Halted = false;
         s->InterruptShadow = false;
         s->StepTrap = false;
-        s->PendingDebug = 0;
+        if (kind is not (InterruptKind.Software or InterruptKind.SoftwareException))
+        {
+            // A fault and INT1 drop what is pending; in front of the handler of INT n it is raised.
+            s->PendingDebug = 0;
+        }
+
         if (kind == InterruptKind.Nmi)
         {
             s->NmiBlocked = true;

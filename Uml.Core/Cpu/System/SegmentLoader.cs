@@ -154,7 +154,8 @@ internal static unsafe class SegmentLoader
     public static SegmentRegister NullStack(int cpl) => new() { Selector = (ushort)cpl };
 
     /// <summary>
-    /// After a return to an outer level, makes data segments unusable that the new level must not use (Intel SDM vol. 2, IRET and RET).
+    /// After a return to an outer level, makes data segments unusable that the new level must not use, and null selectors 0
+    /// (Intel SDM vol. 2, IRET and RET, RETURN-TO-OUTER-PRIVILEGE-LEVEL).
     /// </summary>
     public static void DropInnerSegments(CpuState* s)
     {
@@ -162,7 +163,8 @@ internal static unsafe class SegmentLoader
         {
             ref SegmentRegister segment = ref s->Segments[i];
             bool conforming = segment.IsCode && (segment.Attributes & 4) != 0;
-            if (i is (int)SegmentIndex.Cs or (int)SegmentIndex.Ss || !segment.IsUsable || conforming || segment.Dpl >= s->Cpl)
+            bool allowed = segment.IsUsable && (conforming || segment.Dpl >= s->Cpl);
+            if (i is (int)SegmentIndex.Cs or (int)SegmentIndex.Ss || allowed)
             {
                 continue;
             }

@@ -175,7 +175,9 @@ internal sealed unsafe class Planner(CpuFeatures features, CpuFeatures host, boo
             case Code.Bt_rm32_r32 or Code.Bt_rm64_r64 when plan.Encoding.IsMemory:
                 plan.Use = OperandUse.Read;
                 plan.MemorySize = (byte)(plan.Encoding.Wide ? 8 : 4);
-                return GuestRegisters.Host(plan.Encoding.Reg) == GuestRegisters.None ? Form.Handler : Form.BitTest;
+
+                // An address-size prefix cuts the sum with the bit's offset, which the emitted form adds behind the cut.
+                return GuestRegisters.Host(plan.Encoding.Reg) == GuestRegisters.None || plan.Encoding.AddressSize ? Form.Handler : Form.BitTest;
             case Code.Movsb_m8_m8 or Code.Movsw_m16_m16 or Code.Movsd_m32_m32 or Code.Movsq_m64_m64
                 or Code.Stosb_m8_AL or Code.Stosw_m16_AX or Code.Stosd_m32_EAX or Code.Stosq_m64_RAX:
                 plan.Use = OperandUse.Write;

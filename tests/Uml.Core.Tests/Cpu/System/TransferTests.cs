@@ -147,6 +147,38 @@ public sealed unsafe class TransferTests(CpuEngine engine) : IDisposable
         Assert.That(_machine.State->Segments[(int)SegmentIndex.Fs].Selector, Is.EqualTo(SystemMachine.UserData));
     }
 
+    /// <summary>Intel SDM vol. 2, IRET, RETURN-TO-OUTER-PRIVILEGE-LEVEL: a null selector of any RPL becomes 0.</summary>
+    [Test]
+    public void A_return_to_user_mode_takes_the_RPL_from_null_selectors([Values] bool far)
+    {
+        _machine.Load(a => a.jmp(SystemMachine.UserCode), SystemMachine.UserCode);
+        _machine.Load(a =>
+        {
+            a.mov(eax, 3);
+            a.mov(ds, eax);
+            a.mov(es, eax);
+            a.mov(fs, eax);
+            a.mov(gs, eax);
+            if (!far)
+            {
+                SystemMachine.GoToUser(a);
+                return;
+            }
+
+            a.push(SystemMachine.UserData);
+            a.push((int)SystemMachine.Stack);
+            a.push(SystemMachine.User64);
+            a.push((int)SystemMachine.UserCode);
+            a.AddInstruction(Iced.Intel.Instruction.Create(Iced.Intel.Code.Retfq));
+        });
+        _machine.Cpu.Run(20);
+        Assert.That(_machine.State->Cpl, Is.EqualTo(3));
+        foreach (SegmentIndex index in (SegmentIndex[])[SegmentIndex.Ds, SegmentIndex.Es, SegmentIndex.Fs, SegmentIndex.Gs])
+        {
+            Assert.That(_machine.State->Segments[(int)index].Selector, Is.Zero, index.ToString());
+        }
+    }
+
     [Test]
     public void SYSCALL_saves_RIP_and_flags_and_masks()
     {
