@@ -76,9 +76,11 @@ public sealed class CpuOptions
     /// <summary>
     /// Host memory for decoded guest code, in bytes a virtual CPU: 1 MiB to 64 GiB; <see cref="CpuEngine.Jit"/> uses as much again for
     /// translated code, up to 1 GiB, and half of that for notes about it. When one of them is full all are emptied and filled anew. Only
-    /// what is used is taken from the host. Default: 64 MiB.
+    /// what is used is taken from the host, and goes back to it when the machine is disposed. Default: 256 MiB, which a Java virtual machine fits
+    /// into; a guest that fills it takes some 650 MiB. <see cref="CpuStatistics.CodeCacheFlushes"/> counts, and a warning in the log tells of
+    /// flushes that follow each other.
     /// </summary>
-    public ulong CodeCacheSize { get; set; } = 64 << 20;
+    public ulong CodeCacheSize { get; set; } = 256 << 20;
 
     /// <summary>
     /// Whether translated code is checked before it runs; only <see cref="CpuEngine.Jit"/> translates. Default: what the runtime setting

@@ -25,4 +25,7 @@ internal static partial class MachineLog
 
     [LoggerMessage(7, LogLevel.Error, "A service that the program gave machine {Name} failed")]
     public static partial void ServiceFailed(ILogger logger, Exception exception, string name);
+
+    [LoggerMessage(8, LogLevel.Warning, "The code cache of machine {Name} is too small for its guest: {Flushes} flushes in {Instructions} instructions, after each of which all code is translated again. Make CpuOptions.CodeCacheSize larger than {Size} bytes")]
+    public static partial void CodeCacheTooSmall(ILogger logger, string name, ulong flushes, ulong instructions, ulong size);
 }

@@ -21,6 +21,8 @@ internal sealed class VirtualMachine : IVirtualMachine, IMachineLoopObserver
     private readonly MachineMetrics _metrics;
     private readonly ILogger _logger;
     private readonly IMachineExitInterpreter[] _interpreters;
+    private readonly CodeCacheWatch _codeCache = new();
+    private readonly ulong _codeCacheSize;
     private readonly TaskCompletionSource<MachineExit> _exited = new(TaskCreationOptions.RunContinuationsAsynchronously);
 
     // Stopping and disposing take a second at most, whatever holds up the machine's thread; the rest is for a busy host.
@@ -45,6 +47,7 @@ internal sealed class VirtualMachine : IVirtualMachine, IMachineLoopObserver
         _hardware = hardware;
         _clock = clock;
         Name = options.Name;
+        _codeCacheSize = options.Cpu.CodeCacheSize;
         _logger = services.GetRequiredService<ILoggerFactory>().CreateLogger("Uml.Core.Machine");
         _metrics = new MachineMetrics(services.GetService<System.Diagnostics.Metrics.IMeterFactory>(), Name);
         _interpreters = [.. services.GetServices<IMachineExitInterpreter>()];
@@ -183,7 +186,14 @@ internal sealed class VirtualMachine : IVirtualMachine, IMachineLoopObserver
         }
     }
 
-    void IMachineLoopObserver.OnSlice(in CpuStatistics statistics) => _metrics.Report(in statistics);
+    void IMachineLoopObserver.OnSlice(in CpuStatistics statistics)
+    {
+        _metrics.Report(in statistics);
+        if (_codeCache.IsTooSmall(in statistics))
+        {
+            MachineLog.CodeCacheTooSmall(_logger, Name, statistics.CodeCacheFlushes, statistics.InstructionsRetired, _codeCacheSize);
+        }
+    }
 
     void IMachineLoopObserver.OnQuiescing() => _context.Quiesce();
 

@@ -56,6 +56,29 @@ public sealed class ObservabilityTests
         });
     }
 
+    [TestCase(1UL, 3UL, false, TestName = "One flush is no reason to warn")]
+    [TestCase(40_000_000_000UL, 3UL, false, TestName = "Flushes far apart are no reason to warn")]
+    [TestCase(1_000_000_000UL, 4UL, true, TestName = "Flushes that follow each other are told once")]
+    public async Task A_code_cache_that_is_too_small_is_told(ulong instructionsBetween, ulong slices, bool told)
+    {
+        using var logs = new RecordingLoggerFactory();
+        ulong slice = 0;
+        using var cpu = new ScriptedCpu();
+        cpu.Script = (processor, _) =>
+        {
+            processor.InstructionsRetired += instructionsBetween;
+            ulong flushes = instructionsBetween == 1 ? 1 : ++slice;
+            processor.Statistics = processor.Statistics with { CodeCacheFlushes = flushes };
+            return (instructionsBetween == 1 ? ++slice : slice) >= slices ? RunResult.Shutdown : RunResult.BudgetExhausted;
+        };
+        VirtualMachineBuilder builder = ScriptedMachine.CreateBuilder(cpu);
+        builder.Services.AddSingleton<ILoggerFactory>(logs);
+        await using IVirtualMachine machine = builder.Build();
+        await machine.StartAsync();
+        await machine.WaitForExitAsync();
+        Assert.That(logs.Lines.Count(line => line.Contains("CodeCacheSize", StringComparison.Ordinal)), Is.EqualTo(told ? 1 : 0));
+    }
+
     [Test]
     public async Task Whoever_listens_late_hears_what_was_before(CancellationToken token)
     {
