@@ -41,7 +41,15 @@ internal sealed unsafe partial class CodeChecker
             return false;
         }
 
+        bool isComputedCall = site != null && site->Form == Form.CallIndirect && contract.Kind is StubKind.Commit or StubKind.Handler;
+        if (isComputedCall && s.Slots[StateFields.SecondSpill].IsHidden)
+        {
+            defect = "it does not keep to the contract of the stub: the guest would go on at an address of the host";
+            return false;
+        }
+
         s.Scratch = s.Address = CheckedValue.Hidden;
+        LeaveSlots(ref s, contract.Kind);
         defect = null;
         switch (contract.Kind)
         {
@@ -50,11 +58,14 @@ internal sealed unsafe partial class CodeChecker
                 s.Address = new(ValueKind.Memory, site->Size, site->Use != OperandUse.Read);
                 return true;
             case StubKind.WalkForRead or StubKind.WalkForWrite:
-                s.Address = address.Kind == ValueKind.InPage ? address : CheckedValue.Data;
+                s.Address = new(ValueKind.Walked, address.Kind == ValueKind.InPage ? address.Size : 0);
                 s.Fact = contract.Kind == StubKind.WalkForRead ? FlagFact.WalkedForRead : FlagFact.WalkedForWrite;
                 return true;
             case StubKind.LoadVectors:
                 s.Fact = FlagFact.VectorsLoaded;
+                return true;
+            case StubKind.Refill:
+                s.Given = 0;
                 return true;
             case StubKind.LoadX87:
                 s.Flavor = Flavor.X87;
@@ -75,6 +86,21 @@ internal sealed unsafe partial class CodeChecker
                 return false;
             default:
                 return true;
+        }
+    }
+
+    /// <summary>What stubs do to the slots. Code that was found may be kept over the accesses of a call's push, which drop it at most.</summary>
+    private static void LeaveSlots(ref CheckedState s, StubKind kind)
+    {
+        if (kind == StubKind.String)
+        {
+            s.Slots[StateFields.Spill] = s.Slots[StateFields.SecondSpill] = CheckedValue.Hidden;
+        }
+
+        bool keepsCode = kind is StubKind.Access or StubKind.Commit or StubKind.WalkForRead or StubKind.WalkForWrite;
+        for (int i = 0; i < CheckedSlots.Count; i++)
+        {
+            s.Slots[i] = s.Slots[i].Kind == ValueKind.Code && !keepsCode ? CheckedValue.Hidden : s.Slots[i];
         }
     }
 
@@ -113,7 +139,8 @@ internal sealed unsafe partial class CodeChecker
 
     /// <summary>The jump that is to be pointed elsewhere is a jump, and what it is pointed back to is where it leads now.</summary>
     private bool IsPatchable(Site* site) => IndexOf((nint)site->Unlinked) >= 0 && TryGetEnding((nint)site->Jump, out Instruction jump)
-        && jump.FlowControl is FlowControl.UnconditionalBranch or FlowControl.ConditionalBranch && (byte*)jump.NearBranchTarget == site->Unlinked;
+        && jump.FlowControl is FlowControl.UnconditionalBranch or FlowControl.ConditionalBranch && (byte*)jump.NearBranchTarget == site->Unlinked
+        && !(IndexOf((nint)jump.IP) is var index && _isReached[index] && GivesBackAll(in _states[index]));
 
     /// <summary>What the runtime writes an epoch to is the immediate of a comparison with the table's.</summary>
     private bool IsEpoch(byte* epoch) => TryGetEnding((nint)epoch, out Instruction compare) && compare.Code == Code.Cmp_rm32_imm32
