@@ -170,7 +170,8 @@ internal static unsafe class Runtime
             return LeaveFor(s, Flow.Enter(s, block, rip));
         }
 
-        if (isNear && cpu.Jit!.IsTranslated(block, site->Flavor))
+        // Without an epoch the link outlives mappings: the page may just have come to lead to another frame.
+        if (isNear && block->HostPage == site->Block->HostPage && cpu.Jit!.IsTranslated(block, site->Flavor))
         {
             s->Counters.ChainHits++;
             cpu.Jit.Link(site, block);

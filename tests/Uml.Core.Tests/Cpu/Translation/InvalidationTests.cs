@@ -12,7 +12,7 @@ public sealed unsafe class InvalidationTests : IDisposable
 {
     private const ulong Far = SystemMachine.Code + 0x2000, FirstFrame = 0x90000, SecondFrame = 0x92000;
     private const ulong Entry = SystemMachine.PageTable + ((Far >> 12) * 8);
-    private const ulong NoExecute = 1UL << 63, Normal = 7;
+    private const ulong NoExecute = 1UL << 63, Normal = 7, Accessed = Normal | 0x60;
     private const ulong Pge = 1 << 7, Pcide = 1 << 17, Nxe = 1 << 11;
 
     private readonly EnginePair _pair = new();
@@ -69,7 +69,7 @@ public sealed unsafe class InvalidationTests : IDisposable
     {
         _pair.Each(machine =>
         {
-            machine.Map(Far, FirstFrame, Normal | NoExecute | 0x60);
+            machine.Map(Far, FirstFrame, Accessed | NoExecute);
             machine.State->Efer |= Nxe;
             Mmu.UpdateMode(machine.State);
         });
@@ -88,6 +88,58 @@ public sealed unsafe class InvalidationTests : IDisposable
         Assert.That(_pair.Jit.Frame(0), Is.EqualTo(PageWalk.ErrorPresent | PageWalk.ErrorReserved));
         _pair.AssertTranslated();
     }
+
+    /// <summary>
+    /// The entry of the page that runs changes, and its translation is displaced without an INVLPG: the next jump in the page may lead to either
+    /// frame (Intel SDM vol. 3, 5.10.2.3). Behind an INVLPG it leads to the page's own, whatever it did before.
+    /// </summary>
+    [Test]
+    public void A_jump_within_a_page_does_not_stay_linked_to_another_frame()
+    {
+        const ulong displacing = Far + (1UL << 30);
+        LoadJump(FirstFrame, 1);
+        LoadJump(SecondFrame, 1000);
+        _pair.Each(machine =>
+        {
+            machine.Map(Far, FirstFrame);
+            machine.Poke(0x2000 + 8, 0x3000 | Normal);
+        });
+        _pair.Load(a =>
+        {
+            Label again = a.CreateLabel();
+            a.mov(rdi, displacing);
+            a.mov(rbx, SecondFrame | Accessed);
+            a.call(Far);
+            a.mov(rbx, FirstFrame | Accessed);
+            a.mov(__[Entry], rbx);
+            a.invlpg(__byte_ptr[(long)Far]);
+            a.xor(eax, eax);
+            a.mov(r15d, 20);
+            a.Label(ref again);
+            a.call(Far);
+            a.dec(r15d);
+            a.jnz(again);
+            a.hlt();
+        });
+        _pair.Each(machine => machine.Rsp = SystemMachine.Stack);
+        _pair.Run();
+        Assert.That(_pair.Jit.Rax, Is.EqualTo(20UL));
+        _pair.AssertTranslated();
+    }
+
+    private void LoadJump(ulong frame, int step) => _pair.Load(
+        a =>
+        {
+            Label next = a.CreateLabel();
+            a.mov(__[Entry], rbx);
+            a.mov(rcx, __[rdi]);
+            a.jmp(next);
+            a.nop();
+            a.Label(ref next);
+            a.add(rax, step);
+            a.ret();
+        },
+        frame);
 
     private void LoadStep(ulong frame, int step) => _pair.Load(
         a =>
