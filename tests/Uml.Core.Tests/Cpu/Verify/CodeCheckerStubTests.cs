@@ -95,6 +95,15 @@ public sealed unsafe class CodeCheckerStubTests
         Refuses("contract", (c, leave) => CommitCall(c, leave, r13));
     }
 
+    /// <summary>The handler of a block's first operation would take the fields of another for its own, an immediate for a link among them.</summary>
+    [Test]
+    public void Only_the_first_operation_goes_to_the_first_operations_handler()
+    {
+        _translation.Count = _translation.BlockCount = 2;
+        Accepts((c, leave) => _translation.Call(c, _translation.Stubs.Interpret, _translation.AddSite(default)));
+        Refuses("contract", (c, leave) => _translation.Call(c, _translation.Stubs.Interpret, _translation.AddSite(new Site { OpIndex = 1 })));
+    }
+
     private void CommitCall(Assembler c, Label leave, AssemblerRegister64 kept)
     {
         FindCode(c, leave);
