@@ -13,7 +13,7 @@ internal sealed unsafe partial class CodeChecker
 
     /// <summary>
     /// Looks for a loop that neither comes through the entry, where instructions are counted and what waits is seen, nor asks the runtime for
-    /// the way on, which is another the next time: depth first, with what leads to the entry and what follows such a question left out.
+    /// the way on, which is another once something waits: depth first, with what leads to the entry and what follows such a question left out.
     /// </summary>
     private string? CheckLoops()
     {

@@ -35,7 +35,7 @@ internal unsafe struct EmittedCode
 /// Abstract interpretation: what is known at an instruction is the least of what is known on all paths to it (<see cref="CheckedState"/>), found
 /// by passes over the code until nothing changes. It does not look at what the guest computes, at divisors that are zero or operands
 /// that are not aligned (these would raise a signal, which ends the machine). A loop that does not come
-/// through the entry, where it is counted, has to ask the runtime for the way on each time, which sees to it that the next time is another.
+/// through the entry, where it is counted, has to ask the runtime for the way on each time, which gives another once something waits.
 /// </remarks>
 internal sealed unsafe partial class CodeChecker
 {

@@ -228,6 +228,19 @@ public sealed unsafe class CodeCheckerStubTests
     });
 
     [Test]
+    public void A_loop_that_asks_for_a_better_translation_each_time_is_refused() => Refuses("not counted", (c, leave) =>
+    {
+        Label rest = c.CreateLabel();
+        c.jmp(rest);
+        byte* behind = _translation.Start + Measure(c);
+        int first = _translation.AddSite(new Site { Jump = behind - sizeof(int), Unlinked = behind });
+        _translation.AddSite(new Site { Jump = behind - sizeof(int), Unlinked = behind, HasDirect = true });
+        c.Label(ref rest);
+        _translation.Call(c, _translation.Stubs.Specialize(Flavor.Integer), first);
+        c.jmp(rest);
+    });
+
+    [Test]
     public void A_loop_by_the_way_on_that_the_runtime_takes_is_refused() => Refuses("not counted", (c, leave) =>
     {
         byte* again = _translation.ToExecutable(_translation.Start + Measure(c));
