@@ -116,7 +116,7 @@ internal sealed unsafe class JumpTables : IDisposable
     /// <summary>The translations of a space were dropped, all but the global ones.</summary>
     public void ClearSpace(int space) => Clear(space);
 
-    /// <summary>Another address space is in force: what the supervisor's table has of pages that are not global is gone.</summary>
+    /// <summary>Another address space is in force, or the same emptied: what the supervisor's table has of pages that are not global is gone.</summary>
     public void Switch()
     {
         if (_notes[_supervisor].HasLocal)

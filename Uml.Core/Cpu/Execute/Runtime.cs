@@ -51,7 +51,7 @@ internal static unsafe class Runtime
             Mmu.TranslateFetch(s, target, out _);
         }
 
-        return Remember(s, cpu, target, site->Flavor) != null ? Continue : (nint)site->Unlinked;
+        return !HasToStop(s) && Remember(s, cpu, target, site->Flavor) != null ? Continue : (nint)site->Unlinked;
     }
 
     /// <summary>Runs an instruction in the interpreter.</summary>
@@ -150,7 +150,7 @@ internal static unsafe class Runtime
     private static nint Link(CpuState* s, VirtualCpu cpu, Site* site, ulong unused)
     {
         ulong rip = TargetOf(s, site);
-        if (site->Epoch != null && Remember(s, cpu, rip, site->Flavor, (int*)site->Epoch) is var target && target != null)
+        if (site->Epoch != null && !HasToStop(s) && Remember(s, cpu, rip, site->Flavor, (int*)site->Epoch) is var target && target != null)
         {
             s->Counters.ChainHits++;
             cpu.Jit!.Link(site, target);
@@ -170,7 +170,8 @@ internal static unsafe class Runtime
             return LeaveFor(s, Flow.Enter(s, block, rip));
         }
 
-        if (isNear && cpu.Jit!.IsTranslated(block, site->Flavor))
+        // Without an epoch the link outlives mappings: the page may just have come to lead to another frame.
+        if (isNear && block->HostPage == site->Block->HostPage && cpu.Jit!.IsTranslated(block, site->Flavor))
         {
             s->Counters.ChainHits++;
             cpu.Jit.Link(site, block);
@@ -202,7 +203,7 @@ internal static unsafe class Runtime
         bool isMapped = Mmu.TranslateFetch(s, next, out ulong second);
 
         // The walk may have set bits in the block's own bytes, which drops it.
-        if (!isMapped || second != site->Block->SecondPage || site->Block->Mode != s->Mode)
+        if (HasToStop(s) || !isMapped || second != site->Block->SecondPage || site->Block->Mode != s->Mode)
         {
             return (nint)site->Unlinked;
         }
@@ -210,6 +211,12 @@ internal static unsafe class Runtime
         *(int*)site->Epoch = Mmu.NoteJump(s, next);
         return Continue;
     }
+
+    /// <summary>
+    /// Whether something waits: then nothing is tried again, and the guest goes on by a way that leads out of translated code. Without a defect
+    /// of the translator the second try succeeds; with one there could be another for ever, and the machine must stop all the same.
+    /// </summary>
+    private static bool HasToStop(CpuState* s) => Volatile.Read(ref s->Poll) != 0;
 
     /// <summary>Where a direct jump or call leads.</summary>
     private static ulong TargetOf(CpuState* s, Site* site) => (s->PageRip + (ulong)(long)site->Target) & s->IpMask;

@@ -40,4 +40,7 @@ internal readonly record struct StubContract(StubKind Kind, Flavor Flavor)
 {
     /// <summary>Whether the call is followed by the number of its site.</summary>
     public bool HasSite => Kind is not (StubKind.Refill or StubKind.LoadVectors or StubKind.WalkForRead or StubKind.WalkForWrite or StubKind.String);
+
+    /// <summary>Whether it does not come back, or not by the same way once something waits: no loop through it lasts.</summary>
+    public bool FindsWay => Kind is StubKind.Lookup or StubKind.Link or StubKind.CheckPage or StubKind.Reenter or StubKind.Interpret;
 }

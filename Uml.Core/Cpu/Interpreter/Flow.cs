@@ -124,7 +124,8 @@ internal static unsafe class Flow
             return null;
         }
 
-        if (cache.Epoch == epoch && block->SecondPage == Block.NoPage)
+        // The link outlives mappings: the page may just have come to lead to another frame, from which this block was not made.
+        if (cache.Epoch == epoch && block->SecondPage == Block.NoPage && block->HostPage == s->CurrentBlock->HostPage)
         {
             op->Imm = (long)block;
             s->Counters.ChainHits++;

@@ -120,6 +120,7 @@ internal sealed unsafe class AddressSpaces : IDisposable
         }
     }
 
+    /// <summary>Drops a space, and what the supervisor's jumps have of its pages; global ones may stay (INVPCID type 1).</summary>
     public void InvalidateSpace(uint pcid)
     {
         int found = Find(pcid);
@@ -127,6 +128,10 @@ internal sealed unsafe class AddressSpaces : IDisposable
         {
             ForgetWalks();
             Clear(found, keepGlobalJumps: true);
+            if (found == _current)
+            {
+                _jumps?.Switch();
+            }
         }
     }
 

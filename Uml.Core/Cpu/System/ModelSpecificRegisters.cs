@@ -184,6 +184,7 @@ internal static unsafe class ModelSpecificRegisters
         if (flush)
         {
             Mmu.FlushAll(s);
+            Mmu.UpdateMode(s);
         }
 
         return true;

@@ -49,7 +49,26 @@ internal static class AllowedInstructions
             }
         }
 
-        return i.Mnemonic == Mnemonic.Wait;
+        // With a source in memory the latter two may change the tags of the x87 registers all the same (Intel SDM vol. 2, CVTPI2PS).
+        return i.Mnemonic is Mnemonic.Wait or Mnemonic.Cvtpi2ps or Mnemonic.Cvtpi2pd;
+    }
+
+    /// <summary>
+    /// Whether it is of a vector unit, whose registers or MXCSR are the guest's in some flavors only: conversions to integers have no vector
+    /// register when their source is memory, and go by MXCSR.
+    /// </summary>
+    public static bool IsVector(in Instruction i)
+    {
+        foreach (CpuidFeature feature in i.CpuidFeatures)
+        {
+            if (feature is CpuidFeature.SSE or CpuidFeature.SSE2 or CpuidFeature.SSE3 or CpuidFeature.SSSE3 or CpuidFeature.SSE4_1 or CpuidFeature.SSE4_2
+                or CpuidFeature.AES or CpuidFeature.PCLMULQDQ or CpuidFeature.AVX or CpuidFeature.AVX2 or CpuidFeature.FMA or CpuidFeature.F16C)
+            {
+                return i.Mnemonic is not (Mnemonic.Crc32 or Mnemonic.Movnti or Mnemonic.Lfence or Mnemonic.Mfence or Mnemonic.Sfence);
+            }
+        }
+
+        return false;
     }
 
     private static bool IsOperation(in Instruction i)

@@ -47,6 +47,9 @@ internal struct CheckedState
     public FlagFact Fact;
     public int FactNumber;
 
+    /// <summary>The most that was given back of what the entry has counted.</summary>
+    public int Given;
+
     /// <summary>Which of the guest's registers are in the host's.</summary>
     public Flavor Flavor;
 
@@ -92,6 +95,8 @@ internal struct CheckedState
             FactNumber = 0;
         }
 
+        changed |= other.Given > Given;
+        Given = Math.Max(Given, other.Given);
         for (int i = 0; i < CheckedSlots.Count; i++)
         {
             Slots[i] = Slots[i].Merge(other.Slots[i]);
@@ -122,12 +127,21 @@ internal struct CheckedState
             case FlagFact.Matches when Scratch.Kind == ValueKind.JumpEntry:
                 Scratch = new(ValueKind.JumpMatch);
                 break;
-            case FlagFact.WalkedForRead or FlagFact.WalkedForWrite:
-                Address = new(ValueKind.Memory, Address.Kind == ValueKind.InPage ? Address.Size : 1, fact == FlagFact.WalkedForWrite);
+            case FlagFact.WalkedForRead or FlagFact.WalkedForWrite when Address.Kind == ValueKind.Walked:
+                Address = new(ValueKind.Memory, Math.Max(Address.Size, 1), fact == FlagFact.WalkedForWrite);
                 break;
             case FlagFact.VectorsLoaded:
                 Flavor = Flavor.Vector;
                 break;
+        }
+    }
+
+    /// <summary>Takes over that the fact does not hold: a walk that has failed leaves the address as it was.</summary>
+    public void Refute(FlagFact fact)
+    {
+        if (fact is FlagFact.WalkedForRead or FlagFact.WalkedForWrite && Address.Kind == ValueKind.Walked)
+        {
+            Address = Address.Size == 0 ? CheckedValue.Data : new(ValueKind.InPage, Address.Size);
         }
     }
 }

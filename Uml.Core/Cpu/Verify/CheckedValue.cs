@@ -44,6 +44,9 @@ internal enum ValueKind : byte
     /// <summary>The address of a site's counter.</summary>
     Counter,
 
+    /// <summary>The host's address of guest memory and a number: only its place in its page is no secret.</summary>
+    NearMemory,
+
     // ---- in the address register ----
 
     /// <summary>A linear address of so many bytes that do not run over the end of a page.</summary>
@@ -55,6 +58,9 @@ internal enum ValueKind : byte
     /// <summary>Such a distance of at most so many bytes: the offset in the page that the entry is for.</summary>
     PageOffset,
 
+    /// <summary>What a walk has left: the host's address, or still the linear one, of so many bytes; of one when the number is 0.</summary>
+    Walked,
+
     /// <summary>The host's address of so many bytes of guest memory.</summary>
     Memory,
 }
@@ -65,8 +71,8 @@ internal readonly record struct CheckedValue(ValueKind Kind, int Size = 0, bool 
     public static readonly CheckedValue Hidden = new(ValueKind.Hidden), Data = new(ValueKind.Data);
 
     /// <summary>Whether it is, or may be, an address of the host.</summary>
-    public bool IsHidden => Kind is ValueKind.Hidden or ValueKind.Memory or ValueKind.JumpEntry or ValueKind.JumpMatch or ValueKind.JumpTable
-        or ValueKind.Code or ValueKind.Counter;
+    public bool IsHidden => Kind is ValueKind.Hidden or ValueKind.Walked or ValueKind.Memory or ValueKind.JumpEntry or ValueKind.JumpMatch or ValueKind.JumpTable
+        or ValueKind.Code or ValueKind.Counter or ValueKind.NearMemory;
 
     /// <summary>Whether it says something about the address register.</summary>
     public bool IsAboutAddress => Kind is >= ValueKind.AddressCopy and <= ValueKind.JumpEntry;

@@ -17,44 +17,69 @@ internal sealed unsafe partial class CodeChecker
             return false;
         }
 
-        CheckedValue address = s.Address;
+        Site* site = null;
+        defect = CheckContract(contract, in s);
+        if (defect is null && contract.HasSite)
+        {
+            defect = TryGetSite(index, s.Flavor, out site) ? CheckSite(contract.Kind, site, in s) : "it is not followed by the number of a site of its own";
+        }
+
+        return defect is null && Return(contract.Kind, site, ref s, out defect);
+    }
+
+    /// <summary>What a stub asks of those who call it.</summary>
+    private string? CheckContract(StubContract contract, in CheckedState s)
+    {
         bool takesAddress = contract.Kind is StubKind.Access or StubKind.Lookup or StubKind.Reenter or StubKind.WalkForRead or StubKind.WalkForWrite;
         bool isOfGate = contract.Kind is StubKind.LoadVectors or StubKind.LoadX87;
         bool patches = contract.Kind is StubKind.Link or StubKind.Specialize;
         if ((isOfGate && _emitted.Exit == null) || (patches && _emitted.Exit != null))
         {
-            defect = "only what leads to another translation of the block changes the flavor, and it has no jump of its own";
-            return false;
+            return "only what leads to another translation of the block changes the flavor, and it has no jump of its own";
         }
 
-        if ((contract.Flavor != Flavor.Count && contract.Flavor != s.Flavor) || (takesAddress && address.IsHidden)
-            || (contract.Kind == StubKind.Refill && s.Scratch.IsHidden))
+        bool isKept = (contract.Flavor == Flavor.Count || contract.Flavor == s.Flavor) && !(takesAddress && s.Address.IsHidden)
+            && !(contract.Kind == StubKind.Refill && s.Scratch.IsHidden);
+        return isKept ? null : "it does not keep to the contract of the stub";
+    }
+
+    /// <summary>What the runtime takes from a site.</summary>
+    private static string? CheckSite(StubKind kind, Site* site, in CheckedState s)
+    {
+        if (kind is StubKind.Interpret or StubKind.LoadX87 && site->OpIndex != 0)
         {
-            defect = "it does not keep to the contract of the stub";
-            return false;
+            return "it does not keep to the contract of the stub: another operation than the first would go to the first one's handler";
         }
 
-        Site* site = null;
-        if (contract.HasSite && !TryGetSite(index, s.Flavor, out site))
-        {
-            defect = "it is not followed by the number of a site of its own";
-            return false;
-        }
+        bool isComputedCall = kind is StubKind.Commit or StubKind.Handler && site->Form == Form.CallIndirect;
+        return isComputedCall && s.Slots[StateFields.SecondSpill].IsHidden
+            ? "it does not keep to the contract of the stub: the guest would go on at an address of the host"
+            : null;
+    }
 
+    /// <summary>What is known when a stub has been called.</summary>
+    /// <returns>Whether it comes back.</returns>
+    private bool Return(StubKind kind, Site* site, ref CheckedState s, out string? defect)
+    {
+        CheckedValue address = s.Address;
         s.Scratch = s.Address = CheckedValue.Hidden;
+        LeaveSlots(ref s, kind);
         defect = null;
-        switch (contract.Kind)
+        switch (kind)
         {
             case StubKind.Access:
                 defect = site->Size is >= 1 and <= AccessBuffer.Size ? null : "its operand is larger than any";
                 s.Address = new(ValueKind.Memory, site->Size, site->Use != OperandUse.Read);
                 return true;
             case StubKind.WalkForRead or StubKind.WalkForWrite:
-                s.Address = address.Kind == ValueKind.InPage ? address : CheckedValue.Data;
-                s.Fact = contract.Kind == StubKind.WalkForRead ? FlagFact.WalkedForRead : FlagFact.WalkedForWrite;
+                s.Address = new(ValueKind.Walked, address.Kind == ValueKind.InPage ? address.Size : 0);
+                s.Fact = kind == StubKind.WalkForRead ? FlagFact.WalkedForRead : FlagFact.WalkedForWrite;
                 return true;
             case StubKind.LoadVectors:
                 s.Fact = FlagFact.VectorsLoaded;
+                return true;
+            case StubKind.Refill:
+                s.Given = 0;
                 return true;
             case StubKind.LoadX87:
                 s.Flavor = Flavor.X87;
@@ -71,10 +96,23 @@ internal sealed unsafe partial class CodeChecker
             case StubKind.Link:
                 defect = IsLinkable(site) ? null : "what would be patched is no jump of its own";
                 return site->Epoch != null;
-            case StubKind.Reenter or StubKind.Interpret:
-                return false;
             default:
-                return true;
+                return kind is not (StubKind.Reenter or StubKind.Interpret);
+        }
+    }
+
+    /// <summary>What stubs do to the slots. Code that was found may be kept over the accesses of a call's push, which drop it at most.</summary>
+    private static void LeaveSlots(ref CheckedState s, StubKind kind)
+    {
+        if (kind == StubKind.String)
+        {
+            s.Slots[StateFields.Spill] = s.Slots[StateFields.SecondSpill] = CheckedValue.Hidden;
+        }
+
+        bool keepsCode = kind is StubKind.Access or StubKind.Commit or StubKind.WalkForRead or StubKind.WalkForWrite;
+        for (int i = 0; i < CheckedSlots.Count; i++)
+        {
+            s.Slots[i] = s.Slots[i].Kind == ValueKind.Code && !keepsCode ? CheckedValue.Hidden : s.Slots[i];
         }
     }
 
@@ -113,7 +151,8 @@ internal sealed unsafe partial class CodeChecker
 
     /// <summary>The jump that is to be pointed elsewhere is a jump, and what it is pointed back to is where it leads now.</summary>
     private bool IsPatchable(Site* site) => IndexOf((nint)site->Unlinked) >= 0 && TryGetEnding((nint)site->Jump, out Instruction jump)
-        && jump.FlowControl is FlowControl.UnconditionalBranch or FlowControl.ConditionalBranch && (byte*)jump.NearBranchTarget == site->Unlinked;
+        && jump.FlowControl is FlowControl.UnconditionalBranch or FlowControl.ConditionalBranch && (byte*)jump.NearBranchTarget == site->Unlinked
+        && !(IndexOf((nint)jump.IP) is var index && _isReached[index] && GivesBackAll(in _states[index]));
 
     /// <summary>What the runtime writes an epoch to is the immediate of a comparison with the table's.</summary>
     private bool IsEpoch(byte* epoch) => TryGetEnding((nint)epoch, out Instruction compare) && compare.Code == Code.Cmp_rm32_imm32

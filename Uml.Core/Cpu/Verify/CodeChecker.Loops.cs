@@ -1,4 +1,5 @@
 using Iced.Intel;
+using Uml.Core.Cpu.Execute;
 
 namespace Uml.Core.Cpu.Verify;
 
@@ -11,8 +12,8 @@ internal sealed unsafe partial class CodeChecker
     private Visit[] _visits = new Visit[256];
 
     /// <summary>
-    /// Looks for a loop that neither comes through the entry, where instructions are counted and what waits is seen, nor calls the runtime:
-    /// depth first, with what leads to the entry and what follows a call of the runtime left out.
+    /// Looks for a loop that neither comes through the entry, where instructions are counted and what waits is seen, nor asks the runtime for
+    /// the way on, which is another once something waits: depth first, with what leads to the entry and what follows such a question left out.
     /// </summary>
     private string? CheckLoops()
     {
@@ -72,15 +73,29 @@ internal sealed unsafe partial class CodeChecker
         return true;
     }
 
-    private int Target(int index) => _instructions[index].Instruction.FlowControl is FlowControl.UnconditionalBranch or FlowControl.ConditionalBranch
-        ? IndexOf((nint)_instructions[index].Instruction.NearBranchTarget)
+    private int Target(int index)
+    {
+        ref readonly Instruction i = ref _instructions[index].Instruction;
+        return i.FlowControl switch
+        {
+            FlowControl.UnconditionalBranch or FlowControl.ConditionalBranch => IndexOf((nint)i.NearBranchTarget),
+            FlowControl.Call => WayOn(index),
+            _ => -1,
+        };
+    }
+
+    /// <summary>Where the runtime may go on instead of behind a call.</summary>
+    private int WayOn(int call) => _isReached[call]
+        && _stubs.ContractAt((nint)_instructions[call].Instruction.NearBranchTarget)?.Kind is StubKind.Lookup or StubKind.CheckPage
+        && TryGetSite(call, _states[call].Flavor, out Site* site)
+        ? IndexOf((nint)_memory.ToWritable(site->Unlinked))
         : -1;
 
     private int Following(int index)
     {
         ref readonly Instruction i = ref _instructions[index].Instruction;
         bool runsOn = i.FlowControl is FlowControl.Next or FlowControl.ConditionalBranch
-            || (i.FlowControl == FlowControl.Call && _stubs.ContractAt((nint)i.NearBranchTarget) is { HasSite: false });
+            || (i.FlowControl == FlowControl.Call && _stubs.ContractAt((nint)i.NearBranchTarget) is { FindsWay: false });
         return runsOn ? IndexOf((nint)i.NextIP) : -1;
     }
 }

@@ -91,7 +91,7 @@ internal sealed unsafe partial class CodeChecker
 
             // Bits that are the offset in the page the guest knows already.
             case Scratch when i.Code == Code.Test_rm64_imm32 && s.Scratch.IsHidden:
-                return number is >= 0 and < GuestRam.PageSize;
+                return s.Scratch.Kind == ValueKind.NearMemory && number is >= 0 and < GuestRam.PageSize;
             case Address when i.Code == Code.Test_rm64_imm32 && s.Address.IsHidden:
                 return s.Address.Kind == ValueKind.Memory && number is >= 0 and < GuestRam.PageSize;
             case Address when i.Code == Code.Test_rm64_imm32:
@@ -134,7 +134,8 @@ internal sealed unsafe partial class CodeChecker
                 return new(ValueKind.AddressShifted);
             case Code.Lea_r64_m when i.MemoryBase == Address && i.MemoryIndex == Register.None:
                 long displacement = (long)i.MemoryDisplacement64;
-                return s.Address.IsHidden ? CheckedValue.Hidden
+                return s.Address.Kind == ValueKind.Memory ? new(ValueKind.NearMemory)
+                    : s.Address.IsHidden ? CheckedValue.Hidden
                     : displacement is >= 0 and < GuestRam.PageSize ? new(ValueKind.AddressPlus, (int)displacement) : CheckedValue.Data;
             case Code.Xor_r64_rm64 when i.Op1Register == Address && s.Scratch.Kind == ValueKind.AddressPlus:
                 return s.Scratch with { Kind = ValueKind.PageDifference };
@@ -239,7 +240,7 @@ internal sealed unsafe partial class CodeChecker
 
         if (displacement == StateLayout.Remaining)
         {
-            return IsCounting(in i) ? null : "it does not give back what was not run of the block";
+            return IsCounting(ref s, in i) ? null : "it does not give back what was not run of the block";
         }
 
         return i.Mnemonic != Mnemonic.Fldcw && StateFields.Allow(displacement, host.AccessSize, host.WritesMemory)
@@ -247,9 +248,25 @@ internal sealed unsafe partial class CodeChecker
             : "it may not access that part of the state so";
     }
 
-    /// <summary>The budget is counted down at the entry only, and up by no more than the block's instructions.</summary>
-    private bool IsCounting(in Instruction i) => (nint)i.IP == (nint)_emitted.Hot
-        || (i.Code is Code.Add_rm64_imm8 or Code.Add_rm64_imm32 && i.GetImmediate(1) is >= 1 and var given && given <= _block->Count);
+    /// <summary>The budget is counted down at the entry only, and up by no more than the block's instructions on any way.</summary>
+    private bool IsCounting(ref CheckedState s, in Instruction i)
+    {
+        if ((nint)i.IP == (nint)_emitted.Hot)
+        {
+            s.Given = 0;
+            return true;
+        }
+
+        ulong given = i.Code is Code.Add_rm64_imm8 or Code.Add_rm64_imm32 ? i.GetImmediate(1) : 0;
+        bool isOfBlock = given >= 1 && given <= (ulong)(_block->Count - s.Given);
+        s.Given += isOfBlock ? (int)given : 0;
+        return isOfBlock;
+    }
+
+    private const string GivesBack = "gives back all that the block has counted";
+
+    /// <summary>Whether nothing of what the entry counted remains counted: then no other block may be next without a look at what waits.</summary>
+    private bool GivesBackAll(in CheckedState s) => s.Given >= _block->Count;
 
     private static string? AccessSlot(ref CheckedState s, in HostInstruction host, int slot)
     {
@@ -281,8 +298,13 @@ internal sealed unsafe partial class CodeChecker
     }
 
     /// <summary>Jumps whose target is in memory: an entry of the jump table that has the address, or what was kept of one.</summary>
-    private static string? CheckComputedJump(in CheckedState s, in Instruction i)
+    private string? CheckComputedJump(in CheckedState s, in Instruction i)
     {
+        if (GivesBackAll(in s))
+        {
+            return GivesBack;
+        }
+
         long displacement = (long)i.MemoryDisplacement64;
         bool isKnown = i.MemoryIndex == Register.None && i.MemoryBase switch
         {

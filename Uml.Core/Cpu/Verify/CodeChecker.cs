@@ -35,7 +35,7 @@ internal unsafe struct EmittedCode
 /// Abstract interpretation: what is known at an instruction is the least of what is known on all paths to it (<see cref="CheckedState"/>), found
 /// by passes over the code until nothing changes. It does not look at what the guest computes, at divisors that are zero or operands
 /// that are not aligned (these would raise a signal, which ends the machine). A loop that does not come
-/// through the entry, where it is counted, has to call the runtime each time, which sees to it that the next time is another.
+/// through the entry, where it is counted, has to ask the runtime for the way on each time, which gives another once something waits.
 /// </remarks>
 internal sealed unsafe partial class CodeChecker
 {
@@ -165,6 +165,11 @@ internal sealed unsafe partial class CodeChecker
     private string? Reach(nint address, in CheckedState state)
     {
         int index = IndexOf(address);
+        if (index <= 0 && GivesBackAll(in state))
+        {
+            return $"{Where()}: a way to {address:X} {GivesBack}";
+        }
+
         if (index < 0)
         {
             return (byte*)address == _emitted.Exit && _emitted.Exit != null && state.Flavor == _emitted.ExitFlavor
@@ -246,10 +251,12 @@ internal sealed unsafe partial class CodeChecker
         if (i.ConditionCode == holds)
         {
             taken.Learn(fact, number);
+            passed.Refute(fact);
         }
         else if (i.ConditionCode == fails)
         {
             passed.Learn(fact, number);
+            taken.Refute(fact);
         }
 
         return Reach((nint)i.NearBranchTarget, in taken) ?? Continue(index, in passed);

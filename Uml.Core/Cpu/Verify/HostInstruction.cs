@@ -59,7 +59,6 @@ internal struct HostInstruction
                 {
                     return "it takes or changes a register that is not the guest's";
                 }
-
             }
             else if (register.IsVectorRegister())
             {
@@ -79,10 +78,8 @@ internal struct HostInstruction
             }
         }
 
-        if (AllowedInstructions.IsX87(in Instruction))
-        {
-            Needed = Flavor.X87;
-        }
+        Flavor unit = AllowedInstructions.IsX87(in Instruction) ? Flavor.X87 : AllowedInstructions.IsVector(in Instruction) ? Flavor.Vector : Flavor.Integer;
+        Needed = (Flavor)Math.Max((int)Needed, (int)unit);
 
         return null;
     }

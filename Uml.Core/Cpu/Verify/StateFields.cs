@@ -40,6 +40,9 @@ internal static class StateFields
     public static bool Allow(long displacement, int size, bool write) =>
         IsIn(Data, displacement, size) || (!write && IsIn(ReadOnly, displacement, size));
 
+    /// <summary>The numbers of two slots.</summary>
+    public const int Spill = 0, SecondSpill = 1;
+
     /// <summary>Where a slot begins.</summary>
     public static int StartOf(int slot) => Slots[slot];
 

@@ -26,10 +26,18 @@ internal sealed unsafe class SystemMachine : IDisposable
     /// <param name="threshold">Runs in the interpreter before a block is translated: none if nothing is said.</param>
     /// <param name="clock">Guest time, which does not pass if nothing is said.</param>
     /// <param name="logger">What the processor logs to.</param>
-    public SystemMachine(CpuEngine engine, ulong codeCacheSize = 4 << 20, int threshold = 0, IMachineClock? clock = null, ILogger? logger = null)
+    /// <param name="check">What becomes of translated code that the checker refuses; the tests' default if nothing is said.</param>
+    public SystemMachine(
+        CpuEngine engine,
+        ulong codeCacheSize = 4 << 20,
+        int threshold = 0,
+        IMachineClock? clock = null,
+        ILogger? logger = null,
+        TranslationCheck? check = null)
     {
         Bus = new MachineBus(_ram.Ranges);
         CpuOptions options = new() { Engine = engine, Model = CpuModel.X64V3, CodeCacheSize = codeCacheSize, TranslationThreshold = threshold };
+        options.TranslationCheck = check ?? options.TranslationCheck;
         Cpu = new VirtualCpu(0, _ram, Bus, clock ?? new StoppedClock(), options, logger ?? NullLogger.Instance);
     }
 

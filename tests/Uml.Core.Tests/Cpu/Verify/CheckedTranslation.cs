@@ -45,11 +45,20 @@ internal sealed unsafe class CheckedTranslation : IDisposable
     /// <summary>The number of instructions that it is entered with.</summary>
     public int Count { get; set; } = 1;
 
+    /// <summary>The number of instructions of the block.</summary>
+    public int BlockCount
+    {
+        set => _block->Count = (ushort)value;
+    }
+
     /// <summary>What is called at the end of all, instead of what does not come back.</summary>
     public byte* LastStub { get; set; }
 
     /// <summary>A budget that is used up goes on as if it were not.</summary>
     public bool SkipsRefill { get; set; }
+
+    /// <summary>Where a place of it is executed.</summary>
+    public byte* ToExecutable(byte* writable) => _memory.ToExecutable(writable);
 
     /// <summary>From the stack pointer to a field.</summary>
     public static AssemblerMemoryOperand State(int displacement) => __qword_ptr[rsp + displacement];

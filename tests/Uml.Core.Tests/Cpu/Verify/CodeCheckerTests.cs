@@ -328,9 +328,12 @@ public sealed unsafe class CodeCheckerTests
         {
             Label again = c.CreateLabel();
             c.Label(ref again);
-            _translation.Call(c, _translation.Stubs.Commit(Flavor.Integer), _translation.AddSite(default));
+            c.mov(r14, rax);
+            int site = _translation.AddSite(default);
+            _translation.Call(c, _translation.Stubs.Lookup(Flavor.Integer), site);
             c.test(rax, rax);
             c.jnz(again);
+            _translation.Sites.Sites[site].Unlinked = _translation.ToExecutable(_translation.Start + Measure(c));
         });
     }
 

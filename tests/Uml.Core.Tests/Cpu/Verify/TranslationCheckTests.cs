@@ -1,0 +1,100 @@
+using System.Collections;
+using System.Reflection;
+using Iced.Intel;
+using Uml.Core.Cpu;
+using Uml.Core.Cpu.Execute;
+using Uml.Core.Cpu.Verify;
+using Uml.Core.Tests.Cpu.System;
+using static Iced.Intel.AssemblerRegisters;
+
+namespace Uml.Core.Tests.Cpu.Verify;
+
+/// <summary>What <see cref="CpuOptions.TranslationCheck"/> does with translations that the checker refuses, and when it is on.</summary>
+[Platform("Linux")]
+public sealed unsafe class TranslationCheckTests
+{
+    private const string Setting = "Uml.Core.TranslationCheck";
+
+    [Test]
+    public void A_refused_block_is_interpreted_and_counted()
+    {
+        using SystemMachine machine = Prepare(TranslationCheck.Interpret);
+        ForgetStubs(machine);
+        Assert.That(machine.Cpu.Run(10_000), Is.EqualTo(RunResult.Halted));
+        Assert.That(machine.Rax, Is.EqualTo(5050UL));
+        Assert.That(machine.State->Counters.TranslationsRefused, Is.Not.Zero);
+        Assert.That(machine.State->Counters.BlocksTranslated, Is.Zero);
+    }
+
+    [Test]
+    public void A_refused_block_ends_the_machine_with_what_is_wrong_with_it()
+    {
+        using SystemMachine machine = Prepare(TranslationCheck.Stop);
+        ForgetStubs(machine);
+        Assert.That(() => machine.Cpu.Run(10_000), Throws.TypeOf<TranslationRefusedException>().With.Message.Contains("Translation of the block of"));
+    }
+
+    [Test]
+    public void Without_the_checker_nothing_is_refused()
+    {
+        using SystemMachine machine = Prepare(TranslationCheck.None);
+        ForgetStubs(machine);
+        Assert.That(machine.Cpu.Run(10_000), Is.EqualTo(RunResult.Halted));
+        Assert.That(machine.State->Counters.TranslationsRefused, Is.Zero);
+        Assert.That(machine.State->Counters.BlocksTranslated, Is.Not.Zero);
+    }
+
+    /// <summary>Debug builds check unless the setting says otherwise; a value that is none counts as not set.</summary>
+    [Test]
+    [NonParallelizable]
+    public void The_default_is_the_settings_else_the_builds()
+    {
+#if DEBUG
+        const TranslationCheck build = TranslationCheck.Stop;
+#else
+        const TranslationCheck build = TranslationCheck.None;
+#endif
+        object? before = AppContext.GetData(Setting);
+        Assert.That(before, Is.EqualTo("Stop"), "what the test projects run with");
+        try
+        {
+            foreach ((string? value, TranslationCheck expected) in
+                new[] { ("Interpret", TranslationCheck.Interpret), ("None", TranslationCheck.None), ("stop!", build), (null, build) })
+            {
+                AppContext.SetData(Setting, value);
+                Assert.That(new CpuOptions().TranslationCheck, Is.EqualTo(expected), value);
+            }
+        }
+        finally
+        {
+            AppContext.SetData(Setting, before);
+        }
+    }
+
+    /// <summary>A processor that is about to add up the numbers to 100.</summary>
+    private static SystemMachine Prepare(TranslationCheck check)
+    {
+        Assume.That(JitEngine.IsSupported, "Only hosts that run translated code check it.");
+        SystemMachine machine = new SystemMachine(CpuEngine.Jit, check: check).Start64();
+        return machine.Load(a =>
+        {
+            Label again = a.CreateLabel();
+            a.xor(eax, eax);
+            a.mov(ecx, 100);
+            a.Label(ref again);
+            a.add(eax, ecx);
+            a.dec(ecx);
+            a.jnz(again);
+            a.hlt();
+        });
+    }
+
+    /// <summary>To the checker each call of a stub is one of something unknown from here on: a defect of the emitter that all translations have.</summary>
+    private static void ForgetStubs(SystemMachine machine)
+    {
+        object stubs = Field(typeof(JitEngine), "_stubs").GetValue(machine.Cpu.Jit)!;
+        ((IDictionary)Field(typeof(RuntimeStubs), "_contracts").GetValue(stubs)!).Clear();
+    }
+
+    private static FieldInfo Field(Type type, string name) => type.GetField(name, BindingFlags.Instance | BindingFlags.NonPublic)!;
+}
