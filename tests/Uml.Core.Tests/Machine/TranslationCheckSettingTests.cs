@@ -40,7 +40,7 @@ public sealed class TranslationCheckSettingTests
         AppContext.SetData(Setting, value);
         string[] expected = [Setting, $"'{value}'", "None, Interpret or Stop"];
         using var cpu = new ScriptedCpu();
-        foreach (Action build in (Action[])[() => ScriptedMachine.CreateBuilder(cpu).Build(), () => new CodeSandbox()])
+        foreach (Action build in (Action[])[() => ScriptedMachine.CreateBuilder(cpu).Build(), () => new CodeSandbox().Dispose()])
         {
             string message = Assert.Throws<MachineConfigurationException>(() => build())!.Message;
             Assert.That(expected, Is.All.Matches<string>(part => message.Contains(part!, StringComparison.Ordinal)), message);
