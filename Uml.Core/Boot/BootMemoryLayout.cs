@@ -29,7 +29,7 @@ public static class BootMemoryLayout
     /// <summary>Linux's boot_params ("zero page"), one page.</summary>
     public const ulong ZeroPageAddress = 0x7000;
 
-    /// <summary>The initial stack pointer, except in real mode; the stack is the page below.</summary>
+    /// <summary>The initial stack pointer, except in real mode and for multiboot; the stack is the page below.</summary>
     public const ulong StackTop = 0x9000;
 
     /// <summary>The identity map: a PML4, a page-directory-pointer table and four page directories of 2 MiB pages.</summary>

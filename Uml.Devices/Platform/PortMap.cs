@@ -6,6 +6,7 @@ internal static class PortMap
     public const ushort SystemControl = 0x61;
     public const ushort KeyboardController = 0x64;
     public const ushort RealTimeClock = 0x70;
+    public const ushort SystemControlA = 0x92;
     public const ushort DebugExit = 0xF4;
     public const ushort SleepControl = 0x600;
     public const ushort SleepStatus = 0x601;

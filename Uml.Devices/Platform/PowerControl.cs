@@ -5,8 +5,8 @@ using Uml.Core.Bus;
 namespace Uml.Devices.Platform;
 
 /// <summary>
-/// The ways a guest ends its machine: the ACPI sleep registers, the reset control register, the keyboard controller's reset pulse
-/// and the debug-exit port.
+/// The ways a guest ends its machine: the ACPI sleep registers, the reset control register, the keyboard controller's reset pulse,
+/// system control port A and the debug-exit port. An INIT of the processor alone would begin at the reset vector, where the machine is reset.
 /// </summary>
 /// <remarks>
 /// The reset control register lies inside the PCI configuration address register (Intel 82371AB datasheet, 4.1.6), whose owner
@@ -34,6 +34,7 @@ internal sealed class PowerControl : IMachineDevice
         _machine = machine;
         machine.Bus.MapPorts(PortMap.SleepControl, 2, new SleepRegisters(this));
         machine.Bus.MapPorts(PortMap.KeyboardController, 1, new KeyboardController(this));
+        machine.Bus.MapPorts(PortMap.SystemControlA, 1, new SystemControlPortA(this));
         machine.Bus.MapPorts(PortMap.DebugExit, 4, new DebugExitPort(this));
     }
 
@@ -95,16 +96,39 @@ internal sealed class PowerControl : IMachineDevice
     /// </summary>
     private sealed class KeyboardController(PowerControl power) : IBusDevice
     {
-        private const ulong PulseResetLine = 0xFE;
+        // Commands F0H to FFH pulse the output lines whose bits are 0; line 0 is the processor's reset.
+        private const ulong Pulse = 0xF0, Reset = 1 << 0;
 
         public ulong Read(ulong offset, int size) => ulong.MaxValue;
 
         public void Write(ulong offset, int size, ulong value)
         {
-            if (value == PulseResetLine)
+            if ((value & (Pulse | Reset)) == Pulse)
             {
                 power.Reset("the keyboard controller");
             }
+        }
+    }
+
+    /// <summary>The fast-reset bit; the other one, the A20 gate, is open and stays so.</summary>
+    private sealed class SystemControlPortA(PowerControl power) : IBusDevice
+    {
+        private const ulong FastReset = 1 << 0, A20Gate = 1 << 1;
+
+        private bool _resets;
+
+        public ulong Read(ulong offset, int size) => A20Gate | (_resets ? FastReset : 0);
+
+        public void Write(ulong offset, int size, ulong value)
+        {
+            // The rising edge resets.
+            bool resets = (value & FastReset) != 0;
+            if (resets && !_resets)
+            {
+                power.Reset("system control port A");
+            }
+
+            _resets = resets;
         }
     }
 

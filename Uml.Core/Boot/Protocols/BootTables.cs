@@ -33,11 +33,15 @@ internal static class BootTables
     /// <param name="plan">The memory plan.</param>
     /// <param name="kind">The mode of the entry, not <see cref="BootEntryKind.Flat16"/>.</param>
     /// <param name="entryPoint">The entry point.</param>
-    /// <returns>The entry state with tables and selectors set.</returns>
+    /// <returns>The entry state with tables and selectors set, and a stack but for multiboot, which leaves low memory to the kernel.</returns>
     public static BootEntry Write(BootPlan plan, BootEntryKind kind, ulong entryPoint)
     {
         bool longMode = kind is BootEntryKind.Linux64 or BootEntryKind.Flat64;
-        plan.Take(BootMemoryLayout.StackTop - BootMemoryLayout.PageBytes, BootMemoryLayout.PageBytes, "initial stack");
+        if (kind != BootEntryKind.Multiboot32)
+        {
+            plan.Take(BootMemoryLayout.StackTop - BootMemoryLayout.PageBytes, BootMemoryLayout.PageBytes, "initial stack");
+        }
+
         if (longMode)
         {
             WriteIdentityMap(plan);
@@ -53,7 +57,7 @@ internal static class BootTables
         {
             Kind = kind,
             EntryPoint = entryPoint,
-            StackPointer = BootMemoryLayout.StackTop,
+            StackPointer = kind == BootEntryKind.Multiboot32 ? 0 : BootMemoryLayout.StackTop,
             PageTableRoot = longMode ? BootMemoryLayout.PageTableAddress : 0,
             GdtBase = BootMemoryLayout.GdtAddress,
             GdtLimit = gdtLimit,

@@ -47,8 +47,12 @@ internal static class MultibootLoader
         (ulong start, ulong end) = SegmentLoader.Load(plan, image, name, entryPoint);
         List<LoadedModule> modules = ModuleLoader.Load(plan, request, strings);
         plan.Write(BootMemoryLayout.MultibootInfoAddress, Describe(request, commandLine, loaderName, modules));
+
+        // Section 3.2 promises no stack. Kernels that use one all the same find it where nothing else is, or run without.
+        ulong? stack = plan.TakeHighest(BootMemoryLayout.PageBytes, BootMemoryLayout.LowRamEnd, "initial stack");
         return entry with
         {
+            StackPointer = stack is { } page ? page + BootMemoryLayout.PageBytes : 0,
             Rax = BootMagic,
             Rbx = BootMemoryLayout.MultibootInfoAddress,
             ImageStart = start,

@@ -43,6 +43,19 @@ public sealed class OtherProtocolTests
             () => BootImage.Load(TestImages.Request(TestImages.Vmlinux(pvh: false), BootProtocol.Pvh), new FakeMemory(8 * Megabyte)),
             Throws.InstanceOf<KernelImageException>().With.Message.Contains("CONFIG_PVH"));
 
+    /// <summary>Conventional memory is the kernel's, but for what the protocol hands over.</summary>
+    [TestCase(true, 0x8000u)]
+    [TestCase(false, 0x8000u)]
+    [TestCase(true, 0x9000u)]
+    public void A_multiboot_kernel_can_lie_in_low_memory(bool elf, uint address)
+    {
+        FakeMemory memory = new(8 * Megabyte);
+        BootEntry entry = BootImage.Load(TestImages.Request(TestImages.Multiboot(elf, address)), memory);
+        Assert.That(entry.EntryPoint, Is.EqualTo(address + 0x40));
+        Assert.That(memory.U32(address), Is.EqualTo(0x1badb002));
+        Assert.That(entry.StackPointer, Is.EqualTo(8 * Megabyte), "a page of the highest memory");
+    }
+
     [TestCase(false)]
     [TestCase(true)]
     public void A_multiboot_kernel_gets_its_information(bool elf)

@@ -67,6 +67,33 @@ internal sealed class PowerControlTests
         Assert.That(_machine.Exits.Single().Reason, Is.EqualTo(MachineExitReason.Reboot));
     }
 
+    [TestCase(0xFC, 1)]
+    [TestCase(0xF0, 1)]
+    [TestCase(0xFF, 0)]
+    [TestCase(0xFD, 0)]
+    public void Every_pulse_of_the_keyboard_controller_with_the_reset_line_resets(byte command, int expected)
+    {
+        _machine.Out(0x64, command);
+        Assert.That(_machine.Exits, Has.Count.EqualTo(expected));
+    }
+
+    [TestCase(new byte[] { 0x01 }, 1)]
+    [TestCase(new byte[] { 0x02, 0x03 }, 1)]
+    [TestCase(new byte[] { 0x03, 0x01, 0x00, 0x01 }, 2)]
+    [TestCase(new byte[] { 0x02, 0x00, 0xFE }, 0)]
+    public void The_rising_edge_of_the_fast_reset_bit_resets(byte[] values, int expected)
+    {
+        Assert.That(_machine.In(0x92), Is.EqualTo(2), "the A20 gate is open");
+        foreach (byte value in values)
+        {
+            _machine.Out(0x92, value);
+        }
+
+        Assert.That(_machine.Exits, Has.Count.EqualTo(expected));
+        Assert.That(_machine.Exits, Has.All.Matches<MachineExit>(e => e is { Reason: MachineExitReason.Reboot, Status: 0 }));
+        Assert.That(_machine.In(0x92), Is.EqualTo(2 | (values[^1] & 1)));
+    }
+
     [TestCase(1, 0x7BUL, 0x7Bu)]
     [TestCase(2, 0x1234UL, 0x1234u)]
     [TestCase(4, 0xDEAD_BEEFUL, 0xDEAD_BEEFu)]
