@@ -29,7 +29,7 @@ internal sealed class FuzzRun(FuzzTarget target, TextWriter output, Cancellation
     /// <summary>What a case may use; a target that needs other limits sets them before its first case.</summary>
     public FuzzLimits Limits { get; set; } = new(TimeSpan.FromSeconds(2), 256L << 20, 512L << 20);
 
-    /// <summary>When a case counts as hanging: then the process ends, because nothing else ends it.</summary>
+    /// <summary>When a case that runs counts as hanging: then the process ends, because nothing else ends it.</summary>
     public TimeSpan HangTime { get; set; } = TimeSpan.FromMinutes(2);
 
     /// <summary>The cases run.</summary>

@@ -39,8 +39,8 @@ internal readonly struct ResourceUse
             : null;
     }
 
-    // Other platforms do not tell it this way; allocations are counted there all the same.
-    private static TimeSpan CpuTime() => OperatingSystem.IsLinux() || OperatingSystem.IsWindows() || OperatingSystem.IsMacOS()
+    /// <summary>Processor time of this process. Other platforms do not tell it this way; allocations are counted there all the same.</summary>
+    public static TimeSpan CpuTime() => OperatingSystem.IsLinux() || OperatingSystem.IsWindows() || OperatingSystem.IsMacOS()
         ? Environment.CpuUsage.TotalTime
         : TimeSpan.Zero;
 
