@@ -6,13 +6,10 @@ namespace Uml.Devices.Consoles;
 /// </summary>
 public sealed class ConsoleOutputReader : IDisposable
 {
-    private const int RingBytes = 256 << 10;
-
     private readonly InMemoryConsoleChannel _console;
-    private readonly ByteRing _ring = new(RingBytes);
-    private bool _wasFull;
+    private readonly OutputRing _ring;
 
-    internal ConsoleOutputReader(InMemoryConsoleChannel console) => _console = console;
+    internal ConsoleOutputReader(InMemoryConsoleChannel console, OutputRing ring) => (_console, _ring) = (console, ring);
 
     /// <summary>Waits for output.</summary>
     /// <param name="destination">Where it goes; not empty.</param>
@@ -22,26 +19,9 @@ public sealed class ConsoleOutputReader : IDisposable
     public ValueTask<int> ReadAsync(Memory<byte> destination, CancellationToken cancellationToken = default)
     {
         ArgumentOutOfRangeException.ThrowIfZero(destination.Length, nameof(destination));
-        return _console.ReadOutputAsync(this, destination, cancellationToken);
+        return _console.ReadOutputAsync(_ring, destination, cancellationToken);
     }
 
     /// <summary>Lets the guest write without a reader again. What was not read stays in the transcript only.</summary>
-    public void Dispose() => _console.Close(this);
-
-    /// <summary>Takes output of the guest, as much as there is room for. The channel holds its lock.</summary>
-    internal int Accept(ReadOnlySpan<byte> source)
-    {
-        int accepted = _ring.Write(source);
-        _wasFull |= accepted < source.Length;
-        return accepted;
-    }
-
-    /// <summary>Takes what has come, and tells whether the guest waits for the room. The channel holds its lock.</summary>
-    internal int Take(Span<byte> destination, out bool hasRoomAgain)
-    {
-        int taken = _ring.Read(destination);
-        hasRoomAgain = _wasFull && taken > 0;
-        _wasFull &= !hasRoomAgain;
-        return taken;
-    }
+    public void Dispose() => _console.Close(_ring);
 }

@@ -23,7 +23,7 @@ public sealed class InMemoryConsoleChannel : IConsoleChannel, IMachineExitInterp
     private TaskCompletionSource? _changed;
     private Action _ready = static () => { };
     private MachineExit? _exit;
-    private ConsoleOutputReader? _reader;
+    private OutputRing? _reader;
 
     /// <summary>A channel without a machine yet.</summary>
     /// <param name="options">Its limits; null for the defaults.</param>
@@ -59,7 +59,7 @@ public sealed class InMemoryConsoleChannel : IConsoleChannel, IMachineExitInterp
         lock (_sync)
         {
             return _reader is null
-                ? _reader = new ConsoleOutputReader(this)
+                ? new ConsoleOutputReader(this, _reader = new OutputRing())
                 : throw new InvalidOperationException("This console has a reader already; dispose that one first.");
         }
     }
@@ -190,7 +190,7 @@ public sealed class InMemoryConsoleChannel : IConsoleChannel, IMachineExitInterp
         }
     }
 
-    internal async ValueTask<int> ReadOutputAsync(ConsoleOutputReader reader, Memory<byte> destination, CancellationToken cancellationToken)
+    internal async ValueTask<int> ReadOutputAsync(OutputRing reader, Memory<byte> destination, CancellationToken cancellationToken)
     {
         while (true)
         {
@@ -199,7 +199,7 @@ public sealed class InMemoryConsoleChannel : IConsoleChannel, IMachineExitInterp
             bool hasRoomAgain;
             lock (_sync)
             {
-                ObjectDisposedException.ThrowIf(_reader != reader, reader);
+                ObjectDisposedException.ThrowIf(_reader != reader, typeof(ConsoleOutputReader));
                 changed = GetChanged();
                 taken = reader.Take(destination.Span, out hasRoomAgain);
                 if (taken == 0 && _exit is { } exit)
@@ -222,7 +222,7 @@ public sealed class InMemoryConsoleChannel : IConsoleChannel, IMachineExitInterp
         }
     }
 
-    internal void Close(ConsoleOutputReader reader)
+    internal void Close(OutputRing reader)
     {
         lock (_sync)
         {

@@ -12,7 +12,7 @@ namespace Uml.Hosting.Testing;
 /// console. A line typed there by other means is run by that shell itself: <c>exit 3</c> ends it. What the kernel and programs in the
 /// background print on the same console stands in the output of the command that runs at the time; boot with <c>quiet</c>.
 /// </remarks>
-public sealed class GuestShell
+public sealed class GuestShell : IDisposable
 {
     private const int ShownCommand = 200;
 
@@ -162,6 +162,9 @@ public sealed class GuestShell
             timeout,
             cancellationToken);
     }
+
+    /// <summary>Gives up the host's side. The guest, and what runs in it, goes on.</summary>
+    public void Dispose() => _turn.Dispose();
 
     private async Task<int> RunAsync(ShellConnection.Exchange exchange, string command, Stream output, CancellationToken cancellationToken)
     {
