@@ -88,6 +88,16 @@ public sealed class GuestShellTests
         Assert.That(result.Output == expected.ToString(), Is.True);
     }
 
+    [Test]
+    public async Task A_hundred_megabytes_arrive_as_a_string()
+    {
+        var time = Stopwatch.StartNew();
+        GuestCommandResult result = await Shell.RunAsync("head -c 100000000 /dev/zero | tr '\\0' x", GuestMachine.Patience);
+        TestContext.Out.WriteLine($"100 MB in {time.Elapsed.TotalSeconds:0.0} s");
+        Assert.That(result.Output.Length, Is.EqualTo(100_000_000));
+        Assert.That(result.Output.AsSpan().ContainsAnyExcept('x'), Is.False);
+    }
+
     [TestCase("sleep 1000")]
     [TestCase("while :; do :; done")]
     [TestCase("yes")]
