@@ -48,6 +48,12 @@ internal sealed unsafe class DescriptorWriter : IDisposable
     /// <summary>Writes what was accepted, unless nobody reads it, and ends.</summary>
     public void Dispose()
     {
+        if (!_thread.IsAlive)
+        {
+            // Disposed before: the thread ends for no other reason.
+            return;
+        }
+
         // A machine's disposal does not wait for a slow reader. The process does, in order that output is not cut off.
         _thread.IsBackground = false;
         lock (_sync)
