@@ -47,6 +47,19 @@ public static class ConsoleBuilderExtensions
         return builder;
     }
 
+    /// <summary>Gives a machine a second serial port for what the terminal of a console says besides bytes.</summary>
+    /// <param name="builder">The machine.</param>
+    /// <param name="console">The console, which the machine has as well.</param>
+    /// <param name="port">The guest's name of the port: ttyS1, ttyS2 or ttyS3.</param>
+    public static VirtualMachineBuilder AddTerminalControl(this VirtualMachineBuilder builder, StdioConsoleChannel console, string port = "ttyS1")
+    {
+        ArgumentNullException.ThrowIfNull(builder);
+        ArgumentNullException.ThrowIfNull(console);
+        ArgumentException.ThrowIfNullOrEmpty(port);
+        builder.Services.AddKeyedSingleton<IConsoleChannel>(port, (_, _) => new TerminalControlChannel(console));
+        return builder;
+    }
+
     private static void AddMonitored(VirtualMachineBuilder builder, Func<IServiceProvider, IConsoleChannel> channel)
     {
         if (builder.Services.Any(service => service.ServiceType == typeof(IConsoleChannel)))

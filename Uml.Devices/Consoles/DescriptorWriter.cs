@@ -13,13 +13,19 @@ internal sealed unsafe class DescriptorWriter : IDisposable
     private readonly int _descriptor;
     private readonly ByteRing _output;
     private readonly Action _ready;
+    private readonly Action<IOException>? _onFailure;
     private readonly Thread _thread;
     private bool _wasFull;
     private bool _isEnding;
     private long _written;
 
-    public DescriptorWriter(int descriptor, int capacity, Action ready)
+    /// <param name="descriptor">Where to write.</param>
+    /// <param name="capacity">Bytes that wait for a slow reader.</param>
+    /// <param name="ready">Told when there is room again.</param>
+    /// <param name="onFailure">Told, once and on the writer's thread, why nothing can be written any more.</param>
+    public DescriptorWriter(int descriptor, int capacity, Action ready, Action<IOException>? onFailure = null)
     {
+        _onFailure = onFailure;
         _descriptor = descriptor;
         _output = new ByteRing(capacity);
         _ready = ready;
@@ -42,6 +48,12 @@ internal sealed unsafe class DescriptorWriter : IDisposable
     /// <summary>Writes what was accepted, unless nobody reads it, and ends.</summary>
     public void Dispose()
     {
+        if (!_thread.IsAlive)
+        {
+            // Disposed before: the thread ends for no other reason.
+            return;
+        }
+
         // A machine's disposal does not wait for a slow reader. The process does, in order that output is not cut off.
         _thread.IsBackground = false;
         lock (_sync)
@@ -70,6 +82,7 @@ internal sealed unsafe class DescriptorWriter : IDisposable
         {
             if (!WriteAll(chunk.AsSpan(0, count)))
             {
+                _onFailure?.Invoke(new IOException($"Standard output cannot be written: {Marshal.GetPInvokeErrorMessage(Marshal.GetLastPInvokeError())}."));
                 Drop();
                 return;
             }
@@ -137,7 +150,7 @@ internal sealed unsafe class DescriptorWriter : IDisposable
         Poll.Wait(&descriptor, 1, 1000);
     }
 
-    /// <summary>Whoever read the output is gone: the guest goes on, and its output goes nowhere.</summary>
+    /// <summary>Output goes nowhere until the guest has ended, so that it does not wait for room.</summary>
     private void Drop()
     {
         byte[] sink = new byte[4096];

@@ -23,6 +23,7 @@ public sealed class InMemoryConsoleChannel : IConsoleChannel, IMachineExitInterp
     private TaskCompletionSource? _changed;
     private Action _ready = static () => { };
     private MachineExit? _exit;
+    private OutputRing? _reader;
 
     /// <summary>A channel without a machine yet.</summary>
     /// <param name="options">Its limits; null for the defaults.</param>
@@ -47,6 +48,21 @@ public sealed class InMemoryConsoleChannel : IConsoleChannel, IMachineExitInterp
 
     /// <summary>What the kernel gave as the reason of its panic; null while it has not panicked.</summary>
     public string? Panic => _panic.Panic;
+
+    /// <summary>How long waits take at most that are not told: <see cref="InMemoryConsoleOptions.DefaultTimeout"/>.</summary>
+    public TimeSpan DefaultTimeout => _options.DefaultTimeout;
+
+    /// <summary>Opens a reader of the bytes that come from now on. The guest waits for it until it is disposed.</summary>
+    /// <exception cref="InvalidOperationException">There is a reader already.</exception>
+    public ConsoleOutputReader OpenReader()
+    {
+        lock (_sync)
+        {
+            return _reader is null
+                ? new ConsoleOutputReader(this, _reader = new OutputRing())
+                : throw new InvalidOperationException("This console has a reader already; dispose that one first.");
+        }
+    }
 
     /// <summary>Types bytes. Completes when the channel has taken them all, which it does as fast as the guest reads.</summary>
     /// <exception cref="ConsoleExpectException">The machine ended before the guest read them.</exception>
@@ -151,12 +167,75 @@ public sealed class InMemoryConsoleChannel : IConsoleChannel, IMachineExitInterp
     {
         lock (_sync)
         {
+            source = source[..(_reader?.Accept(source) ?? source.Length)];
             _panic.Observe(source);
             _transcript.Append(source);
             Signal();
         }
 
         return source.Length;
+    }
+
+    /// <summary>Adds to a problem what helps to understand it: whether the guest panicked, and the console's last lines.</summary>
+    /// <param name="problem">A sentence.</param>
+    public string Explain(string problem)
+    {
+        lock (_sync)
+        {
+            string panic = _panic.Panic is { } text ? $" The guest kernel panicked: {text}" : " The guest kernel has not panicked.";
+            string tail = _transcript.GetTail(_options.TailLines);
+            return tail.Length == 0
+                ? $"{problem}{panic} The console is empty."
+                : $"{problem}{panic} The console ends with:{Environment.NewLine}{tail}";
+        }
+    }
+
+    internal async ValueTask<int> ReadOutputAsync(OutputRing reader, Memory<byte> destination, CancellationToken cancellationToken)
+    {
+        while (true)
+        {
+            Task changed;
+            int taken;
+            bool hasRoomAgain;
+            lock (_sync)
+            {
+                ObjectDisposedException.ThrowIf(_reader != reader, typeof(ConsoleOutputReader));
+                changed = GetChanged();
+                taken = reader.Take(destination.Span, out hasRoomAgain);
+                if (taken == 0 && _exit is { } exit)
+                {
+                    throw new ConsoleExpectException(Explain($"The machine ended: {exit.Message}"));
+                }
+            }
+
+            if (hasRoomAgain)
+            {
+                _ready();
+            }
+
+            if (taken > 0)
+            {
+                return taken;
+            }
+
+            await changed.WaitAsync(cancellationToken).ConfigureAwait(false);
+        }
+    }
+
+    internal void Close(OutputRing reader)
+    {
+        lock (_sync)
+        {
+            if (_reader != reader)
+            {
+                return;
+            }
+
+            _reader = null;
+            Signal();
+        }
+
+        _ready();
     }
 
     /// <summary>Learns that the machine has ended, so that nobody waits for output any more.</summary>
@@ -241,14 +320,5 @@ public sealed class InMemoryConsoleChannel : IConsoleChannel, IMachineExitInterp
 
         _transcript.Consume(length);
         return true;
-    }
-
-    private string Explain(string problem)
-    {
-        string panic = _panic.Panic is { } text ? $" The guest kernel panicked: {text}" : " The guest kernel has not panicked.";
-        string tail = _transcript.GetTail(_options.TailLines);
-        return tail.Length == 0
-            ? $"{problem}{panic} The console is empty."
-            : $"{problem}{panic} The console ends with:{Environment.NewLine}{tail}";
     }
 }

@@ -29,6 +29,7 @@ public sealed class StdioConsoleChannel : IConsoleChannel, IMachineDevice, IDisp
     private bool _escapes;
     private bool _isWithinLine;
     private bool _isDisposed;
+    private bool _holdsInput;
 
     /// <summary>A channel that does not touch the streams before it is attached.</summary>
     /// <param name="options">How it treats them; null for the defaults.</param>
@@ -42,7 +43,18 @@ public sealed class StdioConsoleChannel : IConsoleChannel, IMachineDevice, IDisp
         }
 
         _options = options ?? new StdioConsoleOptions();
+        _holdsInput = _options.HoldsInput;
     }
+
+    /// <summary>
+    /// Why standard output takes no more, such as a full disk or a reader that has gone; null while it does. The machine ends then, with
+    /// <see cref="MachineExitReason.ServiceFailure"/>. Final when the channel is disposed, which writes the last output.
+    /// </summary>
+    public IOException? OutputFailure { get; private set; }
+
+    /// <summary>Whether standard input and standard output are terminals: there is a person at the console.</summary>
+    public static bool IsTerminal =>
+        !OperatingSystem.IsWindows() && Termios.IsTerminal(Unistd.StandardInput) != 0 && Termios.IsTerminal(Unistd.StandardOutput) != 0;
 
     /// <summary>The size of the terminal on standard output, in characters; null when there is none or the host does not tell.</summary>
     /// <remarks>Unlike <see cref="Console.WindowWidth"/> this writes nothing to the terminal.</remarks>
@@ -54,6 +66,22 @@ public sealed class StdioConsoleChannel : IConsoleChannel, IMachineDevice, IDisp
         return OperatingSystem.IsLinux() && Ioctl.Call(Unistd.StandardOutput, Ioctl.GetWindowSize, &size) == 0 && size is { Columns: > 0, Rows: > 0 }
             ? (size.Columns, size.Rows)
             : null;
+    }
+
+    /// <summary>Lets the guest have its input, when <see cref="StdioConsoleOptions.HoldsInput"/> held it back.</summary>
+    public void ReleaseInput()
+    {
+        lock (_sync)
+        {
+            if (!_holdsInput)
+            {
+                return;
+            }
+
+            _holdsInput = false;
+        }
+
+        _ready();
     }
 
     void IMachineDevice.Attach(IMachineContext machine) => _machine = machine;
@@ -73,7 +101,7 @@ public sealed class StdioConsoleChannel : IConsoleChannel, IMachineDevice, IDisp
             _ready = ready;
             _terminal = OperatingSystem.IsWindows() ? null : TerminalMode.TryEnterRaw(Unistd.StandardInput);
             _escapes = _options.Escapes ?? _terminal is not null;
-            _writer = new DescriptorWriter(Unistd.StandardOutput, BufferBytes, ready);
+            _writer = new DescriptorWriter(Unistd.StandardOutput, BufferBytes, ready, OnOutputFailure);
             _reader = new DescriptorReader(Unistd.StandardInput, OnInput, _options.EndOfInputIsControlD ? OnEndOfInput : null);
         }
     }
@@ -84,7 +112,7 @@ public sealed class StdioConsoleChannel : IConsoleChannel, IMachineDevice, IDisp
         int taken;
         lock (_sync)
         {
-            taken = _input.Read(destination);
+            taken = _holdsInput ? 0 : _input.Read(destination);
         }
 
         if (taken > 0)
@@ -170,6 +198,12 @@ public sealed class StdioConsoleChannel : IConsoleChannel, IMachineDevice, IDisp
         }
 
         _ready();
+    }
+
+    private void OnOutputFailure(IOException failure)
+    {
+        OutputFailure = failure;
+        _machine?.RequestExit(new MachineExit(MachineExitReason.ServiceFailure, 0, failure.Message, failure));
     }
 
     private void Obey(EscapeCommand command)

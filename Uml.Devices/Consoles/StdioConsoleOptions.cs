@@ -14,4 +14,10 @@ public sealed class StdioConsoleOptions
     /// shell which reads a script from it ends when the script does. Default true.
     /// </summary>
     public bool EndOfInputIsControlD { get; set; } = true;
+
+    /// <summary>
+    /// Whether input waits until <see cref="StdioConsoleChannel.ReleaseInput"/>. A guest's terminal echoes what comes before its first
+    /// program has set it up. Default false.
+    /// </summary>
+    public bool HoldsInput { get; set; }
 }

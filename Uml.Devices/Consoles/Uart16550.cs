@@ -9,7 +9,8 @@ namespace Uml.Devices.Consoles;
 /// </summary>
 /// <remarks>
 /// Input stays in the channel until the guest shows that it receives: by its receive interrupt, or by reading the line status
-/// over and over. A driver that starts up empties the receiver, and what a user typed ahead must not go with it.
+/// over and over. A driver that starts up empties the receiver, before and after it enables the interrupt, and what a user typed ahead
+/// must not go with it: what an emptied FIFO held of the channel's input is received again.
 /// </remarks>
 internal sealed class Uart16550 : IBusDevice
 {
@@ -24,12 +25,19 @@ internal sealed class Uart16550 : IBusDevice
     private readonly IInterruptRouter _router;
     private readonly byte[] _fifo = new byte[FifoSize];
 
+    // Input that was taken from the channel and went out of the FIFO unread. With what the FIFO holds at most FifoSize bytes.
+    private readonly byte[] _returned = new byte[FifoSize];
+
     private UartTransmitter? _transmitter;
     private IMachineContext? _machine;
     private IInterruptLine? _line;
     private int _servicePosted;
     private int _fifoStart;
     private int _fifoCount;
+
+    // How many of the oldest bytes in the FIFO are the channel's; others came by the loopback.
+    private int _fifoFromChannel;
+    private int _returnedCount;
     private int _statusReads;
     private bool _transmitterInterrupt;
     private bool _overrun;
@@ -167,6 +175,7 @@ internal sealed class Uart16550 : IBusDevice
 
         byte value = _fifo[_fifoStart];
         _fifoStart = (_fifoStart + 1) % FifoSize;
+        _fifoFromChannel = Math.Max(0, _fifoFromChannel - 1);
         if (--_fifoCount == 0)
         {
             Receive();
@@ -218,7 +227,7 @@ internal sealed class Uart16550 : IBusDevice
         // Switching the FIFOs on or off empties them. Nothing waits in the transmitter: the line is infinitely fast.
         if (((value ^ _fifoControl) & UartBits.FifoEnable) != 0 || (value & UartBits.ClearReceiver) != 0)
         {
-            _fifoCount = 0;
+            EmptyReceiver();
         }
 
         _fifoControl = (byte)(value & UartBits.FifoControlMask);
@@ -313,7 +322,36 @@ internal sealed class Uart16550 : IBusDevice
         }
 
         _fifoStart = 0;
-        _fifoCount = _channel.Read(_fifo.AsSpan(0, Capacity));
+        _fifoCount = _returnedCount == 0 ? _channel.Read(_fifo.AsSpan(0, Capacity)) : TakeReturned(_fifo.AsSpan(0, Capacity));
+        _fifoFromChannel = _fifoCount;
+    }
+
+    private void EmptyReceiver()
+    {
+        Span<byte> unread = stackalloc byte[FifoSize];
+        for (int i = 0; i < _fifoFromChannel; i++)
+        {
+            unread[i] = _fifo[(_fifoStart + i) % FifoSize];
+        }
+
+        _returned.AsSpan(0, _returnedCount).CopyTo(unread[_fifoFromChannel..]);
+        unread.CopyTo(_returned);
+        _returnedCount += _fifoFromChannel;
+        _fifoFromChannel = _fifoCount = 0;
+        if (_returnedCount > 0)
+        {
+            // Not at once: the driver finds the receiver as empty as it wanted it.
+            OnChannelReady();
+        }
+    }
+
+    private int TakeReturned(Span<byte> destination)
+    {
+        int count = Math.Min(destination.Length, _returnedCount);
+        _returned.AsSpan(0, count).CopyTo(destination);
+        _returned.AsSpan(count, _returnedCount - count).CopyTo(_returned);
+        _returnedCount -= count;
+        return count;
     }
 
     // On any thread. However often the channel calls, at most one action waits.

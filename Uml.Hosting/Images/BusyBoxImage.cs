@@ -29,10 +29,13 @@ public static class BusyBoxImage
     /// <summary>The image as a builder, to add files and modules to.</summary>
     /// <param name="busyboxPath">A statically linked x86-64 busybox of the host's file system.</param>
     /// <param name="options">What the image does; null runs an interactive shell.</param>
+    /// <exception cref="ArgumentException">The terminal's type or the control port has characters that names do not have.</exception>
     public static InitramfsBuilder CreateBuilder(string busyboxPath, BusyBoxImageOptions? options = null)
     {
         ArgumentException.ThrowIfNullOrEmpty(busyboxPath);
         options ??= new BusyBoxImageOptions();
+        ThrowIfNoName(options.TerminalType, nameof(options.TerminalType));
+        ThrowIfNoName(options.ControlPort ?? "none", nameof(options.ControlPort));
         InitramfsBuilder builder = new();
         foreach (string directory in new[] { "dev", "proc", "sys", "root", "etc", "sbin", "usr/bin", "usr/sbin" })
         {
@@ -64,12 +67,27 @@ public static class BusyBoxImage
             mount -t devtmpfs devtmpfs /dev 2>/dev/null
             mkdir -p /dev/pts && mount -t devpts devpts /dev/pts
             hostname -F /etc/hostname
-            export HOME=/root TERM=linux PATH=/bin:/sbin:/usr/bin:/usr/sbin
+            export HOME=/root PATH=/bin:/sbin:/usr/bin:/usr/sbin
             if [ -f /etc/modules.load ]; then while read module; do insmod "$module"; done < /etc/modules.load; fi
             cd /root
 
             """);
-        script.Append(options.Command is null ? CreateShell(options.TerminalSize) : RunCommand);
+        script.Append(CultureInfo.InvariantCulture, $"export TERM={options.TerminalType}\n");
+        if (options.TerminalSize is { } size)
+        {
+            script.Append(CultureInfo.InvariantCulture, $"stty columns {size.Columns} rows {size.Rows}\n");
+        }
+
+        if (options.Command is not null)
+        {
+            // Output goes out as it is: no CR before LF, no echo of what the host types.
+            script.Append(options.IsInteractive ? "" : "stty -opost -echo\n");
+        }
+
+        script.Append(options.ControlPort is { } port ? CreateControl(port) : "");
+
+        // A session of its own, with the console as its controlling terminal, where Ctrl-C is a signal.
+        script.Append("setsid cttyhack sh").Append(options.Command is null ? "" : " /etc/uml/command").Append("\nstatus=$?\n");
         script.Append("""
             # Waits until the terminal has sent everything: changing its settings does.
             stty opost; stty -opost
@@ -81,23 +99,23 @@ public static class BusyBoxImage
         return script.ToString();
     }
 
-    /// <summary>Output goes out as it is: no CR before LF, no echo of what the host types.</summary>
-    private const string RunCommand = """
-        stty -opost -echo
-        sh /etc/uml/command
-        status=$?
+    /// <summary>The guest's side of a <see cref="Uml.Devices.Consoles.TerminalControlChannel"/>.</summary>
+    private static string CreateControl(string port) => $"""
+        if (: <>/dev/{port}) 2>/dev/null; then
+          exec 5<>/dev/{port}
+          stty raw -echo <&5
+          while read -r columns rows; do stty -F /dev/console columns $columns rows $rows; done <&5 &
+          echo ready >&5
+          exec 5>&-
+        fi
 
         """;
 
-    private static string CreateShell((int Columns, int Rows)? size)
+    private static void ThrowIfNoName(string text, string option)
     {
-        string stty = size is { } terminal
-            ? string.Create(CultureInfo.InvariantCulture, $"stty columns {terminal.Columns} rows {terminal.Rows}\n")
-            : "";
-        return stty + """
-            setsid cttyhack sh
-            status=$?
-
-            """;
+        if (text.Length == 0 || !text.All(c => char.IsAsciiLetterOrDigit(c) || "-_.+".Contains(c, StringComparison.Ordinal)))
+        {
+            throw new ArgumentException($"{option} \"{text}\" is not a name; use letters, digits, '-', '_', '.' and '+'.", nameof(option));
+        }
     }
 }

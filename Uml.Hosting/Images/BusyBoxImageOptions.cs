@@ -12,6 +12,21 @@ public sealed class BusyBoxImageOptions
     /// <summary>The terminal's size in characters, told to the guest's shell; null leaves the guest to its own idea.</summary>
     public (int Columns, int Rows)? TerminalSize { get; set; }
 
+    /// <summary>What TERM says in the guest, such as xterm-256color. Letters, digits, '-', '_', '.' and '+'. Default "linux".</summary>
+    public string TerminalType { get; set; } = "linux";
+
+    /// <summary>
+    /// Whether there is a person at the console while <see cref="Command"/> runs: the guest's terminal echoes, and sends CR before LF.
+    /// Default false, which passes output byte for byte. Ctrl-C interrupts the command either way.
+    /// </summary>
+    public bool IsInteractive { get; set; }
+
+    /// <summary>
+    /// The guest's serial port, such as ttyS1, that has a <see cref="Uml.Devices.Consoles.TerminalControlChannel"/>; null when there is
+    /// none. The guest tells there when it is ready for input, and follows the terminal's size.
+    /// </summary>
+    public string? ControlPort { get; set; }
+
     /// <summary>The name of the guest. Default "uml".</summary>
     public string HostName { get; set; } = "uml";
 }

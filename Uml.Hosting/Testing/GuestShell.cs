@@ -1,58 +1,211 @@
-using System.Globalization;
-using System.Text.RegularExpressions;
+using System.Text;
 using Uml.Devices.Consoles;
 
 namespace Uml.Hosting.Testing;
 
-/// <summary>Runs commands in a POSIX shell on a machine's console, and gets their output and exit codes. One command at a time.</summary>
-public sealed class GuestShell
+/// <summary>
+/// Runs commands in a guest and gets their output and exit codes, and copies files out and in. Each command is a process of its own,
+/// as with ssh: what it does to its variables and working directory ends with it.
+/// </summary>
+/// <remarks>
+/// Members may be called from any thread; commands run one after the other. The guest's side is a loop in the POSIX shell on a
+/// console. A line typed there by other means is run by that shell itself: <c>exit 3</c> ends it. What the kernel and programs in the
+/// background print on the same console stands in the output of the command that runs at the time; boot with <c>quiet</c>.
+/// </remarks>
+public sealed class GuestShell : IDisposable
 {
+    private const int ShownCommand = 200;
+
     private readonly InMemoryConsoleChannel _console;
-    private readonly string _marker = "uml-" + Guid.NewGuid().ToString("N");
-    private int _number;
+    private readonly ShellConnection _connection;
+    private readonly SemaphoreSlim _turn = new(1);
+    private int _maximumOutput = 256 << 20;
 
-    private GuestShell(InMemoryConsoleChannel console) => _console = console;
+    private GuestShell(InMemoryConsoleChannel console) => (_console, _connection) = (console, new ShellConnection(console));
 
-    /// <summary>Waits for the shell's prompt and takes the shell over: no echo and no prompt from then on.</summary>
+    /// <summary>
+    /// The largest output, in bytes, of a command or file that is returned as a string or an array. A command that writes more is
+    /// ended. At least 1; default 256 MiB. Overloads with a stream have no limit.
+    /// </summary>
+    public int MaximumOutput
+    {
+        get => _maximumOutput;
+        set
+        {
+            ArgumentOutOfRangeException.ThrowIfLessThan(value, 1);
+            _maximumOutput = value;
+        }
+    }
+
+    /// <summary>Waits for a shell's prompt on a console and takes the shell over: no echo and no prompt from then on.</summary>
     /// <param name="console">The console that the shell is on.</param>
-    /// <param name="timeout">How long to wait for the prompt; null is the console's default.</param>
+    /// <param name="timeout">How long to wait for the prompt, and then for the shell's answer; null is the console's default.</param>
     /// <param name="cancellationToken">Ends the wait.</param>
-    /// <exception cref="ConsoleExpectException">No prompt came; the message shows what did.</exception>
+    /// <exception cref="ConsoleExpectException">No prompt came, or there is no shell behind it; the message shows what came.</exception>
     public static async Task<GuestShell> AttachAsync(
         InMemoryConsoleChannel console, TimeSpan? timeout = null, CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(console);
         var shell = new GuestShell(console);
-        await console.ExpectAsync(new Regex(@"[#$] ", RegexOptions.CultureInvariant), timeout, cancellationToken).ConfigureAwait(false);
-        await console.WriteLineAsync("stty -echo; PS1=; PS2=", cancellationToken).ConfigureAwait(false);
-        await shell.RunAsync(":", timeout, cancellationToken).ConfigureAwait(false);
+        await shell._connection.OpenAsync(timeout ?? console.DefaultTimeout, cancellationToken).ConfigureAwait(false);
         return shell;
     }
 
     /// <summary>Runs a command and waits for its end.</summary>
-    /// <param name="command">The command line, of any syntax that the shell takes in one line.</param>
-    /// <param name="timeout">How long to wait; null is the console's default.</param>
-    /// <param name="cancellationToken">Ends the wait, not the command.</param>
-    /// <exception cref="ConsoleExpectException">The command did not end in time; the message shows its output's end.</exception>
+    /// <param name="command">
+    /// Any text that sh takes as a script: several lines, comments, here-documents, of any length. It has no input
+    /// (<c>/dev/null</c>), and a process group of its own. Programs that it leaves in the background go on.
+    /// </param>
+    /// <param name="timeout">How long it may take, waiting for its turn included; null is the console's default.</param>
+    /// <param name="cancellationToken">Ends the command and the wait.</param>
+    /// <exception cref="ConsoleExpectException">
+    /// The command did not end in time and was ended (SIGTERM, then SIGKILL, to its process group), or the machine ended. The message
+    /// shows the console's last lines.
+    /// </exception>
+    /// <exception cref="IOException">It wrote more than <see cref="MaximumOutput"/> and was ended.</exception>
+    /// <exception cref="ArgumentException">The command is empty, or holds a NUL character.</exception>
     public async Task<GuestCommandResult> RunAsync(string command, TimeSpan? timeout = null, CancellationToken cancellationToken = default)
     {
-        ArgumentException.ThrowIfNullOrEmpty(command);
-        if (command.Contains('\n', StringComparison.Ordinal))
-        {
-            throw new ArgumentException("The command has more than one line; join them with ';' or send a script first.", nameof(command));
-        }
-
-        int number = ++_number;
-
-        // The markers are put together by the shell, so that an echo of this line has none.
-        string halves = $"{_marker[..8]}''{_marker[8..]}";
-        await _console.WriteLineAsync($"echo {halves}-begin-{number}; {{ {command}; }}; echo {halves}-{number}=$?", cancellationToken)
-            .ConfigureAwait(false);
-        Regex pattern = new(
-            $@"{_marker}-begin-{number}\r?\n(?<output>[\s\S]*?){_marker}-{number}=(?<code>\d+)\r?\n", RegexOptions.CultureInvariant);
-        Match match = await _console.ExpectAsync(pattern, timeout, cancellationToken).ConfigureAwait(false);
-        return new GuestCommandResult(
-            int.Parse(match.Groups["code"].ValueSpan, CultureInfo.InvariantCulture),
-            match.Groups["output"].Value.Replace("\r\n", "\n", StringComparison.Ordinal));
+        using var output = new BoundedOutput(MaximumOutput);
+        int exitCode = await RunAsync(command, output, timeout, cancellationToken).ConfigureAwait(false);
+        return new GuestCommandResult(exitCode, Encoding.UTF8.GetString(output.Written.Span));
     }
+
+    /// <summary>Runs a command and passes its output on, byte for byte, while it runs. The guest waits for the stream.</summary>
+    /// <param name="command">As for the other overload.</param>
+    /// <param name="output">Where its standard output and error go. An exception of the stream ends the command.</param>
+    /// <param name="timeout">How long it may take, waiting for its turn included; null is the console's default.</param>
+    /// <param name="cancellationToken">Ends the command and the wait.</param>
+    /// <returns>The exit code, 0 to 255.</returns>
+    /// <exception cref="ConsoleExpectException">As for the other overload.</exception>
+    /// <exception cref="ArgumentException">The command is empty, or holds a NUL character.</exception>
+    public Task<int> RunAsync(string command, Stream output, TimeSpan? timeout = null, CancellationToken cancellationToken = default)
+    {
+        ArgumentException.ThrowIfNullOrEmpty(command);
+        ArgumentNullException.ThrowIfNull(output);
+        ThrowIfNul(command, nameof(command));
+        return TakeTurnAsync(
+            (exchange, token) => RunAsync(exchange, command, output, token), $"The command \"{Shorten(command)}\"", timeout, cancellationToken);
+    }
+
+    /// <summary>Reads a file of the guest, byte for byte.</summary>
+    /// <param name="path">The file, relative to the shell's working directory or absolute. Anything that can be read, such as files of /proc.</param>
+    /// <param name="timeout">How long it may take; null is the console's default.</param>
+    /// <param name="cancellationToken">Ends the work.</param>
+    /// <exception cref="IOException">
+    /// The guest cannot read it, and the message says why; or it is larger than <see cref="MaximumOutput"/>; or something else was
+    /// printed on the console meanwhile, so that the bytes are not those of the file (their SHA-256 differs).
+    /// </exception>
+    /// <exception cref="ConsoleExpectException">It took too long, or the machine ended.</exception>
+    public async Task<byte[]> ReadFileAsync(string path, TimeSpan? timeout = null, CancellationToken cancellationToken = default)
+    {
+        using var content = new BoundedOutput(MaximumOutput);
+        await ReadFileAsync(path, content, timeout, cancellationToken).ConfigureAwait(false);
+        return content.Written.ToArray();
+    }
+
+    /// <summary>Copies a file of the guest to a stream, byte for byte.</summary>
+    /// <param name="path">The file, as for the other overload.</param>
+    /// <param name="destination">Where it goes. After an exception it holds a part.</param>
+    /// <param name="timeout">How long it may take; null is the console's default.</param>
+    /// <param name="cancellationToken">Ends the work.</param>
+    /// <exception cref="IOException">As for the other overload.</exception>
+    /// <exception cref="ConsoleExpectException">It took too long, or the machine ended.</exception>
+    public Task ReadFileAsync(string path, Stream destination, TimeSpan? timeout = null, CancellationToken cancellationToken = default)
+    {
+        ArgumentException.ThrowIfNullOrEmpty(path);
+        ArgumentNullException.ThrowIfNull(destination);
+        ThrowIfNul(path, nameof(path));
+        return TakeTurnAsync(
+            async (exchange, token) =>
+            {
+                await new ShellFileTransfer(_connection, exchange, RunAsync).ReadAsync(path, destination, token).ConfigureAwait(false);
+                return 0;
+            },
+            $"Reading the guest's file {path}",
+            timeout,
+            cancellationToken);
+    }
+
+    /// <summary>Writes a file of the guest, byte for byte. One that exists keeps its mode and owner.</summary>
+    /// <param name="path">The file, relative to the shell's working directory or absolute.</param>
+    /// <param name="content">What it holds then.</param>
+    /// <param name="timeout">How long it may take; null is the console's default.</param>
+    /// <param name="cancellationToken">Ends the work.</param>
+    /// <exception cref="IOException">The guest cannot write it; the message says why.</exception>
+    /// <exception cref="ConsoleExpectException">It took too long, or the machine ended.</exception>
+    public async Task WriteFileAsync(string path, ReadOnlyMemory<byte> content, TimeSpan? timeout = null, CancellationToken cancellationToken = default)
+    {
+        using var source = new MemoryStream(content.ToArray(), writable: false);
+        await WriteFileAsync(path, source, timeout, cancellationToken).ConfigureAwait(false);
+    }
+
+    /// <summary>Copies a stream, from its position to its end, to a file of the guest. A file that exists keeps its mode and owner.</summary>
+    /// <param name="path">The file, relative to the shell's working directory or absolute.</param>
+    /// <param name="source">What it holds then.</param>
+    /// <param name="timeout">How long it may take; null is the console's default.</param>
+    /// <param name="cancellationToken">Ends the work.</param>
+    /// <exception cref="IOException">The guest cannot write it; the message says why.</exception>
+    /// <exception cref="ConsoleExpectException">It took too long, or the machine ended.</exception>
+    public Task WriteFileAsync(string path, Stream source, TimeSpan? timeout = null, CancellationToken cancellationToken = default)
+    {
+        ArgumentException.ThrowIfNullOrEmpty(path);
+        ArgumentNullException.ThrowIfNull(source);
+        ThrowIfNul(path, nameof(path));
+        return TakeTurnAsync(
+            async (exchange, token) =>
+            {
+                await new ShellFileTransfer(_connection, exchange, RunAsync).WriteAsync(path, source, token).ConfigureAwait(false);
+                return 0;
+            },
+            $"Writing the guest's file {path}",
+            timeout,
+            cancellationToken);
+    }
+
+    /// <summary>Gives up the host's side. The guest, and what runs in it, goes on.</summary>
+    public void Dispose() => _turn.Dispose();
+
+    private async Task<int> RunAsync(ShellConnection.Exchange exchange, string command, Stream output, CancellationToken cancellationToken)
+    {
+        using var script = new MemoryStream(Encoding.UTF8.GetBytes(command), writable: false);
+        await _connection.UploadAsync(exchange, "c", script, cancellationToken).ConfigureAwait(false);
+        return await _connection.RunAsync(exchange, output, cancellationToken).ConfigureAwait(false);
+    }
+
+    private async Task<int> TakeTurnAsync(
+        Func<ShellConnection.Exchange, CancellationToken, Task<int>> work, string what, TimeSpan? timeout, CancellationToken cancellationToken)
+    {
+        TimeSpan limit = timeout ?? _console.DefaultTimeout;
+        using var timer = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
+        timer.CancelAfter(limit);
+        try
+        {
+            await _turn.WaitAsync(timer.Token).ConfigureAwait(false);
+            try
+            {
+                using ShellConnection.Exchange exchange = _connection.Begin();
+                return await work(exchange, timer.Token).ConfigureAwait(false);
+            }
+            finally
+            {
+                _turn.Release();
+            }
+        }
+        catch (OperationCanceledException e) when (timer.IsCancellationRequested)
+        {
+            cancellationToken.ThrowIfCancellationRequested();
+            throw new ConsoleExpectException(_console.Explain($"{what} did not end within {limit.TotalSeconds:0.###} s and was interrupted."), e);
+        }
+    }
+
+    private static void ThrowIfNul(string text, string name)
+    {
+        if (text.Contains('\0', StringComparison.Ordinal))
+        {
+            throw new ArgumentException("A NUL character cannot be passed to the guest here; take it out.", name);
+        }
+    }
+
+    private static string Shorten(string command) => command.Length <= ShownCommand ? command : command[..ShownCommand] + "...";
 }

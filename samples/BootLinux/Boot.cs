@@ -15,17 +15,24 @@ internal static class Boot
     /// <summary>The exit code when it is the command line or the machine that failed and not the command in it, as with docker run.</summary>
     public const int MachineFailed = 125;
 
+    private const int Interrupted = 130;
+    private const string ControlPort = "ttyS1";
+
     public static async Task<int> RunAsync(BootSettings settings, CancellationToken cancellationToken)
     {
+        // The guest is told over a port beside the console how large the terminal is, and tells there when it wants its input.
+        bool hasControl = settings.Initrd is null;
+        using var console = new StdioConsoleChannel(new StdioConsoleOptions { HoldsInput = hasControl });
         try
         {
-            await using IVirtualMachine machine = await BuildAsync(settings, cancellationToken);
+            await using IVirtualMachine machine = await BuildAsync(settings, console, hasControl, cancellationToken);
             await machine.StartAsync(cancellationToken);
             MachineExit exit = await machine.WaitForExitAsync(cancellationToken);
 
             // The console hands over its last output, and gives the terminal back, before anything else is printed.
             await machine.DisposeAsync();
-            return GetExitCode(exit);
+            console.Dispose();
+            return GetExitCode(exit, console);
         }
         catch (Exception e) when (e is MachineConfigurationException or GuestAssetException)
         {
@@ -34,17 +41,19 @@ internal static class Boot
         }
         catch (OperationCanceledException)
         {
-            return 130;
+            return Interrupted;
         }
     }
 
-    private static async Task<IVirtualMachine> BuildAsync(BootSettings settings, CancellationToken cancellationToken)
+    private static async Task<IVirtualMachine> BuildAsync(
+        BootSettings settings, StdioConsoleChannel console, bool hasControl, CancellationToken cancellationToken)
     {
         var assets = new GuestAssetCache(new GuestAssetCacheOptions { Progress = new StandardErrorProgress() });
         string kernel = await FindKernelAsync(assets, settings.Kernel, cancellationToken);
-        BootFile initrd = settings.Initrd is { } path ? BootFile.FromPath(Existing("initrd", path)) : await BusyBoxImage.CreateAsync(
-            assets, new BusyBoxImageOptions { Command = settings.Run, TerminalSize = StdioConsoleChannel.GetTerminalSize() }, cancellationToken);
-        return UmlMachine.CreateDefaultBuilder()
+        BootFile initrd = settings.Initrd is { } path
+            ? BootFile.FromPath(Existing("initrd", path))
+            : await BusyBoxImage.CreateAsync(assets, GetImageOptions(settings), cancellationToken);
+        VirtualMachineBuilder builder = UmlMachine.CreateDefaultBuilder()
             .Configure(options =>
             {
                 options.MemorySize = settings.Memory;
@@ -53,8 +62,31 @@ internal static class Boot
                 options.Cpu.TranslationCheck = settings.Check;
             })
             .UseKernel(BootFile.FromPath(kernel), initrd, GetCommandLine(settings))
-            .AddStdioConsole()
-            .Build();
+            .AddConsole(console);
+        if (hasControl)
+        {
+            builder.AddTerminalControl(console, ControlPort);
+        }
+
+        return builder.Build();
+    }
+
+    private static BusyBoxImageOptions GetImageOptions(BootSettings settings)
+    {
+        var options = new BusyBoxImageOptions
+        {
+            Command = settings.Run,
+            IsInteractive = StdioConsoleChannel.IsTerminal,
+            TerminalSize = StdioConsoleChannel.GetTerminalSize(),
+            ControlPort = ControlPort,
+        };
+        if (Environment.GetEnvironmentVariable("TERM") is { Length: > 0 } terminal
+            && terminal.All(c => char.IsAsciiLetterOrDigit(c) || "-_.+".Contains(c, StringComparison.Ordinal)))
+        {
+            options.TerminalType = terminal;
+        }
+
+        return options;
     }
 
     private static async Task<string> FindKernelAsync(GuestAssetCache assets, string kernel, CancellationToken cancellationToken) =>
@@ -74,8 +106,14 @@ internal static class Boot
         return $"console=ttyS0 panic=-1{messages} {settings.Append}".TrimEnd();
     }
 
-    private static int GetExitCode(MachineExit exit)
+    private static int GetExitCode(MachineExit exit, StdioConsoleChannel console)
     {
+        if (console.OutputFailure is { } failure)
+        {
+            Tell(failure.Message);
+            return MachineFailed;
+        }
+
         switch (exit.Reason)
         {
             case MachineExitReason.DebugExit:
@@ -84,7 +122,7 @@ internal static class Boot
                 return 0;
             default:
                 Tell(exit.Exception?.ToString() ?? exit.Message);
-                return exit.Reason == MachineExitReason.HostStop ? 130 : MachineFailed;
+                return exit.Reason == MachineExitReason.HostStop ? Interrupted : MachineFailed;
         }
     }
 

@@ -27,7 +27,7 @@ async Task<string> AskAsync(string name, ulong memory)
         .AddConsole(console)
         .Build();
     await machine.StartAsync();
-    GuestShell shell = await GuestShell.AttachAsync(console, TimeSpan.FromMinutes(5));
+    using GuestShell shell = await GuestShell.AttachAsync(console, TimeSpan.FromMinutes(5));
     GuestCommandResult result = await shell.RunAsync("echo \"$(hostname) has $(awk '/MemTotal/ { print $2 }' /proc/meminfo) KiB\"");
     await console.WriteLineAsync("exit 0");
     MachineExit exit = await machine.WaitForExitAsync();

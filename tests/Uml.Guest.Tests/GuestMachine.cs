@@ -59,5 +59,9 @@ internal sealed class GuestMachine : IAsyncDisposable
         return (exit, guest.Console.Transcript, guest.Machine.InstructionsRetired);
     }
 
-    public ValueTask DisposeAsync() => Machine.DisposeAsync();
+    public ValueTask DisposeAsync()
+    {
+        Shell?.Dispose();
+        return Machine.DisposeAsync();
+    }
 }

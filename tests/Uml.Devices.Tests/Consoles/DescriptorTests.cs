@@ -116,6 +116,33 @@ public sealed class DescriptorTests
         pipe.Dispose();
     }
 
+    [Test]
+    public async Task A_full_disk_is_told_once(CancellationToken token)
+    {
+        using FileStream full = File.OpenWrite("/dev/full");
+        List<string> failures = [];
+        using var writer = new DescriptorWriter(Descriptor(full.SafeFileHandle), 1000, () => { }, failure => failures.Add(failure.Message));
+        writer.Write("x"u8);
+        await WaitForAsync(() => failures.Count > 0, token);
+        writer.Write("y"u8);
+        writer.Dispose();
+        Assert.That(failures, Has.Count.EqualTo(1));
+        Assert.That(failures[0], Does.StartWith("Standard output cannot be written: No space left on device"));
+    }
+
+    [Test]
+    public void A_reader_that_has_gone_is_told_before_the_end()
+    {
+        using var pipe = new AnonymousPipeServerStream(PipeDirection.In);
+        int descriptor = Descriptor(pipe.ClientSafePipeHandle);
+        string? told = null;
+        using var writer = new DescriptorWriter(descriptor, 1000, () => { }, failure => told = failure.Message);
+        pipe.SafePipeHandle.Dispose();
+        writer.Write("x"u8);
+        writer.Dispose();
+        Assert.That(told, Does.Contain("Broken pipe"));
+    }
+
     private static int Descriptor(System.Runtime.InteropServices.SafeHandle handle) => (int)handle.DangerousGetHandle();
 
     private static void CloseWriter(AnonymousPipeServerStream pipe) => pipe.SafePipeHandle.Dispose();

@@ -126,5 +126,77 @@ public sealed class InMemoryConsoleChannelTests
         Assert.That(Encoding.ASCII.GetString(buffer, 0, _console.Read(buffer)), Is.EqualTo("ls\n"));
     }
 
+    [Test]
+    public async Task A_reader_gets_every_byte_and_holds_up_the_guest(CancellationToken token)
+    {
+        Print("before");
+        byte[] sent = new byte[1_000_000];
+        new Random(1).NextBytes(sent);
+        using var room = new SemaphoreSlim(0);
+        _console.Attach(() => room.Release());
+        using ConsoleOutputReader reader = _console.OpenReader();
+        int held = 0;
+        Task guest = Task.Run(
+            async () =>
+            {
+                for (int done = 0; done < sent.Length;)
+                {
+                    int accepted = _console.Write(sent.AsSpan(done, Math.Min(4096, sent.Length - done)));
+                    done += accepted;
+                    if (accepted == 0)
+                    {
+                        held++;
+                        await room.WaitAsync(token);
+                    }
+                }
+            },
+            token);
+        byte[] received = new byte[sent.Length];
+        for (int done = 0; done < received.Length;)
+        {
+            done += await reader.ReadAsync(received.AsMemory(done, Math.Min(1000, received.Length - done)), token);
+        }
+
+        await guest;
+        Assert.That(received, Is.EqualTo(sent));
+        Assert.That(held, Is.Positive);
+    }
+
+    [Test]
+    public void A_guest_that_waits_goes_on_when_its_reader_closes()
+    {
+        int ready = 0;
+        _console.Attach(() => ready++);
+        ConsoleOutputReader reader = _console.OpenReader();
+        while (_console.Write(new byte[4096]) > 0)
+        {
+        }
+
+        reader.Dispose();
+        Assert.That(ready, Is.EqualTo(1));
+        Assert.That(_console.Write(new byte[4096]), Is.EqualTo(4096));
+    }
+
+    [Test]
+    public async Task A_reader_ends_with_the_machine_and_not_before_its_last_output(CancellationToken token)
+    {
+        using ConsoleOutputReader reader = _console.OpenReader();
+        Print("last");
+        ((IMachineExitInterpreter)_console).Interpret(new MachineExit(MachineExitReason.PowerOff, 0, "The guest powered off."));
+        Assert.That(await reader.ReadAsync(new byte[10], token), Is.EqualTo(4));
+        ConsoleExpectException? error = await Assert.ThrowsAsync<ConsoleExpectException>(() => reader.ReadAsync(new byte[10], token).AsTask());
+        Assert.That(error!.Message, Does.StartWith("The machine ended: The guest powered off."));
+    }
+
+    [Test]
+    public void There_is_one_reader_at_a_time()
+    {
+        ConsoleOutputReader reader = _console.OpenReader();
+        Assert.That(_console.OpenReader, Throws.InvalidOperationException);
+        reader.Dispose();
+        Assert.That(() => reader.ReadAsync(new byte[1]).AsTask(), Throws.InstanceOf<ObjectDisposedException>());
+        Assert.That(_console.OpenReader, Throws.Nothing);
+    }
+
     private void Print(string text) => _console.Write(Encoding.UTF8.GetBytes(text));
 }

@@ -244,16 +244,36 @@ internal sealed class Uart16550Tests
         Assert.That(_machine.In(Iir), Is.EqualTo(0x01));
     }
 
-    [Test]
-    public void Clearing_the_receiver_drops_what_it_holds()
+    [TestCase(0x03, TestName = "Clearing the receiver loses nothing that was typed")]
+    [TestCase(0x00, TestName = "Switching the FIFOs off loses nothing that was typed")]
+    public void Input_that_the_guest_has_not_read_outlasts_an_empty_FIFO(int control)
     {
         _machine.Out(Fcr, 0x01);
         _machine.Out(Ier, 0x01);
-        Type("lost");
-        _machine.Out(Fcr, 0x03);
-        Assert.That(_machine.In(Lsr) & 1, Is.Zero);
-        Type("kept");
-        Assert.That(ReadAll(), Is.EqualTo("kept"));
+        Type("a line that is longer than the FIFO");
+        Assert.That(_machine.In(Data), Is.EqualTo((byte)'a'));
+        _machine.Out(Fcr, (byte)control);
+        Assert.That(_machine.In(Lsr) & 1, Is.Zero, "the receiver is empty, as the driver wants it");
+        _machine.Out(Fcr, 0x01);
+        _machine.Out(Ier, 0x00);
+        _machine.Out(Ier, 0x01);
+        Type("!");
+        Assert.That(ReadAll(), Is.EqualTo(" line that is longer than the FIFO!"));
+    }
+
+    [Test]
+    public void Drivers_that_probe_and_start_as_Linux_does_lose_nothing()
+    {
+        _channel.Type("echo a\n");
+        _machine.RunPosted();
+
+        // serial8250_do_startup: FIFOs cleared and off, the receiver read for luck, interrupts on; serial8250_do_set_termios: FIFOs on.
+        Out((Fcr, 0x01), (Fcr, 0x07), (Fcr, 0x00));
+        _machine.In(Lsr);
+        Assert.That(_machine.In(Data), Is.Zero);
+        Out((Ier, 0x05), (Fcr, 0x01), (Fcr, 0x81));
+        Type("");
+        Assert.That(ReadAll(), Is.EqualTo("echo a\n"));
     }
 
     [Test]
@@ -312,6 +332,14 @@ internal sealed class Uart16550Tests
     public void Four_ports_have_the_addresses_of_a_pc() => Assert.That(
         SerialPort.All.Select(p => (p.Name, p.Ports, p.Interrupt)),
         Is.EqualTo(new[] { ("ttyS0", 0x3F8, 4), ("ttyS1", 0x2F8, 3), ("ttyS2", 0x3E8, 5), ("ttyS3", 0x2E8, 7) }));
+
+    private void Out(params (ushort Port, int Value)[] writes)
+    {
+        foreach ((ushort port, int value) in writes)
+        {
+            _machine.Out(port, (byte)value);
+        }
+    }
 
     private void Send(string text)
     {

@@ -1,0 +1,21 @@
+namespace Uml.Hosting.Testing;
+
+/// <summary>A stream into memory that refuses what goes beyond a limit: guests are hostile.</summary>
+internal sealed class BoundedOutput(int maximum) : MemoryStream
+{
+    /// <summary>What was written.</summary>
+    public ReadOnlyMemory<byte> Written => GetBuffer().AsMemory(0, (int)Length);
+
+    /// <inheritdoc/>
+    /// <remarks>Every other way to write a <see cref="MemoryStream"/> of a derived class comes here.</remarks>
+    public override void Write(byte[] buffer, int offset, int count)
+    {
+        if (count > maximum - Length)
+        {
+            throw new IOException(
+                $"The guest wrote more than {maximum} bytes; raise GuestShell.MaximumOutput, or use the overload that takes a stream.");
+        }
+
+        base.Write(buffer, offset, count);
+    }
+}

@@ -1,0 +1,110 @@
+using System.Diagnostics;
+using System.Runtime.InteropServices;
+using System.Text;
+
+namespace Uml.Guest.Tests;
+
+/// <summary>The program BootLinux, as a user's shell runs it: standard streams, signals and exit statuses.</summary>
+[TestFixture]
+[Category("Guest")]
+[Platform("Linux")]
+public sealed partial class BootLinuxTests
+{
+    private const int Terminate = 15;
+
+    private static readonly string Configuration = new DirectoryInfo(AppContext.BaseDirectory).Parent!.Name;
+
+    private static readonly string Program =
+        Path.GetFullPath(Path.Combine(AppContext.BaseDirectory, $"../../../../../samples/BootLinux/bin/{Configuration}/net10.0/BootLinux.dll"));
+
+    [Test]
+    public async Task Commands_on_standard_input_are_run_whole()
+    {
+        (int status, string output, _) = await RunAsync("echo a\necho $((6 * 7))\n");
+        Assert.That(output, Does.Contain("echo a\r\na\r\n").And.Contain("\r\n42\r\n"));
+        Assert.That(status, Is.Zero);
+    }
+
+    [TestCase("hello\nworld\n", "head -n 1", "hello\n")]
+    [TestCase("hello\nworld\n", "cat", "hello\nworld\n")]
+    [TestCase("no end", "cat", "no end\n")]
+    [TestCase("", "cat; echo done", "done\n")]
+    [TestCase("", "read x || echo end", "end\n")]
+    public async Task A_command_gets_standard_input_and_its_end(string input, string command, string expected)
+    {
+        (int status, string output, string error) = await RunAsync(input, "--run", command);
+        Assert.That((status, output), Is.EqualTo((0, expected)), error);
+    }
+
+    [Test]
+    public async Task The_guest_has_the_hosts_terminal_type()
+    {
+        (_, string output, _) = await RunAsync("", "--run", "echo $TERM");
+        Assert.That(output, Is.EqualTo("xterm-256color\n"));
+    }
+
+    [TestCase("yes", "exec \"$@\" >/dev/full", "No space left on device")]
+    [TestCase("echo x", "exec \"$@\" >/dev/full", "No space left on device")]
+    [TestCase("yes", "{ \"$@\"; echo $? >&2; } | head -c 4 >/dev/null; exit 125", "Broken pipe")]
+    public async Task Output_that_cannot_be_written_ends_the_program_with_a_message(string command, string shell, string reason)
+    {
+        (int status, _, string error) = await RunInShellAsync(shell, "--run", command);
+        Assert.That(error, Does.Contain($"BootLinux: Standard output cannot be written: {reason}"));
+        Assert.That(status, Is.EqualTo(125));
+    }
+
+    [Test]
+    public async Task A_signal_that_ends_the_program_gives_its_status()
+    {
+        using Process process = Start("dotnet", [Program, "--run", "echo here; sleep 1000"]);
+        Assert.That(await process.StandardOutput.ReadLineAsync().WaitAsync(GuestMachine.Patience), Is.EqualTo("here"));
+        Assert.That(Signal(process.Id, Terminate), Is.Zero);
+        await process.WaitForExitAsync().WaitAsync(GuestMachine.Patience);
+        Assert.That(process.ExitCode, Is.EqualTo(143));
+    }
+
+    private static Task<(int Status, string Output, string Error)> RunAsync(string input, params string[] arguments) =>
+        FinishAsync(Start("dotnet", [Program, .. arguments]), input);
+
+    private static Task<(int Status, string Output, string Error)> RunInShellAsync(string shell, params string[] arguments) =>
+        FinishAsync(Start("sh", ["-c", shell, "sh", "dotnet", Program, .. arguments]), "");
+
+    private static Process Start(string file, IEnumerable<string> arguments)
+    {
+        var start = new ProcessStartInfo(file, arguments)
+        {
+            RedirectStandardInput = true,
+            RedirectStandardOutput = true,
+            RedirectStandardError = true,
+            StandardInputEncoding = new UTF8Encoding(false),
+        };
+        start.Environment["TERM"] = "xterm-256color";
+        return Process.Start(start)!;
+    }
+
+    private static async Task<(int Status, string Output, string Error)> FinishAsync(Process process, string input)
+    {
+        using (process)
+        {
+            Task<string> output = process.StandardOutput.ReadToEndAsync();
+            Task<string> error = process.StandardError.ReadToEndAsync();
+            await process.StandardInput.WriteAsync(input);
+            process.StandardInput.Close();
+            using var patience = new CancellationTokenSource(GuestMachine.Patience);
+            try
+            {
+                await process.WaitForExitAsync(patience.Token);
+            }
+            catch (OperationCanceledException)
+            {
+                process.Kill(entireProcessTree: true);
+                throw;
+            }
+
+            return (process.ExitCode, await output, await error);
+        }
+    }
+
+    [LibraryImport("libc", EntryPoint = "kill")]
+    private static partial int Signal(int process, int signal);
+}
