@@ -263,6 +263,7 @@ internal static unsafe class X87MemoryHandlers
         private readonly byte _validTags = state.ValidTags;
         private readonly ulong _instructionPointer = state.InstructionPointer;
         private readonly ulong _dataPointer = state.DataPointer;
+        private readonly ushort _lastOpcode = state.LastOpcode;
 
         public void Apply(ref X87State state)
         {
@@ -270,6 +271,7 @@ internal static unsafe class X87MemoryHandlers
             state.ValidTags = _validTags;
             state.InstructionPointer = _instructionPointer;
             state.DataPointer = _dataPointer;
+            state.LastOpcode = _lastOpcode;
         }
     }
 
@@ -286,7 +288,7 @@ internal static unsafe class X87MemoryHandlers
             return false;
         }
 
-        NoteAddresses(s, op);
+        X87Pointers.NoteWithOperand(s, op);
         return true;
     }
 
@@ -316,14 +318,6 @@ internal static unsafe class X87MemoryHandlers
         return null;
     }
 
-    /// <summary>FIP and FDP.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void NoteAddresses(CpuState* s, Op* op)
-    {
-        s->X87.InstructionPointer = s->BlockRip + op->Offset;
-        s->X87.DataPointer = Access.Effective(s, op);
-    }
-
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static bool Load<T>(CpuState* s, Op* op, out T value)
         where T : unmanaged
@@ -340,7 +334,7 @@ internal static unsafe class X87MemoryHandlers
             return false;
         }
 
-        NoteAddresses(s, op);
+        X87Pointers.NoteWithOperand(s, op);
         return true;
     }
 
