@@ -151,6 +151,9 @@ internal sealed class ChoiceCase(Instruction instruction, int bitness, MachineSn
 
     public int Bitness { get; } = bitness;
 
+    /// <summary>Whether there are others: <see cref="Before"/> and <see cref="Memory"/> are of the start of the program then.</summary>
+    public required bool IsProgram { get; init; }
+
     /// <summary>The data windows before.</summary>
     public byte[] Memory { get; } = memory;
 

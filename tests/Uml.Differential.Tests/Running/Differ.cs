@@ -111,7 +111,7 @@ internal sealed class Differ(IExecutor reference, IExecutor subject)
         }
 
         Instruction instruction = Disassembly.Decode(test.Bitness, code[(int)at..]).First();
-        return ProcessorChoices.Adjust(vendor, new ChoiceCase(instruction, test.Bitness, test.State, test.Memory, _expected, _actual));
+        return ProcessorChoices.Adjust(vendor, new ChoiceCase(instruction, test.Bitness, test.State, test.Memory, _expected, _actual) { IsProgram = test.Form is null });
     }
 
     /// <summary>A program with UD2 in place of what is at an address.</summary>
