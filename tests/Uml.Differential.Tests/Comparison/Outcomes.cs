@@ -211,7 +211,8 @@ internal static class Outcomes
         return lower || upper ? Explanation.Adjusted : Explanation.None;
     }
 
-    private static bool TakeOtherNan(Span<byte> expected, ReadOnlySpan<byte> actual, bool isDouble)
+    /// <summary>The same for one register.</summary>
+    public static bool TakeOtherNan(Span<byte> expected, ReadOnlySpan<byte> actual, bool isDouble)
     {
         const uint quiet = 0x7FC0_0000;
         const ulong quietDouble = 0x7FF8_0000_0000_0000;
