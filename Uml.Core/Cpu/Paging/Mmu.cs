@@ -181,7 +181,7 @@ internal static unsafe partial class Mmu
         _ => 0,
     };
 
-    /// <summary>Whether the instruction that runs is one of those that Intel's processors check as little as 16 bytes, with 8.</summary>
+    /// <summary>Whether it runs one of the instructions with 8 bytes whose alignment Intel's processors do not check either.</summary>
     private static bool IsAlignmentFree(CpuState* s) =>
         s->CurrentOp != null && (Code)s->CurrentOp->Code is Code.VEX_Vcvtph2ps_xmm_xmmm64 or Code.VEX_Vcvtps2ph_xmmm64_xmm_imm8;
 

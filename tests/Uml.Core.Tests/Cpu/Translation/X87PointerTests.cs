@@ -1,5 +1,4 @@
 using Iced.Intel;
-using Uml.Core.Cpu;
 using Uml.Core.Tests.Cpu.System;
 using static Iced.Intel.AssemblerRegisters;
 
