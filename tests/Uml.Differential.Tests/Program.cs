@@ -156,7 +156,7 @@ internal static class Program
     {
         ulong seed = Seed(options);
         List<OpCodeInfo> forms = Forms(catalog, options);
-        Console.WriteLine($"{catalog.Bitness}-bit, {forms.Count} forms, seed 0x{seed:x}");
+        Console.WriteLine($"{HostProcessor.Description}, {catalog.Bitness}-bit, {forms.Count} forms, seed 0x{seed:x}");
         long cases = options.ContainsKey("--prefixes") && !options.ContainsKey("--cases")
             ? (long)new PrefixPatterns(catalog.Bitness).Systematic * forms.Count
             : Number(options, "--cases", DefaultCases);
@@ -191,7 +191,7 @@ internal static class Program
         List<OpCodeInfo> forms = Forms(catalog, options);
         if (!options.ContainsKey("--child"))
         {
-            Console.WriteLine($"{catalog.Bitness}-bit, {forms.Count} forms, seed 0x{seed:x}");
+            Console.WriteLine($"{HostProcessor.Description}, {catalog.Bitness}-bit, {forms.Count} forms, seed 0x{seed:x}");
         }
 
         if (options.ContainsKey("--edges"))

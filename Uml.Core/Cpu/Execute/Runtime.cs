@@ -23,7 +23,36 @@ internal static unsafe class Runtime
     {
         Enter(s, site);
         byte* operand = Mmu.Operand(s, linear, site);
-        return operand == null ? LeaveFor(s, null) : (nint)operand;
+        if (operand != null)
+        {
+            return (nint)operand;
+        }
+
+        return LeaveFor(s, s->Exit == ExitCode.Exception && StepwiseStores.Contain(s->CurrentOp) ? FaultInHandler(s, site) : null);
+    }
+
+    /// <summary>
+    /// Has the handler raise the fault of a store: what the instruction leaves behind then, the handler knows. Its store may succeed all the
+    /// same, when somebody else has changed the paging structures meanwhile.
+    /// </summary>
+    private static Op* FaultInHandler(CpuState* s, Site* site)
+    {
+        bool hasX87 = site->Flavor == Flavor.X87;
+        FlagWords.ToLazy(s);
+        if (hasX87)
+        {
+            X87Images.Load(s);
+        }
+
+        Op* next = site->OpIndex == 0 ? site->Block->FirstHandler(s, s->CurrentOp) : s->CurrentOp->Handler(s, s->CurrentOp);
+        FlagWords.FromLazy(s);
+        if (hasX87)
+        {
+            // Where the stub expects it.
+            X87Images.Store(s);
+        }
+
+        return next;
     }
 
     /// <summary>Writes the buffer that an instruction has written to instead of memory.</summary>

@@ -29,8 +29,8 @@ internal sealed class CpuidTable
     private const uint Features1D = 1u << 0 | 1u << 2 | 1u << 3 | 1u << 4 | 1u << 5 | 1u << 6 | 1u << 7 | 1u << 8 | 1u << 11 | 1u << 12
         | 1u << 13 | 1u << 14 | 1u << 15 | 1u << 16 | 1u << 17 | 1u << 19 | 1u << 23 | 1u << 24 | 1u << 25 | 1u << 26 | 1u << 27;
 
-    /// <summary>FSGSBASE, TSC_ADJUST, SMEP, ERMS, INVPCID, no FCS and FDS, RDSEED, SMAP, CLFLUSHOPT, CLWB.</summary>
-    private const uint Features7B = 1u << 0 | 1u << 1 | 1u << 7 | 1u << 9 | 1u << 10 | 1u << 13 | 1u << 18 | 1u << 20 | 1u << 23 | 1u << 24;
+    /// <summary>FSGSBASE, TSC_ADJUST, FDP on exceptions only, SMEP, ERMS, INVPCID, no FCS and FDS, RDSEED, SMAP, CLFLUSHOPT, CLWB.</summary>
+    private const uint Features7B = 1u << 0 | 1u << 1 | 1u << 6 | 1u << 7 | 1u << 9 | 1u << 10 | 1u << 13 | 1u << 18 | 1u << 20 | 1u << 23 | 1u << 24;
 
     /// <summary>What AVX brings to leaf 1, ECX: FMA, AVX, F16C; and to leaf 7, EBX: AVX2.</summary>
     private const uint AvxFeatures1C = 1u << 12 | 1u << 28 | 1u << 29, AvxFeatures7B = 1u << 5;

@@ -79,7 +79,7 @@ internal static unsafe partial class Binder
         return Math.Abs(i.StackPointerIncrement) switch
         {
             2 => push ? &SegmentHandlers.Push<ushort> : &SegmentHandlers.Pop<ushort>,
-            4 => push ? &SegmentHandlers.Push<uint> : &SegmentHandlers.Pop<uint>,
+            4 => push ? &SegmentHandlers.Push32 : &SegmentHandlers.Pop<uint>,
             _ => push ? &SegmentHandlers.Push<ulong> : &SegmentHandlers.Pop<ulong>,
         };
     }

@@ -6,6 +6,8 @@ namespace Uml.Core.Cpu;
 /// <summary>Moves to, from and through segment registers, whose numbers are in R0 or R1.</summary>
 internal static unsafe class SegmentHandlers
 {
+    private const int Rsp = 4;
+
     /// <summary>MOV Sreg, r16.</summary>
     public static Op* LoadFromRegister(CpuState* s, Op* op) => LoadInto(s, op, Access.Reg<ushort>(s, op->R1));
 
@@ -32,12 +34,26 @@ internal static unsafe class SegmentHandlers
     public static Op* Push<T>(CpuState* s, Op* op) where T : unmanaged =>
         Stack.Push(s, Access.Narrow<T>(s->Segments[op->R0].Selector)) ? op + 1 : null;
 
-    /// <summary>POP Sreg.</summary>
+    /// <summary>PUSH Sreg of 32 bits: the selector is written with a 16-bit move, the bytes above it stay (Intel SDM vol. 2, PUSH).</summary>
+    public static Op* Push32(CpuState* s, Op* op)
+    {
+        ulong sp = (s->Gpr[Rsp] - sizeof(uint)) & s->StackMask;
+        if (!Stack.Linear(s, sp, sizeof(ushort), write: true, out ulong linear)
+            || !Access.StoreAt(s, linear, SegmentIndex.Ss, s->Segments[op->R0].Selector))
+        {
+            return null;
+        }
+
+        Stack.SetPointer(s, sp);
+        return op + 1;
+    }
+
+    /// <summary>POP Sreg. Of 32 bits only the selector is read, as only that is written.</summary>
     public static Op* Pop<T>(CpuState* s, Op* op) where T : unmanaged
     {
         var index = (SegmentIndex)op->R0;
         CpuMode before = s->Mode;
-        if (!StackFrame.Peek(s, 0, sizeof(T), out ulong selector))
+        if (!StackFrame.Peek(s, 0, sizeof(T) == sizeof(uint) ? sizeof(ushort) : sizeof(T), out ulong selector))
         {
             return null;
         }

@@ -1,5 +1,3 @@
-using Iced.Intel;
-
 namespace Uml.Differential.Tests.Comparison;
 
 /// <summary>What may differ between two engines after a case.</summary>
@@ -31,22 +29,16 @@ internal struct Tolerance
     /// <summary>General registers the instruction loads may hold what was read before a fault: POPA is restartable all the same.</summary>
     public bool PartialOnFault;
 
-    public static Tolerance For(in Instruction instruction) => instruction.Mnemonic switch
+    /// <summary>What either of two tolerates.</summary>
+    public static Tolerance operator |(in Tolerance left, in Tolerance right) => new()
     {
-        Mnemonic.Rcpps or Mnemonic.Rcpss or Mnemonic.Rsqrtps or Mnemonic.Rsqrtss
-            or Mnemonic.Vrcpps or Mnemonic.Vrcpss or Mnemonic.Vrsqrtps or Mnemonic.Vrsqrtss => new Tolerance { XmmRelative = 3 * 1.5f / 4096 },
-        Mnemonic.Fsin or Mnemonic.Fcos or Mnemonic.Fsincos or Mnemonic.Fptan or Mnemonic.Fpatan or Mnemonic.F2xm1 or Mnemonic.Fyl2x
-            or Mnemonic.Fyl2xp1 => new Tolerance { X87UnitsInLastPlace = 2, UndefinedStatusWord = 0x200 },
-        Mnemonic.Fxsave or Mnemonic.Fxsave64 => new Tolerance { IgnoredStore = [(6, 24), (28, 32)], AnyFaultAddress = true },
-        Mnemonic.Fxrstor or Mnemonic.Fxrstor64 or Mnemonic.Fldenv or Mnemonic.Frstor => new Tolerance { AnyFaultAddress = true },
-        Mnemonic.Retf or Mnemonic.Iret or Mnemonic.Iretd or Mnemonic.Iretq => new Tolerance { AnyFaultAddress = true },
-        Mnemonic.Cmpsb or Mnemonic.Cmpsw or Mnemonic.Cmpsd or Mnemonic.Cmpsq => new Tolerance { AnyFault = true },
-        Mnemonic.Popa or Mnemonic.Popad => new Tolerance { PartialOnFault = true },
-        Mnemonic.Fnstenv or Mnemonic.Fnsave => new Tolerance
-        {
-            AnyFaultAddress = true,
-            IgnoredStore = instruction.Code is Code.Fnstenv_m14byte or Code.Fnsave_m94byte ? [(6, 14)] : [(12, 28)],
-        },
-        _ => default,
+        UndefinedFlags = left.UndefinedFlags | right.UndefinedFlags,
+        UndefinedStatusWord = (ushort)(left.UndefinedStatusWord | right.UndefinedStatusWord),
+        XmmRelative = Math.Max(left.XmmRelative, right.XmmRelative),
+        X87UnitsInLastPlace = Math.Max(left.X87UnitsInLastPlace, right.X87UnitsInLastPlace),
+        IgnoredStore = left.IgnoredStore ?? right.IgnoredStore,
+        AnyFaultAddress = left.AnyFaultAddress || right.AnyFaultAddress,
+        AnyFault = left.AnyFault || right.AnyFault,
+        PartialOnFault = left.PartialOnFault || right.PartialOnFault,
     };
 }

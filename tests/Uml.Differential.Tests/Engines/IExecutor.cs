@@ -1,4 +1,5 @@
 using Iced.Intel;
+using Uml.Differential.Tests.Native;
 
 namespace Uml.Differential.Tests.Engines;
 
@@ -6,6 +7,9 @@ namespace Uml.Differential.Tests.Engines;
 internal interface IExecutor : IDisposable
 {
     string Name { get; }
+
+    /// <summary>Whose choices it shows where manuals leave one; <see cref="ProcessorVendor.None"/> when always the model's.</summary>
+    ProcessorVendor Vendor => ProcessorVendor.None;
 
     /// <summary>Whether it runs single instructions of a form.</summary>
     bool Runs(Code form) => true;

@@ -46,6 +46,10 @@ internal sealed unsafe class VirtualCpuExecutor : IExecutor
 
     public string Name { get; }
 
+    /// <inheritdoc/>
+    /// <remarks>Most of the vector instructions that are translated are the host's own.</remarks>
+    public ProcessorVendor Vendor => Name == nameof(CpuEngine.Jit) ? HostProcessor.Vendor : ProcessorVendor.None;
+
     /// <summary>The code page as the last program left it.</summary>
     public byte[] CodePage { get; } = new byte[Layout.PageSize];
 

@@ -1,7 +1,7 @@
 using System.Buffers.Binary;
 using System.Runtime.InteropServices;
-using System.Runtime.Intrinsics.X86;
 using Uml.Core.Cpu.Semantics;
+using Uml.Differential.Tests.Native;
 
 namespace Uml.Differential.Tests.Float;
 
@@ -15,8 +15,7 @@ internal static class X87Comparison
     /// <summary>Where the SDM leaves C1 undefined or clears it, processors of other vendors differ from the AMD ones that the model follows.</summary>
     private static readonly ushort ComparedStatus = IsAmd ? (ushort)0xFFFF : (ushort)0xFDFF;
 
-    /// <summary>Whether CPUID says AuthenticAMD.</summary>
-    public static bool IsAmd => X86Base.IsSupported && X86Base.CpuId(0, 0).Ebx == 0x6874_7541;
+    public static bool IsAmd => HostProcessor.Vendor == ProcessorVendor.Amd;
 
     public static void RequireHardware()
     {

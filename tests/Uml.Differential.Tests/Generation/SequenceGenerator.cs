@@ -11,6 +11,7 @@ namespace Uml.Differential.Tests.Generation;
 /// <remarks>
 /// Addresses stay predictable because a few registers are never written: one base, one small index, one loop counter and RSP. Flags that
 /// an instruction leaves undefined are settled by a comparison right behind it.
+/// Forms whose results processors choose are left out (<see cref="ProcessorChoices"/>).
 /// </remarks>
 internal sealed class SequenceGenerator
 {
@@ -29,7 +30,7 @@ internal sealed class SequenceGenerator
         _bitness = catalog.Bitness;
         _encodings = new EncodingGenerator(_bitness);
         _forms = [.. catalog.Covered.Where(IsUsable)];
-        _pushes = [.. catalog.Covered.Where(form => form.Mnemonic is Mnemonic.Push or Mnemonic.Pop or Mnemonic.Pushf or Mnemonic.Pushfq or Mnemonic.Pushfd)];
+        _pushes = [.. catalog.Covered.Where(form => !ProcessorChoices.IsLeftOutOfPrograms(form.Code) && form.Mnemonic is Mnemonic.Push or Mnemonic.Pop or Mnemonic.Pushf or Mnemonic.Pushfq or Mnemonic.Pushfd)];
         _strings = [.. catalog.Covered.Where(form => IsString(form) && !form.IsInputOutput && form.Mnemonic is not
             (Mnemonic.Xlatb or Mnemonic.Mov or Mnemonic.Maskmovq or Mnemonic.Maskmovdqu or Mnemonic.Vmaskmovdqu))];
         _jumps = [.. catalog.Covered.Where(form => form.Code.IsJccShortOrNear() && form.OperandSize != 16)];
@@ -71,7 +72,7 @@ internal sealed class SequenceGenerator
             or Mnemonic.Maskmovq or Mnemonic.Maskmovdqu or Mnemonic.Xlatb or Mnemonic.Wrgsbase or Mnemonic.Rdgsbase
             or Mnemonic.Int or Mnemonic.Int3 or Mnemonic.Into or Mnemonic.Ud0 or Mnemonic.Ud1 or Mnemonic.Ud2 or Mnemonic.Hlt
             or Mnemonic.Cli or Mnemonic.Sti or Mnemonic.Bound or Mnemonic.Leave or Mnemonic.Enter)
-        && !IsBranch(form) && !IsString(form) && !VexPrefix.HasIndexVector(form);
+        && !ProcessorChoices.IsLeftOutOfPrograms(form.Code) && !IsBranch(form) && !IsString(form) && !VexPrefix.HasIndexVector(form);
 
     private static bool IsBranch(OpCodeInfo form) => form.Code.IsJccShortOrNear() || form.Mnemonic
         is Mnemonic.Jmp or Mnemonic.Call or Mnemonic.Ret or Mnemonic.Loop or Mnemonic.Loope or Mnemonic.Loopne

@@ -7,6 +7,32 @@ namespace Uml.Differential.Tests.Native;
 /// <summary>What of our CPU model the host's processor lacks: those forms have no reference here.</summary>
 internal static class HostProcessor
 {
+    /// <summary>Whose processor this is (Intel SDM vol. 2, CPUID, leaf 0).</summary>
+    public static ProcessorVendor Vendor { get; } = !X86Base.IsSupported ? ProcessorVendor.None : X86Base.CpuId(0, 0).Ebx switch
+    {
+        0x756E_6547 => ProcessorVendor.Intel, // "Genu"
+        0x6874_7541 => ProcessorVendor.Amd, // "Auth"
+        _ => ProcessorVendor.None,
+    };
+
+    /// <summary>Vendor, family and model, for the reader of a test run's output (Intel SDM vol. 2, CPUID, leaf 1: displayed family and model).</summary>
+    public static string Description
+    {
+        get
+        {
+            if (!X86Base.IsSupported)
+            {
+                return "no x86 processor";
+            }
+
+            int signature = X86Base.CpuId(1, 0).Eax;
+            int family = (signature >> 8) & 15, model = (signature >> 4) & 15;
+            model += family is 6 or 15 ? (signature >> 12) & 0xF0 : 0;
+            family += family == 15 ? (signature >> 20) & 0xFF : 0;
+            return $"{Vendor} family {family} model {model} stepping {signature & 15}";
+        }
+    }
+
     /// <summary>AVX, AVX2, FMA and F16C, which our CPU model has all or none of; where one is missing all are left out.</summary>
     /// <remarks>
     /// The kernel's word and not the runtime's: with DOTNET_EnableAVX=0 the interpreter's portable code is compared with a processor

@@ -88,6 +88,9 @@ internal sealed unsafe class NativeExecutor : IExecutor
     public string Name => "native";
 
     /// <inheritdoc/>
+    public ProcessorVendor Vendor => HostProcessor.Vendor;
+
+    /// <inheritdoc/>
     /// <remarks>
     /// Hypervisors without hardware virtualization emulate loads of segment registers, and one of them does not come back in one case out
     /// of ten million.

@@ -16,6 +16,23 @@ internal unsafe struct StringAddress
         Count = s->Gpr[Rcx] & _mask;
     }
 
+    /// <summary>
+    /// Before the first repetition, whether it comes to one or not: with 32-bit addresses the registers that the instruction writes become
+    /// 32-bit results, whose upper halves are zero. Which ones is the processor's choice; Intel's clear those of MOVS and of STOS, and of
+    /// the others the counter alone.
+    /// </summary>
+    public readonly void BeginRepeat(CpuState* s, bool clearsSource, bool clearsDestination)
+    {
+        if (_mask != uint.MaxValue)
+        {
+            return;
+        }
+
+        s->Gpr[Rcx] = (uint)s->Gpr[Rcx];
+        s->Gpr[Rsi] = clearsSource ? (uint)s->Gpr[Rsi] : s->Gpr[Rsi];
+        s->Gpr[Rdi] = clearsDestination ? (uint)s->Gpr[Rdi] : s->Gpr[Rdi];
+    }
+
     public ulong Count { get; private set; }
 
     /// <summary>Upwards, and the destination's offset is its linear address.</summary>

@@ -1,3 +1,5 @@
+using System.Runtime.CompilerServices;
+
 namespace Uml.Core.Cpu.Interpreter;
 
 /// <summary>How a string instruction repeats.</summary>
@@ -43,7 +45,7 @@ internal static unsafe partial class StringHandlers<TRepeat, T>
     public static Op* Movs(CpuState* s, Op* op)
     {
         StringAddress address = new(s, op);
-        if (TRepeat.Repeats && address.Count == 0)
+        if (!Begin(s, in address, clearsSource: true, clearsDestination: true))
         {
             return op + 1;
         }
@@ -79,7 +81,7 @@ internal static unsafe partial class StringHandlers<TRepeat, T>
     public static Op* Stos(CpuState* s, Op* op)
     {
         StringAddress address = new(s, op);
-        if (TRepeat.Repeats && address.Count == 0)
+        if (!Begin(s, in address, clearsSource: false, clearsDestination: true))
         {
             return op + 1;
         }
@@ -112,7 +114,7 @@ internal static unsafe partial class StringHandlers<TRepeat, T>
     public static Op* Lods(CpuState* s, Op* op)
     {
         StringAddress address = new(s, op);
-        if (TRepeat.Repeats && address.Count == 0)
+        if (!Begin(s, in address, clearsSource: false, clearsDestination: false))
         {
             return op + 1;
         }
@@ -140,11 +142,12 @@ internal static unsafe partial class StringHandlers<TRepeat, T>
     public static Op* Cmps(CpuState* s, Op* op)
     {
         StringAddress address = new(s, op);
-        if (TRepeat.Repeats && address.Count == 0)
+        if (!Begin(s, in address, clearsSource: false, clearsDestination: false))
         {
             return op + 1;
         }
 
+        (ulong Result, ulong Aux) before = (s->FlagResult, s->FlagAux);
         do
         {
             if (!TRepeat.Repeats || !TryCompareRun(s, op, ref address))
@@ -154,7 +157,7 @@ internal static unsafe partial class StringHandlers<TRepeat, T>
                     !Access.LoadAt(s, second, SegmentIndex.Es, out T b) ||
                     !Access.LoadAt(s, first, op->Segment, out T a))
                 {
-                    return null;
+                    return FaultWithFlags(s, before);
                 }
 
                 Semantics.Sub.Apply<T>(s, Access.Widen(a), Access.Widen(b));
@@ -180,18 +183,19 @@ internal static unsafe partial class StringHandlers<TRepeat, T>
     public static Op* Scas(CpuState* s, Op* op)
     {
         StringAddress address = new(s, op);
-        if (TRepeat.Repeats && address.Count == 0)
+        if (!Begin(s, in address, clearsSource: false, clearsDestination: false))
         {
             return op + 1;
         }
 
+        (ulong Result, ulong Aux) before = (s->FlagResult, s->FlagAux);
         do
         {
             if (!TRepeat.Repeats || !TryScanRun(s, ref address))
             {
                 if (!address.Destination(s, sizeof(T), write: false, out ulong at) || !Access.LoadAt(s, at, SegmentIndex.Es, out T b))
                 {
-                    return null;
+                    return FaultWithFlags(s, before);
                 }
 
                 Semantics.Sub.Apply<T>(s, Access.Get<T>(s, 0), Access.Widen(b));
@@ -211,6 +215,26 @@ internal static unsafe partial class StringHandlers<TRepeat, T>
         }
         while (address.Count != 0 && Volatile.Read(ref s->Poll) == 0);
         return Finish(s, op, ref address);
+    }
+
+    /// <summary>A comparison that faults leaves the flags of before the instruction, not those of the last repetition (Intel SDM vol. 2, REP).</summary>
+    private static Op* FaultWithFlags(CpuState* s, (ulong Result, ulong Aux) before)
+    {
+        (s->FlagResult, s->FlagAux) = before;
+        return null;
+    }
+
+    /// <returns>Whether there is anything to do.</returns>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static bool Begin(CpuState* s, in StringAddress address, bool clearsSource, bool clearsDestination)
+    {
+        if (!TRepeat.Repeats)
+        {
+            return true;
+        }
+
+        address.BeginRepeat(s, clearsSource, clearsDestination);
+        return address.Count != 0;
     }
 
     private static Op* Finish(CpuState* s, Op* op, ref StringAddress address) => address.Count == 0 ? op + 1 : Flow.Suspend(s, op);

@@ -62,7 +62,10 @@ internal static unsafe class MmxMoves
             return Enablement.RaiseX87Error(s);
         }
 
-        if (!Access.Store(s, op, Access.Reg<T>(s, op->R1)))
+        // TOP is reset before the store faults and the tags are not, which is the processor's choice: Intel's.
+        ulong value = Mmx.Read(s, op->R1);
+        s->X87.Top = 0;
+        if (!Access.Store(s, op, Access.Narrow<T>(value)))
         {
             return null;
         }

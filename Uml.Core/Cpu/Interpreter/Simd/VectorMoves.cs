@@ -203,9 +203,12 @@ internal static unsafe class VectorMoves
             return Fault.Fail(s, op->Segment == SegmentIndex.Ss ? Vector.SS : Vector.GP, 0);
         }
 
-        // Whether a page is checked that nothing is written to is the processor's choice (Intel SDM vol. 2B, MASKMOVQ); AMD's check
-        // the whole operand.
-        if (!Mmu.ProbeWrite(s, linear, size, op->Segment))
+        // Whether a page is checked that nothing is written to is the processor's choice (Intel SDM vol. 2B, MASKMOVQ); they check the whole
+        // operand. Intel's begin with the upper half of 16 bytes, which CR2 tells. The alignment of 16 bytes is not checked.
+        bool canStore = size == 16
+            ? VexElements.ProbeStore(s, linear + 8, 8, op->Segment) && VexElements.ProbeStore(s, linear, 8, op->Segment)
+            : Mmu.ProbeWrite(s, linear, size, op->Segment);
+        if (!canStore)
         {
             return false;
         }

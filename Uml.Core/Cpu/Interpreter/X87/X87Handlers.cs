@@ -111,10 +111,7 @@ internal static unsafe class X87Handlers
         return op + 1;
     }
 
-    /// <summary>
-    /// What every waiting instruction begins with: a pending exception, then its own address for FSTENV and the like. FOP, FCS and FDS
-    /// stay zero, as on processors that only keep them when an exception is unmasked or no more at all (CPUID.7.0:EBX[6] and [13]).
-    /// </summary>
+    /// <summary>What every waiting instruction without a memory operand begins with: a pending exception, then its own address.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static bool Begin(CpuState* s, Op* op)
     {
@@ -124,7 +121,7 @@ internal static unsafe class X87Handlers
             return false;
         }
 
-        s->X87.InstructionPointer = s->BlockRip + op->Offset;
+        X87Pointers.Note(s, op);
         return true;
     }
 }

@@ -1,10 +1,11 @@
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
+using Uml.Core.Cpu.Paging;
 using Uml.Core.Cpu.Semantics;
 
 namespace Uml.Core.Cpu.Interpreter;
 
-/// <summary>x87 instructions with a memory operand. A fault of the access comes before any change of the unit.</summary>
+/// <summary>x87 instructions with a memory operand. A fault of the access leaves the unit as it was.</summary>
 // SAFETY: register operands are offsets within CpuState that the decoder made; memory is reached only through Access and Mmu.
 internal static unsafe class X87MemoryHandlers
 {
@@ -199,49 +200,47 @@ internal static unsafe class X87MemoryHandlers
     /// <summary>FST m32fp.</summary>
     public static Op* Store32(CpuState* s, Op* op)
     {
-        if (!BeginStore<uint>(s, op))
+        if (!BeginStore(s, op, out Undo undo))
         {
             return null;
         }
 
-        return X87.TryStoreFloat32(ref s->X87, Pops(op), out uint value) ? Finish(s, op, value) : op + 1;
+        return X87.TryStoreFloat32(ref s->X87, Pops(op), out uint value) ? Finish(s, op, value, in undo) : op + 1;
     }
 
     /// <summary>FST m64fp.</summary>
     public static Op* Store64(CpuState* s, Op* op)
     {
-        if (!BeginStore<ulong>(s, op))
+        if (!BeginStore(s, op, out Undo undo))
         {
             return null;
         }
 
-        return X87.TryStoreFloat64(ref s->X87, Pops(op), out ulong value) ? Finish(s, op, value) : op + 1;
+        return X87.TryStoreFloat64(ref s->X87, Pops(op), out ulong value) ? Finish(s, op, value, in undo) : op + 1;
     }
 
     /// <summary>FSTP m80fp.</summary>
     public static Op* Store80(CpuState* s, Op* op)
     {
-        if (!BeginStore<TenBytes>(s, op))
+        if (!BeginStore(s, op, out Undo undo))
         {
             return null;
         }
 
-        return X87.TryStoreFloat80(ref s->X87, out Float80 value)
-            ? Finish(s, op, new TenBytes { Low = value.Significand, High = value.SignExponent })
-            : op + 1;
+        return X87.TryStoreFloat80(ref s->X87, out Float80 value) ? FinishTenBytes(s, op, value.Significand, value.SignExponent, in undo) : op + 1;
     }
 
     /// <summary>FIST, FISTP; FISTTP with <see cref="Truncating"/>.</summary>
     public static Op* StoreInteger<T>(CpuState* s, Op* op)
         where T : unmanaged
     {
-        if (!BeginStore<T>(s, op))
+        if (!BeginStore(s, op, out Undo undo))
         {
             return null;
         }
 
         bool stored = X87.TryStoreInteger(ref s->X87, sizeof(T) * 8, (op->Imm & Truncating) != 0, Pops(op), out long value);
-        return stored ? Finish(s, op, *(T*)&value) : op + 1;
+        return stored ? Finish(s, op, *(T*)&value, in undo) : op + 1;
     }
 
     public const int Truncating = 4;
@@ -249,44 +248,74 @@ internal static unsafe class X87MemoryHandlers
     /// <summary>FBSTP.</summary>
     public static Op* StoreDecimal(CpuState* s, Op* op)
     {
-        if (!BeginStore<TenBytes>(s, op))
+        if (!BeginStore(s, op, out Undo undo))
         {
             return null;
         }
 
-        return X87.TryStoreDecimal(ref s->X87, out ulong low, out ushort high)
-            ? Finish(s, op, new TenBytes { Low = low, High = high })
-            : op + 1;
+        return X87.TryStoreDecimal(ref s->X87, out ulong low, out ushort high) ? FinishTenBytes(s, op, low, high, in undo) : op + 1;
     }
 
-    /// <summary>Before a store: an address that cannot be written comes before the exceptions of the value.</summary>
-    private static bool BeginStore<T>(CpuState* s, Op* op)
-        where T : unmanaged
+    /// <summary>What a store changes besides memory, to be put back when memory faults.</summary>
+    private readonly struct Undo(in X87State state)
     {
+        private readonly ushort _statusWord = state.StatusWord;
+        private readonly byte _validTags = state.ValidTags;
+        private readonly ulong _instructionPointer = state.InstructionPointer;
+        private readonly ulong _dataPointer = state.DataPointer;
+        private readonly ushort _lastOpcode = state.LastOpcode;
+
+        public void Apply(ref X87State state)
+        {
+            state.StatusWord = _statusWord;
+            state.ValidTags = _validTags;
+            state.InstructionPointer = _instructionPointer;
+            state.DataPointer = _dataPointer;
+            state.LastOpcode = _lastOpcode;
+        }
+    }
+
+    /// <summary>
+    /// Before a store. Whether an address that cannot be written comes before an exception of the value is the processor's choice: on Intel's
+    /// an unmasked exception that keeps the value from being stored keeps memory from being looked at.
+    /// </summary>
+    private static bool BeginStore(CpuState* s, Op* op, out Undo undo)
+    {
+        undo = new Undo(in s->X87);
         if (Enablement.IsX87ErrorPending(s))
         {
             Enablement.RaiseX87Error(s);
             return false;
         }
 
-        if (!Access.CanStore<T>(s, op))
-        {
-            return false;
-        }
-
-        NoteAddresses(s, op);
+        X87Pointers.NoteWithOperand(s, op);
         return true;
     }
 
-    private static Op* Finish<T>(CpuState* s, Op* op, T value)
-        where T : unmanaged => Access.Store(s, op, value) ? op + 1 : null;
-
-    /// <summary>FIP and FDP.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void NoteAddresses(CpuState* s, Op* op)
+    private static Op* Finish<T>(CpuState* s, Op* op, T value, in Undo undo)
+        where T : unmanaged
     {
-        s->X87.InstructionPointer = s->BlockRip + op->Offset;
-        s->X87.DataPointer = Access.Effective(s, op);
+        if (Access.Store(s, op, value))
+        {
+            return op + 1;
+        }
+
+        undo.Apply(ref s->X87);
+        return null;
+    }
+
+    /// <summary>Ten bytes are stored as eight and two, so that a fault of the two leaves the eight in memory, which is the processor's choice: Intel's.</summary>
+    private static Op* FinishTenBytes(CpuState* s, Op* op, ulong low, ushort high, in Undo undo)
+    {
+        if (Access.Linear(s, op, sizeof(ulong) + sizeof(ushort), write: true, out ulong linear)
+            && Access.StoreAt(s, linear, op->Segment, low)
+            && Access.StoreAt(s, Mmu.Wrap(s, linear + sizeof(ulong)), op->Segment, high))
+        {
+            return op + 1;
+        }
+
+        undo.Apply(ref s->X87);
+        return null;
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
@@ -305,7 +334,7 @@ internal static unsafe class X87MemoryHandlers
             return false;
         }
 
-        NoteAddresses(s, op);
+        X87Pointers.NoteWithOperand(s, op);
         return true;
     }
 

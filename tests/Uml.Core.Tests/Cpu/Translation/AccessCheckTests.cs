@@ -65,6 +65,51 @@ public sealed unsafe class AccessCheckTests : IDisposable
         _pair.AssertTranslated();
     }
 
+    private static IEnumerable<TestCaseData> VectorOperands()
+    {
+        (string Name, bool Checked, Action<Assembler> Code)[] all =
+        [
+            ("16 bytes", false, a => a.movups(xmm1, __[rbx])),
+            ("16 bytes by VEX", false, a => a.vpaddd(xmm1, xmm1, __xmmword_ptr[rbx])),
+            ("32 bytes", false, a => a.vmovdqu(__[rbx], ymm1)),
+            ("16 bytes under a mask", false, a => a.maskmovdqu(xmm1, xmm1)),
+            ("8 bytes of half precision", false, a => a.vcvtph2ps(xmm1, __qword_ptr[rbx])),
+            ("8 bytes of half precision, stored", false, a => a.vcvtps2ph(__qword_ptr[rbx], xmm1, 0)),
+            ("8 bytes", true, a => a.movsd(xmm1, __[rbx])),
+            ("8 bytes by VEX", true, a => a.vmovsd(xmm1, __[rbx])),
+            ("4 bytes by VEX", true, a => a.vaddss(xmm1, xmm1, __dword_ptr[rbx])),
+        ];
+        foreach ((string name, bool isChecked, Action<Assembler> code) in all)
+        {
+            yield return new TestCaseData(isChecked, code).SetArgDisplayNames(name);
+        }
+    }
+
+    /// <summary>Which operands are checked is the processor's choice from 16 bytes on (docs/engine.md).</summary>
+    [TestCaseSource(nameof(VectorOperands))]
+    public void Alignment_of_vector_operands_is_checked_as_on_Intel_processors(bool isChecked, Action<Assembler> code)
+    {
+        _pair.Each(machine =>
+        {
+            machine.State->Cr0 |= 1 << 18;
+            Uml.Core.Cpu.Paging.Mmu.UpdateMode(machine.State);
+        });
+        _pair.Load(a => SystemMachine.GoToUser(a, flags: UserFlags | (int)Flags.AC));
+        _pair.Load(
+            a =>
+            {
+                a.mov(rbx, SystemMachine.Data + 1);
+                a.mov(rdi, rbx);
+                a.pcmpeqd(xmm1, xmm1);
+                code(a);
+                a.hlt(); // #GP
+            },
+            SystemMachine.UserCode);
+        _pair.Run();
+        Assert.That(_pair.Vector, Is.EqualTo(isChecked ? Vector.AC : Vector.GP));
+        _pair.AssertTranslated();
+    }
+
     [Test]
     public void A_data_breakpoint_traps_behind_the_translated_access_that_hits_it([Values] bool write, [Values(0, 3, 7)] int offset)
     {

@@ -122,6 +122,7 @@ internal sealed unsafe class EnginePair : IDisposable
         lines.Add($"rip {s->Rip:x} rflags {Flags.Get(s):x} retired {cpu.InstructionsRetired} halted {s->Halted} shadow {s->InterruptShadow}");
         lines.Add($"cr0 {s->Cr0:x} cr2 {s->Cr2:x} cr3 {s->Cr3:x} cr4 {s->Cr4:x} dr6 {s->Dr6:x} cpl {s->Cpl}");
         lines.Add($"mxcsr {s->Mxcsr:x} fcw {s->X87.ControlWord:x} fsw {s->X87.StatusWord:x} tags {s->X87.ValidTags:x}");
+        lines.Add($"fip {s->X87.InstructionPointer:x} fdp {s->X87.DataPointer:x} fop {s->X87.LastOpcode:x}");
         for (int i = 0; i < 8; i++)
         {
             lines.Add($"st{i} {s->X87.St(i).SignExponent:x} {s->X87.St(i).Significand:x}");

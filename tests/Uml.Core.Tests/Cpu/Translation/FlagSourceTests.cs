@@ -154,7 +154,7 @@ public sealed unsafe class FlagSourceTests : IDisposable
             case Producer.AddWithCarry: a.adc(rax, rdx); break;
             default:
                 a.add(rax, rdx);
-                a.rol(rdx, 5);
+                a.rol(rdx, 1); // by more, OF is undefined: the host's in translated code
                 break;
         }
     }

@@ -88,6 +88,48 @@ public sealed unsafe class StringTests : IDisposable
         _pair.AssertTranslated();
     }
 
+    /// <summary>Intel SDM vol. 2, REP: EFLAGS are those of before the instruction.</summary>
+    [TestCase(false, 0UL)]
+    [TestCase(false, 0x8D5UL)]
+    [TestCase(true, 0UL)]
+    [TestCase(true, 0x8D5UL)]
+    public void A_comparison_that_faults_in_the_middle_leaves_the_flags_of_before(bool scans, ulong flags)
+    {
+        _pair.Each(machine =>
+        {
+            machine.Map(Destination + 0x1000, 0, 0);
+            for (ulong i = 0; i < 0x80; i += 8)
+            {
+                // Never what it is compared with.
+                machine.Poke(Source + i, 0x7F7F_7F7F_7F7F_7F7FUL);
+                machine.Poke(Destination + 0xF80 + i, 0x8080_8080_8080_8080UL);
+            }
+        });
+        _pair.Load(a =>
+        {
+            a.mov(eax, 0x7F);
+            a.push((int)flags);
+            a.popfq();
+            if (scans)
+            {
+                a.repne.scasb();
+            }
+            else
+            {
+                a.repne.cmpsb();
+            }
+
+            a.hlt();
+        });
+        Run(Source, Destination + 0xF80, 0x100, "fault");
+        Assert.Multiple(() =>
+        {
+            Assert.That(_pair.Vector, Is.EqualTo(Vector.PF));
+            Assert.That(_pair.Jit.State->Gpr[1], Is.EqualTo(0x80UL));
+            Assert.That(_pair.Jit.Frame(3) & 0x8D5, Is.EqualTo(flags));
+        });
+    }
+
     [Test]
     public void A_page_that_may_be_read_only_is_not_written_to()
     {

@@ -89,14 +89,14 @@ internal static unsafe partial class Binder
 
     private static Handler BindVexGather(in Instruction instruction) => instruction.Code switch
     {
-        Code.VEX_Vpgatherdd_xmm_vm32x_xmm or Code.VEX_Vgatherdps_xmm_vm32x_xmm => &GatherHandlers<uint, int>.Xmm,
-        Code.VEX_Vpgatherdd_ymm_vm32y_ymm or Code.VEX_Vgatherdps_ymm_vm32y_ymm => &GatherHandlers<uint, int>.Ymm,
-        Code.VEX_Vpgatherdq_xmm_vm32x_xmm or Code.VEX_Vgatherdpd_xmm_vm32x_xmm => &GatherHandlers<ulong, int>.Xmm,
-        Code.VEX_Vpgatherdq_ymm_vm32x_ymm or Code.VEX_Vgatherdpd_ymm_vm32x_ymm => &GatherHandlers<ulong, int>.Ymm,
-        Code.VEX_Vpgatherqd_xmm_vm64x_xmm or Code.VEX_Vgatherqps_xmm_vm64x_xmm => &GatherHandlers<uint, long>.Xmm,
-        Code.VEX_Vpgatherqd_xmm_vm64y_xmm or Code.VEX_Vgatherqps_xmm_vm64y_xmm => &GatherHandlers<uint, long>.Ymm,
-        Code.VEX_Vpgatherqq_xmm_vm64x_xmm or Code.VEX_Vgatherqpd_xmm_vm64x_xmm => &GatherHandlers<ulong, long>.Xmm,
-        Code.VEX_Vpgatherqq_ymm_vm64y_ymm or Code.VEX_Vgatherqpd_ymm_vm64y_ymm => &GatherHandlers<ulong, long>.Ymm,
+        Code.VEX_Vpgatherdd_xmm_vm32x_xmm or Code.VEX_Vgatherdps_xmm_vm32x_xmm => &GatherHandlers<int, int>.Xmm,
+        Code.VEX_Vpgatherdd_ymm_vm32y_ymm or Code.VEX_Vgatherdps_ymm_vm32y_ymm => &GatherHandlers<int, int>.Ymm,
+        Code.VEX_Vpgatherdq_xmm_vm32x_xmm or Code.VEX_Vgatherdpd_xmm_vm32x_xmm => &GatherHandlers<long, int>.Xmm,
+        Code.VEX_Vpgatherdq_ymm_vm32x_ymm or Code.VEX_Vgatherdpd_ymm_vm32x_ymm => &GatherHandlers<long, int>.Ymm,
+        Code.VEX_Vpgatherqd_xmm_vm64x_xmm or Code.VEX_Vgatherqps_xmm_vm64x_xmm => &GatherHandlers<int, long>.Xmm,
+        Code.VEX_Vpgatherqd_xmm_vm64y_xmm or Code.VEX_Vgatherqps_xmm_vm64y_xmm => &GatherHandlers<int, long>.Ymm,
+        Code.VEX_Vpgatherqq_xmm_vm64x_xmm or Code.VEX_Vgatherqpd_xmm_vm64x_xmm => &GatherHandlers<long, long>.Xmm,
+        Code.VEX_Vpgatherqq_ymm_vm64y_ymm or Code.VEX_Vgatherqpd_ymm_vm64y_ymm => &GatherHandlers<long, long>.Ymm,
         _ => BindVexString(in instruction),
     };
 

@@ -93,6 +93,7 @@ internal static unsafe class VexMaskedMoves<T>
             ulong address = linear + (ulong)(BitOperations.TrailingZeroCount(bits) * sizeof(T));
             if (!VexElements.ProbeStore(s, address, sizeof(T), op->Segment))
             {
+                ReportLastByte(s, linear, mask);
                 return false;
             }
         }
@@ -105,6 +106,19 @@ internal static unsafe class VexMaskedMoves<T>
 
         return true;
     }
+
+    /// <summary>
+    /// Which byte CR2 names when a store runs over the end of a page into one that faults is the processor's choice: Intel's name the last
+    /// byte that is stored.
+    /// </summary>
+    private static void ReportLastByte(CpuState* s, ulong linear, uint mask)
+    {
+        ulong lowest = linear + (ulong)(BitOperations.TrailingZeroCount(mask) * sizeof(T));
+        if (s->ExceptionVector == Vector.PF && (s->Cr2 & ~0xFFFUL) != (Mmu.Wrap(s, lowest) & ~0xFFFUL))
+        {
+            s->Cr2 = Mmu.Wrap(s, linear + (ulong)((BitOperations.Log2(mask) + 1) * sizeof(T)) - 1);
+        }
+    }
 }
 
 /// <summary>Elements that masked moves and gathers access, which are not subject to alignment checks (Intel SDM vol. 2, VMASKMOV).</summary>
@@ -116,13 +130,13 @@ internal static unsafe class VexElements
     {
         if ((linear & ((ulong)sizeof(T) - 1)) == 0)
         {
-            return Access.LoadAt(s, Wrap(s, linear), segment, out value);
+            return Access.LoadAt(s, Mmu.Wrap(s, linear), segment, out value);
         }
 
         T result = default;
         for (int i = 0; i < sizeof(T); i++)
         {
-            if (!Access.LoadAt(s, Wrap(s, linear + (ulong)i), segment, out ((byte*)&result)[i]))
+            if (!Access.LoadAt(s, Mmu.Wrap(s, linear + (ulong)i), segment, out ((byte*)&result)[i]))
             {
                 value = default;
                 return false;
@@ -138,7 +152,7 @@ internal static unsafe class VexElements
     {
         ulong last = linear + (ulong)size - 1;
         ulong page = last & ~0xFFFUL;
-        return Mmu.ProbeWrite(s, Wrap(s, linear), 1, segment) && (page <= linear || Mmu.ProbeWrite(s, Wrap(s, page), 1, segment));
+        return Mmu.ProbeWrite(s, Mmu.Wrap(s, linear), 1, segment) && (page <= linear || Mmu.ProbeWrite(s, Mmu.Wrap(s, page), 1, segment));
     }
 
     /// <summary>Stores bytes that were probed.</summary>
@@ -147,17 +161,15 @@ internal static unsafe class VexElements
     {
         if ((linear & ((ulong)sizeof(T) - 1)) == 0)
         {
-            _ = Access.StoreAt(s, Wrap(s, linear), segment, value);
+            _ = Access.StoreAt(s, Mmu.Wrap(s, linear), segment, value);
             return;
         }
 
         for (int i = 0; i < sizeof(T); i++)
         {
-            _ = Access.StoreAt(s, Wrap(s, linear + (ulong)i), segment, ((byte*)&value)[i]);
+            _ = Access.StoreAt(s, Mmu.Wrap(s, linear + (ulong)i), segment, ((byte*)&value)[i]);
         }
     }
-
-    private static ulong Wrap(CpuState* s, ulong linear) => (s->Mode & CpuMode.Long64) != 0 ? linear : (uint)linear;
 }
 
 /// <summary>
@@ -168,7 +180,7 @@ internal static unsafe class VexElements
 /// <typeparam name="TIndex">The indices: int or long.</typeparam>
 // SAFETY: register operands are offsets within CpuState that the decoder made; memory is reached only through Access and Mmu.
 internal static unsafe class GatherHandlers<T, TIndex>
-    where T : unmanaged
+    where T : unmanaged, IBinaryInteger<T>
     where TIndex : unmanaged, IBinaryInteger<TIndex>
 {
     /// <summary>With a 128-bit vector length.</summary>
@@ -181,11 +193,12 @@ internal static unsafe class GatherHandlers<T, TIndex>
     private static Op* Gather(CpuState* s, Op* op, int length)
     {
         int count = length / Math.Max(sizeof(T), sizeof(TIndex));
-        byte* mask = (byte*)s + op->R2;
+        int end = count * sizeof(T);
+        ExtendMask(s, op, length);
         for (int i = 0; i < count; i++)
         {
-            T* element = (T*)mask + i;
-            if ((sbyte)((byte*)element)[sizeof(T) - 1] < 0)
+            ref T mask = ref CpuState.At<T>(s, op->R2 + (i * sizeof(T)));
+            if (!T.IsZero(mask))
             {
                 if (!Load(s, op, CpuState.At<TIndex>(s, op->R1 + (i * sizeof(TIndex))), out T value))
                 {
@@ -193,16 +206,31 @@ internal static unsafe class GatherHandlers<T, TIndex>
                 }
 
                 CpuState.At<T>(s, op->R0 + (i * sizeof(T))) = value;
+                if (end <= Vex.UpperLane)
+                {
+                    CpuState.At<Vector128<byte>>(s, op->R0 + Vex.UpperLane) = Vector128<byte>.Zero;
+                }
             }
 
-            *element = default;
+            mask = T.Zero;
         }
 
         // What lies behind the elements becomes zero, in the destination and in the mask.
-        int end = count * sizeof(T);
         new Span<byte>((byte*)s + op->R0 + end, 32 - end).Clear();
-        new Span<byte>(mask, 32).Clear();
+        new Span<byte>((byte*)s + op->R2, 32).Clear();
         return op + 1;
+    }
+
+    /// <summary>Makes all of a mask element of its top bit, up to the vector length, and clears what is behind (Intel SDM vol. 2, VGATHERDPS).</summary>
+    private static void ExtendMask(CpuState* s, Op* op, int length)
+    {
+        for (int i = 0; i < length; i += sizeof(T))
+        {
+            ref T mask = ref CpuState.At<T>(s, op->R2 + i);
+            mask >>= (sizeof(T) * 8) - 1;
+        }
+
+        new Span<byte>((byte*)s + op->R2 + length, 32 - length).Clear();
     }
 
     private static bool Load(CpuState* s, Op* op, TIndex index, out T value)
