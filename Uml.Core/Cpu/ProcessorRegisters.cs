@@ -91,6 +91,7 @@ public sealed unsafe partial class ProcessorRegisters
             {
                 Flags.Set(State, value);
                 Mmu.UpdateMode(State);
+                DebugTraps.RefreshStepping(State);
             }
         }
     }

@@ -139,14 +139,18 @@ public sealed class CodeSandbox : IDisposable
     }
 
     /// <summary>Runs from where RIP is.</summary>
-    /// <param name="instructionBudget">The most instructions to run, at least 1.</param>
-    public CodeResult Run(long instructionBudget = DefaultBudget)
+    /// <param name="instructionBudget">The most instructions to run, at least 1. A repeated string instruction counts as one.</param>
+    /// <param name="cancellationToken">Ends the run, also within a repeated instruction; the state is that between two instructions or repetitions.</param>
+    /// <exception cref="OperationCanceledException">The run was ended; it can be continued by another.</exception>
+    public CodeResult Run(long instructionBudget = DefaultBudget, CancellationToken cancellationToken = default)
     {
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(instructionBudget);
         ulong start = _cpu.InstructionsRetired;
         WakeUp();
+        using CancellationTokenRegistration end = cancellationToken.UnsafeRegister(static cpu => ((VirtualCpu)cpu!).RequestAttention(), _cpu);
         while (true)
         {
+            cancellationToken.ThrowIfCancellationRequested();
             ulong before = _cpu.InstructionsRetired;
             long remaining = instructionBudget - (long)(before - start);
             RunResult result = remaining > 0 ? _cpu.Run(remaining) : RunResult.BudgetExhausted;

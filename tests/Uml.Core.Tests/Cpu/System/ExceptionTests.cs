@@ -280,6 +280,53 @@ public sealed unsafe class ExceptionTests(CpuEngine engine) : IDisposable
         Assert.That(_machine.State->Dr6 & DebugTraps.BS, Is.Not.Zero);
     }
 
+    /// <summary>Ten repetitions are ten traps, the first nine at the instruction (Intel SDM vol. 2, REP), also when the TLB has the pages.</summary>
+    [Test]
+    public void Single_stepping_traps_behind_each_repetition([Values("movs", "stos", "lods", "cmps", "scas")] string name)
+    {
+        _machine.SetGate64(Vector.DB, SystemMachine.Handlers + 0x1000);
+        _machine.Load(a =>
+        {
+            a.inc(r8);
+            a.cmp(__qword_ptr[rsp], (int)SystemMachine.Code + 0x200);
+            a.sete(r10b);
+            a.movzx(r10d, r10b);
+            a.add(r9, r10);
+            a.iretq();
+        }, SystemMachine.Handlers + 0x1000);
+        _machine.Load(a =>
+        {
+            switch (name)
+            {
+                case "movs": a.rep.movsb(); break;
+                case "stos": a.rep.stosb(); break;
+                case "lods": a.rep.lodsb(); break;
+                case "cmps": a.repe.cmpsb(); break;
+                default: a.repe.scasb(); break;
+            }
+
+            a.ud2();
+        }, SystemMachine.Code + 0x200);
+        int vector = _machine.RunToHalt(a =>
+        {
+            a.mov(rsi, SystemMachine.Data);
+            a.mov(rdi, SystemMachine.Data + 0x100);
+            a.mov(__byte_ptr[rsi], 0);
+            a.mov(eax, 0);
+            a.mov(ecx, 10);
+            a.xor(r8d, r8d);
+            a.xor(r9d, r9d);
+            a.pushfq();
+            a.or(__qword_ptr[rsp], 0x100);
+            a.popfq();
+            a.jmp(SystemMachine.Code + 0x200);
+        });
+        Assert.That(vector, Is.EqualTo(Vector.UD));
+        Assert.That(_machine.State->Gpr[1], Is.Zero);
+        Assert.That(_machine.State->Gpr[9], Is.EqualTo(10UL), "behind the jump and nine of the repetitions");
+        Assert.That(_machine.State->Gpr[8], Is.EqualTo(11UL), "and the last repetition");
+    }
+
     [Test]
     public void An_instruction_breakpoint_hits_before_the_instruction_and_once()
     {

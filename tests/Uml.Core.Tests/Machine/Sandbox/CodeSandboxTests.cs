@@ -99,6 +99,43 @@ public sealed class CodeSandboxTests
         Assert.That(sandbox.Registers.Rax, Is.EqualTo((ulong)((budget + 1) / 2)));
     }
 
+    [TestCase(CpuEngine.Interpreter)]
+    [TestCase(CpuEngine.Jit)]
+    public void TF_traps_behind_each_instruction_and_each_repetition(CpuEngine engine)
+    {
+        using var sandbox = new CodeSandbox(new CodeSandboxOptions { Engine = engine });
+        sandbox.Load([0x90, 0xF3, 0xAA, 0x90]); // nop; rep stosb; nop
+        sandbox.Registers.Rcx = 3;
+        sandbox.Registers.Rdi = CodeSandbox.DataAddress;
+        List<ulong> places = [];
+        for (int i = 0; i < 5; i++)
+        {
+            sandbox.Registers.Rflags |= 1 << 8;
+            CodeResult result = sandbox.Run();
+            Assert.That((result.Reason, result.Vector), Is.EqualTo((CodeStopReason.Exception, (byte?)1)));
+            places.Add(sandbox.Registers.Rip - CodeSandbox.CodeAddress);
+        }
+
+        Assert.That(places, Is.EqualTo(new ulong[] { 1, 1, 1, 3, 4 }));
+    }
+
+    [TestCase(CpuEngine.Interpreter)]
+    [TestCase(CpuEngine.Jit)]
+    [CancelAfter(60_000)]
+    public void A_run_can_be_ended_within_a_repeated_instruction(CpuEngine engine)
+    {
+        using var sandbox = new CodeSandbox(new CodeSandboxOptions { Engine = engine });
+        sandbox.Load([0xF3, 0xA4]); // rep movsb, where there is no memory
+        sandbox.Registers.Rcx = 1UL << 32;
+        sandbox.Registers.Rsi = sandbox.Registers.Rdi = 1UL << 30;
+        using var end = new CancellationTokenSource(TimeSpan.FromMilliseconds(200));
+        Assert.That(() => sandbox.Run(20, end.Token), Throws.InstanceOf<OperationCanceledException>());
+        Assert.That(sandbox.Registers.Rcx, Is.LessThan(1UL << 32).And.Positive);
+        Assert.That(sandbox.Registers.Rip, Is.EqualTo(CodeSandbox.CodeAddress));
+        sandbox.Registers.Rcx = 3;
+        Assert.That(sandbox.Run().Reason, Is.EqualTo(CodeStopReason.Halt));
+    }
+
     [Test]
     public void Code_can_be_loaded_again()
     {
