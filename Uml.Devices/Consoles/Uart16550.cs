@@ -14,7 +14,8 @@ namespace Uml.Devices.Consoles;
 /// </remarks>
 internal sealed class Uart16550 : IBusDevice
 {
-    private const int FifoSize = 16;
+    /// <summary>Bytes in the FIFO of each direction.</summary>
+    public const int FifoSize = 16;
 
     // Reads of the line status in a row, with nothing else in between, that count as waiting for input. The number is ours; drivers
     // that look at the transmitter need at most a few.

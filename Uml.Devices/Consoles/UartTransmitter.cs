@@ -8,7 +8,10 @@ namespace Uml.Devices.Consoles;
 /// </summary>
 internal sealed class UartTransmitter
 {
-    private const int BufferSize = 4096;
+    private const int BatchSize = 4096;
+
+    // A driver that has found the holding register empty fills the FIFO without looking again: that always has room.
+    private const int BufferSize = BatchSize + Uart16550.FifoSize;
 
     // How long output may wait, in nanoseconds of guest time; people notice nothing. The number is ours.
     private const ulong LongestDelay = 1_000_000;
@@ -27,12 +30,12 @@ internal sealed class UartTransmitter
     }
 
     /// <summary>Whether the channel takes no more at the moment: the guest has to wait, or its bytes are lost as on a real line.</summary>
-    public bool IsFull => _count == BufferSize;
+    public bool IsFull => _count >= BatchSize;
 
     /// <summary>Sends a byte.</summary>
     public void Add(byte value)
     {
-        if (IsFull)
+        if (_count == BufferSize)
         {
             return;
         }

@@ -30,7 +30,7 @@ internal sealed class ShellProtocol
     // no message. "Killed" and its like go to the null device: the redirection of the command is inside of a subshell of its own.
     private const string Loop = """
         set +m
-        _m=__MARKER__ _d=$(mktemp -d 2>/dev/null)
+        _m=__MARKER__ _d=$(mktemp -d "${TMPDIR:-/tmp}/.uml.XXXXXX" 2>/dev/null)
         _e() { printf '%s%s%s:%s;' "$_m" "$1" "$2" "$3"; }
         _k() {
           _i=0; while [ ! -s "$_d/$1.p" ] && [ $_i -lt 10 ]; do sleep 0.1; _i=$((_i+1)); done

@@ -112,13 +112,44 @@ internal sealed class Uart16550Tests
         Assert.That(_machine.In(Lsr) & 0x60, Is.Zero);
         _machine.Out(Ier, 0x02);
         Assert.That(Line.IsAsserted, Is.False);
-        _machine.Out(Data, (byte)'z');
         _channel.Room = int.MaxValue;
         _channel.Ready();
         _machine.RunPosted();
         Assert.That(Line.IsAsserted, Is.True);
         Assert.That(_machine.In(Lsr) & 0x60, Is.EqualTo(0x60));
         Assert.That(_channel.Output.ToString(), Is.EqualTo(new string('x', 4096) + new string('y', 100)));
+    }
+
+    /// <summary>Whoever finds the holding register empty may fill the FIFO, sixteen bytes, without looking again.</summary>
+    [Test]
+    public void A_driver_that_fills_the_FIFO_when_it_is_empty_loses_nothing_to_a_slow_channel()
+    {
+        const int total = 100_000;
+        _machine.Out(Fcr, 0x01);
+        var random = new Random(1);
+        _channel.Room = 0;
+        int sent = 0;
+        while (sent < total)
+        {
+            if ((_machine.In(Lsr) & 0x20) == 0)
+            {
+                _channel.Room = random.Next(1, 40);
+                _channel.Ready();
+                _machine.RunPosted();
+                continue;
+            }
+
+            for (int i = 0; i < 16; i++)
+            {
+                _machine.Out(Data, (byte)('a' + (sent++ % 26)));
+            }
+        }
+
+        _channel.Room = int.MaxValue;
+        Flush();
+        Assert.That(_channel.Output.Length, Is.EqualTo(sent));
+        string output = _channel.Output.ToString();
+        Assert.That(Enumerable.Range(0, sent).All(i => output[i] == 'a' + (i % 26)), Is.True);
     }
 
     [Test]

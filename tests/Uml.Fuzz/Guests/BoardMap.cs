@@ -31,7 +31,7 @@ internal static class BoardMap
     ];
 
     /// <summary>The registers that end the machine, as they should.</summary>
-    private static readonly int[] s_ends = [0x64, 0xF4, 0x600, 0xCF9];
+    private static readonly int[] s_ends = [0x64, 0x92, 0xF4, 0x600, 0xCF9];
 
     /// <summary>A guest-physical address at or around a device.</summary>
     public static ulong DeviceAddress(FuzzRandom random)
