@@ -6,7 +6,7 @@ namespace Uml.Hosting.CommandLine;
 /// <summary>Sizes as the kernel's command line and UML's <c>mem=</c> spell them.</summary>
 public static class ByteSize
 {
-    /// <summary>Reads a size: a whole number with an optional suffix K, M, G or T of either case, powers of 1024; bytes without.</summary>
+    /// <summary>Reads a size: a whole number with an optional suffix K, M, G or T of either case, powers of 1024; bytes without, or with B.</summary>
     /// <param name="text">What the user wrote, such as <c>256M</c>.</param>
     /// <param name="bytes">The size in bytes.</param>
     /// <param name="problem">Why it is no size, as a sentence that says what to write.</param>
@@ -16,8 +16,9 @@ public static class ByteSize
         ArgumentNullException.ThrowIfNull(text);
         bytes = 0;
         problem = null;
-        int shift = text.Length == 0 ? 0 : char.ToUpperInvariant(text[^1]) switch { 'K' => 10, 'M' => 20, 'G' => 30, 'T' => 40, _ => 0 };
-        string digits = shift == 0 ? text : text[..^1];
+        int shift = text.Length == 0 ? -1 : char.ToUpperInvariant(text[^1]) switch { 'B' => 0, 'K' => 10, 'M' => 20, 'G' => 30, 'T' => 40, _ => -1 };
+        string digits = shift < 0 ? text : text[..^1];
+        shift = Math.Max(0, shift);
         if (digits.Length == 0 || !digits.All(char.IsAsciiDigit))
         {
             problem = $"'{text}' is not a size; write a whole number with an optional K, M or G, such as 256M.";

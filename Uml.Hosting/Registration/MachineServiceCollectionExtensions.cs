@@ -15,6 +15,13 @@ namespace Uml.Hosting;
 /// <summary>Registers machines with an application's host.</summary>
 public static class MachineServiceCollectionExtensions
 {
+    private static string[] Keys =>
+    [
+        nameof(MachineSettings.Memory), nameof(MachineSettings.Kernel), nameof(MachineSettings.Protocol), nameof(MachineSettings.Initrd),
+        nameof(MachineSettings.CommandLine), nameof(MachineSettings.ClockMode), nameof(MachineSettings.StartTime), nameof(MachineSettings.Seed),
+        nameof(MachineSettings.Engine), nameof(MachineSettings.CpuModel), nameof(MachineSettings.TranslationCheck),
+    ];
+
     /// <summary>
     /// Registers a machine with the standard board: a singleton <see cref="IVirtualMachine"/> with the machine's name as its key (the
     /// first one also without), built when it is asked for, and started and stopped with the host.
@@ -76,6 +83,7 @@ public static class MachineServiceCollectionExtensions
     {
         ArgumentNullException.ThrowIfNull(builder);
         ArgumentNullException.ThrowIfNull(section);
+        RefuseUnknownKeys(section);
         MachineSettings settings = new();
         try
         {
@@ -86,27 +94,49 @@ public static class MachineServiceCollectionExtensions
             throw new MachineConfigurationException($"The machine's configuration cannot be read: {e.Message}", e);
         }
 
-        return builder.Configure(machine => Apply(settings, machine)).ConfigureBoot(boot => Apply(settings, boot));
+        BootFile? kernel = GetFile("Kernel", settings.Kernel), initrd = GetFile("Initrd", settings.Initrd);
+        return builder.Configure(machine => Apply(settings, machine)).ConfigureBoot(boot =>
+        {
+            boot.Protocol = settings.Protocol;
+            boot.Kernel = kernel ?? boot.Kernel;
+            boot.Initrd = initrd ?? boot.Initrd;
+            boot.CommandLine = settings.CommandLine ?? boot.CommandLine;
+        });
     }
 
     private static void Apply(MachineSettings settings, MachineOptions machine)
     {
         machine.ClockMode = settings.ClockMode;
+        machine.StartTime = settings.StartTime ?? machine.StartTime;
+        machine.RandomSeed = settings.Seed ?? machine.RandomSeed;
+        machine.Cpu.Engine = settings.Engine ?? machine.Cpu.Engine;
+        machine.Cpu.Model = settings.CpuModel ?? machine.Cpu.Model;
         machine.Cpu.TranslationCheck = settings.TranslationCheck ?? machine.Cpu.TranslationCheck;
         if (settings.Memory is { } memory)
         {
-            machine.MemorySize = ByteSize.TryParse(memory, out ulong bytes, out string? problem)
-                ? bytes
-                : throw new MachineConfigurationException($"Memory: {problem}");
+            machine.MemorySize = memory.Length > 0 && memory.All(char.IsAsciiDigit)
+                ? throw new MachineConfigurationException($"Memory is '{memory}', of which unit? Write {memory}M for mebibytes, or {memory}B for bytes.")
+                : ByteSize.TryParse(memory, out ulong bytes, out string? problem)
+                    ? bytes
+                    : throw new MachineConfigurationException($"Memory: {problem}");
         }
     }
 
-    private static void Apply(MachineSettings settings, BootOptions boot)
+    private static BootFile? GetFile(string key, string? path) => path switch
     {
-        boot.Protocol = settings.Protocol;
-        boot.Kernel = settings.Kernel is { } kernel ? BootFile.FromPath(kernel) : boot.Kernel;
-        boot.Initrd = settings.Initrd is { } initrd ? BootFile.FromPath(initrd) : boot.Initrd;
-        boot.CommandLine = settings.CommandLine ?? boot.CommandLine;
+        null => null,
+        "" => throw new MachineConfigurationException($"{key} is empty; name a file, or leave the key out."),
+        _ => BootFile.FromPath(path),
+    };
+
+    private static void RefuseUnknownKeys(IConfiguration section)
+    {
+        string[] unknown = [.. section.GetChildren().Select(child => child.Key).Except(Keys, StringComparer.OrdinalIgnoreCase)];
+        if (unknown.Length > 0)
+        {
+            throw new MachineConfigurationException(
+                $"The machine's configuration has {string.Join(" and ", unknown.Select(key => $"'{key}'"))}; the keys are {string.Join(", ", Keys)}.");
+        }
     }
 
     private static IVirtualMachine Build(IServiceProvider host, string name, Action<VirtualMachineBuilder, IServiceProvider> configure)

@@ -3,10 +3,10 @@ using Uml.Core.Boot;
 
 namespace Uml.Hosting;
 
-/// <summary>A machine as configuration spells it: see <c>AddVirtualMachine</c> with a configuration section.</summary>
+/// <summary>A machine as configuration spells it: see <c>AddVirtualMachine</c> with a configuration section. Keys that are not here are refused.</summary>
 public sealed class MachineSettings
 {
-    /// <summary>Guest memory with an optional suffix K, M or G, such as <c>256M</c>; null leaves the default.</summary>
+    /// <summary>Guest memory with a suffix B, K, M or G, such as <c>256M</c>; null leaves the default.</summary>
     public string? Memory { get; set; }
 
     /// <summary>The path of the kernel; null boots none.</summary>
@@ -23,6 +23,18 @@ public sealed class MachineSettings
 
     /// <summary>Where guest time comes from.</summary>
     public ClockMode ClockMode { get; set; }
+
+    /// <summary>What the guest's calendar shows when the machine starts, such as <c>2030-01-02T03:04:05Z</c>; null leaves the default.</summary>
+    public DateTimeOffset? StartTime { get; set; }
+
+    /// <summary>Seeds what the guest takes as randomness of the hardware; null leaves the default (<see cref="MachineOptions.RandomSeed"/>).</summary>
+    public ulong? Seed { get; set; }
+
+    /// <summary>How guest code is executed; null leaves the default (<see cref="CpuOptions.Engine"/>).</summary>
+    public CpuEngine? Engine { get; set; }
+
+    /// <summary>The processor that the guest sees; null leaves the default (<see cref="CpuOptions.Model"/>).</summary>
+    public CpuModel? CpuModel { get; set; }
 
     /// <summary>Whether translated code is checked before it runs; null leaves the default (<see cref="CpuOptions.TranslationCheck"/>).</summary>
     public TranslationCheck? TranslationCheck { get; set; }

@@ -9,7 +9,7 @@ internal static class CommandLine
 {
     public static RootCommand Create()
     {
-        Option<string> kernel = new("--kernel")
+        Option<string?> kernel = new("--kernel")
         {
             Description = "Kernel to boot: a file, or the name of a Debian package, which is fetched with apt.",
             DefaultValueFactory = _ => "linux-image-cloud-amd64",
@@ -66,6 +66,14 @@ internal static class CommandLine
         };
         root.Validators.Add(result =>
         {
+            foreach (Option<string?> file in (Option<string?>[])[kernel, initrd])
+            {
+                if (result.GetResult(file) is { Implicit: false } && result.GetValue(file) is { Length: 0 })
+                {
+                    result.AddError($"{file.Name} is empty; name a file{(file == kernel ? " or a package" : "")}, or leave the option out.");
+                }
+            }
+
             if (result.GetValue(initrd) is not null && result.GetValue(run) is not null)
             {
                 result.AddError("--run needs the built-in initial RAM disk; use it without --initrd.");
@@ -73,7 +81,7 @@ internal static class CommandLine
         });
         root.SetAction((result, cancellationToken) => Boot.RunAsync(
             new BootSettings(
-                result.GetRequiredValue(kernel),
+                result.GetRequiredValue(kernel)!,
                 result.GetValue(initrd),
                 result.GetValue(append),
                 result.GetValue(memory),

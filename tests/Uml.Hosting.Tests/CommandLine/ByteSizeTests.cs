@@ -7,6 +7,7 @@ public sealed class ByteSizeTests
 {
     [TestCase("0", 0UL)]
     [TestCase("4096", 4096UL)]
+    [TestCase("4096B", 4096UL)]
     [TestCase("64K", 65536UL)]
     [TestCase("256M", 256UL << 20)]
     [TestCase("2g", 2UL << 30)]

@@ -80,11 +80,13 @@ public sealed class MachineRegistrationTests
     {
         using IHost host = Create(services => services.AddVirtualMachine("box", Section(
             ("Memory", "96M"), ("Kernel", "/boot/none"), ("CommandLine", "quiet"), ("ClockMode", "Virtual"), ("Protocol", "Flat64"),
-            ("TranslationCheck", "interpret"))));
+            ("TranslationCheck", "interpret"), ("Engine", "interpreter"), ("CpuModel", "X64V2"), ("Seed", "77"), ("StartTime", "2030-01-02T03:04:05Z"))));
         await using IVirtualMachine machine = host.Services.GetRequiredService<IVirtualMachine>();
         Assert.That(machine.Memory.Size, Is.EqualTo(96UL << 20));
         MachineOptions options = machine.Services.GetRequiredService<IOptions<MachineOptions>>().Value;
         Assert.That((options.ClockMode, options.Cpu.TranslationCheck), Is.EqualTo((ClockMode.Virtual, TranslationCheck.Interpret)));
+        Assert.That((options.Cpu.Engine, options.Cpu.Model), Is.EqualTo((CpuEngine.Interpreter, CpuModel.X64V2)));
+        Assert.That((options.RandomSeed, options.StartTime), Is.EqualTo(((ulong?)77, (DateTimeOffset?)new DateTimeOffset(2030, 1, 2, 3, 4, 5, TimeSpan.Zero))));
         BootOptions boot = machine.Services.GetRequiredService<IOptions<BootOptions>>().Value;
         Assert.That((boot.Kernel!.Name, boot.CommandLine, boot.Protocol), Is.EqualTo(("/boot/none", "quiet", BootProtocol.Flat64)));
     }
@@ -92,6 +94,15 @@ public sealed class MachineRegistrationTests
     [TestCase("Memory", "lots", "'lots' is not a size")]
     [TestCase("Memory", "1K", "minimum of 1 MiB")]
     [TestCase("ClockMode", "Sideways", "ClockMode")]
+    [TestCase("Memory", "128", "Write 128M for mebibytes, or 128B for bytes")]
+    [TestCase("Kernel", "", "Kernel is empty; name a file, or leave the key out")]
+    [TestCase("Initrd", "", "Initrd is empty; name a file, or leave the key out")]
+    [TestCase("Kernle", "/boot/vmlinuz", "'Kernle'")]
+    [TestCase("Cpu:Model", "X64V2", "'Cpu'")]
+    [TestCase("Engine", "Qemu", "Engine")]
+    [TestCase("CpuModel", "9", "use CpuModel.Host, X64V2 or X64V3")]
+    [TestCase("Seed", "-1", "Seed")]
+    [TestCase("StartTime", "yesterday", "StartTime")]
     [TestCase("TranslationCheck", "Stopp", "TranslationCheck")]
     [TestCase("TranslationCheck", "4", "use TranslationCheck.None, Interpret or Stop")]
     public void Wrong_configuration_says_what_to_write(string key, string value, string advice)
@@ -100,6 +111,17 @@ public sealed class MachineRegistrationTests
         Assert.That(
             host.Services.GetRequiredService<IVirtualMachine>,
             Throws.InstanceOf<MachineConfigurationException>().With.Message.Contains(advice));
+    }
+
+    [Test]
+    public void An_unknown_key_is_answered_with_those_that_there_are()
+    {
+        using IHost host = Create(services => services.AddVirtualMachine("box", Section(("Memroy", "96M"))));
+        string message = Assert.Throws<MachineConfigurationException>(() => host.Services.GetRequiredService<IVirtualMachine>())!.Message;
+        foreach (System.Reflection.PropertyInfo property in typeof(MachineSettings).GetProperties())
+        {
+            Assert.That(message, Does.Contain(property.Name));
+        }
     }
 
     private static IHost Create(Action<IServiceCollection> configure)
