@@ -1,6 +1,5 @@
 using System.Globalization;
 using System.Text;
-using Iced.Intel;
 using Uml.Core.Cpu.Execute;
 using Uml.Core.Cpu.Interpreter;
 using Uml.Core.Cpu.Verify;
