@@ -79,6 +79,12 @@ internal sealed unsafe class JitEngine : IDisposable
     /// <summary>Times that a jump saves flags for the translation for all before there is to be one for their source.</summary>
     public int UsesToSpecialize => 64 * _threshold;
 
+    /// <summary>The fault, if <see cref="HasFaulted"/>.</summary>
+    public ref readonly FaultSlot Fault => ref _faults.Fault;
+
+    /// <summary>Sees each translation that is checked, before that. Null but in a fuzzer of the checker.</summary>
+    public TranslationHook? BeforeCheck { get; set; }
+
     /// <summary>What went wrong in the runtime while translated code was on the stack.</summary>
     public ExceptionDispatchInfo? Failure { get; set; }
 
@@ -358,6 +364,7 @@ internal sealed unsafe class JitEngine : IDisposable
             ExitFlavor = exit,
             FirstSite = emission.FirstSite,
         };
+        BeforeCheck?.Invoke(_checker!, block, flavor, in code);
         return _checker!.Check(block, flavor, in code);
     }
 

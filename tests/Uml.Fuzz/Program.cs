@@ -5,6 +5,7 @@ using Uml.Fuzz.Boot;
 using Uml.Fuzz.Guests;
 using Uml.Fuzz.Packages;
 using Uml.Fuzz.Running;
+using Uml.Fuzz.Translations;
 
 namespace Uml.Fuzz;
 
@@ -17,6 +18,7 @@ internal static class Program
         new("devices", "the board's registers: ports, memory-mapped registers, MSRs, DMA and interrupts, from a guest and from the bus", DeviceFuzz.Run, TestCases: 30),
         new("system", "the processor's system state: paging structures, descriptors, control and model-specific registers", SystemFuzz.Run, TestCases: 50),
         new("api", "the public API: calls in any order from several threads while a guest runs", ApiFuzz.Run, TestCases: 20),
+        new("checker", "the checker of translated code: damaged translations that it accepts run, and may not touch the host", CheckerFuzz.Run, TestCases: 40),
         new("kernels", "boot loader: bzImage, vmlinux, PVH, multiboot and flat images, with initrds, modules and memory maps", KernelFuzz.Run, TestCases: 3000),
         new("payloads", "decompressors of kernel payloads: damaged and random data of every format", PayloadFuzz.Run, TestCases: 4000),
         new("packages", "Debian packages: ar, tar, compressors and what they unpack to, and trees of kernel modules", PackageFuzz.Run, TestCases: 500),

@@ -24,6 +24,9 @@ internal unsafe struct EmittedCode
     public int FirstSite;
 }
 
+/// <summary>Gets a translation before it is checked, and may change its bytes and ask the checker about them.</summary>
+internal unsafe delegate void TranslationHook(CodeChecker checker, Block* block, Flavor flavor, in EmittedCode code);
+
 /// <summary>
 /// Checks a finished translation before it can run, and trusts nothing about how it was emitted. It decodes the code and follows every path.
 /// Each memory access must be to a permitted field of the state, or to guest memory after a TLB hit. Branches go only inside the translation,

@@ -60,7 +60,8 @@ internal sealed class FuzzRun(FuzzTarget target, TextWriter output, Cancellation
     /// <param name="test">One case.</param>
     public void ForEachCase(Action<FuzzCase> test)
     {
-        using HangWatch watch = new(HangTime, seed => output.WriteLine($"The case hangs; the process ends. Repeat it with\n  {Command(seed)}"));
+        using HangWatch watch = new(HangTime, hanging => output.WriteLine(
+            $"The case hangs; the process ends.\n  {hanging.Description}\nRepeat it with\n  {Command(hanging.Seed)}"));
         if (OnlyCase is ulong only)
         {
             RunCase(new FuzzCase(only, Count), 0, test, watch);
@@ -78,7 +79,7 @@ internal sealed class FuzzRun(FuzzTarget target, TextWriter output, Cancellation
         Cases++;
         Journal?.Note(number);
         ResourceUse use = ResourceUse.Begin();
-        watch.Begin(current.Seed);
+        watch.Begin(current);
         try
         {
             test(current);

@@ -8,24 +8,24 @@ internal sealed class HangWatch : IDisposable
 
     private readonly Lock _sync = new();
     private readonly TimeSpan _limit;
-    private readonly Action<ulong> _report;
+    private readonly Action<FuzzCase> _report;
     private readonly Timer _timer;
-    private ulong? _seed;
+    private FuzzCase? _case;
     private long _began;
     private TimeSpan _cpuTime;
 
-    public HangWatch(TimeSpan limit, Action<ulong> report)
+    public HangWatch(TimeSpan limit, Action<FuzzCase> report)
     {
         _limit = limit;
         _report = report;
         _timer = new Timer(_ => Look(), null, TimeSpan.FromSeconds(1), TimeSpan.FromSeconds(1));
     }
 
-    public void Begin(ulong seed)
+    public void Begin(FuzzCase current)
     {
         lock (_sync)
         {
-            _seed = seed;
+            _case = current;
             _began = Environment.TickCount64;
             _cpuTime = ResourceUse.CpuTime();
         }
@@ -35,7 +35,7 @@ internal sealed class HangWatch : IDisposable
     {
         lock (_sync)
         {
-            _seed = null;
+            _case = null;
         }
     }
 
@@ -47,10 +47,10 @@ internal sealed class HangWatch : IDisposable
         {
             var waited = TimeSpan.FromMilliseconds(Environment.TickCount64 - _began);
             bool ran = ResourceUse.CpuTime() - _cpuTime > _limit / 2;
-            if (_seed is ulong seed && waited > (ran ? _limit : _limit * Patience))
+            if (_case is { } hanging && waited > (ran ? _limit : _limit * Patience))
             {
-                _report(seed);
-                Environment.FailFast($"Case 0x{seed:x} hangs.");
+                _report(hanging);
+                Environment.FailFast($"Case 0x{hanging.Seed:x} hangs.");
             }
         }
     }

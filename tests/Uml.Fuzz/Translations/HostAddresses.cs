@@ -1,0 +1,80 @@
+using System.Runtime.InteropServices;
+using Uml.Core.Cpu;
+using Uml.Core.Cpu.Semantics;
+using Uml.Core.Tests.Cpu.System;
+
+namespace Uml.Fuzz.Translations;
+
+/// <summary>The host's addresses that a processor works with: none may get to where the guest could read it, and none may change.</summary>
+internal sealed unsafe class HostAddresses
+{
+    /// <summary>An address in so many bytes around one of the host's counts as one: offsets are added on the way.</summary>
+    private const ulong Reach = 64 << 20;
+
+    /// <summary>The guest's data and stacks. Paging structures have too many numbers that look like addresses when they are read a few bytes off.</summary>
+    private const ulong MemoryStart = SystemMachine.Data - 0x1000, MemoryEnd = SystemMachine.Handlers;
+
+    private readonly SystemMachine _machine;
+    private readonly ulong[] _addresses;
+    private readonly ulong[] _fields;
+
+    private HostAddresses(SystemMachine machine)
+    {
+        _machine = machine;
+        CpuState* s = machine.State;
+        JitEngine jit = machine.Cpu.Jit!;
+        _fields = ReadFields(s);
+        _addresses =
+        [
+            (ulong)s, (ulong)s->RamBase, (ulong)s->Tlb, (ulong)s->JumpTable, (ulong)s->Pages, (ulong)s->Walks, (ulong)s->JumpCache, (ulong)s->OwnerHandle,
+            (ulong)jit.Code.Executable, (ulong)jit.Code.Writable, (ulong)jit.Sites.Sites, (ulong)&s,
+        ];
+    }
+
+    /// <summary>Notes what there is before the guest runs, on the thread that it runs on: its stack is among that.</summary>
+    public static HostAddresses Of(SystemMachine machine) => new(machine);
+
+    /// <summary>Looks at what the guest has left behind.</summary>
+    /// <returns>Where a host address is that the guest can read, or that something of the host's was changed; null when neither is so.</returns>
+    public string? FindDamage()
+    {
+        CpuState* s = _machine.State;
+        if (!ReadFields(s).AsSpan().SequenceEqual(_fields))
+        {
+            return "changed a field of the state that belongs to the host or to paging";
+        }
+
+        // SAFETY: fields of the state, and a part of 16 MiB of RAM.
+        return Search("a general register", new(s->Gpr, CpuState.GprCount * sizeof(ulong)))
+            ?? Search("a vector register", new(&s->Vectors, sizeof(VectorRegisters)))
+            ?? Search("the x87 unit", new(&s->X87, sizeof(X87State)))
+            ?? Search("a field", MemoryMarshal.AsBytes<ulong>(
+            [
+                s->Rip, s->PageRip, s->FlagWord, s->FlagResult, s->FlagAux, s->SystemFlags, s->KeptFirst, s->KeptSecond, s->KernelGsBase,
+                s->Segments[(int)SegmentIndex.Gs].Base, s->Segments[(int)SegmentIndex.Fs].Base, s->Cr2,
+            ]))
+            ?? Search("memory", new(s->RamBase + MemoryStart, (int)(MemoryEnd - MemoryStart)));
+    }
+
+    /// <summary>What translated code has no business to change, and this guest does not change.</summary>
+    private static ulong[] ReadFields(CpuState* s) =>
+    [
+        (ulong)s->RamBase, s->RamLowEnd, s->RamHighEnd, (ulong)s->Pages, (ulong)s->Walks, (ulong)s->LargePages, (ulong)s->JumpCache, (ulong)s->OwnerHandle,
+        s->HostStack, s->HostMxcsr, s->WalkMask, s->WalkWant, s->WalkReserved, s->Cr0, s->Cr3, s->Cr4, s->Efer, s->Xcr0, s->GdtBase, s->IdtBase, s->LStar,
+        (ulong)s->Mode, (ulong)s->Features, s->Cpl,
+    ];
+
+    private string? Search(string place, ReadOnlySpan<byte> bytes)
+    {
+        for (int at = 0; at <= bytes.Length - sizeof(ulong); at++)
+        {
+            ulong value = MemoryMarshal.Read<ulong>(bytes[at..]);
+            if (value > uint.MaxValue && Array.Exists(_addresses, address => value - address + Reach < 2 * Reach))
+            {
+                return $"leaves a host address in {place}, +0x{at:x}";
+            }
+        }
+
+        return null;
+    }
+}
