@@ -12,8 +12,12 @@ internal sealed unsafe class MutatedTranslations(FuzzCase test)
 {
     private const int Attempts = 60;
 
+    /// <summary>A guest that has gone astray makes hundreds of translations, of bytes that are all alike.</summary>
+    private const int MaximumTranslations = 32;
+
     private readonly StringBuilder _description = new();
     private int _attempted;
+    private int _translations;
 
     /// <summary>How many mutations the checker has accepted.</summary>
     public int Accepted { get; private set; }
@@ -24,6 +28,11 @@ internal sealed unsafe class MutatedTranslations(FuzzCase test)
     /// <inheritdoc cref="TranslationHook"/>
     public void Mutate(CodeChecker checker, Block* block, Flavor flavor, in EmittedCode code)
     {
+        if (_translations++ >= MaximumTranslations)
+        {
+            return;
+        }
+
         _description.Append(CultureInfo.InvariantCulture, $"\n  block at 0x{block->Physical:x}, {flavor}");
         for (int i = 0; i < Attempts; i++)
         {
