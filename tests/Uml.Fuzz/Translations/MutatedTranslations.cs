@@ -12,17 +12,31 @@ internal sealed unsafe class MutatedTranslations(FuzzCase test)
 {
     private const int Attempts = 60;
 
+    /// <summary>A guest that has gone astray makes hundreds of translations, of bytes that are all alike.</summary>
+    private const int MaximumTranslations = 32;
+
     private readonly StringBuilder _description = new();
+    private int _attempted;
+    private int _translations;
 
     /// <summary>How many mutations the checker has accepted.</summary>
     public int Accepted { get; private set; }
 
+    /// <summary>How many mutations were tried so far. Callable from any thread.</summary>
+    public int Attempted => Volatile.Read(ref _attempted);
+
     /// <inheritdoc cref="TranslationHook"/>
     public void Mutate(CodeChecker checker, Block* block, Flavor flavor, in EmittedCode code)
     {
+        if (_translations++ >= MaximumTranslations)
+        {
+            return;
+        }
+
         _description.Append(CultureInfo.InvariantCulture, $"\n  block at 0x{block->Physical:x}, {flavor}");
         for (int i = 0; i < Attempts; i++)
         {
+            Volatile.Write(ref _attempted, _attempted + 1);
             bool isHot = test.Random.OneIn(2);
             byte* start = isHot ? code.Hot : code.Cold, end = isHot ? code.HotEnd : code.ColdEnd;
             if (new CodeMutation(test.Random, start, end).Apply(out Span<byte> where) is not { } before)
