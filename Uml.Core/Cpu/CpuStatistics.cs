@@ -7,7 +7,7 @@ namespace Uml.Core;
 /// </remarks>
 public readonly record struct CpuStatistics
 {
-    /// <summary>Guest instructions that completed.</summary>
+    /// <summary>Guest instructions that completed; of a repeated (REP) instruction each repetition.</summary>
     public ulong InstructionsRetired { get; init; }
 
     /// <summary>Runs of guest instructions that were decoded; one that was dropped and is needed again counts again.</summary>

@@ -48,7 +48,7 @@ public interface IVirtualMachine : IAsyncDisposable
     /// <summary>Guest time.</summary>
     IMachineClock Clock { get; }
 
-    /// <summary>Guest instructions retired so far; while the machine runs, the count of a moment ago.</summary>
+    /// <summary>Guest instructions retired so far, each repetition of a REP instruction counted; while the machine runs, the count of a moment ago.</summary>
     ulong InstructionsRetired { get; }
 
     /// <summary>

@@ -49,6 +49,7 @@ internal sealed unsafe class EmittedStrings(HostAssembler code, TlbProbe probe)
         code.Move(Scratch, HostRegister.Rdi);
         code.Move(HostRegister.Rdi, Address);
         code.LoadAddressWithoutBase(Address, HostRegister.Rcx, scale, 0);
+        EmitCount();
         code.Repeat(moves ? 0xA4 : 0xAA, size);
         code.LoadAddress(HostRegister.Rdi, Scratch, Address, 0, 0, isLong);
         if (moves)
@@ -69,11 +70,13 @@ internal sealed unsafe class EmittedStrings(HostAssembler code, TlbProbe probe)
         return start;
     }
 
-    /// <summary>Upwards, no more than a page, and in one page on each side.</summary>
+    /// <summary>Upwards, no more than a page and what is left of the slice, and in one page on each side.</summary>
     private void EmitChecks(bool moves, int scale)
     {
         code.ArithmeticImmediate(Arithmetic.Cmp, HostRegister.Rcx, GuestRam.PageSize);
         FailIf(Condition.A);
+        code.ArithmeticMemory(Arithmetic.Cmp, HostRegister.Rcx, GuestRegisters.State, StateLayout.Remaining);
+        FailIf(Condition.G);
         code.TestMemoryByte(GuestRegisters.State, StateLayout.SystemFlags + 1, (int)(Flags.DF >> 8));
         FailIf(Condition.Ne);
 
@@ -87,6 +90,14 @@ internal sealed unsafe class EmittedStrings(HostAssembler code, TlbProbe probe)
 
         code.ArithmeticImmediate(Arithmetic.Cmp, Scratch, GuestRam.PageSize);
         FailIf(Condition.Ae);
+    }
+
+    /// <summary>Each repetition is an instruction of the budget (see <see cref="Interpreter.Repetitions"/>); the block has counted one.</summary>
+    private void EmitCount()
+    {
+        code.Memory((Arithmetic.Sub << 3) | 1, HostRegister.Rcx, GuestRegisters.State, StateLayout.Remaining);
+        code.ArithmeticImmediate(Arithmetic.Cmp, HostRegister.Rcx, 1);
+        code.ArithmeticMemoryImmediate(Arithmetic.Sbb, GuestRegisters.State, StateLayout.Remaining, -1);
     }
 
     /// <summary>The bits in which the address of the first and of the last byte differ.</summary>

@@ -83,9 +83,9 @@ internal static unsafe class PortHandlers<T>
                 return op + 1;
             }
         }
-        while (CountDown(s, mask) && Volatile.Read(ref s->Poll) == 0);
+        while (CountDown(s, mask) && Repetitions.MayGoOn(s));
 
-        return (s->Gpr[Rcx] & mask) == 0 ? op + 1 : Flow.Suspend(s, op);
+        return (s->Gpr[Rcx] & mask) == 0 ? Repetitions.End(s, op) : Flow.Suspend(s, op);
     }
 
     /// <summary>OUTS, R2 non-zero: repeated. Address-size bits in Address.</summary>
@@ -121,9 +121,15 @@ internal static unsafe class PortHandlers<T>
                 return BlockExit.Behind(s, op);
             }
         }
-        while (CountDown(s, mask) && Volatile.Read(ref s->Poll) == 0);
+        while (CountDown(s, mask) && Repetitions.MayGoOn(s));
 
-        return (s->Gpr[Rcx] & mask) == 0 ? BlockExit.Behind(s, op) : Flow.Suspend(s, op);
+        if ((s->Gpr[Rcx] & mask) != 0)
+        {
+            return Flow.Suspend(s, op);
+        }
+
+        Repetitions.End(s, op);
+        return BlockExit.Behind(s, op);
     }
 
     private static ulong Read(CpuState* s, ushort port)
@@ -150,6 +156,7 @@ internal static unsafe class PortHandlers<T>
     private static bool CountDown(CpuState* s, ulong mask)
     {
         s->Gpr[Rcx] = StackFrame.Merge(s->Gpr[Rcx], s->Gpr[Rcx] - 1, mask);
+        Repetitions.Retire(s, 1);
         return (s->Gpr[Rcx] & mask) != 0;
     }
 }

@@ -34,7 +34,7 @@ public enum CodeStopReason
 
 /// <summary>How a run of a <see cref="CodeSandbox"/> ended.</summary>
 /// <param name="Reason">Why it stopped.</param>
-/// <param name="InstructionsRetired">Instructions that the run completed.</param>
+/// <param name="InstructionsRetired">Instructions that the run completed, each repetition of a REP instruction counted.</param>
 /// <param name="Vector">The exception's vector (Intel SDM vol. 3, table 7-1); null when there was none.</param>
 /// <param name="ErrorCode">The exception's error code; 0 for those without.</param>
 public readonly record struct CodeResult(CodeStopReason Reason, ulong InstructionsRetired, byte? Vector = null, uint ErrorCode = 0);

@@ -139,7 +139,7 @@ public sealed class CodeSandbox : IDisposable
     }
 
     /// <summary>Runs from where RIP is.</summary>
-    /// <param name="instructionBudget">The most instructions to run, at least 1. A repeated string instruction counts as one.</param>
+    /// <param name="instructionBudget">The most instructions to run, at least 1. Each repetition of a REP instruction counts as one.</param>
     /// <param name="cancellationToken">Ends the run, also within a repeated instruction; the state is that between two instructions or repetitions.</param>
     /// <exception cref="OperationCanceledException">The run was ended; it can be continued by another.</exception>
     public CodeResult Run(long instructionBudget = DefaultBudget, CancellationToken cancellationToken = default)

@@ -61,10 +61,12 @@ internal unsafe struct StringAddress
 
     public readonly void AdvanceDestination(CpuState* s, int size) => Put(s, Rdi, s->Gpr[Rdi] + (ulong)(_step * size));
 
+    /// <summary>Takes repetitions that were done off the counter, and off the budget of instructions.</summary>
     public void CountDown(CpuState* s, ulong by)
     {
         Count -= by;
         Put(s, Rcx, Count);
+        Repetitions.Retire(s, (long)by);
     }
 
     private readonly void Put(CpuState* s, int register, ulong value) =>

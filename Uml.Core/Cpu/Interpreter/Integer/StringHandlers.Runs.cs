@@ -9,7 +9,7 @@ internal static unsafe partial class StringHandlers<TRepeat, T>
     /// <summary>Moves as much as lies within one page on both sides, upwards, without asking again.</summary>
     private static bool TryMoveRun(CpuState* s, Op* op, ref StringAddress address)
     {
-        ulong elements = address.Count;
+        ulong elements = Math.Min(address.Count, Repetitions.Room(s));
         if (!address.IsPlain(s, op) ||
             !TryFind(s, address.SourceOffset(s), write: false, ref elements, out byte* from) ||
             !TryFind(s, address.DestinationOffset(s), write: true, ref elements, out byte* to))
@@ -40,7 +40,7 @@ internal static unsafe partial class StringHandlers<TRepeat, T>
 
     private static bool TryStoreRun(CpuState* s, ref StringAddress address, T value)
     {
-        ulong elements = address.Count;
+        ulong elements = Math.Min(address.Count, Repetitions.Room(s));
         if (!address.IsPlain(s) || !TryFind(s, address.DestinationOffset(s), write: true, ref elements, out byte* to))
         {
             return false;
@@ -67,7 +67,7 @@ internal static unsafe partial class StringHandlers<TRepeat, T>
     /// <summary>Compares as much as lies within one page on both sides, up to the pair that ends the repetition.</summary>
     private static bool TryCompareRun(CpuState* s, Op* op, ref StringAddress address)
     {
-        ulong elements = address.Count;
+        ulong elements = Math.Min(address.Count, Repetitions.Room(s));
         if (!address.IsPlain(s, op) ||
             !TryFind(s, address.SourceOffset(s), write: false, ref elements, out byte* first) ||
             !TryFind(s, address.DestinationOffset(s), write: false, ref elements, out byte* second))
@@ -102,7 +102,7 @@ internal static unsafe partial class StringHandlers<TRepeat, T>
     /// <summary>Looks through as much as lies within one page, up to the element that ends the repetition.</summary>
     private static bool TryScanRun(CpuState* s, ref StringAddress address)
     {
-        ulong elements = address.Count;
+        ulong elements = Math.Min(address.Count, Repetitions.Room(s));
         if (!address.IsPlain(s) || !TryFind(s, address.DestinationOffset(s), write: false, ref elements, out byte* start))
         {
             return false;

@@ -74,7 +74,7 @@ internal static unsafe partial class StringHandlers<TRepeat, T>
 
             address.CountDown(s, 1);
         }
-        while (address.Count != 0 && Volatile.Read(ref s->Poll) == 0);
+        while (address.Count != 0 && Repetitions.MayGoOn(s));
         return Finish(s, op, ref address);
     }
 
@@ -107,7 +107,7 @@ internal static unsafe partial class StringHandlers<TRepeat, T>
 
             address.CountDown(s, 1);
         }
-        while (address.Count != 0 && Volatile.Read(ref s->Poll) == 0);
+        while (address.Count != 0 && Repetitions.MayGoOn(s));
         return Finish(s, op, ref address);
     }
 
@@ -135,7 +135,7 @@ internal static unsafe partial class StringHandlers<TRepeat, T>
 
             address.CountDown(s, 1);
         }
-        while (address.Count != 0 && Volatile.Read(ref s->Poll) == 0);
+        while (address.Count != 0 && Repetitions.MayGoOn(s));
         return Finish(s, op, ref address);
     }
 
@@ -173,10 +173,10 @@ internal static unsafe partial class StringHandlers<TRepeat, T>
 
             if (Flags.Zero(s) != TRepeat.WhileZero)
             {
-                return op + 1;
+                return Repetitions.End(s, op);
             }
         }
-        while (address.Count != 0 && Volatile.Read(ref s->Poll) == 0);
+        while (address.Count != 0 && Repetitions.MayGoOn(s));
         return Finish(s, op, ref address);
     }
 
@@ -210,10 +210,10 @@ internal static unsafe partial class StringHandlers<TRepeat, T>
 
             if (Flags.Zero(s) != TRepeat.WhileZero)
             {
-                return op + 1;
+                return Repetitions.End(s, op);
             }
         }
-        while (address.Count != 0 && Volatile.Read(ref s->Poll) == 0);
+        while (address.Count != 0 && Repetitions.MayGoOn(s));
         return Finish(s, op, ref address);
     }
 
@@ -237,5 +237,5 @@ internal static unsafe partial class StringHandlers<TRepeat, T>
         return address.Count != 0;
     }
 
-    private static Op* Finish(CpuState* s, Op* op, ref StringAddress address) => address.Count == 0 ? op + 1 : Flow.Suspend(s, op);
+    private static Op* Finish(CpuState* s, Op* op, ref StringAddress address) => address.Count == 0 ? Repetitions.End(s, op) : Flow.Suspend(s, op);
 }

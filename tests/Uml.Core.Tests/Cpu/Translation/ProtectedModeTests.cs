@@ -381,6 +381,6 @@ public sealed unsafe class ProtectedModeTests : IDisposable
             _pair.Set(i, i == 4 ? SystemMachine.Stack : 0x0101_0101u * (ulong)(i + 1));
         }
 
-        _pair.Run();
+        _pair.Run(budget: 100_000);
     }
 }
