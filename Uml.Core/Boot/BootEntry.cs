@@ -32,6 +32,12 @@ public enum BootEntryKind
 
     /// <summary>Long mode, paging on with an identity map, flat segments.</summary>
     Flat64,
+
+    /// <summary>
+    /// Linux's 32-bit boot protocol (Documentation/arch/x86/boot.rst): 32-bit protected mode, paging off, ESI = boot_params, flat segments
+    /// with limit 4 GiB, interrupts off.
+    /// </summary>
+    Linux32,
 }
 
 /// <summary>

@@ -91,18 +91,27 @@ public static class BootImage
 
     private static BootEntry LoadBzImage(BootPlan plan, BootRequest request, ReadOnlyMemory<byte> file)
     {
+        BzImage image = BzImage.Parse(file, request.Kernel.Name);
+        return request.Protocol switch
+        {
+            BootProtocol.BzImage32 => BzImageLoader.Load(plan, request, image, is64Bit: false),
+            BootProtocol.BzImage64 => BzImageLoader.Load(plan, request, image, is64Bit: true),
+            BootProtocol.Auto when !image.HasEntry64 || !image.HasKnownPayload => BzImageLoader.Load(plan, request, image, image.HasEntry64),
+            BootProtocol.Auto or BootProtocol.Linux64 or BootProtocol.Pvh => LoadVmlinux(plan, request, image),
+            _ => throw NotOfProtocol(request, "a bzImage"),
+        };
+    }
+
+    private static BootEntry LoadVmlinux(BootPlan plan, BootRequest request, BzImage image)
+    {
         string name = request.Kernel.Name;
-        BzImage setup = BzImage.Parse(file, name);
-        ReadOnlyMemory<byte> unpacked = setup.UnpackVmlinux(request.MaximumUnpackedBytes, plan.CancellationToken);
+        ReadOnlyMemory<byte> unpacked = image.UnpackVmlinux(request.MaximumUnpackedBytes, plan.CancellationToken);
         try
         {
             ElfImage vmlinux = ElfImage.Parse(unpacked, name);
-            return request.Protocol switch
-            {
-                BootProtocol.Auto or BootProtocol.Linux64 => LinuxLoader.Load(plan, request, vmlinux, setup),
-                BootProtocol.Pvh => PvhLoader.Load(plan, request, vmlinux, setup.CommandLineSize),
-                _ => throw NotOfProtocol(request, "a bzImage"),
-            };
+            return request.Protocol == BootProtocol.Pvh
+                ? PvhLoader.Load(plan, request, vmlinux, image.CommandLineSize)
+                : LinuxLoader.Load(plan, request, vmlinux, image);
         }
         finally
         {
@@ -134,9 +143,9 @@ public static class BootImage
         return request.Protocol switch
         {
             BootProtocol.Linux64 => LinuxLoader.Load(plan, request, image, null),
-            BootProtocol.Pvh => PvhLoader.Load(plan, request, image, LinuxLoader.DefaultCommandLineSize),
+            BootProtocol.Pvh => PvhLoader.Load(plan, request, image, LinuxParameters.DefaultCommandLineSize),
             BootProtocol.Auto when image.Is64Bit => LinuxLoader.Load(plan, request, image, null),
-            BootProtocol.Auto when image.PvhEntryPoint is not null => PvhLoader.Load(plan, request, image, LinuxLoader.DefaultCommandLineSize),
+            BootProtocol.Auto when image.PvhEntryPoint is not null => PvhLoader.Load(plan, request, image, LinuxParameters.DefaultCommandLineSize),
             _ => throw NotOfProtocol(request, $"a {(image.Is64Bit ? 64 : 32)}-bit ELF file without a multiboot header in its first 8192 bytes"),
         };
     }

@@ -6,13 +6,16 @@ namespace Uml.Core.Boot;
 public enum BootProtocol
 {
     /// <summary>
-    /// By the file's own header: bzImage and 64-bit ELF by <see cref="Linux64"/>, 32-bit ELF by
-    /// <see cref="Multiboot"/> or <see cref="Pvh"/>, other files with a multiboot header by <see cref="Multiboot"/>.
+    /// By the file's own header: bzImage and 64-bit ELF by <see cref="Linux64"/>, a bzImage that is no 64-bit Linux or whose compression is
+    /// not known by <see cref="BzImage64"/> or <see cref="BzImage32"/>, 32-bit ELF by <see cref="Multiboot"/> or <see cref="Pvh"/>, other
+    /// files with a multiboot header by <see cref="Multiboot"/>.
     /// A flat binary has no header and must be named.
     /// </summary>
     Auto,
 
-    /// <summary>The 64-bit Linux boot protocol; a bzImage or an ELF64 vmlinux.</summary>
+    /// <summary>
+    /// The 64-bit Linux boot protocol; an ELF64 vmlinux, or the one in a bzImage, which is unpacked on the host. The fastest way.
+    /// </summary>
     Linux64,
 
     /// <summary>The PVH entry of an ELF file (or of the ELF file inside a bzImage).</summary>
@@ -29,6 +32,12 @@ public enum BootProtocol
 
     /// <summary>A flat binary, entered in long mode at its first byte.</summary>
     Flat64,
+
+    /// <summary>A bzImage by its own 64-bit entry (boot.rst, "64-bit Boot Protocol"): it unpacks its kernel in the guest.</summary>
+    BzImage64,
+
+    /// <summary>A bzImage by its own 32-bit entry (boot.rst, "32-bit Boot Protocol"): 32-bit kernels, and 64-bit ones that switch modes.</summary>
+    BzImage32,
 }
 
 /// <summary>What to boot and with what.</summary>

@@ -62,6 +62,7 @@ internal static class Boot
                 options.Cpu.TranslationCheck = settings.Check;
             })
             .UseKernel(BootFile.FromPath(kernel), initrd, GetCommandLine(settings))
+            .ConfigureBoot(boot => boot.Protocol = settings.Protocol)
             .AddConsole(console);
         if (hasControl)
         {

@@ -1,5 +1,6 @@
 using System.CommandLine;
 using Uml.Core;
+using Uml.Core.Boot;
 using Uml.Hosting.CommandLine;
 
 namespace BootLinux;
@@ -14,6 +15,10 @@ internal static class CommandLine
             Description = "Kernel to boot: a file, or the name of a Debian package, which is fetched with apt.",
             DefaultValueFactory = _ => "linux-image-cloud-amd64",
             HelpName = "file|package",
+        };
+        Option<BootProtocol> protocol = new("--protocol")
+        {
+            Description = "How the kernel is entered. Auto: as its header says; BzImage64 and BzImage32 let a bzImage unpack itself in the guest.",
         };
         Option<string?> initrd = new("--initrd")
         {
@@ -62,7 +67,7 @@ internal static class CommandLine
         };
         RootCommand root = new("Boots a stock x86-64 Linux kernel in this process. Ctrl-A x ends the machine, Ctrl-A h shows what else there is.")
         {
-            kernel, initrd, append, memory, run, engine, cpu, check,
+            kernel, protocol, initrd, append, memory, run, engine, cpu, check,
         };
         root.Validators.Add(result =>
         {
@@ -82,6 +87,7 @@ internal static class CommandLine
         root.SetAction((result, cancellationToken) => Boot.RunAsync(
             new BootSettings(
                 result.GetRequiredValue(kernel)!,
+                result.GetValue(protocol),
                 result.GetValue(initrd),
                 result.GetValue(append),
                 result.GetValue(memory),
@@ -95,4 +101,13 @@ internal static class CommandLine
 }
 
 /// <summary>What the command line asks for.</summary>
-internal sealed record BootSettings(string Kernel, string? Initrd, string? Append, ulong Memory, string? Run, CpuEngine Engine, CpuModel Model, TranslationCheck Check);
+internal sealed record BootSettings(
+    string Kernel,
+    BootProtocol Protocol,
+    string? Initrd,
+    string? Append,
+    ulong Memory,
+    string? Run,
+    CpuEngine Engine,
+    CpuModel Model,
+    TranslationCheck Check);

@@ -1,5 +1,6 @@
 using System.Text.RegularExpressions;
 using Uml.Core;
+using Uml.Core.Boot;
 using Uml.Hosting.Assets;
 using Uml.Hosting.Testing;
 
@@ -25,6 +26,14 @@ public sealed class KernelTests
         await guest.Console.WriteLineAsync("exit 3");
         MachineExit exit = await guest.Machine.WaitForExitAsync().WaitAsync(GuestMachine.Patience);
         Assert.That((exit.Reason, exit.Status), Is.EqualTo((MachineExitReason.DebugExit, 3u)));
+    }
+
+    [TestCase(BootProtocol.BzImage64)]
+    [TestCase(BootProtocol.BzImage32)]
+    public async Task A_kernel_that_unpacks_itself_boots_to_a_shell(BootProtocol protocol)
+    {
+        await using GuestMachine guest = await GuestMachine.BootToShellAsync(machine => machine.ConfigureBoot(boot => boot.Protocol = protocol));
+        Assert.That((await guest.Shell.RunAsync("uname -r", GuestMachine.Patience)).Output.Trim(), Is.EqualTo(GuestAssets.Kernel.Release));
     }
 
     private static IEnumerable<string> Unexpected(string messages) =>

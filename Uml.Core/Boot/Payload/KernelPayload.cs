@@ -48,7 +48,8 @@ internal static class KernelPayload
         {
             throw new KernelImageException(
                 $"The compressed kernel inside '{name}' starts with {Describe.FirstBytes(payload.Span)}, which is none of "
-                + "gzip, bzip2, lzma, xz, lzo, lz4 and zstd; the file is damaged or not a Linux kernel.");
+                + "gzip, bzip2, lzma, xz, lzo, lz4 and zstd; the file is damaged or not a Linux kernel. To let the image unpack itself in the "
+                + $"guest, use {nameof(BootProtocol)}.{nameof(BootProtocol.BzImage64)}.");
         }
 
         uint size = StatedSize(payload.Span);

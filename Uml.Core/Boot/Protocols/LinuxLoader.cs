@@ -9,14 +9,8 @@ namespace Uml.Core.Boot.Protocols;
 /// </summary>
 internal static class LinuxLoader
 {
-    /// <summary>COMMAND_LINE_SIZE of x86 is 2048 with the zero byte; a vmlinux does not tell it.</summary>
-    public const uint DefaultCommandLineSize = 2047;
-
     // The kernel maps itself with 2 MiB pages.
     private const ulong KernelMappingBytes = 2UL << 20;
-
-    // What every bzImage since 2.6.26 states as initrd_addr_max.
-    private const uint DefaultInitrdAddressMaximum = 0x7fff_ffff;
 
     /// <summary>Loads a vmlinux and hands over boot_params.</summary>
     /// <param name="plan">The memory plan.</param>
@@ -33,41 +27,12 @@ internal static class LinuxLoader
                 + (image.PvhEntryPoint is null ? "." : $" or {nameof(BootProtocol)}.{nameof(BootProtocol.Pvh)}."));
         }
 
-        if (request.Modules.Count != 0)
-        {
-            throw new KernelImageException(
-                $"Linux's boot protocol hands over one initrd and no modules ({request.Modules.Count} given); join cpio archives into one initrd.");
-        }
-
-        plan.Take(BootMemoryLayout.ZeroPageAddress, BootMemoryLayout.PageBytes, "boot_params");
-        uint commandLineSize = setup?.CommandLineSize ?? DefaultCommandLineSize;
-        uint commandLine = new BootStrings(plan).Add(request.CommandLine, commandLineSize, "kernel command line");
+        LinuxParameters parameters = new(plan, request, setup);
         ulong offset = ChooseOffset(plan, image, setup);
         ulong entryPoint = unchecked(image.EntryPoint + offset);
         BootEntry entry = BootTables.Write(plan, BootEntryKind.Linux64, entryPoint);
         (ulong start, ulong end) = SegmentLoader.Load(plan, image, request.Kernel.Name, entryPoint, offset);
-
-        ZeroPage page = new(setup is null ? default : setup.SetupHeader.Span, commandLineSize);
-        page.SetCommandLine(commandLine);
-        page.SetAcpiRsdp(request.AcpiRsdpAddress);
-        page.SetMemoryMap(request.MemoryMap);
-        (ulong initrd, ulong initrdLength) = (0, 0);
-        if (request.Initrd is not null)
-        {
-            ulong limit = (setup?.InitrdAddressMaximum ?? DefaultInitrdAddressMaximum) + 1UL;
-            (initrd, initrdLength) = InitrdLoader.Load(plan, request.Initrd, limit, "initrd");
-            page.SetRamDisk(initrd, initrdLength);
-        }
-
-        plan.Write(BootMemoryLayout.ZeroPageAddress, page.Bytes);
-        return entry with
-        {
-            Rsi = BootMemoryLayout.ZeroPageAddress,
-            ImageStart = start,
-            ImageEnd = end,
-            InitrdAddress = initrd,
-            InitrdLength = initrdLength,
-        };
+        return parameters.HandOver(entry with { ImageStart = start, ImageEnd = end });
     }
 
     /// <summary>

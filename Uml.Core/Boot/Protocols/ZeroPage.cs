@@ -21,6 +21,7 @@ internal sealed class ZeroPage
     private const int VersionOffset = 0x206;
     private const int TypeOfLoaderOffset = 0x210;
     private const int LoadFlagsOffset = 0x211;
+    private const int Code32StartOffset = 0x214;
     private const int RamDiskImageOffset = 0x218;
     private const int RamDiskSizeOffset = 0x21c;
     private const int CommandLinePointerOffset = 0x228;
@@ -60,6 +61,9 @@ internal sealed class ZeroPage
 
     /// <summary>The finished page.</summary>
     public ReadOnlySpan<byte> Bytes => _page;
+
+    /// <summary>Sets code32_start, which boot loaders that move a kernel have to.</summary>
+    public void SetCode32Start(uint address) => BinaryPrimitives.WriteUInt32LittleEndian(_page.AsSpan(Code32StartOffset), address);
 
     /// <summary>Sets cmd_line_ptr.</summary>
     public void SetCommandLine(uint address) =>

@@ -38,15 +38,25 @@ public sealed class BadImageTests
     }
 
     [Test]
-    public void A_32_bit_or_ancient_bzImage_is_refused()
+    public void A_bzImage_without_a_64_bit_entry_is_refused_where_one_is_asked_for()
     {
         byte[] no64 = TestImages.BzImage(TestImages.Vmlinux());
         TestImages.Put16(no64, 0x236, 0);
-        byte[] old = TestImages.BzImage(TestImages.Vmlinux());
-        TestImages.Put16(old, 0x206, 0x204);
+        Assert.That(
+            () => BootImage.Load(TestImages.Request(no64, BootProtocol.BzImage64), new FakeMemory(8 << 20)),
+            Throws.InstanceOf<KernelImageException>().With.Message.Contains("64-bit").And.Message.Contains("BzImage32"));
+    }
 
-        Assert.That(() => Load(no64), Throws.InstanceOf<KernelImageException>().With.Message.Contains("64-bit"));
-        Assert.That(() => Load(old), Throws.InstanceOf<KernelImageException>().With.Message.Contains("2.04"));
+    [Test]
+    public void An_ancient_bzImage_and_a_zImage_are_refused()
+    {
+        byte[] old = TestImages.BzImage(TestImages.Vmlinux());
+        TestImages.Put16(old, 0x206, 0x201);
+        byte[] low = TestImages.BzImage(TestImages.Vmlinux());
+        low[0x211] = 0;
+
+        Assert.That(() => Load(old), Throws.InstanceOf<KernelImageException>().With.Message.Contains("2.01"));
+        Assert.That(() => Load(low), Throws.InstanceOf<KernelImageException>().With.Message.Contains("zImage"));
     }
 
     [Test]

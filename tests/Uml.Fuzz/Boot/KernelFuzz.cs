@@ -53,7 +53,7 @@ internal static class KernelFuzz
     private static BootRequest CreateRequest(FuzzRandom random)
     {
         (string name, byte[] kernel) = CreateKernel(random);
-        BootProtocol protocol = random.OneIn(2) ? BootProtocol.Auto : (BootProtocol)random.Below(8);
+        BootProtocol protocol = random.OneIn(2) ? BootProtocol.Auto : (BootProtocol)random.Below(Enum.GetValues<BootProtocol>().Length);
         bool hasModules = random.OneIn(4);
         return new BootRequest
         {
