@@ -1,5 +1,4 @@
 using Iced.Intel;
-using Uml.Core.Cpu;
 using Uml.Core.Cpu.Emit;
 using Uml.Core.Cpu.Execute;
 using Uml.Core.Cpu.Paging;
