@@ -229,7 +229,7 @@ public sealed unsafe class CompatibilityModeTests : IDisposable
         a.call(__fword_ptr[pointer]);
     }
 
-    /// <summary>An operand that begins below 4 GiB in a segment ends at address 0 (Intel SDM vol. 1, 3.3.7).</summary>
+    /// <summary>An operand that begins below 4 GiB in a segment ends at address 0, as in protected mode.</summary>
     [Test]
     public void A_store_under_a_mask_wraps_around_at_4_GiB()
     {
