@@ -77,7 +77,7 @@ public sealed class CpuOptions
     /// Host memory for decoded guest code, in bytes a virtual CPU: 1 MiB to 64 GiB; <see cref="CpuEngine.Jit"/> uses as much again for
     /// translated code, up to 1 GiB, and half of that for notes about it. When one of them is full all are emptied and filled anew. Only
     /// what is used is taken from the host, and goes back to it when the machine is disposed. Default: 256 MiB, which a Java virtual machine fits
-    /// into; a guest that fills it takes some 650 MiB. <see cref="CpuStatistics.CodeCacheFlushes"/> counts, and a warning in the log tells of
+    /// into; a guest that fills it takes some 670 MiB. <see cref="CpuStatistics.CodeCacheFlushes"/> counts, and a warning in the log tells of
     /// flushes that follow each other.
     /// </summary>
     public ulong CodeCacheSize { get; set; } = 256 << 20;

@@ -21,7 +21,7 @@ public static class ByteSize
         shift = Math.Max(0, shift);
         if (digits.Length == 0 || !digits.All(char.IsAsciiDigit))
         {
-            problem = $"'{text}' is not a size; write a whole number with an optional K, M or G, such as 256M.";
+            problem = $"'{text}' is not a size; write a whole number with an optional K, M, G or T, such as 256M.";
             return false;
         }
 

@@ -33,9 +33,7 @@ public static class BusyBoxImage
     public static InitramfsBuilder CreateBuilder(string busyboxPath, BusyBoxImageOptions? options = null)
     {
         ArgumentException.ThrowIfNullOrEmpty(busyboxPath);
-        options ??= new BusyBoxImageOptions();
-        ThrowIfNoName(options.TerminalType, nameof(options.TerminalType));
-        ThrowIfNoName(options.ControlPort ?? "none", nameof(options.ControlPort));
+        Validate(options ??= new BusyBoxImageOptions());
         InitramfsBuilder builder = new();
         foreach (string directory in new[] { "dev", "proc", "sys", "root", "etc", "sbin", "usr/bin", "usr/sbin" })
         {
@@ -111,11 +109,16 @@ public static class BusyBoxImage
 
         """;
 
-    private static void ThrowIfNoName(string text, string option)
+    /// <summary>What becomes a part of the script is a word of it and nothing else.</summary>
+    private static void Validate(BusyBoxImageOptions options)
     {
-        if (text.Length == 0 || !text.All(c => char.IsAsciiLetterOrDigit(c) || "-_.+".Contains(c, StringComparison.Ordinal)))
+        foreach ((string name, string? text) in ((string, string?)[])
+            [(nameof(options.TerminalType), options.TerminalType), (nameof(options.ControlPort), options.ControlPort)])
         {
-            throw new ArgumentException($"{option} \"{text}\" is not a name; use letters, digits, '-', '_', '.' and '+'.", nameof(option));
+            if (text is not null && (text.Length == 0 || !text.All(c => char.IsAsciiLetterOrDigit(c) || "-_.+".Contains(c, StringComparison.Ordinal))))
+            {
+                throw new ArgumentException($"{name} \"{text}\" is not a name; use letters, digits, '-', '_', '.' and '+'.", nameof(options));
+            }
         }
     }
 }

@@ -15,13 +15,6 @@ namespace Uml.Hosting;
 /// <summary>Registers machines with an application's host.</summary>
 public static class MachineServiceCollectionExtensions
 {
-    private static string[] Keys =>
-    [
-        nameof(MachineSettings.Memory), nameof(MachineSettings.Kernel), nameof(MachineSettings.Protocol), nameof(MachineSettings.Initrd),
-        nameof(MachineSettings.CommandLine), nameof(MachineSettings.ClockMode), nameof(MachineSettings.StartTime), nameof(MachineSettings.Seed),
-        nameof(MachineSettings.Engine), nameof(MachineSettings.CpuModel), nameof(MachineSettings.TranslationCheck),
-    ];
-
     /// <summary>
     /// Registers a machine with the standard board: a singleton <see cref="IVirtualMachine"/> with the machine's name as its key (the
     /// first one also without), built when it is asked for, and started and stopped with the host.
@@ -94,10 +87,10 @@ public static class MachineServiceCollectionExtensions
             throw new MachineConfigurationException($"The machine's configuration cannot be read: {e.Message}", e);
         }
 
-        BootFile? kernel = GetFile("Kernel", settings.Kernel), initrd = GetFile("Initrd", settings.Initrd);
+        BootFile? kernel = GetFile(nameof(settings.Kernel), settings.Kernel), initrd = GetFile(nameof(settings.Initrd), settings.Initrd);
         return builder.Configure(machine => Apply(settings, machine)).ConfigureBoot(boot =>
         {
-            boot.Protocol = settings.Protocol;
+            boot.Protocol = settings.Protocol ?? boot.Protocol;
             boot.Kernel = kernel ?? boot.Kernel;
             boot.Initrd = initrd ?? boot.Initrd;
             boot.CommandLine = settings.CommandLine ?? boot.CommandLine;
@@ -106,7 +99,7 @@ public static class MachineServiceCollectionExtensions
 
     private static void Apply(MachineSettings settings, MachineOptions machine)
     {
-        machine.ClockMode = settings.ClockMode;
+        machine.ClockMode = settings.ClockMode ?? machine.ClockMode;
         machine.StartTime = settings.StartTime ?? machine.StartTime;
         machine.RandomSeed = settings.Seed ?? machine.RandomSeed;
         machine.Cpu.Engine = settings.Engine ?? machine.Cpu.Engine;
@@ -131,11 +124,12 @@ public static class MachineServiceCollectionExtensions
 
     private static void RefuseUnknownKeys(IConfiguration section)
     {
-        string[] unknown = [.. section.GetChildren().Select(child => child.Key).Except(Keys, StringComparer.OrdinalIgnoreCase)];
+        string[] known = [.. typeof(MachineSettings).GetProperties().Select(property => property.Name)];
+        string[] unknown = [.. section.GetChildren().Select(child => child.Key).Except(known, StringComparer.OrdinalIgnoreCase)];
         if (unknown.Length > 0)
         {
             throw new MachineConfigurationException(
-                $"The machine's configuration has {string.Join(" and ", unknown.Select(key => $"'{key}'"))}; the keys are {string.Join(", ", Keys)}.");
+                $"The machine's configuration has {string.Join(" and ", unknown.Select(key => $"'{key}'"))}; the keys are {string.Join(", ", known)}.");
         }
     }
 

@@ -4,25 +4,26 @@ using Uml.Core.Boot;
 namespace Uml.Hosting;
 
 /// <summary>A machine as configuration spells it: see <c>AddVirtualMachine</c> with a configuration section. Keys that are not here are refused.</summary>
+/// <remarks>The default of what is not set is what the machine was given before.</remarks>
 public sealed class MachineSettings
 {
     /// <summary>Guest memory with a suffix B, K, M or G, such as <c>256M</c>; null leaves the default.</summary>
     public string? Memory { get; set; }
 
-    /// <summary>The path of the kernel; null boots none.</summary>
+    /// <summary>The path of the kernel; null leaves the default.</summary>
     public string? Kernel { get; set; }
 
-    /// <summary>How the kernel is taken and entered. Default: by its own header.</summary>
-    public BootProtocol Protocol { get; set; }
+    /// <summary>How the kernel is taken and entered; null leaves the default (<see cref="BootOptions.Protocol"/>).</summary>
+    public BootProtocol? Protocol { get; set; }
 
-    /// <summary>The path of the initial RAM disk; null boots without.</summary>
+    /// <summary>The path of the initial RAM disk; null leaves the default.</summary>
     public string? Initrd { get; set; }
 
     /// <summary>The kernel's command line; null leaves the default.</summary>
     public string? CommandLine { get; set; }
 
-    /// <summary>Where guest time comes from.</summary>
-    public ClockMode ClockMode { get; set; }
+    /// <summary>Where guest time comes from; null leaves the default (<see cref="MachineOptions.ClockMode"/>).</summary>
+    public ClockMode? ClockMode { get; set; }
 
     /// <summary>What the guest's calendar shows when the machine starts, such as <c>2030-01-02T03:04:05Z</c>; null leaves the default.</summary>
     public DateTimeOffset? StartTime { get; set; }

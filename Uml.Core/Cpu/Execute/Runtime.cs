@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using Uml.Core.Cpu.Interpreter;
 using Uml.Core.Cpu.Paging;
@@ -38,14 +39,12 @@ internal static unsafe class Runtime
     private static Op* FaultInHandler(CpuState* s, Site* site)
     {
         bool hasX87 = site->Flavor == Flavor.X87;
-        FlagWords.ToLazy(s);
         if (hasX87)
         {
             X87Images.Load(s);
         }
 
-        Op* next = site->OpIndex == 0 ? site->Block->FirstHandler(s, s->CurrentOp) : s->CurrentOp->Handler(s, s->CurrentOp);
-        FlagWords.FromLazy(s);
+        Op* next = RunHandler(s, site);
         if (hasX87)
         {
             // Where the stub expects it.
@@ -102,10 +101,8 @@ internal static unsafe class Runtime
         ulong epoch = cpu.Blocks.Epoch;
         Op* op = s->CurrentOp;
         s->Counters.HandlerCalls++;
-        FlagWords.ToLazy(s);
         TakeX87(s);
-        Op* next = site->OpIndex == 0 ? block->FirstHandler(s, op) : op->Handler(s, op);
-        FlagWords.FromLazy(s);
+        Op* next = RunHandler(s, site);
         if (next == null || cpu.Blocks.Epoch != epoch)
         {
             return LeaveFor(s, next);
@@ -257,6 +254,17 @@ internal static unsafe class Runtime
         s->CurrentBlock = block;
         s->BlockRip = s->PageRip + (block->Physical & 0xFFF);
         s->CurrentOp = Block.Ops(block) + site->OpIndex;
+    }
+
+    /// <summary>Runs the handler of the instruction that was entered: the first one's own, not what counts or runs the block in its place.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static Op* RunHandler(CpuState* s, Site* site)
+    {
+        FlagWords.ToLazy(s);
+        Op* op = s->CurrentOp;
+        Op* next = site->OpIndex == 0 ? site->Block->FirstHandler(s, op) : op->Handler(s, op);
+        FlagWords.FromLazy(s);
+        return next;
     }
 
     /// <summary>Enters a jump's target into the jump table if it is translated and mapped.</summary>

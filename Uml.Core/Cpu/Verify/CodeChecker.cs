@@ -36,9 +36,9 @@ internal unsafe delegate void TranslationHook(CodeChecker checker, Block* block,
 /// </summary>
 /// <remarks>
 /// Abstract interpretation: what is known at an instruction is the least of what is known on all paths to it (<see cref="CheckedState"/>), found
-/// by passes over the code until nothing changes. It does not look at what the guest computes, at divisors that are zero or operands
-/// that are not aligned (these would raise a signal, which ends the machine). A loop that does not come
-/// through the entry, where it is counted, has to ask the runtime for the way on each time, which gives another once something waits.
+/// by passes over the code until nothing changes. It does not look at what the guest computes, at divisors that are zero, operands that are
+/// not aligned or a UD2 that is reached (each would raise a signal, which ends the machine). A loop that does not come through the entry,
+/// where it is counted, has to ask the runtime for the way on each time, which gives another once something waits.
 /// </remarks>
 internal sealed unsafe partial class CodeChecker
 {

@@ -80,7 +80,6 @@ internal struct HostInstruction
 
         Flavor unit = AllowedInstructions.IsX87(in Instruction) ? Flavor.X87 : AllowedInstructions.IsVector(in Instruction) ? Flavor.Vector : Flavor.Integer;
         Needed = (Flavor)Math.Max((int)Needed, (int)unit);
-
         return null;
     }
 

@@ -36,12 +36,12 @@ internal static class StateFields
         StateLayout.GroupAddress(3),
     ];
 
+    /// <summary>The numbers of the first two slots.</summary>
+    public const int Spill = 0, SecondSpill = 1;
+
     /// <summary>Whether bytes lie within one field that may be accessed so.</summary>
     public static bool Allow(long displacement, int size, bool write) =>
         IsIn(Data, displacement, size) || (!write && IsIn(ReadOnly, displacement, size));
-
-    /// <summary>The numbers of two slots.</summary>
-    public const int Spill = 0, SecondSpill = 1;
 
     /// <summary>Where a slot begins.</summary>
     public static int StartOf(int slot) => Slots[slot];

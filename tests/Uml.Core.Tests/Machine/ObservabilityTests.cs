@@ -56,27 +56,28 @@ public sealed class ObservabilityTests
         });
     }
 
-    [TestCase(1UL, 3UL, false, TestName = "One flush is no reason to warn")]
-    [TestCase(40_000_000_000UL, 3UL, false, TestName = "Flushes far apart are no reason to warn")]
-    [TestCase(1_000_000_000UL, 4UL, true, TestName = "Flushes that follow each other are told once")]
-    public async Task A_code_cache_that_is_too_small_is_told(ulong instructionsBetween, ulong slices, bool told)
+    /// <summary>A slice's instructions are in thousands of millions, the flushes those of all slices so far.</summary>
+    [TestCase(1UL, new ulong[] { 1, 1, 1 }, 0, TestName = "One flush of the code cache is no reason to warn")]
+    [TestCase(40UL, new ulong[] { 1, 2, 3 }, 0, TestName = "Flushes of the code cache far apart are no reason to warn")]
+    [TestCase(1UL, new ulong[] { 1, 2, 3, 4 }, 1, TestName = "Flushes of the code cache that follow each other are told once")]
+    [TestCase(40UL, new ulong[] { 0, 2, 4 }, 1, TestName = "Two flushes of the code cache in a slice are told once")]
+    public async Task A_code_cache_that_is_too_small_is_told(ulong slice, ulong[] flushes, int warnings)
     {
         using var logs = new RecordingLoggerFactory();
-        ulong slice = 0;
         using var cpu = new ScriptedCpu();
+        int slices = 0;
         cpu.Script = (processor, _) =>
         {
-            processor.InstructionsRetired += instructionsBetween;
-            ulong flushes = instructionsBetween == 1 ? 1 : ++slice;
-            processor.Statistics = processor.Statistics with { CodeCacheFlushes = flushes };
-            return (instructionsBetween == 1 ? ++slice : slice) >= slices ? RunResult.Shutdown : RunResult.BudgetExhausted;
+            processor.InstructionsRetired += slice * 1_000_000_000;
+            processor.Statistics = processor.Statistics with { CodeCacheFlushes = flushes[slices] };
+            return ++slices == flushes.Length ? RunResult.Shutdown : RunResult.BudgetExhausted;
         };
         VirtualMachineBuilder builder = ScriptedMachine.CreateBuilder(cpu);
         builder.Services.AddSingleton<ILoggerFactory>(logs);
         await using IVirtualMachine machine = builder.Build();
         await machine.StartAsync();
         await machine.WaitForExitAsync();
-        Assert.That(logs.Lines.Count(line => line.Contains("CodeCacheSize", StringComparison.Ordinal)), Is.EqualTo(told ? 1 : 0));
+        Assert.That(logs.Lines.Count(line => line.Contains("CodeCacheSize", StringComparison.Ordinal)), Is.EqualTo(warnings));
     }
 
     [Test]

@@ -17,6 +17,21 @@ public sealed class TranslationCheckSettingTests
     [TearDown]
     public void Restore() => AppContext.SetData(Setting, _before);
 
+    [Test]
+    public void These_tests_run_with_the_check() => Assert.That(_before, Is.EqualTo("Stop"));
+
+    [Test]
+    public void Without_a_setting_debug_builds_check()
+    {
+#if DEBUG
+        const TranslationCheck build = TranslationCheck.Stop;
+#else
+        const TranslationCheck build = TranslationCheck.None;
+#endif
+        AppContext.SetData(Setting, null);
+        Assert.That(new CpuOptions().TranslationCheck, Is.EqualTo(build));
+    }
+
     [TestCase("Stop", TranslationCheck.Stop)]
     [TestCase("stop", TranslationCheck.Stop)]
     [TestCase("INTERPRET", TranslationCheck.Interpret)]

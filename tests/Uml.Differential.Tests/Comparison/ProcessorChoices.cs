@@ -7,7 +7,7 @@ namespace Uml.Differential.Tests.Comparison;
 /// <summary>
 /// What manuals leave to the processor and processors do in different ways: one row for each kind, with the vendors that do not do as the
 /// model (docs/engine.md, "Choices the manuals leave to the processor"). Single instructions, sequences and programs around page ends all
-/// ask here.
+/// ask here. Encodings that are not the same instruction to all are in <see cref="EncodingChoices"/>.
 /// </summary>
 internal static class ProcessorChoices
 {
@@ -30,7 +30,7 @@ internal static class ProcessorChoices
             new Tolerance { AnyFaultAddress = true, IgnoredStore = [(12, 28)] }, "FPU pointers, and the order of accesses"),
 
         // Intel, and code that the translator emits on Intel's processors.
-        new(ProcessorVendor.Intel, Is(Mnemonic.Dpps, Mnemonic.Dppd, Mnemonic.Vdpps, Mnemonic.Vdppd), Outcomes.TakeOtherNan, "which of several NaNs is kept"),
+        new(ProcessorVendor.Intel, (in Instruction i) => IsDotProduct(i.Mnemonic), Outcomes.TakeOtherNan, "which of several NaNs is kept"),
 
         // AMD.
         new(ProcessorVendor.Amd, IsAlignmentFree, Outcomes.IsAlignmentFault, "#AC for 16 and 32 bytes, by VCVTPH2PS, VCVTPS2PH and a 32-bit POP of a segment register"),
@@ -49,8 +49,21 @@ internal static class ProcessorChoices
     ];
 
     /// <summary>Forms whose results processors choose and that no program can go on with; single instructions test them.</summary>
-    public static bool IsLeftOutOfPrograms(Code code) => IsSelectorPush(code)
-        || code.Mnemonic() is Mnemonic.Dpps or Mnemonic.Dppd or Mnemonic.Vdpps or Mnemonic.Vdppd;
+    public static bool IsLeftOutOfPrograms(Code code) => IsSelectorPush(code) || IsDotProduct(code.Mnemonic());
+
+    /// <summary>Which of several NaNs these keep is the processor's choice.</summary>
+    public static bool IsDotProduct(Mnemonic mnemonic) => mnemonic is Mnemonic.Dpps or Mnemonic.Dppd or Mnemonic.Vdpps or Mnemonic.Vdppd;
+
+    /// <summary>Whether #AC or another exception comes first, or comes at all, is each processor's own choice.</summary>
+    public static bool LeavesAlignmentOpen(Mnemonic mnemonic) => mnemonic is Mnemonic.Fxsave or Mnemonic.Fxsave64 or Mnemonic.Fxrstor
+        or Mnemonic.Fxrstor64 or Mnemonic.Maskmovq or Mnemonic.Maskmovdqu or Mnemonic.Vmaskmovdqu or Mnemonic.Retf or Mnemonic.Iret or Mnemonic.Iretd
+        or Mnemonic.Iretq;
+
+    /// <summary>
+    /// Whose x87 units do as the model where the manual leaves C1 undefined or clears it (Intel SDM vol. 1, 8.1.3), and with arguments that
+    /// are out of an instruction's range.
+    /// </summary>
+    public static bool HasX87OfModel(ProcessorVendor vendor) => vendor == ProcessorVendor.Amd;
 
     /// <summary>What is tolerated of an instruction whoever runs it.</summary>
     public static Tolerance ToleranceOf(in Instruction instruction)

@@ -1,6 +1,7 @@
 using System.Buffers.Binary;
 using System.Runtime.InteropServices;
 using Uml.Core.Cpu.Semantics;
+using Uml.Differential.Tests.Comparison;
 using Uml.Differential.Tests.Native;
 
 namespace Uml.Differential.Tests.Float;
@@ -12,10 +13,8 @@ internal static class X87Comparison
 
     private const ulong ComparedFlags = 0x45;
 
-    /// <summary>Where the SDM leaves C1 undefined or clears it, processors of other vendors differ from the AMD ones that the model follows.</summary>
-    private static readonly ushort ComparedStatus = IsAmd ? (ushort)0xFFFF : (ushort)0xFDFF;
-
-    public static bool IsAmd => HostProcessor.Vendor == ProcessorVendor.Amd;
+    /// <summary>C1 is compared where it is the model's.</summary>
+    private static readonly ushort ComparedStatus = ProcessorChoices.HasX87OfModel(HostProcessor.Vendor) ? (ushort)0xFFFF : (ushort)0xFDFF;
 
     public static void RequireHardware()
     {

@@ -110,7 +110,7 @@ internal sealed class EncodingGenerator(int bitness)
         bool isBranch = info.Code.IsJccShortOrNear() || info.Code.IsJmpShortOrNear() || info.Code.IsCallNear() || IsTransfer(info);
         bool wants66 = info.OperandSize == 16 || info.MandatoryPrefix == MandatoryPrefix.P66;
 
-        // Redundant operand-size prefixes stay off branches: AMD's processors obey them there, Intel's and our decoder do not.
+        // Redundant operand-size prefixes stay off branches (EncodingChoices.IsAmbiguous).
         if (wants66 || (!isBranch && info.MandatoryPrefix != MandatoryPrefix.PNP && rng.OneIn(24)))
         {
             prefixes[count++] = 0x66;

@@ -1,4 +1,5 @@
 using Iced.Intel;
+using Uml.Differential.Tests.Comparison;
 using Uml.Differential.Tests.Native;
 
 namespace Uml.Differential.Tests.Generation;
@@ -97,7 +98,7 @@ internal sealed class FormCatalog
             return "decoded only on request: the processors of our model do not have it";
         }
 
-        return ReasonByCode(info.Code);
+        return EncodingChoices.WhyLeftOut(info.Code) ?? ReasonByCode(info.Code);
     }
 
     private static string? ReasonByMnemonic(OpCodeInfo info) => info.Mnemonic switch
@@ -123,9 +124,6 @@ internal sealed class FormCatalog
     {
         Code.Popw_FS or Code.Popq_FS or Code.Popw_GS or Code.Popq_GS or Code.Popd_FS or Code.Popd_GS or Code.Popd_SS or Code.Popw_SS =>
             "loads segment registers that the host thread needs (FS, SS) or whose base the thunk restores (GS): covered by the system tests",
-        Code.Call_m1664 or Code.Jmp_m1664 => "AMD's processors ignore REX.W here, Intel's and ours do not: covered by the system tests",
-        Code.Reservednop_rm16_r16_0F0D or Code.Reservednop_rm32_r32_0F0D or Code.Reservednop_rm64_r64_0F0D =>
-            "AMD's processors raise #UD for the register forms, Intel's and ours do nothing",
         Code.Bswap_r16 => "its result is undefined (Intel SDM vol. 2, BSWAP)",
         Code.Jmp_m1616 or Code.Jmp_m1632 =>
             "a hypervisor was seen that does not come back from it; far calls and returns go the same way, and it is covered by the system tests",

@@ -1,11 +1,12 @@
 using Iced.Intel;
+using Uml.Differential.Tests.Comparison;
 
 namespace Uml.Differential.Tests.Generation;
 
-/// <summary>Where prefixes mean something else to processors of different makers, or what the host's process depends on.</summary>
+/// <summary>Which cases with prefixes cannot be compared: what the host's process depends on, and what processors do not agree on.</summary>
 internal static class PrefixQuirks
 {
-    private const byte Fs = 0x64, OperandSize = 0x66, Lock = 0xF0, RepeatNot = 0xF2, Repeat = 0xF3;
+    private const byte Fs = 0x64;
 
     /// <summary>With as many no instruction is longer than fifteen bytes.</summary>
     private const int MostPrefixes = 4;
@@ -22,17 +23,7 @@ internal static class PrefixQuirks
             return false; // the host thread's own
         }
 
-        bool isTransfer = instruction.FlowControl is not (FlowControl.Next or FlowControl.Interrupt or FlowControl.Exception);
-        if (bitness == 64 && isTransfer && prefixes.Contains(OperandSize))
-        {
-            return false; // AMD's processors obey operand-size prefixes there, Intel's and our decoder do not
-        }
-
-        // With REX.B some processors take PAUSE for XCHG R8; AMD's take LOOPE and LOOPNE for each other behind F2 and F3.
-        byte opcode = code[prefixes.Length];
-        bool isPause = opcode == 0x90 && prefixes.Contains(Repeat) && (prefixes[^1] & 0xF1) == 0x41;
-        bool isLoop = instruction.Mnemonic is Mnemonic.Loope or Mnemonic.Loopne && prefixes.ContainsAny(Repeat, RepeatNot);
-        return !isPause && !isLoop;
+        return !EncodingChoices.IsAmbiguous(in instruction, prefixes, code[prefixes.Length], bitness);
     }
 
     /// <summary>Whether all processors do the same with bytes that are no instruction: raise #UD, or #GP for too many.</summary>
@@ -41,10 +32,7 @@ internal static class PrefixQuirks
     public static bool IsInvalidForAll(ReadOnlySpan<byte> code, int bitness)
     {
         ReadOnlySpan<byte> prefixes = Prefixes(code, bitness);
-        ReadOnlySpan<byte> opcode = code[prefixes.Length..];
-
-        // LOCK MOV CR0 is MOV CR8 to AMD's processors, which do not mind LOCK VERW either.
-        if (prefixes.Contains(Fs) || (prefixes.Contains(Lock) && opcode is [0x0F, 0x20 or 0x22 or 0x00, ..]))
+        if (prefixes.Contains(Fs) || EncodingChoices.IsValidToSome(prefixes, code[prefixes.Length..]))
         {
             return false;
         }

@@ -267,7 +267,7 @@ internal sealed class SequenceGenerator
     /// <summary>Results that are undefined, rather than flags, have no place in a sequence.</summary>
     private static bool IsDefined(in Instruction instruction) =>
         !(instruction.Mnemonic is Mnemonic.Shld or Mnemonic.Shrd && instruction.Op1Register.GetSize() == 2)
-        && !(instruction.Code == Code.Movsxd_r16_rm16 && Operands.HasMemory(instruction)); // AMD's processors read four bytes
+        && !EncodingChoices.ReadsTwoSizes(in instruction);
 
     private bool WritesSettledRegister(in Instruction instruction)
     {

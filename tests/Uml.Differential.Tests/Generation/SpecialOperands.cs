@@ -1,5 +1,6 @@
 using System.Runtime.InteropServices;
 using Iced.Intel;
+using Uml.Differential.Tests.Comparison;
 using Uml.Differential.Tests.Engines;
 
 namespace Uml.Differential.Tests.Generation;
@@ -13,7 +14,12 @@ internal readonly ref struct SpecialOperands(TestCase test, Instruction instruct
     /// <returns>False when the instruction as drawn is not to be run.</returns>
     public bool Place(ref Rng rng)
     {
-        if (LeavesAlignmentOpen)
+        if (EncodingChoices.ReadsTwoSizes(in instruction))
+        {
+            return false;
+        }
+
+        if (ProcessorChoices.LeavesAlignmentOpen(instruction.Mnemonic))
         {
             test.State.Rflags &= ~(ulong)StateGenerator.Ac;
         }
@@ -29,8 +35,6 @@ internal readonly ref struct SpecialOperands(TestCase test, Instruction instruct
                 return instruction.Immediate8 != 0x80; // a system call of the host's kernel
             case Mnemonic.Shld or Mnemonic.Shrd when instruction.Op1Register.GetSize() == 2:
                 return PlaceShiftCount(ref rng);
-            case Mnemonic.Movsxd when instruction.Op0Register.GetSize() == 2:
-                return !Operands.HasMemory(instruction); // AMD's processors read four bytes, Intel's two
             case Mnemonic.Enter:
                 return PlaceEnter();
             case Mnemonic.Ldmxcsr or Mnemonic.Vldmxcsr:
@@ -46,10 +50,6 @@ internal readonly ref struct SpecialOperands(TestCase test, Instruction instruct
                 return true;
         }
     }
-
-    /// <summary>Whether #AC or another exception comes first, or comes at all, is each processor's own choice.</summary>
-    private bool LeavesAlignmentOpen => instruction.Mnemonic is Mnemonic.Fxsave or Mnemonic.Fxsave64 or Mnemonic.Fxrstor or Mnemonic.Fxrstor64
-        or Mnemonic.Maskmovq or Mnemonic.Maskmovdqu or Mnemonic.Vmaskmovdqu or Mnemonic.Retf or Mnemonic.Iret or Mnemonic.Iretd or Mnemonic.Iretq;
 
     /// <summary>Double shifts of 16 bits by more than 16 are undefined, destination included (Intel SDM vol. 2, SHLD).</summary>
     private bool PlaceShiftCount(ref Rng rng)

@@ -1,4 +1,5 @@
 using Iced.Intel;
+using Uml.Differential.Tests.Comparison;
 
 namespace Uml.Differential.Tests.Generation;
 
@@ -13,9 +14,7 @@ internal static class VexPrefix
         int vvvv = UsesSecondRegister(info) ? rng.Below(bitness == 64 ? 16 : 8) : 0;
         int length = info.IsLIG ? rng.Below(2) : (int)info.L;
 
-        // Outside 64-bit mode AMD's processors raise #UD for VPEXTRD and VPINSRD with W, Intel's and ours ignore it.
-        bool isVendorSpecific = info.Mnemonic is Mnemonic.Vpextrd or Mnemonic.Vpinsrd;
-        bool ignoresW = info.IsWIG || (info.IsWIG32 && bitness != 64 && !isVendorSpecific);
+        bool ignoresW = info.IsWIG || (info.IsWIG32 && bitness != 64 && !EncodingChoices.MindsVexW(info.Mnemonic));
         int w = ignoresW ? rng.Below(2) : (int)info.W;
         int tail = ((vvvv ^ 15) << 3) | (length << 2) | SelectingPrefix(info.MandatoryPrefix);
         if (info.Table == OpCodeTableKind.T0F && (w == 0 || ignoresW) && (registers & 3) == 0 && rng.OneIn(2))

@@ -1,4 +1,5 @@
 using Iced.Intel;
+using Uml.Differential.Tests.Comparison;
 using Uml.Differential.Tests.Engines;
 using Uml.Differential.Tests.Generation;
 using Uml.Differential.Tests.Native;
@@ -27,7 +28,7 @@ internal sealed class InvalidOpcodeTests(int bitness)
         using var interpreter = new VirtualCpuExecutor(bitness);
         var differ = new Differ(native, interpreter);
         var failures = new List<string>();
-        foreach (byte[] bytes in Candidates().Where(bytes => IsInvalid(bytes) && !IsVendorSpecific(bytes)))
+        foreach (byte[] bytes in Candidates().Where(IsInvalid))
         {
             TestCase test = CreateCase(bytes);
             if (differ.Run(test) is { Count: > 0 } differences)
@@ -56,7 +57,7 @@ internal sealed class InvalidOpcodeTests(int bitness)
         using var interpreter = new VirtualCpuExecutor(bitness);
         var differ = new Differ(native, interpreter);
         var failures = new List<string>();
-        foreach (byte[] bytes in VexCandidates().Where(bytes => IsInvalid(bytes) && !IsVendorSpecific(bytes)))
+        foreach (byte[] bytes in VexCandidates().Where(IsInvalid))
         {
             if (differ.Run(CreateCase(bytes)) is { Count: > 0 } differences)
             {
@@ -146,11 +147,12 @@ internal sealed class InvalidOpcodeTests(int bitness)
         Assert.That(new Differ(native, interpreter).Run(CreateCase(bytes)), Is.Empty);
     }
 
-    /// <summary>AMD's processors take LOCK MOV CR0 for MOV CR8, and mind neither LOCK VERW nor VPERMQ and VPERMPD without W.</summary>
-    private static bool IsVendorSpecific(byte[] bytes) => bytes is [0xF0, 0x0F, 0x20 or 0x22, ..] or [0xF0, 0x0F, 0x00, >= 0x28 and < 0x30, ..]
-        or [0xC4, 0xE3, 0x7D, 0x00 or 0x01, ..];
-
-    private bool IsInvalid(byte[] bytes) => Decoder.Create(bitness, bytes).Decode().IsInvalid;
+    /// <summary>Candidates have one prefix at most.</summary>
+    private bool IsInvalid(byte[] bytes)
+    {
+        int prefixes = PrefixPatterns.IsLegacy(bytes[0]) ? 1 : 0;
+        return Decoder.Create(bitness, bytes).Decode().IsInvalid && !EncodingChoices.IsValidToSome(bytes.AsSpan(0, prefixes), bytes.AsSpan(prefixes));
+    }
 
     /// <summary>All registers point into a window, so that whatever the processor makes of the bytes does no harm.</summary>
     private TestCase CreateCase(byte[] bytes)

@@ -73,7 +73,7 @@ internal sealed class UndefinedTrace(int bitness) : IDisposable
 
     /// <summary>Also which NaN a dot product keeps, and what stores the x87 unit's pointers.</summary>
     private static bool IsUndefined(in Instruction instruction, ref MachineSnapshot before) => instruction.Code is Code.Bswap_r16
-        || instruction.Mnemonic is Mnemonic.Dpps or Mnemonic.Dppd or Mnemonic.Vdpps or Mnemonic.Vdppd
+        || ProcessorChoices.IsDotProduct(instruction.Mnemonic)
         || instruction.Mnemonic is Mnemonic.Fnstenv or Mnemonic.Fnsave or Mnemonic.Fxsave or Mnemonic.Fxsave64
         || instruction.Mnemonic is >= Mnemonic.Xsave and <= Mnemonic.Xsaves64
         || (instruction.Mnemonic is Mnemonic.Shld or Mnemonic.Shrd && instruction.Op1Register.GetSize() == 2)

@@ -16,14 +16,12 @@ internal sealed class RecordedVector
     private static readonly string[] s_registers =
         ["rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi", "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15"];
 
-    private RecordedVector(TestCase test, Outcome outcome, string line) => (Test, Outcome, Line) = (test, outcome, line);
+    private RecordedVector(TestCase test, Outcome outcome) => (Test, Outcome) = (test, outcome);
 
     public TestCase Test { get; }
 
     /// <summary>What the processor left.</summary>
     public Outcome Outcome { get; }
-
-    public string Line { get; }
 
     /// <summary>The vectors of a file that is embedded in this assembly; lines that begin with # are comments.</summary>
     public static IEnumerable<RecordedVector> Read(string name)
@@ -50,7 +48,7 @@ internal sealed class RecordedVector
         Vector = MachineSnapshot.Completed,
     };
 
-    public static RecordedVector Parse(string line)
+    private static RecordedVector Parse(string line)
     {
         string[] parts = line.Split('|');
         string[] head = parts[0].Split(' ', StringSplitOptions.RemoveEmptyEntries);
@@ -65,7 +63,7 @@ internal sealed class RecordedVector
         outcome.State.Rip += (ulong)code.Length;
         outcome.State.Ds = outcome.State.Es = bitness == 32 ? Layout.UserData : (ushort)0;
         Apply(parts[2], ref outcome.State, outcome.Memory);
-        return new RecordedVector(test, outcome, line);
+        return new RecordedVector(test, outcome);
     }
 
     private static void Apply(string text, ref MachineSnapshot state, byte[] memory)

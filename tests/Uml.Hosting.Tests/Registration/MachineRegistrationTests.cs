@@ -91,6 +91,20 @@ public sealed class MachineRegistrationTests
         Assert.That((boot.Kernel!.Name, boot.CommandLine, boot.Protocol), Is.EqualTo(("/boot/none", "quiet", BootProtocol.Flat64)));
     }
 
+    [Test]
+    public async Task Configuration_leaves_what_it_does_not_name()
+    {
+        await using IVirtualMachine machine = UmlMachine.CreateDefaultBuilder()
+            .Configure(options => (options.ClockMode, options.RandomSeed) = (ClockMode.Virtual, 5))
+            .ConfigureBoot(boot => (boot.Protocol, boot.CommandLine) = (BootProtocol.Flat64, "quiet"))
+            .Configure(Section(("Memory", "64M")))
+            .Build();
+        MachineOptions options = machine.Services.GetRequiredService<IOptions<MachineOptions>>().Value;
+        Assert.That((options.MemorySize, options.ClockMode, options.RandomSeed), Is.EqualTo((64UL << 20, ClockMode.Virtual, (ulong?)5)));
+        BootOptions boot = machine.Services.GetRequiredService<IOptions<BootOptions>>().Value;
+        Assert.That((boot.Protocol, boot.CommandLine), Is.EqualTo((BootProtocol.Flat64, "quiet")));
+    }
+
     [TestCase("Memory", "lots", "'lots' is not a size")]
     [TestCase("Memory", "1K", "minimum of 1 MiB")]
     [TestCase("ClockMode", "Sideways", "ClockMode")]

@@ -217,7 +217,7 @@ internal static unsafe class VectorMoves
         for (; bits != 0; bits &= bits - 1)
         {
             int i = BitOperations.TrailingZeroCount(bits);
-            if (!Access.StoreAt(s, linear + (uint)i, op->Segment, data.GetElement(i)))
+            if (!Access.StoreAt(s, Mmu.Wrap(s, linear + (uint)i), op->Segment, data.GetElement(i)))
             {
                 return false;
             }

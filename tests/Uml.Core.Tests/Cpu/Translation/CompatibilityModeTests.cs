@@ -229,6 +229,26 @@ public sealed unsafe class CompatibilityModeTests : IDisposable
         a.call(__fword_ptr[pointer]);
     }
 
+    /// <summary>An operand that begins below 4 GiB in a segment ends at address 0, as in protected mode.</summary>
+    [Test]
+    public void A_store_under_a_mask_wraps_around_at_4_GiB()
+    {
+        _pair.Each(machine => machine.SetDescriptor(SystemMachine.Scratch, SystemMachine.Descriptor(0x1000, 0xFFFFF, 0x93, 0xC)));
+        Run32(
+            a =>
+            {
+                a.mov(eax, SystemMachine.Scratch);
+                a.mov(ds, ax);
+                a.mov(edi, (uint)Top - 0x1000 + 0xFFC);
+                a.pcmpeqd(xmm1, xmm1);
+                a.maskmovdqu(xmm1, xmm1);
+            },
+            () => _pair.Each(machine => machine.Poke(0, 0UL)));
+        Assert.That(_pair.Vector, Is.EqualTo(-1));
+        Assert.That(_pair.Jit.Peek<uint>(TopPhysical + 0xFFC), Is.EqualTo(uint.MaxValue));
+        Assert.That(_pair.Jit.Peek<ulong>(0), Is.EqualTo(ulong.MaxValue));
+    }
+
     /// <summary>Runs 32-bit code some times over, called from 64-bit code.</summary>
     private void Run32(Action<Assembler> code, Action? prepare = null, Action<Assembler>? beforeCall = null)
     {

@@ -51,7 +51,7 @@ public sealed unsafe class X87PointerTests : IDisposable
         _pair.AssertTranslated();
     }
 
-    /// <summary>Zero is at the top and one below, so that a register form that divides by ST(1) is of another kind.</summary>
+    /// <summary>One is at the top and zero below: divided by ST(1) as by the zero in memory.</summary>
     private void Load(Action<Assembler> division, out ulong rip)
     {
         ulong at = 0;

@@ -92,6 +92,17 @@ internal sealed unsafe class CheckedTranslation : IDisposable
         c.add(r14, __[r15 + r13 + Core.Cpu.Paging.TlbEntry.HostPageOffset]);
     }
 
+    /// <summary>Emits the comparison of a guest's address with that of its entry in the jump table, which is in the scratch register then.</summary>
+    public static void CompareJump(Assembler c)
+    {
+        c.mov(r14, rbx);
+        c.imul(r13d, r14d, JumpTables.HashMultiplier);
+        c.shr(r13d, JumpTables.HashShift);
+        c.and(r13d, JumpTables.IndexMask);
+        c.add(r13, State(StateLayout.JumpTable));
+        c.cmp(r14, __qword_ptr[r13 + JumpTables.RipOffset(Flavor.Integer)]);
+    }
+
     /// <summary>Emits the translation and checks it.</summary>
     /// <param name="emit">Writes what stands between entry and way out; the label is the way out.</param>
     /// <returns>What is wrong with it; null when nothing is.</returns>

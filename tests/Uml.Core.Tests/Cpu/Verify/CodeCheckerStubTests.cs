@@ -1,5 +1,4 @@
 using Iced.Intel;
-using Uml.Core.Cpu;
 using Uml.Core.Cpu.Emit;
 using Uml.Core.Cpu.Execute;
 using Uml.Core.Cpu.Paging;
@@ -10,26 +9,8 @@ using static Uml.Core.Tests.Cpu.Verify.CheckedTranslation;
 namespace Uml.Core.Tests.Cpu.Verify;
 
 /// <summary>What the checker takes to be true behind calls of stubs, and of the budget, is what they leave.</summary>
-[TestFixture]
-[Platform("Linux")]
-public sealed unsafe class CodeCheckerStubTests
+public sealed unsafe class CodeCheckerStubTests : CheckerFixture
 {
-    private CheckedTranslation _translation = null!;
-
-    [SetUp]
-    public void MakeTranslation()
-    {
-        Assume.That(JitEngine.IsSupported, "Only hosts that run translated code check it.");
-        _translation = new CheckedTranslation();
-    }
-
-    [TearDown]
-    public void Free() => _translation?.Dispose();
-
-    private void Accepts(Action<Assembler, Label> emit) => Assert.That(_translation.Check(emit), Is.Null);
-
-    private void Refuses(string because, Action<Assembler, Label> emit) => Assert.That(_translation.Check(emit), Does.Contain(because));
-
     /// <summary>A walk that succeeds has put the host's address in the address register, whatever the code does then.</summary>
     [Test]
     public void What_a_walk_leaves_is_an_address_of_the_host_until_it_is_known_to_have_failed()
@@ -62,7 +43,7 @@ public sealed unsafe class CodeCheckerStubTests
     private void CallWalk(Assembler c)
     {
         c.mov(r14, rbx);
-        _translation.Call(c, _translation.Stubs.Walk(write: false));
+        Translation.Call(c, Translation.Stubs.Walk(write: false));
     }
 
     /// <summary>REP MOVS keeps the host's address of its destination in the first spill.</summary>
@@ -75,7 +56,7 @@ public sealed unsafe class CodeCheckerStubTests
             Refuses("for a value", (c, leave) =>
             {
                 AssemblerMemoryOperand slot = Spilled(c, spill);
-                _translation.Call(c, _translation.Stubs.String(moves: true, size: 8, isLong: true));
+                Translation.Call(c, Translation.Stubs.String(moves: true, size: 8, isLong: true));
                 c.mov(rax, slot);
             });
         }
@@ -99,42 +80,37 @@ public sealed unsafe class CodeCheckerStubTests
     [Test]
     public void Only_the_first_operation_goes_to_the_first_operations_handler()
     {
-        _translation.Count = _translation.BlockCount = 2;
-        Accepts((c, leave) => _translation.Call(c, _translation.Stubs.Interpret, _translation.AddSite(default)));
-        Refuses("contract", (c, leave) => _translation.Call(c, _translation.Stubs.Interpret, _translation.AddSite(new Site { OpIndex = 1 })));
+        Translation.Count = Translation.BlockCount = 2;
+        Accepts((c, leave) => Translation.Call(c, Translation.Stubs.Interpret, Translation.AddSite(default)));
+        Refuses("contract", (c, leave) => Translation.Call(c, Translation.Stubs.Interpret, Translation.AddSite(new Site { OpIndex = 1 })));
     }
 
     private void CommitCall(Assembler c, Label leave, AssemblerRegister64 kept)
     {
         FindCode(c, leave);
         c.mov(State(StateLayout.SecondSpill), kept);
-        _translation.Call(c, _translation.Stubs.Commit(Flavor.Integer), _translation.AddSite(new Site { Form = Form.CallIndirect }));
+        Translation.Call(c, Translation.Stubs.Commit(Flavor.Integer), Translation.AddSite(new Site { Form = Form.CallIndirect }));
     }
 
     /// <summary>Code is dropped by what the interpreter does; a push only makes the target's entry lead elsewhere.</summary>
     [Test]
     public void Code_that_was_found_is_kept_over_a_push_only()
     {
-        Accepts((c, leave) => JumpByKept(c, leave, _translation.Stubs.Commit(Flavor.Integer)));
-        Refuses("is not known", (c, leave) => JumpByKept(c, leave, _translation.Stubs.CallHandler(Flavor.Integer, sharesX87: false)));
+        Accepts((c, leave) => JumpByKept(c, leave, Translation.Stubs.Commit(Flavor.Integer)));
+        Refuses("is not known", (c, leave) => JumpByKept(c, leave, Translation.Stubs.CallHandler(Flavor.Integer, sharesX87: false)));
     }
 
     private void JumpByKept(Assembler c, Label leave, byte* stub)
     {
         FindCode(c, leave);
         c.mov(State(StateLayout.Spill), r13);
-        _translation.Call(c, stub, _translation.AddSite(default));
+        Translation.Call(c, stub, Translation.AddSite(default));
         c.jmp(State(StateLayout.Spill));
     }
 
     private static void FindCode(Assembler c, Label leave)
     {
-        c.mov(r14, rbx);
-        c.imul(r13d, r14d, JumpTables.HashMultiplier);
-        c.shr(r13d, JumpTables.HashShift);
-        c.and(r13d, JumpTables.IndexMask);
-        c.add(r13, State(StateLayout.JumpTable));
-        c.cmp(r14, __qword_ptr[r13 + JumpTables.RipOffset(Flavor.Integer)]);
+        CompareJump(c);
         c.jne(leave);
         c.mov(r13, __qword_ptr[r13 + JumpTables.CodeOffset(Flavor.Integer)]);
     }
@@ -168,29 +144,29 @@ public sealed unsafe class CodeCheckerStubTests
     [Test]
     public void A_loop_through_the_entry_that_gives_back_all_it_took_is_refused()
     {
-        _translation.Count = _translation.BlockCount = 4;
+        Translation.Count = Translation.BlockCount = 4;
         Accepts((c, leave) =>
         {
             c.add(State(StateLayout.Remaining), 3);
-            c.jmp((ulong)_translation.Start);
+            c.jmp((ulong)Translation.Start);
         });
         Refuses("gives back", (c, leave) =>
         {
             c.add(State(StateLayout.Remaining), 4);
-            c.jmp((ulong)_translation.Start);
+            c.jmp((ulong)Translation.Start);
         });
         Refuses("gives back", (c, leave) =>
         {
             c.add(State(StateLayout.Remaining), 2);
             c.add(State(StateLayout.Remaining), 2);
-            c.jmp((ulong)_translation.Start);
+            c.jmp((ulong)Translation.Start);
         });
     }
 
     [Test]
     public void A_jump_to_another_block_that_gives_back_all_that_was_counted_is_refused()
     {
-        _translation.Count = _translation.BlockCount = 2;
+        Translation.Count = Translation.BlockCount = 2;
         Accepts((c, leave) => LinkAfter(c, given: 1));
         Refuses("no jump of its own", (c, leave) => LinkAfter(c, given: 2));
         Accepts((c, leave) => JumpAfter(c, leave, given: 1));
@@ -203,10 +179,10 @@ public sealed unsafe class CodeCheckerStubTests
         Label link = c.CreateLabel();
         c.jmp(link);
         int length = Measure(c);
-        byte* unlinked = _translation.Start + length;
-        int site = _translation.AddSite(new Site { Jump = unlinked - sizeof(int), Unlinked = unlinked });
+        byte* unlinked = Translation.Start + length;
+        int site = Translation.AddSite(new Site { Jump = unlinked - sizeof(int), Unlinked = unlinked });
         c.Label(ref link);
-        _translation.Call(c, _translation.Stubs.Link(Flavor.Integer), site);
+        Translation.Call(c, Translation.Stubs.Link(Flavor.Integer), site);
     }
 
     private static void JumpAfter(Assembler c, Label leave, int given)
@@ -223,29 +199,29 @@ public sealed unsafe class CodeCheckerStubTests
     {
         Label again = c.CreateLabel();
         c.Label(ref again);
-        _translation.Call(c, _translation.Stubs.Commit(Flavor.Integer), _translation.AddSite(default));
+        Translation.Call(c, Translation.Stubs.Commit(Flavor.Integer), Translation.AddSite(default));
         c.jmp(again);
     });
 
     [Test]
-    public void A_loop_that_asks_for_a_better_translation_each_time_is_refused() => Refuses("not counted", (c, leave) =>
+    public void A_loop_that_asks_for_a_betterTranslation_each_time_is_refused() => Refuses("not counted", (c, leave) =>
     {
         Label rest = c.CreateLabel();
         c.jmp(rest);
-        byte* behind = _translation.Start + Measure(c);
-        int first = _translation.AddSite(new Site { Jump = behind - sizeof(int), Unlinked = behind });
-        _translation.AddSite(new Site { Jump = behind - sizeof(int), Unlinked = behind, HasDirect = true });
+        byte* behind = Translation.Start + Measure(c);
+        int first = Translation.AddSite(new Site { Jump = behind - sizeof(int), Unlinked = behind });
+        Translation.AddSite(new Site { Jump = behind - sizeof(int), Unlinked = behind, HasDirect = true });
         c.Label(ref rest);
-        _translation.Call(c, _translation.Stubs.Specialize(Flavor.Integer), first);
+        Translation.Call(c, Translation.Stubs.Specialize(Flavor.Integer), first);
         c.jmp(rest);
     });
 
     [Test]
     public void A_loop_by_the_way_on_that_the_runtime_takes_is_refused() => Refuses("not counted", (c, leave) =>
     {
-        byte* again = _translation.ToExecutable(_translation.Start + Measure(c));
+        byte* again = Translation.ToExecutable(Translation.Start + Measure(c));
         c.mov(r14, rax);
-        _translation.Call(c, _translation.Stubs.Lookup(Flavor.Integer), _translation.AddSite(new Site { Unlinked = again }));
+        Translation.Call(c, Translation.Stubs.Lookup(Flavor.Integer), Translation.AddSite(new Site { Unlinked = again }));
         c.ud2();
     });
 
@@ -253,7 +229,7 @@ public sealed unsafe class CodeCheckerStubTests
     [Test]
     public void Conversions_that_go_by_MXCSR_are_refused_where_it_is_the_hosts([Values] bool loaded)
     {
-        _translation.Flavor = loaded ? Flavor.Vector : Flavor.Integer;
+        Translation.Flavor = loaded ? Flavor.Vector : Flavor.Integer;
         Code[] codes =
         [
             Code.Cvtss2si_r32_xmmm32, Code.Cvttss2si_r64_xmmm32, Code.Cvtsd2si_r64_xmmm64, Code.Cvttsd2si_r32_xmmm64,
@@ -262,7 +238,7 @@ public sealed unsafe class CodeCheckerStubTests
         foreach (Code code in codes)
         {
             Register destination = code.ToOpCode().GetOpKind(0) == OpCodeOperandKind.r64_reg ? Register.RAX : Register.EAX;
-            string? defect = _translation.Check((c, leave) =>
+            string? defect = Translation.Check((c, leave) =>
                 c.AddInstruction(Instruction.Create(code, destination, new MemoryOperand(Register.RSP, StateLayout.FlagWord, 8))));
             Assert.That(defect, loaded ? Is.Null : Does.Contain("registers that are not the guest's"), code.ToString());
         }

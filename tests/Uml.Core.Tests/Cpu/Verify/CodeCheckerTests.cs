@@ -1,5 +1,4 @@
 using Iced.Intel;
-using Uml.Core.Cpu;
 using Uml.Core.Cpu.Emit;
 using Uml.Core.Cpu.Execute;
 using Uml.Core.Cpu.Paging;
@@ -10,27 +9,9 @@ using static Uml.Core.Tests.Cpu.Verify.CheckedTranslation;
 namespace Uml.Core.Tests.Cpu.Verify;
 
 /// <summary>The checker accepts what translations look like, and refuses each kind of code that could reach the host.</summary>
-[TestFixture]
-[Platform("Linux")]
-public sealed unsafe class CodeCheckerTests
+public sealed unsafe class CodeCheckerTests : CheckerFixture
 {
     private const int ReadTag = TlbEntry.ReadTagOffset, WriteTag = TlbEntry.WriteTagOffset;
-
-    private CheckedTranslation _translation = null!;
-
-    [SetUp]
-    public void MakeTranslation()
-    {
-        Assume.That(JitEngine.IsSupported, "Only hosts that run translated code check it.");
-        _translation = new CheckedTranslation();
-    }
-
-    [TearDown]
-    public void Free() => _translation?.Dispose();
-
-    private void Accepts(Action<Assembler, Label> emit) => Assert.That(_translation.Check(emit), Is.Null);
-
-    private void Refuses(string because, Action<Assembler, Label> emit) => Assert.That(_translation.Check(emit), Does.Contain(because));
 
     [Test]
     public void An_operation_on_the_guests_registers_is_accepted() => Accepts((c, leave) =>
@@ -205,7 +186,7 @@ public sealed unsafe class CodeCheckerTests
     }
 
     [Test]
-    public void Instructions_that_translations_do_not_have_are_refused([Values] Forbidden instruction) => Refuses("", (c, leave) =>
+    public void Instructions_thatTranslations_do_not_have_are_refused([Values] Forbidden instruction) => Refuses("", (c, leave) =>
     {
         switch (instruction)
         {
@@ -248,7 +229,7 @@ public sealed unsafe class CodeCheckerTests
     [Test]
     public void A_control_word_that_may_unmask_exceptions_is_refused()
     {
-        _translation.Flavor = Flavor.X87;
+        Translation.Flavor = Flavor.X87;
         Refuses("may unmask", (c, leave) =>
         {
             c.mov(r14d, eax);
@@ -267,7 +248,7 @@ public sealed unsafe class CodeCheckerTests
     [Test]
     public void A_control_word_comes_from_the_start_of_a_masked_slot_only()
     {
-        _translation.Flavor = Flavor.X87;
+        Translation.Flavor = Flavor.X87;
         Refuses("may unmask", (c, leave) =>
         {
             c.mov(r14, rbx);
@@ -329,18 +310,18 @@ public sealed unsafe class CodeCheckerTests
             Label again = c.CreateLabel();
             c.Label(ref again);
             c.mov(r14, rax);
-            int site = _translation.AddSite(default);
-            _translation.Call(c, _translation.Stubs.Lookup(Flavor.Integer), site);
+            int site = Translation.AddSite(default);
+            Translation.Call(c, Translation.Stubs.Lookup(Flavor.Integer), site);
             c.test(rax, rax);
             c.jnz(again);
-            _translation.Sites.Sites[site].Unlinked = _translation.ToExecutable(_translation.Start + Measure(c));
+            Translation.Sites.Sites[site].Unlinked = Translation.ToExecutable(Translation.Start + Measure(c));
         });
     }
 
     [Test]
     public void A_budget_that_is_used_up_leads_to_the_runtime()
     {
-        _translation.SkipsRefill = true;
+        Translation.SkipsRefill = true;
         Refuses("not counted", (c, leave) => c.nop());
     }
 
@@ -349,7 +330,7 @@ public sealed unsafe class CodeCheckerTests
     public void An_operand_is_no_larger_than_the_buffer_that_stands_in_for_it(byte size) => Refuses("larger than any", (c, leave) =>
     {
         c.mov(r14, rbx);
-        _translation.Call(c, _translation.Stubs.Access(Flavor.Integer), _translation.AddSite(new Site { Size = size }));
+        Translation.Call(c, Translation.Stubs.Access(Flavor.Integer), Translation.AddSite(new Site { Size = size }));
     });
 
     [Test]
@@ -357,9 +338,9 @@ public sealed unsafe class CodeCheckerTests
     {
         Label link = c.CreateLabel();
         c.jmp(link);
-        int site = _translation.AddSite(new Site { Jump = _translation.Start + JumpAt(c) + 1, Unlinked = _translation.Start });
+        int site = Translation.AddSite(new Site { Jump = Translation.Start + JumpAt(c) + 1, Unlinked = Translation.Start });
         c.Label(ref link);
-        _translation.Call(c, _translation.Stubs.Link(Flavor.Integer), site);
+        Translation.Call(c, Translation.Stubs.Link(Flavor.Integer), site);
     });
 
     /// <summary>Where the jump begins that was written last.</summary>
@@ -368,7 +349,7 @@ public sealed unsafe class CodeCheckerTests
     [Test]
     public void Only_a_gate_changes_the_flavor() => Refuses("changes the flavor", (c, leave) =>
     {
-        _translation.Call(c, _translation.Stubs.LoadVectors);
+        Translation.Call(c, Translation.Stubs.LoadVectors);
         c.jne(leave);
     });
 
@@ -376,7 +357,7 @@ public sealed unsafe class CodeCheckerTests
     public void Vector_registers_are_not_used_where_they_are_the_hosts()
     {
         Refuses("registers that are not the guest's", (c, leave) => c.addps(xmm0, xmm1));
-        _translation.Flavor = Flavor.Vector;
+        Translation.Flavor = Flavor.Vector;
         Accepts((c, leave) => c.addps(xmm0, xmm1));
         Refuses("registers that are not the guest's", (c, leave) => c.fadd(st0, st1));
     }
@@ -384,27 +365,27 @@ public sealed unsafe class CodeCheckerTests
     [Test]
     public void A_jump_to_anywhere_else_is_refused()
     {
-        Refuses("where none may", (c, leave) => c.jmp((ulong)_translation.Start - 64));
-        Refuses("where none may", (c, leave) => c.jz((ulong)_translation.Stubs.Access(Flavor.Integer)));
-        Refuses("where none may", (c, leave) => c.jmp((ulong)_translation.Start + 1));
+        Refuses("where none may", (c, leave) => c.jmp((ulong)Translation.Start - 64));
+        Refuses("where none may", (c, leave) => c.jz((ulong)Translation.Stubs.Access(Flavor.Integer)));
+        Refuses("where none may", (c, leave) => c.jmp((ulong)Translation.Start + 1));
     }
 
     [Test]
     public void Code_that_runs_on_behind_its_end_is_refused() => Refuses("runs on behind its end", (c, leave) =>
-        _translation.LastStub = _translation.Stubs.Commit(Flavor.Integer));
+        Translation.LastStub = Translation.Stubs.Commit(Flavor.Integer));
 
     [Test]
-    public void A_call_of_what_is_no_stub_is_refused() => Refuses("no stub", (c, leave) => c.call((ulong)_translation.Stubs.Access(Flavor.Integer) + 1));
+    public void A_call_of_what_is_no_stub_is_refused() => Refuses("no stub", (c, leave) => c.call((ulong)Translation.Stubs.Access(Flavor.Integer) + 1));
 
     [Test]
     public void A_stub_of_another_flavor_is_refused() =>
-        Refuses("contract", (c, leave) => _translation.Call(c, _translation.Stubs.Commit(Flavor.Vector), _translation.AddSite(default)));
+        Refuses("contract", (c, leave) => Translation.Call(c, Translation.Stubs.Commit(Flavor.Vector), Translation.AddSite(default)));
 
     [Test]
     public void A_call_without_the_number_of_a_site_is_refused()
     {
-        Refuses("number of a site", (c, leave) => _translation.Call(c, _translation.Stubs.Commit(Flavor.Integer)));
-        Refuses("number of a site", (c, leave) => _translation.Call(c, _translation.Stubs.Commit(Flavor.Integer), site: 0x1234));
+        Refuses("number of a site", (c, leave) => Translation.Call(c, Translation.Stubs.Commit(Flavor.Integer)));
+        Refuses("number of a site", (c, leave) => Translation.Call(c, Translation.Stubs.Commit(Flavor.Integer), site: 0x1234));
     }
 
     [Test]
@@ -417,7 +398,7 @@ public sealed unsafe class CodeCheckerTests
     private void UseFound(Assembler c, byte size)
     {
         c.mov(r14, rbx);
-        _translation.Call(c, _translation.Stubs.Access(Flavor.Integer), _translation.AddSite(new Site { Size = size, Use = OperandUse.Update }));
+        Translation.Call(c, Translation.Stubs.Access(Flavor.Integer), Translation.AddSite(new Site { Size = size, Use = OperandUse.Update }));
         c.mov(__qword_ptr[r14], rax);
     }
 
@@ -439,7 +420,7 @@ public sealed unsafe class CodeCheckerTests
             c.jae(leave);
         }
 
-        _translation.Call(c, _translation.Stubs.Walk(write: true));
+        Translation.Call(c, Translation.Stubs.Walk(write: true));
         c.jne(leave);
         c.mov(__qword_ptr[r14], rax);
     }
@@ -454,12 +435,7 @@ public sealed unsafe class CodeCheckerTests
 
     private static void JumpByTable(Assembler c, Label leave, bool looks, Flavor flavor)
     {
-        c.mov(r14, rbx);
-        c.imul(r13d, r14d, JumpTables.HashMultiplier);
-        c.shr(r13d, JumpTables.HashShift);
-        c.and(r13d, JumpTables.IndexMask);
-        c.add(r13, State(StateLayout.JumpTable));
-        c.cmp(r14, __qword_ptr[r13 + JumpTables.RipOffset(Flavor.Integer)]);
+        CompareJump(c);
         if (looks)
         {
             c.jne(leave);
@@ -471,14 +447,14 @@ public sealed unsafe class CodeCheckerTests
     [Test]
     public void What_the_runtime_would_patch_has_to_be_a_jump()
     {
-        int site = _translation.AddSite(new Site { Jump = _translation.Start + 3, Unlinked = _translation.Start });
-        Refuses("no jump of its own", (c, leave) => _translation.Call(c, _translation.Stubs.Link(Flavor.Integer), site));
+        int site = Translation.AddSite(new Site { Jump = Translation.Start + 3, Unlinked = Translation.Start });
+        Refuses("no jump of its own", (c, leave) => Translation.Call(c, Translation.Stubs.Link(Flavor.Integer), site));
     }
 
     [Test]
     public void A_block_that_is_not_counted_is_refused()
     {
-        _translation.Count = 2;
+        Translation.Count = 2;
         Refuses("not counted", (c, leave) => c.nop());
     }
 

@@ -9,12 +9,10 @@ using static Iced.Intel.AssemblerRegisters;
 
 namespace Uml.Core.Tests.Cpu.Verify;
 
-/// <summary>What <see cref="CpuOptions.TranslationCheck"/> does with translations that the checker refuses, and when it is on.</summary>
+/// <summary>What <see cref="CpuOptions.TranslationCheck"/> does with translations that the checker refuses.</summary>
 [Platform("Linux")]
 public sealed unsafe class TranslationCheckTests
 {
-    private const string Setting = "Uml.Core.TranslationCheck";
-
     [Test]
     public void A_refused_block_is_interpreted_and_counted()
     {
@@ -42,33 +40,6 @@ public sealed unsafe class TranslationCheckTests
         Assert.That(machine.Cpu.Run(10_000), Is.EqualTo(RunResult.Halted));
         Assert.That(machine.State->Counters.TranslationsRefused, Is.Zero);
         Assert.That(machine.State->Counters.BlocksTranslated, Is.Not.Zero);
-    }
-
-    /// <summary>Debug builds check unless the setting says otherwise.</summary>
-    [Test]
-    [NonParallelizable]
-    public void The_default_is_the_settings_else_the_builds()
-    {
-#if DEBUG
-        const TranslationCheck build = TranslationCheck.Stop;
-#else
-        const TranslationCheck build = TranslationCheck.None;
-#endif
-        object? before = AppContext.GetData(Setting);
-        Assert.That(before, Is.EqualTo("Stop"), "what the test projects run with");
-        try
-        {
-            foreach ((string? value, TranslationCheck expected) in
-                new[] { ("Interpret", TranslationCheck.Interpret), ("None", TranslationCheck.None), (null, build) })
-            {
-                AppContext.SetData(Setting, value);
-                Assert.That(new CpuOptions().TranslationCheck, Is.EqualTo(expected), value);
-            }
-        }
-        finally
-        {
-            AppContext.SetData(Setting, before);
-        }
     }
 
     /// <summary>A processor that is about to add up the numbers to 100.</summary>
