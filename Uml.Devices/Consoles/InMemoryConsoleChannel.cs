@@ -176,7 +176,10 @@ public sealed class InMemoryConsoleChannel : IConsoleChannel, IMachineExitInterp
         return source.Length;
     }
 
-    /// <summary>Adds to a problem what helps to understand it: whether the guest panicked, and the console's last lines.</summary>
+    /// <summary>
+    /// Adds to a problem what helps to understand it: whether the guest panicked, and the console's last lines, at most 8192
+    /// characters, with <see cref="ConsoleText">pictures for control characters</see>.
+    /// </summary>
     /// <param name="problem">A sentence.</param>
     public string Explain(string problem)
     {
