@@ -7,7 +7,7 @@ public sealed class ConsoleTextTests
     [TestCase("plain grüße €\ttab\nline", "plain grüße €\ttab\nline")]
     [TestCase("a\r\nb\rc\r", "a\nb␍c␍")]
     [TestCase("\x1b[2J\0\a\x7f", "␛[2J␀␇␡")]
-    [TestCase("\x9b2J\u202egnp\u2066", "\uFFFD2J\uFFFDgnp\uFFFD")]
+    [TestCase("\u009b2J\u202egnp\u2066", "\uFFFD2J\uFFFDgnp\uFFFD")]
     [TestCase("", "")]
     public void What_a_terminal_obeys_is_shown_instead(string text, string shown) =>
         Assert.That(ConsoleText.ToPrintable(text, 1000), Is.EqualTo(shown));
