@@ -1,6 +1,5 @@
 using System.Security.Cryptography;
 using System.Text;
-using Uml.Devices.Consoles;
 using Uml.Hosting.Testing;
 
 namespace Uml.Hosting.Tests.Testing;

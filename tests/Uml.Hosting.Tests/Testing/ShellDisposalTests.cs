@@ -105,7 +105,7 @@ public sealed class ShellDisposalTests : IDisposable
         for (int round = 0; round < 50; round++)
         {
             using var guest = new ScriptedGuest();
-            GuestShell shell = await GuestShell.AttachAsync(guest.Console);
+            GuestShell shell = await GuestShell.AttachAsync(guest.Console, cancellationToken: token);
             shell.InterruptPatience = TimeSpan.FromMilliseconds(50);
             using var source = new CancellationTokenSource();
             Task[] calls = [.. Enumerable.Range(0, 8).Select(i => Task.Run(() => shell.RunAsync("x", Timeout.InfiniteTimeSpan, i % 2 == 0 ? source.Token : default)))];
