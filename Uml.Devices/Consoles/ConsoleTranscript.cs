@@ -5,6 +5,9 @@ namespace Uml.Devices.Consoles;
 /// <summary>Console output as text, bounded, with a mark up to which it was matched. Not safe for several threads.</summary>
 internal sealed class ConsoleTranscript(int maximum)
 {
+    /// <summary>Characters of the last lines, at most: they go into messages. A hundred lines of a terminal; a limit of ours.</summary>
+    private const int MaximumTail = 8 << 10;
+
     private readonly StringBuilder _text = new();
     private readonly Decoder _decoder = new UTF8Encoding(false, throwOnInvalidBytes: false).GetDecoder();
     private readonly char[] _chars = new char[4096];
@@ -44,8 +47,10 @@ internal sealed class ConsoleTranscript(int maximum)
     /// <summary>Everything that is kept.</summary>
     public override string ToString() => _text.ToString();
 
-    /// <summary>The last lines.</summary>
-    public string GetTail(int lines)
+    /// <summary>The last lines, as they can be shown, and of very long lines the end.</summary>
+    public string GetTail(int lines) => ConsoleText.ToPrintable(GetLastLines(lines), MaximumTail);
+
+    private string GetLastLines(int lines)
     {
         string text = _text.ToString().TrimEnd();
         int start = text.Length;

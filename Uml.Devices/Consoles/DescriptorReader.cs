@@ -8,6 +8,7 @@ internal sealed unsafe class DescriptorReader : IDisposable
 {
     private const int EndIntervalMilliseconds = 1000;
 
+    // Not disposed, because a guest may outlive its console and read what had come: its handle goes with it.
     private readonly AutoResetEvent _continue = new(false);
     private readonly int _descriptor;
     private readonly InputHandler _onInput;
@@ -56,7 +57,6 @@ internal sealed unsafe class DescriptorReader : IDisposable
         _thread.Join();
         Unistd.Close(_wakeRead);
         Unistd.Close(_wakeWrite);
-        _continue.Dispose();
     }
 
     private void Run()

@@ -33,11 +33,19 @@ internal sealed unsafe class DescriptorWriter : IDisposable
         _thread.Start();
     }
 
-    /// <summary>Takes what there is room for; the ready callback tells when it was not all and there is room again.</summary>
+    /// <summary>
+    /// Takes what there is room for; the ready callback tells when it was not all and there is room again. From <see cref="Dispose"/> on,
+    /// takes and drops everything: a guest that goes on writing must not keep it.
+    /// </summary>
     public int Write(ReadOnlySpan<byte> source)
     {
         lock (_sync)
         {
+            if (_isEnding)
+            {
+                return source.Length;
+            }
+
             int accepted = _output.Write(source);
             _wasFull |= accepted < source.Length;
             Monitor.PulseAll(_sync);

@@ -119,7 +119,10 @@ public sealed class InMemoryConsoleChannel : IConsoleChannel, IMachineExitInterp
     }
 
     /// <summary>Waits until the output behind what earlier calls matched has a match, and marks everything up to its end as matched.</summary>
-    /// <param name="pattern">The pattern; lines end in CR LF when the guest's terminal makes them so.</param>
+    /// <param name="pattern">
+    /// The pattern; lines end in CR LF when the guest's terminal makes them so. The guest chooses what it runs on, and no timeout ends a
+    /// match: where backtracking could take long, use <see cref="RegexOptions.NonBacktracking"/>.
+    /// </param>
     /// <param name="timeout">How long to wait; null is <see cref="InMemoryConsoleOptions.DefaultTimeout"/>.</param>
     /// <param name="cancellationToken">Ends the wait.</param>
     /// <returns>The match.</returns>
@@ -176,7 +179,10 @@ public sealed class InMemoryConsoleChannel : IConsoleChannel, IMachineExitInterp
         return source.Length;
     }
 
-    /// <summary>Adds to a problem what helps to understand it: whether the guest panicked, and the console's last lines.</summary>
+    /// <summary>
+    /// Adds to a problem what helps to understand it: whether the guest panicked, and the console's last lines, at most 8192
+    /// characters, with <see cref="ConsoleText">pictures for control characters</see>.
+    /// </summary>
     /// <param name="problem">A sentence.</param>
     public string Explain(string problem)
     {

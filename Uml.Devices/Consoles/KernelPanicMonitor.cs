@@ -31,7 +31,7 @@ public sealed class KernelPanicMonitor : IMachineDevice, IMachineExitInterpreter
     private IMachineTimer? _silence;
     private volatile string? _panic;
 
-    /// <summary>What the kernel gave as the reason of its panic; null while it has not panicked.</summary>
+    /// <summary>What the kernel gave as the reason of its panic, without control characters; null while it has not panicked.</summary>
     public string? Panic => _panic;
 
     /// <inheritdoc/>
@@ -89,7 +89,7 @@ public sealed class KernelPanicMonitor : IMachineDevice, IMachineExitInterpreter
             {
                 // The shell's prompt may stand before the message in its line.
                 _isStamped = start > 0;
-                _panic = Encoding.UTF8.GetString(line[(start + PanicText.Length)..]);
+                _panic = ConsoleText.ToPrintable(Encoding.UTF8.GetString(line[(start + PanicText.Length)..]), MaximumLine);
             }
         }
         else if (_isStamped && !stamped)

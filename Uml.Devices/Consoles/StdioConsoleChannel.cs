@@ -19,6 +19,8 @@ public sealed class StdioConsoleChannel : IConsoleChannel, IMachineDevice, IDisp
 
     private readonly object _sync = new();
     private readonly StdioConsoleOptions _options;
+    private readonly int _inputDescriptor;
+    private readonly int _outputDescriptor;
     private readonly ByteRing _input = new(BufferBytes);
     private readonly ConsoleEscape _escape = new();
     private DescriptorWriter? _writer;
@@ -35,6 +37,11 @@ public sealed class StdioConsoleChannel : IConsoleChannel, IMachineDevice, IDisp
     /// <param name="options">How it treats them; null for the defaults.</param>
     /// <exception cref="PlatformNotSupportedException">The host has no POSIX terminals.</exception>
     public StdioConsoleChannel(StdioConsoleOptions? options = null)
+        : this(options, Unistd.StandardInput, Unistd.StandardOutput)
+    {
+    }
+
+    internal StdioConsoleChannel(StdioConsoleOptions? options, int input, int output)
     {
         if (OperatingSystem.IsWindows())
         {
@@ -42,6 +49,7 @@ public sealed class StdioConsoleChannel : IConsoleChannel, IMachineDevice, IDisp
                 "The stdio console needs a POSIX host; use InMemoryConsoleChannel, or write an IConsoleChannel for this one.");
         }
 
+        (_inputDescriptor, _outputDescriptor) = (input, output);
         _options = options ?? new StdioConsoleOptions();
         _holdsInput = _options.HoldsInput;
     }
@@ -99,10 +107,10 @@ public sealed class StdioConsoleChannel : IConsoleChannel, IMachineDevice, IDisp
             }
 
             _ready = ready;
-            _terminal = OperatingSystem.IsWindows() ? null : TerminalMode.TryEnterRaw(Unistd.StandardInput);
+            _terminal = OperatingSystem.IsWindows() ? null : TerminalMode.TryEnterRaw(_inputDescriptor);
             _escapes = _options.Escapes ?? _terminal is not null;
-            _writer = new DescriptorWriter(Unistd.StandardOutput, BufferBytes, ready, OnOutputFailure);
-            _reader = new DescriptorReader(Unistd.StandardInput, OnInput, _options.EndOfInputIsControlD ? OnEndOfInput : null);
+            _writer = new DescriptorWriter(_outputDescriptor, BufferBytes, ready, OnOutputFailure);
+            _reader = new DescriptorReader(_inputDescriptor, OnInput, _options.EndOfInputIsControlD ? OnEndOfInput : null);
         }
     }
 

@@ -5,7 +5,8 @@ public sealed class StdioConsoleOptions
 {
     /// <summary>
     /// Whether Ctrl-A introduces commands to the machine. Default: null, which means "when standard input is a terminal";
-    /// otherwise all bytes go to the guest as they are.
+    /// otherwise all bytes go to the guest as they are. A guest that does not read has 64 KiB of input waiting at most, and a Ctrl-A behind
+    /// that is not looked at before the guest reads on.
     /// </summary>
     public bool? Escapes { get; set; }
 

@@ -1,3 +1,4 @@
+using System.Collections.Frozen;
 using System.Globalization;
 using System.Text;
 using Uml.Core.Boot;
@@ -13,6 +14,12 @@ namespace Uml.Hosting.Images;
 public static class BusyBoxImage
 {
     private static readonly InitramfsAttributes Executable = new(0x1ED); // 0755
+
+    private const ushort DebugExitPort = 0xF4;
+
+    /// <summary>The data registers of the serial ports: the addresses that PC software knows.</summary>
+    private static readonly FrozenDictionary<string, ushort> SerialPorts =
+        new Dictionary<string, ushort> { ["ttyS0"] = 0x3F8, ["ttyS1"] = 0x2F8, ["ttyS2"] = 0x3E8, ["ttyS3"] = 0x2E8 }.ToFrozenDictionary();
 
     /// <summary>Makes the image with Debian's busybox, which is fetched when the cache does not have it.</summary>
     /// <param name="assets">Where busybox comes from; null is the default cache.</param>
@@ -43,12 +50,21 @@ public static class BusyBoxImage
         builder.AddDirectory("tmp", new InitramfsAttributes(0x3FF)) // 1777
             .AddHostFile("bin/busybox", busyboxPath, Executable)
             .AddDeviceNode("dev/console", DeviceNodeType.Character, 5, 1)
-            .AddFile("sbin/debug-exit", DebugExitProgram.Create(), Executable)
+            .AddFile("sbin/debug-exit", PortProgram.Create(DebugExitPort, sizeof(uint)), Executable)
             .AddText("etc/hostname", options.HostName + "\n")
             .AddText("init", CreateInit(options), Executable);
         if (options.Command is { } command)
         {
             builder.AddText("etc/uml/command", command + "\n");
+        }
+
+        if (options.ControlPort is { } port)
+        {
+            builder.AddText("sbin/console-ready", CreateReady(port), Executable);
+            if (SerialPorts.TryGetValue(port, out ushort address))
+            {
+                builder.AddFile("sbin/write-control", PortProgram.Create(address, sizeof(byte)), Executable);
+            }
         }
 
         return builder;
@@ -84,8 +100,13 @@ public static class BusyBoxImage
 
         script.Append(options.ControlPort is { } port ? CreateControl(port) : "");
 
-        // A session of its own, with the console as its controlling terminal, where Ctrl-C is a signal.
-        script.Append("setsid cttyhack sh").Append(options.Command is null ? "" : " /etc/uml/command").Append("\nstatus=$?\n");
+        // A session of its own, with the console as its controlling terminal, where Ctrl-C is a signal. One that the host held back
+        // interrupts the command, so that the session has to be there first; before a prompt there is nothing to interrupt.
+        string ready = options.ControlPort is null ? "" : "console-ready; ";
+        script.Append(options.Command is null
+            ? $"{ready}setsid cttyhack sh\n"
+            : $"setsid cttyhack sh -c '{ready}exec sh /etc/uml/command'\n");
+        script.Append("status=$?\n");
         script.Append("""
             # Waits until the terminal has sent everything: changing its settings does.
             stty opost; stty -opost
@@ -97,15 +118,24 @@ public static class BusyBoxImage
         return script.ToString();
     }
 
-    /// <summary>The guest's side of a <see cref="Uml.Devices.Consoles.TerminalControlChannel"/>.</summary>
+    /// <summary>The guest's side of a <see cref="Uml.Devices.Consoles.TerminalControlChannel"/>: it follows the terminal's size.</summary>
     private static string CreateControl(string port) => $"""
-        if (: <>/dev/{port}) 2>/dev/null; then
+        if [ -c /dev/{port} ] && (: <>/dev/{port}) 2>/dev/null; then
           exec 5<>/dev/{port}
           stty raw -echo <&5
           while read -r columns rows; do stty -F /dev/console columns $columns rows $rows; done <&5 &
-          echo ready >&5
           exec 5>&-
         fi
+
+        """;
+
+    /// <summary>
+    /// Tells the host that it may send input. A kernel that has no driver for the port, such as with 8250.nr_uarts=1, has not taken the
+    /// port either, and a program can write to it: a line's end is all it takes.
+    /// </summary>
+    private static string CreateReady(string port) => $"""
+        #!/bin/sh
+        ([ -c /dev/{port} ] && echo ready >/dev/{port}) 2>/dev/null || write-control 10 2>/dev/null
 
         """;
 

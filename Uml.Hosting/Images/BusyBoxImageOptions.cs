@@ -7,6 +7,10 @@ public sealed class BusyBoxImageOptions
     /// A command line for the shell, run instead of an interactive shell. Its output reaches the console byte for byte, and its
     /// exit code becomes the status of the machine's exit. Null runs an interactive shell.
     /// </summary>
+    /// <remarks>
+    /// Its input is text, because it comes through a terminal: lines of at most 4095 bytes (N_TTY_BUF_SIZE of Linux, drivers/tty/n_tty.c)
+    /// whose control characters act (Ctrl-C, Ctrl-D, Ctrl-Z, Ctrl-S, CR and others). Pass bytes as base64, or as a file of the image.
+    /// </remarks>
     public string? Command { get; set; }
 
     /// <summary>The terminal's size in characters, told to the guest's shell; null leaves the guest to its own idea.</summary>

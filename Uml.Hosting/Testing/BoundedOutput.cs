@@ -1,7 +1,9 @@
 namespace Uml.Hosting.Testing;
 
 /// <summary>A stream into memory that refuses what goes beyond a limit: guests are hostile.</summary>
-internal sealed class BoundedOutput(int maximum) : MemoryStream
+/// <param name="maximum">The limit in bytes.</param>
+/// <param name="advice">What the one who reads of the limit should know or do.</param>
+internal sealed class BoundedOutput(int maximum, string advice) : MemoryStream
 {
     /// <summary>What was written.</summary>
     public ReadOnlyMemory<byte> Written => GetBuffer().AsMemory(0, (int)Length);
@@ -12,8 +14,7 @@ internal sealed class BoundedOutput(int maximum) : MemoryStream
     {
         if (count > maximum - Length)
         {
-            throw new IOException(
-                $"The guest wrote more than {maximum} bytes; raise GuestShell.MaximumOutput, or use the overload that takes a stream.");
+            throw new IOException($"The guest wrote more than {maximum} bytes; {advice}.");
         }
 
         base.Write(buffer, offset, count);

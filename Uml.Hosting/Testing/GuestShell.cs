@@ -11,17 +11,35 @@ namespace Uml.Hosting.Testing;
 /// Members may be called from any thread; commands run one after the other. The guest's side is a loop in the POSIX shell on a
 /// console. A line typed there by other means is run by that shell itself: <c>exit 3</c> ends it. What the kernel and programs in the
 /// background print on the same console stands in the output of the command that runs at the time; boot with <c>quiet</c>.
+/// <para>
+/// The words that the protocol goes by are random, and a command's output or a file does not hold them by chance. Whoever is root in the
+/// guest can read them, and forge whatever a shell could tell: output, exit codes, files with their hashes, acknowledgements of what was
+/// thrown away. Take a hostile guest's answers for its claims. To the host it can do no more than that: calls end with their timeout, a
+/// few seconds more while a command is ended, or with their cancellation, whatever the guest answers; what is kept of its output is
+/// bounded; and messages show its control characters as pictures.
+/// </para>
 /// </remarks>
 public sealed class GuestShell : IDisposable
 {
     private const int ShownCommand = 200;
+    private const string LargerOutput = "raise GuestShell.MaximumOutput, or use the overload that takes a stream";
 
     private readonly InMemoryConsoleChannel _console;
     private readonly ShellConnection _connection;
+    private readonly CancellationTokenSource _disposal = new();
+    private readonly CancellationToken _disposed;
+
+    // Never disposed, because that would leave those who wait for it waiting; it has nothing to give back.
     private readonly SemaphoreSlim _turn = new(1);
     private int _maximumOutput = 256 << 20;
+    private int _isDisposed;
 
-    private GuestShell(InMemoryConsoleChannel console) => (_console, _connection) = (console, new ShellConnection(console));
+    private GuestShell(InMemoryConsoleChannel console)
+    {
+        _console = console;
+        _disposed = _disposal.Token;
+        _connection = new ShellConnection(console, _disposed);
+    }
 
     /// <summary>
     /// The largest output, in bytes, of a command or file that is returned as a string or an array. A command that writes more is
@@ -35,6 +53,12 @@ public sealed class GuestShell : IDisposable
             ArgumentOutOfRangeException.ThrowIfLessThan(value, 1);
             _maximumOutput = value;
         }
+    }
+
+    /// <summary>How long a call waits for the end of a command that it has given up.</summary>
+    internal TimeSpan InterruptPatience
+    {
+        set => _connection.InterruptPatience = value;
     }
 
     /// <summary>Waits for a shell's prompt on a console and takes the shell over: no echo and no prompt from then on.</summary>
@@ -59,14 +83,15 @@ public sealed class GuestShell : IDisposable
     /// <param name="timeout">How long it may take, waiting for its turn included; null is the console's default.</param>
     /// <param name="cancellationToken">Ends the command and the wait.</param>
     /// <exception cref="ConsoleExpectException">
-    /// The command did not end in time and was ended (SIGTERM, then SIGKILL, to its process group), or the machine ended. The message
-    /// shows the console's last lines.
+    /// The command did not end in time and was ended (SIGTERM, then SIGKILL, to its process group), or the machine ended, or the guest's
+    /// answer was none. The message shows the console's last lines. The call waits up to ten seconds for the end of a command that has to.
     /// </exception>
-    /// <exception cref="IOException">It wrote more than <see cref="MaximumOutput"/> and was ended.</exception>
+    /// <exception cref="IOException">It wrote more than <see cref="MaximumOutput"/> and was ended, or the guest has no room for it.</exception>
+    /// <exception cref="ObjectDisposedException">The shell was disposed, before or meanwhile.</exception>
     /// <exception cref="ArgumentException">The command is empty, or holds a NUL character.</exception>
     public async Task<GuestCommandResult> RunAsync(string command, TimeSpan? timeout = null, CancellationToken cancellationToken = default)
     {
-        using var output = new BoundedOutput(MaximumOutput);
+        using var output = new BoundedOutput(MaximumOutput, LargerOutput);
         int exitCode = await RunAsync(command, output, timeout, cancellationToken).ConfigureAwait(false);
         return new GuestCommandResult(exitCode, Encoding.UTF8.GetString(output.Written.Span));
     }
@@ -78,6 +103,7 @@ public sealed class GuestShell : IDisposable
     /// <param name="cancellationToken">Ends the command and the wait.</param>
     /// <returns>The exit code, 0 to 255.</returns>
     /// <exception cref="ConsoleExpectException">As for the other overload.</exception>
+    /// <exception cref="IOException">The guest has no room for the command.</exception>
     /// <exception cref="ArgumentException">The command is empty, or holds a NUL character.</exception>
     public Task<int> RunAsync(string command, Stream output, TimeSpan? timeout = null, CancellationToken cancellationToken = default)
     {
@@ -99,7 +125,7 @@ public sealed class GuestShell : IDisposable
     /// <exception cref="ConsoleExpectException">It took too long, or the machine ended.</exception>
     public async Task<byte[]> ReadFileAsync(string path, TimeSpan? timeout = null, CancellationToken cancellationToken = default)
     {
-        using var content = new BoundedOutput(MaximumOutput);
+        using var content = new BoundedOutput(MaximumOutput, LargerOutput);
         await ReadFileAsync(path, content, timeout, cancellationToken).ConfigureAwait(false);
         return content.Written.ToArray();
     }
@@ -163,8 +189,18 @@ public sealed class GuestShell : IDisposable
             cancellationToken);
     }
 
-    /// <summary>Gives up the host's side. The guest, and what runs in it, goes on.</summary>
-    public void Dispose() => _turn.Dispose();
+    /// <summary>
+    /// Gives up the host's side: calls that have not ended throw <see cref="ObjectDisposedException"/>, wherever they are. The guest, and
+    /// what runs in it, goes on.
+    /// </summary>
+    public void Dispose()
+    {
+        if (Interlocked.Exchange(ref _isDisposed, 1) == 0)
+        {
+            _disposal.Cancel();
+            _disposal.Dispose();
+        }
+    }
 
     private async Task<int> RunAsync(ShellConnection.Exchange exchange, string command, Stream output, CancellationToken cancellationToken)
     {
@@ -176,8 +212,9 @@ public sealed class GuestShell : IDisposable
     private async Task<int> TakeTurnAsync(
         Func<ShellConnection.Exchange, CancellationToken, Task<int>> work, string what, TimeSpan? timeout, CancellationToken cancellationToken)
     {
+        ObjectDisposedException.ThrowIf(_disposed.IsCancellationRequested, this);
         TimeSpan limit = timeout ?? _console.DefaultTimeout;
-        using var timer = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
+        using var timer = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken, _disposed);
         timer.CancelAfter(limit);
         try
         {
@@ -195,6 +232,7 @@ public sealed class GuestShell : IDisposable
         catch (OperationCanceledException e) when (timer.IsCancellationRequested)
         {
             cancellationToken.ThrowIfCancellationRequested();
+            ObjectDisposedException.ThrowIf(_disposed.IsCancellationRequested, this);
             throw new ConsoleExpectException(_console.Explain($"{what} did not end within {limit.TotalSeconds:0.###} s and was interrupted."), e);
         }
     }

@@ -5,14 +5,16 @@ using Uml.Devices.Consoles;
 namespace Uml.Hosting.Testing;
 
 /// <summary>The host's side of <see cref="ShellProtocol"/>. One user at a time.</summary>
-internal sealed class ShellConnection(InMemoryConsoleChannel console)
+/// <param name="console">The console that the guest's side is on.</param>
+/// <param name="closed">Cancelled when nobody cares for what runs in the guest any more.</param>
+internal sealed class ShellConnection(InMemoryConsoleChannel console, CancellationToken closed)
 {
-    /// <summary>How long a command that has to end may take to do so. SIGKILL comes after a second; the rest is for slow hosts.</summary>
-    private static readonly TimeSpan InterruptPatience = TimeSpan.FromSeconds(10);
-
     private readonly ShellProtocol _protocol = new();
     private int _number = 1;
     private bool _isBroken;
+
+    /// <summary>How long a command that has to end may take to do so. SIGKILL comes after a second; the rest is for slow hosts.</summary>
+    public TimeSpan InterruptPatience { get; set; } = TimeSpan.FromSeconds(10);
 
     /// <summary>A directory of the guest for files of the connection.</summary>
     public string Directory { get; private set; } = "";
@@ -66,7 +68,7 @@ internal sealed class ShellConnection(InMemoryConsoleChannel console)
         }
     }
 
-    /// <summary>Runs the file "c". Ends it when its output cannot be passed on or the wait is cancelled.</summary>
+    /// <summary>Runs the file "c". Ends it when its output cannot be passed on or the wait is cancelled, unless the connection is closed.</summary>
     /// <returns>Its exit code.</returns>
     public async Task<int> RunAsync(Exchange exchange, Stream output, CancellationToken cancellationToken)
     {
@@ -76,11 +78,12 @@ internal sealed class ShellConnection(InMemoryConsoleChannel console)
         {
             await exchange.WaitAsync('b', number, null, cancellationToken).ConfigureAwait(false);
             ShellEvent end = await exchange.WaitAsync('e', number, output, cancellationToken).ConfigureAwait(false);
-            return int.TryParse(end.Value, NumberStyles.None, CultureInfo.InvariantCulture, out int code)
+            return byte.TryParse(end.Value, NumberStyles.None, CultureInfo.InvariantCulture, out byte code)
                 ? code
-                : throw new ConsoleExpectException(console.Explain($"The guest gave \"{end.Value}\" as an exit code."));
+                : throw new ConsoleExpectException(console.Explain(
+                    $"The guest gave \"{end.GetShown()}\" as an exit code, which is none; something else than the shell writes on its console."));
         }
-        catch (Exception e) when (e is not ConsoleExpectException)
+        catch (Exception e) when (e is not ConsoleExpectException && !closed.IsCancellationRequested)
         {
             await InterruptAsync(exchange, number).ConfigureAwait(false);
             throw;
@@ -89,7 +92,8 @@ internal sealed class ShellConnection(InMemoryConsoleChannel console)
 
     private async Task InterruptAsync(Exchange exchange, int number)
     {
-        using var patience = new CancellationTokenSource(InterruptPatience);
+        using var patience = CancellationTokenSource.CreateLinkedTokenSource(closed);
+        patience.CancelAfter(InterruptPatience);
         try
         {
             await SendAsync(_protocol.CreateFrame('k', "-", number), patience.Token).ConfigureAwait(false);
@@ -106,7 +110,7 @@ internal sealed class ShellConnection(InMemoryConsoleChannel console)
     {
         if (_isBroken)
         {
-            throw new ConsoleExpectException(console.Explain("The guest stopped reading its console in the middle of a message; nothing can be run on it any more."));
+            throw new ConsoleExpectException(console.Explain("The guest stopped reading its console in the middle of a message; nothing can be run on it any more; start a new machine."));
         }
 
         try
@@ -125,7 +129,7 @@ internal sealed class ShellConnection(InMemoryConsoleChannel console)
     {
         if (answer.Value != "0")
         {
-            throw new IOException($"The guest could not keep what was sent to it (dd ended with {answer.Value}); its file system for temporary files may be full.");
+            throw new IOException($"The guest could not keep what was sent to it (dd ended with {answer.GetShown()}); its file system for temporary files may be full.");
         }
     }
 

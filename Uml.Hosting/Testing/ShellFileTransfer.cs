@@ -1,5 +1,6 @@
 using System.Security.Cryptography;
 using System.Text;
+using Uml.Devices.Consoles;
 
 namespace Uml.Hosting.Testing;
 
@@ -9,8 +10,8 @@ internal sealed class ShellFileTransfer(
     ShellConnection.Exchange exchange,
     Func<ShellConnection.Exchange, string, Stream, CancellationToken, Task<int>> run)
 {
-    // Reasons and hashes are a few lines.
-    private const int LargestAnswer = 64 << 10;
+    // Reasons and hashes are a few lines; the numbers are ours.
+    private const int LargestAnswer = 64 << 10, LongestReason = 2000;
 
     /// <summary>Copies a file of the guest.</summary>
     public async Task ReadAsync(string path, Stream destination, CancellationToken cancellationToken)
@@ -62,9 +63,10 @@ internal sealed class ShellFileTransfer(
 
     private async Task<(int ExitCode, string Output)> AskAsync(string script, CancellationToken cancellationToken)
     {
-        using var output = new BoundedOutput(LargestAnswer);
+        using var output = new BoundedOutput(LargestAnswer, "something else writes on the shell's console");
         int code = await run(exchange, script, output, cancellationToken).ConfigureAwait(false);
-        return (code, Encoding.UTF8.GetString(output.Written.Span).Trim());
+        string told = Encoding.UTF8.GetString(output.Written.Span).Trim();
+        return (code, told.Length == 0 ? "it gives no reason" : ConsoleText.ToPrintable(told, LongestReason));
     }
 
     private static bool IsHash(string told) => told.Length == 67 && told.EndsWith("  -", StringComparison.Ordinal);

@@ -47,7 +47,7 @@ internal static class CommandLine
         };
         Option<string?> run = new("--run")
         {
-            Description = "Runs a command in the guest's shell, prints its output, and exits with its exit code.",
+            Description = "Runs a command in the guest's shell, prints its output, and exits with its exit code. Its input passes a terminal: text, in lines of up to 4095 bytes.",
             HelpName = "command",
         };
         Option<CpuEngine> engine = new("--engine")

@@ -10,6 +10,8 @@ namespace Uml.Guest.Tests;
 [Category("Guest")]
 public sealed class TerminalTests
 {
+    private static readonly TimeSpan InterruptPatience = TimeSpan.FromMinutes(1);
+
     [Test]
     public async Task Ctrl_C_interrupts_the_command_and_is_its_status()
     {
@@ -39,6 +41,35 @@ public sealed class TerminalTests
         await control.WriteLineAsync("100 30");
         await guest.Console.ExpectAsync("30 100\n", GuestMachine.Patience);
         Assert.That((await guest.Machine.WaitForExitAsync().WaitAsync(GuestMachine.Patience)).Status, Is.EqualTo(7));
+    }
+
+    [Test]
+    public async Task Ctrl_C_that_waited_for_the_control_port_interrupts_the_command()
+    {
+        var control = new InMemoryConsoleChannel();
+        await using GuestMachine guest = await GuestMachine.CreateAsync(
+            new BusyBoxImageOptions { ControlPort = "ttyS1", Command = "sleep 1000" },
+            builder => builder.Services.AddKeyedSingleton<IConsoleChannel>("ttyS1", control));
+        await guest.Machine.StartAsync();
+        await control.ExpectAsync("\n", GuestMachine.Patience);
+        await guest.Console.WriteAsync(new byte[] { 3 });
+        MachineExit exit = await guest.Machine.WaitForExitAsync().WaitAsync(InterruptPatience);
+        Assert.That((exit.Reason, exit.Status), Is.EqualTo((MachineExitReason.DebugExit, 130u)), guest.Console.Transcript);
+    }
+
+    [Test]
+    public async Task A_kernel_without_a_driver_for_the_control_port_releases_input_all_the_same()
+    {
+        var control = new InMemoryConsoleChannel();
+        await using GuestMachine guest = await GuestMachine.CreateAsync(
+            new BusyBoxImageOptions { ControlPort = "ttyS1", Command = "ls /dev/ttyS*; read x; echo got $x" },
+            builder => builder.Services.AddKeyedSingleton<IConsoleChannel>("ttyS1", control),
+            "quiet loglevel=1 8250.nr_uarts=1");
+        await guest.Machine.StartAsync();
+        await control.ExpectAsync("\n", GuestMachine.Patience);
+        await guest.Console.WriteLineAsync("typed");
+        await guest.Machine.WaitForExitAsync().WaitAsync(GuestMachine.Patience);
+        Assert.That(guest.Console.Transcript, Is.EqualTo("/dev/ttyS0\ngot typed\n"));
     }
 
     [Test]

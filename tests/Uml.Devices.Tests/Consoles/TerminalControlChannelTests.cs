@@ -50,6 +50,25 @@ public sealed class TerminalControlChannelTests : IDisposable
     }
 
     [Test]
+    public void A_guest_that_floods_the_port_is_told_the_size_once()
+    {
+        int ready = 0;
+        _control.Attach(() => ready++);
+        byte[] lines = new byte[4096];
+        Array.Fill(lines, (byte)'\n');
+        for (int i = 0; i < 100; i++)
+        {
+            Assert.That(_control.Write(lines), Is.EqualTo(lines.Length));
+            Assert.That(_control.Write("0 0\x04\x03"u8), Is.EqualTo(5));
+        }
+
+        Assert.That(ready, Is.EqualTo(200), "one for each piece");
+        Assert.That(Read(), Is.EqualTo("80 24\n"));
+        Assert.That(Read(), Is.Empty);
+        Assert.That(_console.Read(lines), Is.Zero, "nothing of it becomes input");
+    }
+
+    [Test]
     public void Being_ready_asks_to_be_read()
     {
         int ready = 0;

@@ -5,16 +5,15 @@ using static Iced.Intel.AssemblerRegisters;
 namespace Uml.Hosting.Images;
 
 /// <summary>
-/// A program for the guest that ends its machine with a status: it takes a number and writes it to the board's debug-exit port.
+/// A program for the guest that takes a number and writes it to an I/O port: to the board's debug-exit port, which ends the machine with a
+/// status, or to that of a device that the guest's kernel has no driver for.
 /// </summary>
 /// <remarks>
 /// Kernels of Debian have no /dev/port, so a shell cannot write to ports, but a program that asks for the permission can. It is
 /// assembled here because there is nothing on the host to compile one with.
 /// </remarks>
-internal static class DebugExitProgram
+internal static class PortProgram
 {
-    private const ushort DebugExitPort = 0xF4;
-
     /// <summary>System calls of x86-64 Linux (arch/x86/entry/syscalls/syscall_64.tbl).</summary>
     private const int SysExit = 60, SysIoperm = 173;
 
@@ -24,22 +23,24 @@ internal static class DebugExitProgram
     private const int ElfHeaderBytes = 64, ProgramHeaderBytes = 56;
 
     /// <summary>The program as an ELF file.</summary>
-    public static byte[] Create()
+    /// <param name="port">Where it writes.</param>
+    /// <param name="bytes">How many bytes of the number: 1 or 4.</param>
+    public static byte[] Create(ushort port, int bytes)
     {
         const int headers = ElfHeaderBytes + ProgramHeaderBytes;
         using MemoryStream file = new();
         file.SetLength(headers);
         file.Position = headers;
-        Assemble().Assemble(new StreamCodeWriter(file), LoadAddress + headers);
-        byte[] bytes = file.ToArray();
-        WriteHeaders(bytes);
-        return bytes;
+        Assemble(port, bytes).Assemble(new StreamCodeWriter(file), LoadAddress + headers);
+        byte[] program = file.ToArray();
+        WriteHeaders(program);
+        return program;
     }
 
-    private static Assembler Assemble()
+    private static Assembler Assemble(ushort port, int bytes)
     {
         Assembler a = new(64);
-        Label parse = a.CreateLabel(), parsed = a.CreateLabel(), fail = a.CreateLabel();
+        Label parse = a.CreateLabel(), parsed = a.CreateLabel(), fail = a.CreateLabel(), exit = a.CreateLabel();
 
         // At the entry RSP points to argc, argv[0], argv[1] (System V ABI for AMD64, 3.4.1).
         a.cmp(__qword_ptr[rsp], 2);
@@ -58,18 +59,29 @@ internal static class DebugExitProgram
         a.inc(rsi);
         a.jmp(parse);
         a.Label(ref parsed);
-        a.mov(edi, DebugExitPort);
-        a.mov(esi, 4);
+        a.mov(edi, port);
+        a.mov(esi, bytes);
         a.mov(edx, 1);
         a.mov(eax, SysIoperm);
         a.syscall();
         a.test(eax, eax);
         a.jne(fail);
         a.mov(eax, ebx);
-        a.mov(edx, DebugExitPort);
-        a.@out(dx, eax);
+        a.mov(edx, port);
+        if (bytes == 1)
+        {
+            a.@out(dx, al);
+        }
+        else
+        {
+            a.@out(dx, eax);
+        }
+
+        a.xor(edi, edi);
+        a.jmp(exit);
         a.Label(ref fail);
         a.mov(edi, 1);
+        a.Label(ref exit);
         a.mov(eax, SysExit);
         a.syscall();
         return a;

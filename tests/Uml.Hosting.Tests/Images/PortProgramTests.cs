@@ -7,7 +7,7 @@ namespace Uml.Hosting.Tests.Images;
 
 [TestFixture]
 [SupportedOSPlatform("linux")]
-public sealed class DebugExitProgramTests
+public sealed class PortProgramTests
 {
     /// <summary>Without a number it must not touch a port; with one it would, on a host that lets it, so that is for guests.</summary>
     [TestCase("")]
@@ -22,7 +22,7 @@ public sealed class DebugExitProgramTests
         }
 
         string path = Path.Combine(Path.GetTempPath(), Path.GetRandomFileName());
-        await File.WriteAllBytesAsync(path, DebugExitProgram.Create());
+        await File.WriteAllBytesAsync(path, PortProgram.Create(0xF4, 4));
         try
         {
             File.SetUnixFileMode(path, UnixFileMode.UserRead | UnixFileMode.UserExecute);
