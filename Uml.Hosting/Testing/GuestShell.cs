@@ -16,6 +16,9 @@ public sealed class GuestShell : IDisposable
 {
     private const int ShownCommand = 200;
 
+    /// <summary>A timer of .NET takes less than 2^32 ms, 49.7 days.</summary>
+    private static readonly TimeSpan s_longestTimeout = TimeSpan.FromDays(49);
+
     private readonly InMemoryConsoleChannel _console;
     private readonly ShellConnection _connection;
     private readonly SemaphoreSlim _turn = new(1);
@@ -46,6 +49,7 @@ public sealed class GuestShell : IDisposable
         InMemoryConsoleChannel console, TimeSpan? timeout = null, CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(console);
+        ThrowIfNoTimeout(timeout ?? console.DefaultTimeout);
         var shell = new GuestShell(console);
         await shell._connection.OpenAsync(timeout ?? console.DefaultTimeout, cancellationToken).ConfigureAwait(false);
         return shell;
@@ -64,6 +68,7 @@ public sealed class GuestShell : IDisposable
     /// </exception>
     /// <exception cref="IOException">It wrote more than <see cref="MaximumOutput"/> and was ended.</exception>
     /// <exception cref="ArgumentException">The command is empty, or holds a NUL character.</exception>
+    /// <exception cref="ArgumentOutOfRangeException">The timeout is negative, or more than 49 days, and not <see cref="Timeout.InfiniteTimeSpan"/>.</exception>
     public async Task<GuestCommandResult> RunAsync(string command, TimeSpan? timeout = null, CancellationToken cancellationToken = default)
     {
         using var output = new BoundedOutput(MaximumOutput);
@@ -79,6 +84,7 @@ public sealed class GuestShell : IDisposable
     /// <returns>The exit code, 0 to 255.</returns>
     /// <exception cref="ConsoleExpectException">As for the other overload.</exception>
     /// <exception cref="ArgumentException">The command is empty, or holds a NUL character.</exception>
+    /// <exception cref="ArgumentOutOfRangeException">The timeout is negative, or more than 49 days, and not <see cref="Timeout.InfiniteTimeSpan"/>.</exception>
     public Task<int> RunAsync(string command, Stream output, TimeSpan? timeout = null, CancellationToken cancellationToken = default)
     {
         ArgumentException.ThrowIfNullOrEmpty(command);
@@ -177,6 +183,7 @@ public sealed class GuestShell : IDisposable
         Func<ShellConnection.Exchange, CancellationToken, Task<int>> work, string what, TimeSpan? timeout, CancellationToken cancellationToken)
     {
         TimeSpan limit = timeout ?? _console.DefaultTimeout;
+        ThrowIfNoTimeout(limit);
         using var timer = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
         timer.CancelAfter(limit);
         try
@@ -196,6 +203,15 @@ public sealed class GuestShell : IDisposable
         {
             cancellationToken.ThrowIfCancellationRequested();
             throw new ConsoleExpectException(_console.Explain($"{what} did not end within {limit.TotalSeconds:0.###} s and was interrupted."), e);
+        }
+    }
+
+    private static void ThrowIfNoTimeout(TimeSpan timeout)
+    {
+        if (timeout != Timeout.InfiniteTimeSpan && (timeout < TimeSpan.Zero || timeout > s_longestTimeout))
+        {
+            throw new ArgumentOutOfRangeException(
+                nameof(timeout), timeout, $"A timeout is 0 to {s_longestTimeout.TotalDays:0} days, or Timeout.InfiniteTimeSpan.");
         }
     }
 

@@ -196,4 +196,21 @@ public sealed class GuestShellTests
         Assert.That(error!.Message, Does.Contain("No space left on device"));
         await Shell.RunAsync("umount /mnt", GuestMachine.Patience);
     }
+
+    [Test]
+    public async Task A_file_that_the_guest_has_no_room_for_leaves_the_shell_working()
+    {
+        IOException? error = await Assert.ThrowsAsync<IOException>(() => Shell.WriteFileAsync("/root/large", new byte[100 << 20], GuestMachine.Patience));
+        Assert.That(error!.Message, Does.Contain("may be full"));
+        GuestCommandResult result = await Shell.RunAsync("echo alive", GuestMachine.Patience);
+        Assert.That(result, Is.EqualTo(new GuestCommandResult(0, "alive\n")));
+    }
+
+    [TestCase(-5.0)]
+    [TestCase(5e6)]
+    public async Task A_timeout_that_there_is_not_is_refused(double seconds)
+    {
+        ArgumentException? error = await Assert.ThrowsAsync<ArgumentOutOfRangeException>(() => Shell.RunAsync("echo x", TimeSpan.FromSeconds(seconds)));
+        Assert.That(error!.Message, Does.Contain("0 to 49 days, or Timeout.InfiniteTimeSpan").And.Contain("timeout"));
+    }
 }
