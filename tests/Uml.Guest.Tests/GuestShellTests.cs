@@ -200,9 +200,12 @@ public sealed class GuestShellTests
     [Test]
     public async Task A_file_that_the_guest_has_no_room_for_leaves_the_shell_working()
     {
-        IOException? error = await Assert.ThrowsAsync<IOException>(() => Shell.WriteFileAsync("/root/large", new byte[100 << 20], GuestMachine.Patience));
+        // Room for four megabytes where the shell keeps what is sent to it.
+        await Shell.RunAsync(
+            "dd if=/dev/zero of=/tmp/room bs=1M count=4; dd if=/dev/zero of=/tmp/rest bs=64k; rm /tmp/room", GuestMachine.Patience);
+        IOException? error = await Assert.ThrowsAsync<IOException>(() => Shell.WriteFileAsync("/root/large", new byte[8 << 20], GuestMachine.Patience));
         Assert.That(error!.Message, Does.Contain("may be full"));
-        GuestCommandResult result = await Shell.RunAsync("echo alive", GuestMachine.Patience);
+        GuestCommandResult result = await Shell.RunAsync("rm /tmp/rest; echo alive", GuestMachine.Patience);
         Assert.That(result, Is.EqualTo(new GuestCommandResult(0, "alive\n")));
     }
 
