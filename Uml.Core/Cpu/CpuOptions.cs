@@ -103,7 +103,7 @@ public sealed class CpuOptions
     /// <summary>What is wrong with a value of <see cref="TranslationCheck"/>, as a sentence that says what to do; null when nothing is.</summary>
     internal static string? FindProblem(TranslationCheck check, string property) => check switch
     {
-        UnknownCheck => $"The runtime setting {CheckSetting} is '{AppContext.GetData(CheckSetting)}'; write None, Interpret or Stop, or set {property}.",
+        UnknownCheck when DefaultCheck == UnknownCheck => $"The runtime setting {CheckSetting} is '{AppContext.GetData(CheckSetting)}'; write None, Interpret or Stop, or set {property}.",
         _ when !Enum.IsDefined(check) => $"{property} is {(int)check}; use TranslationCheck.None, Interpret or Stop.",
         _ => null,
     };

@@ -77,6 +77,13 @@ public static class MachineServiceCollectionExtensions
         ArgumentNullException.ThrowIfNull(builder);
         ArgumentNullException.ThrowIfNull(section);
         RefuseUnknownKeys(section);
+        RefuseUnlessNamed<BootProtocol>(section, nameof(MachineSettings.Protocol));
+        RefuseUnlessNamed<ClockMode>(section, nameof(MachineSettings.ClockMode));
+        RefuseUnlessNamed<CpuEngine>(section, nameof(MachineSettings.Engine));
+        RefuseUnlessNamed<CpuModel>(section, nameof(MachineSettings.CpuModel));
+        RefuseUnlessNamed<TranslationCheck>(section, nameof(MachineSettings.TranslationCheck));
+        RefuseEmpty(section, nameof(MachineSettings.Seed), "a number");
+        RefuseEmpty(section, nameof(MachineSettings.StartTime), "a date and time");
         MachineSettings settings = new();
         try
         {
@@ -130,6 +137,28 @@ public static class MachineServiceCollectionExtensions
         {
             throw new MachineConfigurationException(
                 $"The machine's configuration has {string.Join(" and ", unknown.Select(key => $"'{key}'"))}; the keys are {string.Join(", ", known)}.");
+        }
+    }
+
+    // The binder takes numbers and lists of names as well, and an empty value for one that is not there: an empty TranslationCheck would
+    // leave the check off without a word.
+    private static void RefuseUnlessNamed<T>(IConfiguration section, string key)
+        where T : struct, Enum
+    {
+        string[] names = Enum.GetNames<T>();
+        string choices = $"{string.Join(", ", names[..^1])} or {names[^1]}";
+        RefuseEmpty(section, key, choices);
+        if (section[key] is { } value && !names.Contains(value, StringComparer.OrdinalIgnoreCase))
+        {
+            throw new MachineConfigurationException($"{key} is '{value}'; write {choices}, or leave the key out.");
+        }
+    }
+
+    private static void RefuseEmpty(IConfiguration section, string key, string choices)
+    {
+        if (section[key] is "")
+        {
+            throw new MachineConfigurationException($"{key} is empty; write {choices}, or leave the key out.");
         }
     }
 

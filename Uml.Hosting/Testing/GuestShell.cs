@@ -24,6 +24,9 @@ public sealed class GuestShell : IDisposable
     private const int ShownCommand = 200;
     private const string LargerOutput = "raise GuestShell.MaximumOutput, or use the overload that takes a stream";
 
+    /// <summary>A timer of .NET takes less than 2^32 ms, 49.7 days.</summary>
+    private static readonly TimeSpan s_longestTimeout = TimeSpan.FromDays(49);
+
     private readonly InMemoryConsoleChannel _console;
     private readonly ShellConnection _connection;
     private readonly CancellationTokenSource _disposal = new();
@@ -70,6 +73,7 @@ public sealed class GuestShell : IDisposable
         InMemoryConsoleChannel console, TimeSpan? timeout = null, CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(console);
+        ThrowIfNoTimeout(timeout ?? console.DefaultTimeout);
         var shell = new GuestShell(console);
         await shell._connection.OpenAsync(timeout ?? console.DefaultTimeout, cancellationToken).ConfigureAwait(false);
         return shell;
@@ -89,6 +93,7 @@ public sealed class GuestShell : IDisposable
     /// <exception cref="IOException">It wrote more than <see cref="MaximumOutput"/> and was ended, or the guest has no room for it.</exception>
     /// <exception cref="ObjectDisposedException">The shell was disposed, before or meanwhile.</exception>
     /// <exception cref="ArgumentException">The command is empty, or holds a NUL character.</exception>
+    /// <exception cref="ArgumentOutOfRangeException">The timeout is negative, or more than 49 days, and not <see cref="Timeout.InfiniteTimeSpan"/>.</exception>
     public async Task<GuestCommandResult> RunAsync(string command, TimeSpan? timeout = null, CancellationToken cancellationToken = default)
     {
         using var output = new BoundedOutput(MaximumOutput, LargerOutput);
@@ -105,6 +110,7 @@ public sealed class GuestShell : IDisposable
     /// <exception cref="ConsoleExpectException">As for the other overload.</exception>
     /// <exception cref="IOException">The guest has no room for the command.</exception>
     /// <exception cref="ArgumentException">The command is empty, or holds a NUL character.</exception>
+    /// <exception cref="ArgumentOutOfRangeException">The timeout is negative, or more than 49 days, and not <see cref="Timeout.InfiniteTimeSpan"/>.</exception>
     public Task<int> RunAsync(string command, Stream output, TimeSpan? timeout = null, CancellationToken cancellationToken = default)
     {
         ArgumentException.ThrowIfNullOrEmpty(command);
@@ -214,6 +220,7 @@ public sealed class GuestShell : IDisposable
     {
         ObjectDisposedException.ThrowIf(_disposed.IsCancellationRequested, this);
         TimeSpan limit = timeout ?? _console.DefaultTimeout;
+        ThrowIfNoTimeout(limit);
         using var timer = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken, _disposed);
         timer.CancelAfter(limit);
         try
@@ -234,6 +241,15 @@ public sealed class GuestShell : IDisposable
             cancellationToken.ThrowIfCancellationRequested();
             ObjectDisposedException.ThrowIf(_disposed.IsCancellationRequested, this);
             throw new ConsoleExpectException(_console.Explain($"{what} did not end within {limit.TotalSeconds:0.###} s and was interrupted."), e);
+        }
+    }
+
+    private static void ThrowIfNoTimeout(TimeSpan timeout)
+    {
+        if (timeout != Timeout.InfiniteTimeSpan && (timeout < TimeSpan.Zero || timeout > s_longestTimeout))
+        {
+            throw new ArgumentOutOfRangeException(
+                nameof(timeout), timeout, $"A timeout is 0 to {s_longestTimeout.TotalDays:0} days, or Timeout.InfiniteTimeSpan.");
         }
     }
 

@@ -64,7 +64,15 @@ internal sealed class ShellConnection(InMemoryConsoleChannel console, Cancellati
             byte[] header = _protocol.CreateFrame('w', count.ToString(CultureInfo.InvariantCulture), number);
             byte[] frame = [.. header, .. chunk.AsSpan(0, count)];
             await SendAsync(frame, cancellationToken).ConfigureAwait(false);
-            ThrowIfFailed(await exchange.WaitAsync('a', number, null, cancellationToken).ConfigureAwait(false));
+            ShellEvent answer = await exchange.WaitAsync('a', number, null, cancellationToken).ConfigureAwait(false);
+            if (answer.Value != "0")
+            {
+                // What is there of the file would keep the file system full, and then no command could be sent any more.
+                number = ++_number;
+                await SendAsync(_protocol.CreateFrame('n', name, number), cancellationToken).ConfigureAwait(false);
+                await exchange.WaitAsync('a', number, null, cancellationToken).ConfigureAwait(false);
+                ThrowIfFailed(answer);
+            }
         }
     }
 

@@ -50,21 +50,15 @@ internal static class CommandLine
             Description = "Runs a command in the guest's shell, prints its output, and exits with its exit code. Its input passes a terminal: text, in lines of up to 4095 bytes.",
             HelpName = "command",
         };
-        Option<CpuEngine> engine = new("--engine")
-        {
-            Description = "How guest code runs: Jit translates it, Interpreter runs on every host.",
-            DefaultValueFactory = _ => new CpuOptions().Engine,
-        };
-        Option<CpuModel> cpu = new("--cpu")
-        {
-            Description = "The processor the guest sees: Host is the largest of the others that this machine has all of.",
-            DefaultValueFactory = _ => new CpuOptions().Model,
-        };
-        Option<TranslationCheck> check = new("--check")
-        {
-            Description = "What becomes of translated code that the checker refuses (SECURITY.md). None does not check, and starts guests faster.",
-            DefaultValueFactory = _ => new CpuOptions().TranslationCheck,
-        };
+        CpuOptions defaults = new();
+        Option<CpuEngine> engine = CreateChoice(
+            "--engine", defaults.Engine, "How guest code runs: Jit translates it, Interpreter runs on every host.");
+        Option<CpuModel> cpu = CreateChoice(
+            "--cpu", defaults.Model, "The processor the guest sees: Host is the largest of the others that this machine has all of.");
+        Option<TranslationCheck> check = CreateChoice(
+            "--check",
+            defaults.TranslationCheck,
+            "What becomes of translated code that the checker refuses (SECURITY.md). None does not check, and starts guests faster.");
         RootCommand root = new("Boots a stock x86-64 Linux kernel in this process. Ctrl-A x ends the machine, Ctrl-A h shows what else there is.")
         {
             kernel, protocol, initrd, append, memory, run, engine, cpu, check,
@@ -97,6 +91,30 @@ internal static class CommandLine
                 result.GetValue(check)),
             cancellationToken));
         return root;
+    }
+
+    /// <summary>An option whose value is one of an enumeration's names, of either case. Numbers and lists, which Enum.Parse takes, are no names.</summary>
+    private static Option<T> CreateChoice<T>(string name, T missing, string description)
+        where T : struct, Enum
+    {
+        string[] names = Enum.GetNames<T>();
+        return new Option<T>(name)
+        {
+            Description = description,
+            DefaultValueFactory = _ => missing,
+            HelpName = string.Join('|', names),
+            CustomParser = result =>
+            {
+                string text = result.Tokens[0].Value;
+                if (names.Contains(text, StringComparer.OrdinalIgnoreCase))
+                {
+                    return Enum.Parse<T>(text, ignoreCase: true);
+                }
+
+                result.AddError($"{name} is '{text}'; write {string.Join(", ", names[..^1])} or {names[^1]}.");
+                return missing;
+            },
+        };
     }
 }
 

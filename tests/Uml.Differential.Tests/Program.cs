@@ -37,34 +37,36 @@ internal static class Program
     private const int SequencesShare = 10;
     private const long DefaultCases = 1_000_000;
 
-    private static readonly string[] s_flags = ["--list", "--sequences", "--edges", "--prefixes", "--bytes"];
-    private static readonly string[] s_values =
-        ["--cases", "--seconds", "--seed", "--code", "--bits", "--engine", "--reference", "--from", "--child"];
-
     public static int Main(string[] args)
     {
-        var options = new Dictionary<string, string>(StringComparer.Ordinal);
-        for (int i = 0; i < args.Length; i++)
+        if (args is ["--help" or "-h" or "-?"])
         {
-            bool isFlag = s_flags.Contains(args[i]);
-            if (!isFlag && (!s_values.Contains(args[i]) || i + 1 == args.Length))
-            {
-                return Fail(Usage);
-            }
+            Console.WriteLine(Usage);
+            return 0;
+        }
 
-            options[args[i]] = isFlag ? "" : args[++i];
+        Dictionary<string, string> options = SoakOptions.Parse(args, out string? problem);
+        if (problem is not null)
+        {
+            return Fail(problem);
         }
 
         string bits = Environment.GetEnvironmentVariable("UML_DIFF_BITS") ?? options.GetValueOrDefault("--bits", "64");
         if (bits is not ("32" or "64"))
         {
-            return Fail(Usage);
+            return Fail($"UML_DIFF_BITS is '{bits}'; write 32 or 64.");
         }
 
         FormCatalog catalog = FormCatalog.For(int.Parse(bits, CultureInfo.InvariantCulture));
         if (options.ContainsKey("--list"))
         {
             return List(catalog);
+        }
+
+        if (options.TryGetValue("--code", out string? names)
+            && Array.Find(names.Split(','), name => !catalog.Covered.Any(form => IsNamed(form, name))) is { } unknown)
+        {
+            return Fail($"--code: no covered form or mnemonic of {bits}-bit code starts with '{unknown}'; --list tells what there is.");
         }
 
         if (options.ContainsKey("--edges") && !options.ContainsKey("--reference"))

@@ -25,6 +25,9 @@ internal static class Program
         new("initramfs", "the initramfs builder: hostile paths, links and nodes, read back", InitramfsFuzz.Run, TestCases: 3000),
     ];
 
+    /// <summary>46 days: a timer of .NET takes 2^32 ms.</summary>
+    private const double MaximumSeconds = 4_000_000;
+
     public static int Main(string[] args) => CreateCommand().Parse(args).Invoke();
 
     /// <summary>The command line: a subcommand for each target, all with the same options.</summary>
@@ -49,6 +52,14 @@ internal static class Program
         Option<long> first = new("--first") { Description = "Begin with this case of the run.", HelpName = "number" };
         Option<FileInfo?> journal = new("--journal") { Description = "Note the number of the case that runs in this file.", HelpName = "file" };
         RequireAtLeast(seconds, 0.001);
+        RequireAtMost(seconds, MaximumSeconds);
+        journal.Validators.Add(result =>
+        {
+            if (result.Tokens is [var token] && Path.GetDirectoryName(Path.GetFullPath(token.Value)) is { } directory && !Directory.Exists(directory))
+            {
+                result.AddError($"--journal: there is no directory '{directory}'; make it first.");
+            }
+        });
         RequireAtLeast(cases, 1);
         RequireAtLeast(first, 0);
         Command command = new(target.Name, target.Description) { seconds, cases, seed, only, isolated, first, journal };
@@ -80,6 +91,14 @@ internal static class Program
         if (result.Tokens is [var token] && double.TryParse(token.Value, CultureInfo.InvariantCulture, out double value) && !(value >= minimum))
         {
             result.AddError($"{option.Name} is {token.Value}; write at least {minimum.ToString(CultureInfo.InvariantCulture)}.");
+        }
+    });
+
+    private static void RequireAtMost(Option option, double maximum) => option.Validators.Add(result =>
+    {
+        if (result.Tokens is [var token] && double.TryParse(token.Value, CultureInfo.InvariantCulture, out double value) && value > maximum)
+        {
+            result.AddError($"{option.Name} is {token.Value}; write at most {maximum.ToString(CultureInfo.InvariantCulture)}, or leave it out.");
         }
     });
 

@@ -43,6 +43,20 @@ public sealed partial class BootLinuxTests
         Assert.That(output, Is.EqualTo("xterm-256color\n"));
     }
 
+    [TestCase("--check", "", "--check is ''; write None, Interpret or Stop.")]
+    [TestCase("--check", "1", "--check is '1'; write None, Interpret or Stop.")]
+    [TestCase("--check", "-1", "--check is '-1'; write None, Interpret or Stop.")]
+    [TestCase("--check", "None,Stop", "--check is 'None,Stop'; write None, Interpret or Stop.")]
+    [TestCase("--check", "Sotp", "--check is 'Sotp'; write None, Interpret or Stop.")]
+    [TestCase("--engine", "0", "--engine is '0'; write Interpreter or Jit.")]
+    [TestCase("--cpu", "386", "--cpu is '386'; write Host, X64V2 or X64V3.")]
+    public async Task A_value_that_is_no_choice_is_refused_with_the_choices(string option, string value, string advice)
+    {
+        (int status, _, string error) = await RunAsync("", option, value);
+        Assert.That(status, Is.EqualTo(125), error);
+        Assert.That(error, Does.Contain(advice));
+    }
+
     [TestCase("yes", "exec \"$@\" >/dev/full", "No space left on device")]
     [TestCase("echo x", "exec \"$@\" >/dev/full", "No space left on device")]
     [TestCase("yes", "{ \"$@\"; echo $? >&2; } | head -c 4 >/dev/null; exit 125", "Broken pipe")]

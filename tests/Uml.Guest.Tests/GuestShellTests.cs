@@ -196,4 +196,24 @@ public sealed class GuestShellTests
         Assert.That(error!.Message, Does.Contain("No space left on device"));
         await Shell.RunAsync("umount /mnt", GuestMachine.Patience);
     }
+
+    [Test]
+    public async Task A_file_that_the_guest_has_no_room_for_leaves_the_shell_working()
+    {
+        // Room for four megabytes where the shell keeps what is sent to it.
+        await Shell.RunAsync(
+            "dd if=/dev/zero of=/tmp/room bs=1M count=4; dd if=/dev/zero of=/tmp/rest bs=64k; rm /tmp/room", GuestMachine.Patience);
+        IOException? error = await Assert.ThrowsAsync<IOException>(() => Shell.WriteFileAsync("/root/large", new byte[8 << 20], GuestMachine.Patience));
+        Assert.That(error!.Message, Does.Contain("may be full"));
+        GuestCommandResult result = await Shell.RunAsync("rm /tmp/rest; echo alive", GuestMachine.Patience);
+        Assert.That(result, Is.EqualTo(new GuestCommandResult(0, "alive\n")));
+    }
+
+    [TestCase(-5.0)]
+    [TestCase(5e6)]
+    public async Task A_timeout_that_there_is_not_is_refused(double seconds)
+    {
+        ArgumentException? error = await Assert.ThrowsAsync<ArgumentOutOfRangeException>(() => Shell.RunAsync("echo x", TimeSpan.FromSeconds(seconds)));
+        Assert.That(error!.Message, Does.Contain("0 to 49 days, or Timeout.InfiniteTimeSpan").And.Contain("timeout"));
+    }
 }

@@ -71,17 +71,20 @@ public sealed class TranslationCheckSettingTests
         Assert.That(sandbox.Run().Reason, Is.EqualTo(CodeStopReason.Halt));
     }
 
-    [Test]
-    public void A_check_that_there_is_not_is_refused()
+    [TestCase(3)]
+    [TestCase(-1)]
+    [TestCase(int.MinValue)]
+    public void A_check_that_there_is_not_is_refused(int value)
     {
+        AppContext.SetData(Setting, "Stop");
         using var cpu = new ScriptedCpu();
         Assert.That(
-            () => ScriptedMachine.CreateBuilder(cpu).Configure(options => options.Cpu.TranslationCheck = (TranslationCheck)3).Build(),
+            () => ScriptedMachine.CreateBuilder(cpu).Configure(options => options.Cpu.TranslationCheck = (TranslationCheck)value).Build(),
             Throws.InstanceOf<MachineConfigurationException>().With.Message.Contains(
-                "MachineOptions.Cpu.TranslationCheck is 3; use TranslationCheck.None, Interpret or Stop."));
+                $"MachineOptions.Cpu.TranslationCheck is {value}; use TranslationCheck.None, Interpret or Stop."));
         Assert.That(
-            () => new CodeSandbox(new CodeSandboxOptions { TranslationCheck = (TranslationCheck)3 }),
+            () => new CodeSandbox(new CodeSandboxOptions { TranslationCheck = (TranslationCheck)value }),
             Throws.InstanceOf<MachineConfigurationException>().With.Message.Contains(
-                "CodeSandboxOptions.TranslationCheck is 3; use TranslationCheck.None, Interpret or Stop."));
+                $"CodeSandboxOptions.TranslationCheck is {value}; use TranslationCheck.None, Interpret or Stop."));
     }
 }

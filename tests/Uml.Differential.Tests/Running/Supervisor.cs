@@ -37,7 +37,7 @@ internal sealed class Supervisor(IReadOnlyList<string> arguments, FormCatalog ca
             {
                 File.Delete(path);
                 using var progress = new Progress(path);
-                string left = (seconds - time.Elapsed.TotalSeconds).ToString(CultureInfo.InvariantCulture);
+                string left = Math.Max(0.001, seconds - time.Elapsed.TotalSeconds).ToString(CultureInfo.InvariantCulture);
                 int code = RunProcess(["--child", path, "--seed", $"0x{seed:x}", "--from", $"{from}", "--cases", $"{end - from}", "--seconds", left]);
                 if (code is 0 or 1)
                 {

@@ -42,6 +42,10 @@ public sealed class FuzzTests
 
     [TestCase("kernels --seconds x", "--seconds")]
     [TestCase("kernels --seconds -1", "at least 0.001")]
+    [TestCase("kernels --seconds NaN", "at least 0.001")]
+    [TestCase("kernels --seconds Infinity", "at most 4000000")]
+    [TestCase("kernels --seconds 99999999999999", "at most 4000000")]
+    [TestCase("kernels --journal /no/such/directory/x", "no directory '/no/such/directory'")]
     [TestCase("kernels --seed zz", "'zz' is not a seed")]
     [TestCase("kernels --case 0x", "'0x' is not a seed")]
     [TestCase("kernels --cases 0", "at least 1")]

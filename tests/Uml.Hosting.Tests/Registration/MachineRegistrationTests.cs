@@ -114,11 +114,19 @@ public sealed class MachineRegistrationTests
     [TestCase("Kernle", "/boot/vmlinuz", "'Kernle'")]
     [TestCase("Cpu:Model", "X64V2", "'Cpu'")]
     [TestCase("Engine", "Qemu", "Engine")]
-    [TestCase("CpuModel", "9", "use CpuModel.Host, X64V2 or X64V3")]
+    [TestCase("Engine", "1", "Engine is '1'; write Interpreter or Jit, or leave the key out")]
+    [TestCase("CpuModel", "9", "CpuModel is '9'; write Host, X64V2 or X64V3")]
+    [TestCase("Protocol", "0", "Protocol is '0'; write Auto,")]
+    [TestCase("ClockMode", "", "ClockMode is empty; write")]
+    [TestCase("Seed", "", "Seed is empty; write")]
+    [TestCase("StartTime", "", "StartTime is empty; write")]
     [TestCase("Seed", "-1", "Seed")]
     [TestCase("StartTime", "yesterday", "StartTime")]
-    [TestCase("TranslationCheck", "Stopp", "TranslationCheck")]
-    [TestCase("TranslationCheck", "4", "use TranslationCheck.None, Interpret or Stop")]
+    [TestCase("TranslationCheck", "Stopp", "TranslationCheck is 'Stopp'; write None, Interpret or Stop")]
+    [TestCase("TranslationCheck", "4", "write None, Interpret or Stop")]
+    [TestCase("TranslationCheck", "1", "write None, Interpret or Stop")]
+    [TestCase("TranslationCheck", "None,Stop", "write None, Interpret or Stop")]
+    [TestCase("TranslationCheck", "", "TranslationCheck is empty; write None, Interpret or Stop")]
     public void Wrong_configuration_says_what_to_write(string key, string value, string advice)
     {
         using IHost host = Create(services => services.AddVirtualMachine("box", Section((key, value))));
