@@ -18,9 +18,12 @@ internal sealed class PicPair(LocalApics apics) : IMachineDevice
 
     private const int ChipInputs = 8;
 
+    // Firmware makes levels of what ACPI and PCI have: 9, 10 and 11.
+    private const byte SharedInterrupts = 0x0E;
+
     // Vectors by PC tradition, under which firmware leaves them. Timer, keyboard, cascade, clock and coprocessor are edges for ever.
     private readonly Pic8259 _master = new(vectorBase: 0x08, slaves: 1 << Cascade, programmable: 0xF8);
-    private readonly Pic8259 _slave = new(vectorBase: 0x70, slaves: 0, programmable: 0xDE);
+    private readonly Pic8259 _slave = new(vectorBase: 0x70, slaves: 0, programmable: 0xDE) { LevelTriggered = SharedInterrupts };
 
     /// <summary>Raised before anything that looks at the inputs, so that who drives one can bring it up to date.</summary>
     public event Action? Sampling;

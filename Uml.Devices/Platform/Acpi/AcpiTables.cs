@@ -12,6 +12,9 @@ namespace Uml.Devices.Platform.Acpi;
 /// </summary>
 internal sealed class AcpiTables(IEnumerable<IAcpiContributor> contributors) : IMachineDevice
 {
+    /// <summary>The name of what the guest told of its interrupt controllers: 0 stands for the 8259 pair.</summary>
+    public const string InterruptModel = "\\PICM";
+
     private const ulong Alignment = 16;
     private const ulong FirmwareControlAlignment = 64;
 
@@ -63,6 +66,10 @@ internal sealed class AcpiTables(IEnumerable<IAcpiContributor> contributors) : I
 
         // The element for the second PM1 control register, which does not exist, repeats the sleep type (7.4.2).
         aml.NameIntegers("\\_S5", PowerControl.SoftOffSleepType, PowerControl.SoftOffSleepType, 0, 0);
+
+        // The guest tells whether it uses the I/O APIC (5.8.1).
+        aml.NameInteger(InterruptModel, 0);
+        aml.MethodSetting("\\_PIC", InterruptModel);
         aml.Scope("\\_SB", scope =>
         {
             foreach (var contributor in contributors)

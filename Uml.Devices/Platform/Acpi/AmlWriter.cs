@@ -22,8 +22,13 @@ internal sealed class AmlWriter
     private const byte ScopeOp = 0x10;
     private const byte BufferOp = 0x11;
     private const byte PackageOp = 0x12;
+    private const byte MethodOp = 0x14;
     private const byte ExtendedOpPrefix = 0x5B;
+    private const byte Arg0Op = 0x68;
+    private const byte StoreOp = 0x70;
     private const byte DeviceOp = 0x82;
+    private const byte IfOp = 0xA0;
+    private const byte ReturnOp = 0xA4;
     private const int SegmentLength = 4;
 
     private readonly ArrayBufferWriter<byte> _bytes = new();
@@ -92,6 +97,38 @@ internal sealed class AmlWriter
         buffer.Integer((ulong)bytes.Length);
         buffer._bytes.Write<byte>(bytes);
         Sized([BufferOp], buffer);
+    }
+
+    /// <summary>Defines a method that keeps its argument in a named integer.</summary>
+    public void MethodSetting(string name, string target)
+    {
+        const byte OneArgument = 1;
+        Block([MethodOp], name, method =>
+        {
+            method._bytes.Write<byte>([OneArgument, StoreOp, Arg0Op]);
+            method.Path(target);
+        });
+    }
+
+    /// <summary>Defines a method without arguments that returns one named object while a named integer is not zero, and else another.</summary>
+    public void MethodChoosing(string name, string condition, string whenTrue, string whenFalse)
+    {
+        const byte NoArguments = 0;
+        var choice = new AmlWriter();
+        choice.Path(condition);
+        choice.Return(whenTrue);
+        Block([MethodOp], name, method =>
+        {
+            method._bytes.Write<byte>([NoArguments]);
+            method.Sized([IfOp], choice);
+            method.Return(whenFalse);
+        });
+    }
+
+    private void Return(string name)
+    {
+        _bytes.Write<byte>([ReturnOp]);
+        Path(name);
     }
 
     private void Block(ReadOnlySpan<byte> operation, string name, Action<AmlWriter> content)

@@ -62,10 +62,10 @@ internal sealed class PicPairTests
     {
         Initialize();
         Line(3).Set(true);
-        Line(9).Set(true);
-        Assert.That(_machine.Cpu.Acknowledge(), Is.EqualTo(0x39));
+        Line(13).Set(true);
+        Assert.That(_machine.Cpu.Acknowledge(), Is.EqualTo(0x3D));
         Assert.That(Read(Master, 0x0B), Is.EqualTo(1 << 2));
-        Assert.That(Read(Slave, 0x0B), Is.EqualTo(1 << 1));
+        Assert.That(Read(Slave, 0x0B), Is.EqualTo(1 << 5));
         Line(1).Set(true);
         Assert.That(_machine.Cpu.Acknowledge(), Is.EqualTo(0x31));
         _machine.Out(Master, EndOfInterrupt);
@@ -102,10 +102,10 @@ internal sealed class PicPairTests
     public void Requests_of_the_slave_are_not_lost_with_automatic_ends()
     {
         Initialize(masterIcw4: 0x03, slaveIcw4: 0x03);
-        Line(9).Set(true);
-        Line(10).Set(true);
-        Line(11).Set(true);
-        Assert.That(new[] { _machine.Cpu.Acknowledge(), _machine.Cpu.Acknowledge(), _machine.Cpu.Acknowledge() }, Is.EqualTo(new[] { 0x39, 0x3A, 0x3B }));
+        Line(12).Set(true);
+        Line(13).Set(true);
+        Line(14).Set(true);
+        Assert.That(new[] { _machine.Cpu.Acknowledge(), _machine.Cpu.Acknowledge(), _machine.Cpu.Acknowledge() }, Is.EqualTo(new[] { 0x3C, 0x3D, 0x3E }));
         Assert.That(_machine.Cpu.IsInterruptRequested, Is.False);
     }
 
@@ -153,6 +153,7 @@ internal sealed class PicPairTests
     [Test]
     public void The_trigger_modes_are_two_registers()
     {
+        Assert.That(_machine.RealBus.ReadPort(TriggerModes, 2), Is.EqualTo(0x0E00), "those of ACPI and PCI are levels");
         _machine.RealBus.WritePort(TriggerModes, 2, 0xFFFF);
         Assert.That(_machine.RealBus.ReadPort(TriggerModes, 2), Is.EqualTo(0xDEF8));
         _machine.Out(TriggerModes + 1, 0x02);
@@ -166,7 +167,6 @@ internal sealed class PicPairTests
     public void A_level_interrupts_again_after_its_end()
     {
         Initialize();
-        _machine.Out(TriggerModes + 1, 1 << 2);
         Line(10).Set(true);
         Assert.That(_machine.Cpu.Acknowledge(), Is.EqualTo(0x3A));
         End();
@@ -187,9 +187,10 @@ internal sealed class PicPairTests
         Assert.That(_machine.Cpu.Acknowledge(), Is.EqualTo(0x30 + interrupt));
         Line(number).Set(false);
         End();
-        Assert.That(Read(Slave, 0x0A), Is.Zero);
-        _machine.Out(TriggerModes + 1, 0x0C);
         Assert.That(_machine.Cpu.Acknowledge(), Is.EqualTo(0x30 + interrupt), "the other one asserts it still");
+        Line(interrupt).Set(false);
+        End();
+        Assert.That(_machine.Cpu.IsInterruptRequested, Is.False);
     }
 
     [Test]

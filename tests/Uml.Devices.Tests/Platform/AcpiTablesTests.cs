@@ -140,7 +140,7 @@ internal sealed class AcpiTablesTests
     private static AcpiTables CreateTables()
     {
         var uarts = SerialPort.All.Select(port => new Describing(new Uart16550(port, new FakeChannel(), new FakeRouter())));
-        return new AcpiTables([new PciHostBridge(new PowerControl()), new RealTimeClock(), .. uarts]);
+        return new AcpiTables([new PciHostBridge(new PowerControl()), new RealTimeClock(new FakeRouter()), .. uarts]);
     }
 
     private ReadOnlySpan<byte> Ram(ulong address, int length) => _machine.Ram.Bytes.AsSpan((int)address, length);
