@@ -91,9 +91,8 @@ internal sealed class PciHostBridge : IMachineDevice, IBusDevice, IAcpiContribut
                 .Io(PortMap.PciConfigAddress, PciConfigPorts.Count)
                 .MemoryWindow(MemoryMap.PciWindow32Start, MemoryMap.PciWindow32Length, isPrefetchable: false)
                 .MemoryWindow(MemoryMap.PciWindow64Start, MemoryMap.PciWindow64Length, isPrefetchable: true));
-            bridge.NameTable("PRTA", 4, BuildInterruptRouting(interrupt => interrupt));
-            bridge.NameTable("PRTP", 4, BuildInterruptRouting(InterruptWires.GetPicInterrupt));
-            bridge.MethodChoosing("_PRT", AcpiTables.InterruptModel, "PRTA", "PRTP");
+            bridge.MethodChoosing(
+                "_PRT", AcpiTables.InterruptModel, 4, BuildInterruptRouting(interrupt => interrupt), BuildInterruptRouting(InterruptWires.GetPicInterrupt));
         });
 
         // Guests use the memory-mapped configuration space only if some device owns its addresses (PCI Firmware

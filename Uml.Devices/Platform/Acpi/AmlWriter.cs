@@ -73,21 +73,6 @@ internal sealed class AmlWriter
         Integers(values);
     }
 
-    /// <summary>Names a package whose elements are packages of <paramref name="width"/> integers each.</summary>
-    public void NameTable(string name, int width, ReadOnlySpan<ulong> values)
-    {
-        Name(name);
-        var rows = new AmlWriter();
-        int count = values.Length / width;
-        rows._bytes.Write<byte>([(byte)count]);
-        for (int i = 0; i < count; i++)
-        {
-            rows.Integers(values.Slice(i * width, width));
-        }
-
-        Sized([PackageOp], rows);
-    }
-
     /// <summary>Names the resources of a device.</summary>
     public void NameResources(string name, ResourceTemplate resources)
     {
@@ -110,25 +95,35 @@ internal sealed class AmlWriter
         });
     }
 
-    /// <summary>Defines a method without arguments that returns one named object while a named integer is not zero, and else another.</summary>
-    public void MethodChoosing(string name, string condition, string whenTrue, string whenFalse)
+    /// <summary>
+    /// Defines a method without arguments that returns one table while a named integer is not zero, and else another. Tables are packages
+    /// whose elements are packages of <paramref name="width"/> integers each; a guest reads them when it calls the method.
+    /// </summary>
+    public void MethodChoosing(string name, string condition, int width, ulong[] whenTrue, ulong[] whenFalse)
     {
         const byte NoArguments = 0;
         var choice = new AmlWriter();
         choice.Path(condition);
-        choice.Return(whenTrue);
+        choice.ReturnTable(width, whenTrue);
         Block([MethodOp], name, method =>
         {
             method._bytes.Write<byte>([NoArguments]);
             method.Sized([IfOp], choice);
-            method.Return(whenFalse);
+            method.ReturnTable(width, whenFalse);
         });
     }
 
-    private void Return(string name)
+    private void ReturnTable(int width, ReadOnlySpan<ulong> values)
     {
-        _bytes.Write<byte>([ReturnOp]);
-        Path(name);
+        var rows = new AmlWriter();
+        int count = values.Length / width;
+        rows._bytes.Write<byte>([(byte)count]);
+        for (int i = 0; i < count; i++)
+        {
+            rows.Integers(values.Slice(i * width, width));
+        }
+
+        Sized([ReturnOp, PackageOp], rows);
     }
 
     private void Block(ReadOnlySpan<byte> operation, string name, Action<AmlWriter> content)

@@ -75,6 +75,15 @@ internal sealed class AcpiTablesTests
         Assert.That(table.AsSpan(68, 8).ToArray(), Is.EqualTo(new byte[] { 1, 12, 0, 0, 0, 0, 0xC0, 0xFE }));
     }
 
+    [TestCase(17, TestName = "Interrupts_of_pci_are_routed_to_the_io_apic")]
+    [TestCase(11, TestName = "Interrupts_of_pci_are_routed_to_the_8259_pair")]
+    public void Interrupts_of_pci_are_routed(byte interrupt)
+    {
+        // A package of four: device 1 with all functions, INTA#, no link device, the interrupt.
+        byte[] row = [0x12, 0x0B, 4, 0x0C, 0xFF, 0xFF, 1, 0, 0, 0, 0x0A, interrupt];
+        Assert.That(ReadTables()["DSDT"].AsSpan().Count(row), Is.EqualTo(1));
+    }
+
     [Test]
     public void Processors_above_254_are_listed_by_their_x2apic_id()
     {
