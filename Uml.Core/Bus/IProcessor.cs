@@ -33,8 +33,8 @@ public readonly record struct CpuidValues(uint Eax, uint Ebx, uint Ecx, uint Edx
 /// <summary>The local APIC as the processor sees it (Intel SDM vol. 3, chapter 12). Called on the machine's thread only.</summary>
 public interface ILocalApic
 {
-    /// <summary>Takes the highest-priority deliverable interrupt: moves it from IRR to ISR.</summary>
-    /// <returns>The vector, 16 to 255, or -1 when none is deliverable (the processor then goes on).</returns>
+    /// <summary>Takes the highest-priority deliverable interrupt: moves it from IRR to ISR, or has an external controller acknowledge it.</summary>
+    /// <returns>The vector, or -1 when none is deliverable (the processor then goes on). Only external controllers have vectors below 16.</returns>
     int AcknowledgeInterrupt();
 
     /// <summary>The task-priority class as CR8 shows it, 0 to 15 (Intel SDM vol. 3, 12.8.6).</summary>

@@ -11,7 +11,7 @@ namespace Uml.Devices.Interrupts;
 /// Polarity is stored and read back only: <see cref="IInterruptLine"/> speaks of asserted, not of voltages, and the ACPI tables
 /// tell the guest the polarity that matches.
 /// </remarks>
-internal sealed class IoApic(ApicBus bus) : IMachineDevice, IBusDevice, IInterruptRouter
+internal sealed class IoApic(ApicBus bus) : IMachineDevice, IBusDevice
 {
     /// <summary>Number of inputs.</summary>
     public const int InputCount = 24;
@@ -31,6 +31,12 @@ internal sealed class IoApic(ApicBus bus) : IMachineDevice, IBusDevice, IInterru
     private byte _index;
     private uint _id;
 
+    /// <summary>Raised before a redirection entry changes, so that who drives an input can bring it up to date.</summary>
+    public event Action? Changing;
+
+    /// <summary>Raised after a redirection entry has changed, and <see cref="AwaitsEdge"/> perhaps with it.</summary>
+    public event Action? Changed;
+
     /// <inheritdoc/>
     public void Attach(IMachineContext machine)
     {
@@ -38,22 +44,11 @@ internal sealed class IoApic(ApicBus bus) : IMachineDevice, IBusDevice, IInterru
         bus.EndOfInterrupt += Complete;
     }
 
-    /// <inheritdoc/>
-    public IInterruptLine GetLine(int globalSystemInterrupt)
-    {
-        ArgumentOutOfRangeException.ThrowIfNegative(globalSystemInterrupt);
-        ArgumentOutOfRangeException.ThrowIfGreaterThanOrEqual(globalSystemInterrupt, InputCount);
-        return new Line(_inputs[globalSystemInterrupt]);
-    }
+    /// <summary>Drives an input.</summary>
+    public void SetLine(int input, bool asserted) => _inputs[input].SetLine(asserted);
 
-    /// <inheritdoc/>
-    public void SendMessage(ulong address, uint data)
-    {
-        if (ApicMessage.TryDecode(address, data, out var message))
-        {
-            bus.Deliver(message);
-        }
-    }
+    /// <summary>Whether a rise of an input would make a difference.</summary>
+    public bool AwaitsEdge(int input) => !_inputs[input].IsMasked;
 
     /// <inheritdoc/>
     public ulong Read(ulong offset, int size) => offset switch
@@ -104,9 +99,11 @@ internal sealed class IoApic(ApicBus bus) : IMachineDevice, IBusDevice, IInterru
         if (entry is >= 0 and < InputCount * 2)
         {
             var input = _inputs[entry >> 1];
+            Changing?.Invoke();
             input.SetEntry((entry & 1) == 0
                 ? (input.Entry & 0xFFFF_FFFF_0000_0000) | value
                 : (uint)input.Entry | ((ulong)value << 32));
+            Changed?.Invoke();
         }
         else if (_index == IdIndex)
         {
@@ -133,21 +130,6 @@ internal sealed class IoApic(ApicBus bus) : IMachineDevice, IBusDevice, IInterru
         return inputs;
     }
 
-    /// <summary>One device's wire to an input.</summary>
-    private sealed class Line(Input input) : IInterruptLine
-    {
-        private bool _asserted;
-
-        public void Set(bool asserted)
-        {
-            if (asserted != _asserted)
-            {
-                _asserted = asserted;
-                input.Drive(asserted ? 1 : -1);
-            }
-        }
-    }
-
     /// <summary>One input with its redirection entry.</summary>
     private sealed class Input(ApicBus bus)
     {
@@ -158,21 +140,22 @@ internal sealed class IoApic(ApicBus bus) : IMachineDevice, IBusDevice, IInterru
         private const ulong ReadOnlyBits = RemoteIrr | (1 << 12);
         private const ulong ImplementedBits = 0xFF00_0000_0001_FFFF;
 
-        private int _assertedLines;
+        private bool _isAsserted;
 
         /// <summary>The redirection entry.</summary>
         public ulong Entry { get; private set; } = Masked;
 
-        /// <summary>One more or one less line is asserted.</summary>
-        public void Drive(int change)
+        public bool IsMasked => (Entry & Masked) != 0;
+
+        public void SetLine(bool asserted)
         {
-            bool rose = _assertedLines == 0;
-            _assertedLines += change;
+            bool rose = asserted && !_isAsserted;
+            _isAsserted = asserted;
             if ((Entry & LevelTriggered) != 0)
             {
                 DeliverLevel();
             }
-            else if (rose && (Entry & Masked) == 0)
+            else if (rose && !IsMasked)
             {
                 // An edge while masked is lost, as on the real part.
                 Deliver();
@@ -204,7 +187,7 @@ internal sealed class IoApic(ApicBus bus) : IMachineDevice, IBusDevice, IInterru
 
         private void DeliverLevel()
         {
-            if (_assertedLines > 0 && (Entry & (Masked | RemoteIrr)) == 0 && Deliver())
+            if (_isAsserted && (Entry & (Masked | RemoteIrr)) == 0 && Deliver())
             {
                 Entry |= RemoteIrr;
             }

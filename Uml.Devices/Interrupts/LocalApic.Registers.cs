@@ -20,6 +20,8 @@ internal sealed partial class LocalApic
     private const uint SpuriousMask = 0x13FF;
     private const uint LvtMasked = 1 << 16;
     private const uint LvtReadOnly = (1 << 12) | (1 << 14);
+    private const uint LvtDeliveryMode = 7 << LvtDeliveryModeShift;
+    private const int LvtDeliveryModeShift = 8;
     private const int LvtTimerModeShift = 17;
 
     // Error status register (Intel SDM vol. 3, 12.5.3).
@@ -295,6 +297,8 @@ internal sealed partial class LocalApic
             {
                 entry |= LvtMasked;
             }
+
+            UpdateRequest();
         }
     }
 
@@ -306,7 +310,11 @@ internal sealed partial class LocalApic
         {
             _timer.Mode = (ApicTimerMode)((value >> LvtTimerModeShift) & 3);
         }
+
+        UpdateRequest();
     }
+
+    private uint LocalVector(int register) => _localVectors[register - ApicRegister.LvtTimer];
 
     /// <summary>The state after power-up (Intel SDM vol. 3, 12.4.7.1), except for IA32_APIC_BASE.</summary>
     private void Reset()

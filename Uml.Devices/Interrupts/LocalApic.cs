@@ -8,7 +8,7 @@ namespace Uml.Devices.Interrupts;
 /// </summary>
 /// <remarks>
 /// INIT, start-up and SMI messages are dropped: the only processor there is runs already, and the board has no system management
-/// mode. Nothing is wired to LINT0 and LINT1, nor does anything count performance or heat.
+/// mode. LINT0 of the boot processor takes the 8259 pair's output; nothing is wired to LINT1, nor does anything count performance or heat.
 /// </remarks>
 internal sealed partial class LocalApic : ILocalApic
 {
@@ -18,6 +18,8 @@ internal sealed partial class LocalApic : ILocalApic
     private readonly IProcessor _processor;
     private readonly ApicBus _bus;
     private readonly ApicTimer _timer;
+    private PicPair? _external;
+    private bool _externalRequests;
 
     private VectorSet _requested;
     private VectorSet _inService;
@@ -61,9 +63,31 @@ internal sealed partial class LocalApic : ILocalApic
         }
     }
 
+    // With the APIC switched off, the pin is the processor's INTR (Intel SDM vol. 3, 12.4.3); else the local vector decides (12.5.1).
+    private bool PassesExternal => !IsEnabled
+        || (LocalVector(ApicRegister.LvtLint0) & (LvtMasked | LvtDeliveryMode)) == (uint)DeliveryMode.ExtInt << LvtDeliveryModeShift;
+
+    /// <summary>
+    /// Wires an 8259 pair to LINT0, and sets the APIC up as firmware leaves it: in virtual-wire mode, which lets the pair's interrupts
+    /// through as they are (MultiProcessor Specification 1.4, 3.6.2.2).
+    /// </summary>
+    public void ConnectExternal(PicPair external)
+    {
+        _external = external;
+        WriteRegister(ApicRegister.SpuriousVector, _spuriousVector | SpuriousSoftwareEnabled);
+        WriteRegister(ApicRegister.LvtLint0, (uint)DeliveryMode.ExtInt << LvtDeliveryModeShift);
+        external.Changed += UpdateExternal;
+    }
+
     /// <inheritdoc/>
     public int AcknowledgeInterrupt()
     {
+        if (_externalRequests && PassesExternal && _external is { } external)
+        {
+            // Its priority is not compared with anything, and it is none of those in service here (Intel SDM vol. 3, 12.5.1 and 12.8.1).
+            return external.Acknowledge();
+        }
+
         int vector = FindDeliverable();
         if (vector >= 0)
         {
@@ -150,12 +174,26 @@ internal sealed partial class LocalApic : ILocalApic
 
     private void UpdateRequest()
     {
-        bool requests = FindDeliverable() >= 0;
+        bool requests = (_externalRequests && PassesExternal) || FindDeliverable() >= 0;
         if (requests != _requestsInterrupt)
         {
             _requestsInterrupt = requests;
             _processor.SetInterruptRequest(requests);
         }
+    }
+
+    /// <summary>The output of the 8259 pair may have changed.</summary>
+    private void UpdateExternal()
+    {
+        bool rose = _external!.IsRequesting && !_externalRequests;
+        _externalRequests = _external.IsRequesting;
+        if (rose && IsEnabled && !PassesExternal)
+        {
+            // As a fixed interrupt or NMI, an edge whatever the trigger mode says: nothing else is wired to the pin.
+            DeliverLocal(ApicRegister.LvtLint0);
+        }
+
+        UpdateRequest();
     }
 
     private void EndInterrupt()
@@ -178,14 +216,14 @@ internal sealed partial class LocalApic : ILocalApic
     /// <summary>Delivers an interrupt of the APIC's own sources as its local vector table says (Intel SDM vol. 3, 12.5.1).</summary>
     private void DeliverLocal(int register)
     {
-        uint entry = _localVectors[register - ApicRegister.LvtTimer];
+        uint entry = LocalVector(register);
         if ((entry & LvtMasked) != 0)
         {
             return;
         }
 
         // Timer and error entries have no delivery mode: their bits are zero, which means fixed.
-        Accept(new ApicMessage(0, false, true, (DeliveryMode)((entry >> 8) & 7), (byte)entry, IsLevelTriggered: false));
+        Accept(new ApicMessage(0, false, true, (DeliveryMode)((entry & LvtDeliveryMode) >> LvtDeliveryModeShift), (byte)entry, IsLevelTriggered: false));
     }
 
     private void ReportError(uint error)

@@ -34,6 +34,9 @@ internal sealed class LocalApics(ApicBus bus) : IMachineDevice, IBusDevice, IMsr
         machine.Bus.MapMsrs(FirstX2ApicMsr, X2ApicMsrCount, this);
     }
 
+    /// <summary>Wires an 8259 pair to the boot processor's LINT0; to be called after <see cref="Attach"/>.</summary>
+    public void ConnectExternal(PicPair pics) => _apics[0].ConnectExternal(pics);
+
     /// <inheritdoc/>
     public ulong Read(ulong offset, int size) => _apics[0].ReadMemory(offset, size);
 

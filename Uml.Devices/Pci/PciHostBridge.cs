@@ -1,4 +1,5 @@
 using Uml.Core.Bus;
+using Uml.Devices.Interrupts;
 using Uml.Devices.Platform;
 using Uml.Devices.Platform.Acpi;
 
@@ -60,6 +61,9 @@ internal sealed class PciHostBridge : IMachineDevice, IBusDevice, IAcpiContribut
             if (slot is null)
             {
                 slot = function;
+
+                // As firmware does, for guests that know of no other routing.
+                function.WriteConfig(PciConfig.InterruptLine, 1, (uint)InterruptWires.GetPicInterrupt(GetInterrupt(device, pin: 0)));
                 function.Connect(_bus, _windows);
                 return device;
             }
@@ -87,7 +91,8 @@ internal sealed class PciHostBridge : IMachineDevice, IBusDevice, IAcpiContribut
                 .Io(PortMap.PciConfigAddress, PciConfigPorts.Count)
                 .MemoryWindow(MemoryMap.PciWindow32Start, MemoryMap.PciWindow32Length, isPrefetchable: false)
                 .MemoryWindow(MemoryMap.PciWindow64Start, MemoryMap.PciWindow64Length, isPrefetchable: true));
-            bridge.NameTable("_PRT", 4, BuildInterruptRouting());
+            bridge.MethodChoosing(
+                "_PRT", AcpiTables.InterruptModel, 4, BuildInterruptRouting(interrupt => interrupt), BuildInterruptRouting(InterruptWires.GetPicInterrupt));
         });
 
         // Guests use the memory-mapped configuration space only if some device owns its addresses (PCI Firmware
@@ -126,7 +131,7 @@ internal sealed class PciHostBridge : IMachineDevice, IBusDevice, IAcpiContribut
         _functions[address >> 12]?.WriteConfig(address & (PciConfig.Length - 1), size, value);
 
     // Address with all functions, pin, no link device, interrupt (ACPI specification 6.5, 6.2.13).
-    private static ulong[] BuildInterruptRouting()
+    private static ulong[] BuildInterruptRouting(Func<int, int> translate)
     {
         const ulong AllFunctions = 0xFFFF;
         var table = new List<ulong>(DeviceCount * PinCount * 4);
@@ -134,7 +139,7 @@ internal sealed class PciHostBridge : IMachineDevice, IBusDevice, IAcpiContribut
         {
             for (int pin = 0; pin < PinCount; pin++)
             {
-                table.AddRange([((ulong)device << 16) | AllFunctions, (ulong)pin, 0, (ulong)GetInterrupt(device, pin)]);
+                table.AddRange([((ulong)device << 16) | AllFunctions, (ulong)pin, 0, (ulong)translate(GetInterrupt(device, pin))]);
             }
         }
 

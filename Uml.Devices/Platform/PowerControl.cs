@@ -5,7 +5,7 @@ using Uml.Core.Bus;
 namespace Uml.Devices.Platform;
 
 /// <summary>
-/// The ways a guest ends its machine: the ACPI sleep registers, the reset control register, the keyboard controller's reset pulse,
+/// The ways a guest ends its machine: ACPI's power management control register, the reset control register, the keyboard controller's reset pulse,
 /// system control port A and the debug-exit port. An INIT of the processor alone would begin at the reset vector, where the machine is reset.
 /// </summary>
 /// <remarks>
@@ -32,7 +32,7 @@ internal sealed class PowerControl : IMachineDevice
     public void Attach(IMachineContext machine)
     {
         _machine = machine;
-        machine.Bus.MapPorts(PortMap.SleepControl, 2, new SleepRegisters(this));
+        machine.Bus.MapPorts(PortMap.PowerManagementEvents, PowerManagementRegisters.Length, new PowerManagementRegisters(this));
         machine.Bus.MapPorts(PortMap.KeyboardController, 1, new KeyboardController(this));
         machine.Bus.MapPorts(PortMap.SystemControlA, 1, new SystemControlPortA(this));
         machine.Bus.MapPorts(PortMap.DebugExit, 4, new DebugExitPort(this));
@@ -42,27 +42,31 @@ internal sealed class PowerControl : IMachineDevice
 
     private void Reset(string how) => Exit(MachineExitReason.Reboot, 0, $"The guest asked for a reset through {how}.");
 
-    /// <summary>SLEEP_CONTROL_REG at offset 0, SLEEP_STATUS_REG at offset 1 (ACPI specification, 4.8.3.7).</summary>
-    private sealed class SleepRegisters(PowerControl power) : IBusDevice
+    /// <summary>
+    /// PM1 status at offset 0, enable at 2, control at 4, 16 bits each (ACPI specification 6.5, 4.8.3). No event ever happens, so that the
+    /// status is zero and the system control interrupt is never asserted; the machine is in ACPI mode from the start and never sleeps.
+    /// </summary>
+    private sealed class PowerManagementRegisters(PowerControl power) : IBusDevice
     {
-        private const int SleepTypeShift = 2;
-        private const ulong SleepTypeMask = 7;
-        private const ulong SleepEnable = 1 << 5;
+        /// <summary>Bytes of the three registers.</summary>
+        public const int Length = 6;
 
-        // SLP_EN reads as zero; this machine never sleeps, so that WAK_STS is never set. Bits kept are SLP_TYP only.
-        private ulong _sleepType;
+        // Enable bits of timer, global lock, power button, sleep button and clock; SCI_EN, BM_RLD, SLP_TYP and SLP_EN of the control register.
+        private const uint EnableMask = 0x0721, AcpiEnabled = 1 << 0, BusMasterReload = 1 << 1, SleepTypeMask = 7 << SleepTypeShift, SleepEnable = 1 << 13;
+        private const int SleepTypeShift = 10, EnableShift = 16, ControlShift = 32;
+        private const ulong Kept = ((ulong)EnableMask << EnableShift) | ((ulong)(BusMasterReload | SleepTypeMask) << ControlShift);
 
-        public ulong Read(ulong offset, int size) => offset == 0 ? _sleepType << SleepTypeShift : 0;
+        private ulong _values = (ulong)AcpiEnabled << ControlShift;
+
+        public ulong Read(ulong offset, int size) => _values >> (int)(offset * 8);
 
         public void Write(ulong offset, int size, ulong value)
         {
-            if (offset != 0)
-            {
-                return;
-            }
-
-            _sleepType = (value >> SleepTypeShift) & SleepTypeMask;
-            if ((value & SleepEnable) != 0 && _sleepType == SoftOffSleepType)
+            int shift = (int)(offset * 8);
+            ulong written = value << shift;
+            ulong replaced = (ulong.MaxValue >> (64 - (size * 8)) << shift) & Kept;
+            _values = (_values & ~replaced) | (written & replaced);
+            if ((written >> ControlShift & SleepEnable) != 0 && (_values >> ControlShift & SleepTypeMask) >> SleepTypeShift == SoftOffSleepType)
             {
                 power.Exit(MachineExitReason.PowerOff, 0, "The guest switched the machine off.");
             }

@@ -14,8 +14,8 @@ namespace Uml.Devices.Platform;
 public static class StandardBoard
 {
     /// <summary>
-    /// Adds the paravirtual PC that stock kernels boot on: local APICs and I/O APIC, KVM's clock, serial ports, real-time clock, PCI
-    /// host bridge, power and reset control, debug-exit port 0xF4, and the ACPI tables that describe them.
+    /// Adds the paravirtual PC that stock kernels boot on: local APICs, I/O APIC and 8259 pair, KVM's clock, 8254 timer, serial ports,
+    /// real-time clock, PCI host bridge, power and reset control, debug-exit port 0xF4, and the ACPI tables that describe them.
     /// </summary>
     /// <remarks>
     /// Serial port ttyS0 (COM1) is always there; it talks to the <see cref="IConsoleChannel"/> registered with the key "ttyS0", else
@@ -28,11 +28,14 @@ public static class StandardBoard
     {
         ArgumentNullException.ThrowIfNull(services);
         services.TryAddSingleton<ApicBus>();
-        services.TryAddSingleton<IInterruptRouter>(provider => provider.GetRequiredService<IoApic>());
+        services.TryAddSingleton<InterruptWires>();
+        services.TryAddSingleton<IInterruptRouter>(provider => provider.GetRequiredService<InterruptWires>());
 
         // In the order of attaching; the tables come last because they describe the others.
         services.AddDevice<LocalApics>();
         services.AddDevice<IoApic>();
+        services.AddDevice<PicPair>();
+        services.AddDevice<Pit8254>();
         services.AddDevice<KvmClock>();
         services.AddDevice<PowerControl>();
         services.AddDevice<SystemControlPort>();

@@ -1,25 +1,29 @@
 using Uml.Core.Bus;
+using Uml.Devices.Timers;
 
 namespace Uml.Devices.Platform;
 
 /// <summary>
-/// System control port B: a register that software touches on every PC and that needs nothing behind it. Others of that kind, such
-/// as port 0x80, do well unclaimed.
+/// System control port B (Intel ICH10 data sheet, 13.7.1): the gate and the output of the timer's counter 2, and the toggle of memory
+/// refresh. The NMI sources in bits 6 and 7 never fire. There is no speaker behind the counter.
 /// </summary>
-internal sealed class SystemControlPort : IMachineDevice, IBusDevice
+internal sealed class SystemControlPort(Pit8254 timer) : IMachineDevice, IBusDevice
 {
-    // The NMI source bits 6 and 7 must be clear, or the guest takes any NMI for a failing memory module; bit 5, the output of
-    // the timer that this board does not have, must be set, or a guest that calibrates against it waits for ever.
-    private const ulong Value = 0x20;
+    private const ulong TimerGate = 1 << 0, Writable = 0x0F, RefreshToggle = 1 << 4, TimerOutput = 1 << 5;
+
+    private ulong _written;
 
     /// <inheritdoc/>
     public void Attach(IMachineContext machine) => machine.Bus.MapPorts(PortMap.SystemControl, 1, this);
 
     /// <inheritdoc/>
-    public ulong Read(ulong offset, int size) => Value;
+    public ulong Read(ulong offset, int size) =>
+        _written | (timer.RefreshToggle ? RefreshToggle : 0) | (timer.SpeakerOutput ? TimerOutput : 0);
 
     /// <inheritdoc/>
     public void Write(ulong offset, int size, ulong value)
     {
+        _written = value & Writable;
+        timer.SetSpeakerGate((value & TimerGate) != 0);
     }
 }

@@ -6,9 +6,9 @@ namespace Uml.Devices.Timers;
 
 /// <summary>
 /// The clock and the battery-backed memory of a PC (Motorola MC146818A datasheet) behind an index and a data port. It shows guest
-/// time in UTC. The guest can set it; the setting lasts as long as the machine. It never interrupts: alarm and rate are stored only.
+/// time in UTC. The guest can set it; the setting lasts as long as the machine.
 /// </summary>
-internal sealed class RealTimeClock : IMachineDevice, IBusDevice, IAcpiContributor
+internal sealed partial class RealTimeClock(IInterruptRouter router) : IMachineDevice, IBusDevice, IAcpiContributor
 {
     private const int RegisterCount = 128;
 
@@ -31,6 +31,7 @@ internal sealed class RealTimeClock : IMachineDevice, IBusDevice, IAcpiContribut
 
     private const byte UpdateInProgress = 0x80;
     private const byte TimeBase32768Hertz = 0x26;
+    private const byte TimeBaseMask = 0x70;
     private const byte SetMode = 0x80;
     private const byte BinaryMode = 0x04;
     private const byte Mode24Hours = 0x02;
@@ -46,6 +47,8 @@ internal sealed class RealTimeClock : IMachineDevice, IBusDevice, IAcpiContribut
     public void Attach(IMachineContext machine)
     {
         _clock = machine.Clock;
+        _timer = machine.Clock.CreateTimer(Expire);
+        _line = router.GetLine(Interrupt);
         _registers[RegisterA] = TimeBase32768Hertz;
         _registers[RegisterB] = Mode24Hours;
         machine.Bus.MapPorts(PortMap.RealTimeClock, 2, this);
@@ -54,9 +57,8 @@ internal sealed class RealTimeClock : IMachineDevice, IBusDevice, IAcpiContribut
     /// <inheritdoc/>
     public void Describe(AmlWriter scope) => scope.Device("RTC", device =>
     {
-        // No interrupt: none is wired.
         device.NameEisaId("_HID", "PNP0B00");
-        device.NameResources("_CRS", new ResourceTemplate().Io(PortMap.RealTimeClock, 2));
+        device.NameResources("_CRS", new ResourceTemplate().Io(PortMap.RealTimeClock, 2).Irq(Interrupt));
     });
 
     /// <inheritdoc/>
@@ -88,8 +90,10 @@ internal sealed class RealTimeClock : IMachineDevice, IBusDevice, IAcpiContribut
 
     private bool IsStopped => (_registers[RegisterB] & SetMode) != 0;
 
-    private DateTime Now =>
-        Shift(_clock!.StartTime.UtcDateTime, TimeSpan.FromTicks((long)(_clock.Nanoseconds / NanosecondsPerTick) + _adjustment.Ticks));
+    private DateTime Now => GetTime(_clock!.Nanoseconds);
+
+    private DateTime GetTime(ulong nanoseconds) =>
+        Shift(_clock!.StartTime.UtcDateTime, TimeSpan.FromTicks((long)(nanoseconds / NanosecondsPerTick) + _adjustment.Ticks));
 
     // Announced 244 microseconds before the second changes (MC146818A datasheet, update cycle).
     private bool IsUpdating => !IsStopped && Now.Ticks % TimeSpan.TicksPerSecond >= TimeSpan.TicksPerSecond - 2440;
@@ -103,7 +107,7 @@ internal sealed class RealTimeClock : IMachineDevice, IBusDevice, IAcpiContribut
             case RegisterA:
                 return (byte)(_registers[RegisterA] | (IsUpdating ? UpdateInProgress : 0));
             case RegisterC:
-                return 0;
+                return ReadFlags();
             case RegisterD:
                 return ValidRamAndTime;
             default:
@@ -125,6 +129,7 @@ internal sealed class RealTimeClock : IMachineDevice, IBusDevice, IAcpiContribut
 
     private void WriteRegister(byte value)
     {
+        Collect();
         switch (_index)
         {
             case Seconds or Minutes or Hours or Weekday or Day or Month or Year or Century when !IsStopped:
@@ -144,12 +149,16 @@ internal sealed class RealTimeClock : IMachineDevice, IBusDevice, IAcpiContribut
                 _registers[_index] = value;
                 break;
         }
+
+        UpdateInterrupt();
     }
 
     private void WriteControl(byte value)
     {
         bool wasStopped = IsStopped;
-        _registers[RegisterB] = value;
+
+        // Without updates there is no end of one: SET clears its enable bit (MC146818A datasheet, register B).
+        _registers[RegisterB] = (byte)((value & SetMode) != 0 ? value & ~UpdateEnded : value);
         if (IsStopped && !wasStopped)
         {
             StopTime();

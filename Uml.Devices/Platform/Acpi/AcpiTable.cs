@@ -1,5 +1,6 @@
 using System.Buffers;
 using System.Buffers.Binary;
+using System.Numerics;
 using System.Text;
 
 namespace Uml.Devices.Platform.Acpi;
@@ -47,12 +48,14 @@ internal sealed class AcpiTable
     /// <summary>Appends zeros up to an offset that the specification names.</summary>
     public AcpiTable PadTo(int offset) => Bytes(new byte[offset - _bytes.WrittenCount]);
 
-    /// <summary>Appends the address of an 8-bit register in I/O space (5.2.3.2).</summary>
-    public AcpiTable PortRegister(ushort port)
+    /// <summary>Appends the address of registers in I/O space (5.2.3.2).</summary>
+    /// <param name="port">The first port.</param>
+    /// <param name="bytes">How many bytes there are.</param>
+    /// <param name="accessBytes">How many of them are accessed at once: 1, 2 or 4.</param>
+    public AcpiTable PortRegisters(ushort port, int bytes, int accessBytes)
     {
         const byte SystemIo = 1;
-        const byte ByteAccess = 1;
-        return U8(SystemIo).U8(8).U8(0).U8(ByteAccess).U64(port);
+        return U8(SystemIo).U8((byte)(bytes * 8)).U8(0).U8((byte)(BitOperations.Log2((uint)accessBytes) + 1)).U64(port);
     }
 
     /// <summary>The table with length and checksum.</summary>

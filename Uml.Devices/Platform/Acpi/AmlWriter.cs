@@ -22,8 +22,13 @@ internal sealed class AmlWriter
     private const byte ScopeOp = 0x10;
     private const byte BufferOp = 0x11;
     private const byte PackageOp = 0x12;
+    private const byte MethodOp = 0x14;
     private const byte ExtendedOpPrefix = 0x5B;
+    private const byte Arg0Op = 0x68;
+    private const byte StoreOp = 0x70;
     private const byte DeviceOp = 0x82;
+    private const byte IfOp = 0xA0;
+    private const byte ReturnOp = 0xA4;
     private const int SegmentLength = 4;
 
     private readonly ArrayBufferWriter<byte> _bytes = new();
@@ -68,21 +73,6 @@ internal sealed class AmlWriter
         Integers(values);
     }
 
-    /// <summary>Names a package whose elements are packages of <paramref name="width"/> integers each.</summary>
-    public void NameTable(string name, int width, ReadOnlySpan<ulong> values)
-    {
-        Name(name);
-        var rows = new AmlWriter();
-        int count = values.Length / width;
-        rows._bytes.Write<byte>([(byte)count]);
-        for (int i = 0; i < count; i++)
-        {
-            rows.Integers(values.Slice(i * width, width));
-        }
-
-        Sized([PackageOp], rows);
-    }
-
     /// <summary>Names the resources of a device.</summary>
     public void NameResources(string name, ResourceTemplate resources)
     {
@@ -92,6 +82,48 @@ internal sealed class AmlWriter
         buffer.Integer((ulong)bytes.Length);
         buffer._bytes.Write<byte>(bytes);
         Sized([BufferOp], buffer);
+    }
+
+    /// <summary>Defines a method that keeps its argument in a named integer.</summary>
+    public void MethodSetting(string name, string target)
+    {
+        const byte OneArgument = 1;
+        Block([MethodOp], name, method =>
+        {
+            method._bytes.Write<byte>([OneArgument, StoreOp, Arg0Op]);
+            method.Path(target);
+        });
+    }
+
+    /// <summary>
+    /// Defines a method without arguments that returns one table while a named integer is not zero, and else another. Tables are packages
+    /// whose elements are packages of <paramref name="width"/> integers each; a guest reads them when it calls the method.
+    /// </summary>
+    public void MethodChoosing(string name, string condition, int width, ulong[] whenTrue, ulong[] whenFalse)
+    {
+        const byte NoArguments = 0;
+        var choice = new AmlWriter();
+        choice.Path(condition);
+        choice.ReturnTable(width, whenTrue);
+        Block([MethodOp], name, method =>
+        {
+            method._bytes.Write<byte>([NoArguments]);
+            method.Sized([IfOp], choice);
+            method.ReturnTable(width, whenFalse);
+        });
+    }
+
+    private void ReturnTable(int width, ReadOnlySpan<ulong> values)
+    {
+        var rows = new AmlWriter();
+        int count = values.Length / width;
+        rows._bytes.Write<byte>([(byte)count]);
+        for (int i = 0; i < count; i++)
+        {
+            rows.Integers(values.Slice(i * width, width));
+        }
+
+        Sized([ReturnOp, PackageOp], rows);
     }
 
     private void Block(ReadOnlySpan<byte> operation, string name, Action<AmlWriter> content)

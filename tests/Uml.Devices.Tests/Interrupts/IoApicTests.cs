@@ -12,16 +12,18 @@ internal sealed class IoApicTests
     private const uint RemoteIrr = 1 << 14;
 
     private readonly FakeMachine _machine = new();
-    private readonly IoApic _ioApic;
+    private readonly InterruptWires _wires;
     private readonly IInterruptLine[] _lines;
 
     public IoApicTests()
     {
         var bus = new ApicBus();
-        _ioApic = new IoApic(bus);
-        new LocalApics(bus).Attach(_machine);
-        _ioApic.Attach(_machine);
-        _lines = [.. Enumerable.Range(0, IoApic.InputCount).Select(_ioApic.GetLine)];
+        var ioApic = new IoApic(bus);
+        var apics = new LocalApics(bus);
+        apics.Attach(_machine);
+        ioApic.Attach(_machine);
+        _wires = new InterruptWires(bus, ioApic, new PicPair(apics));
+        _lines = [.. Enumerable.Range(0, IoApic.InputCount).Select(_wires.GetLine)];
         _machine.WriteMsr(0x1B, 0xFEE0_0D00);
         _machine.WriteMsr(0x80F, 0x1FF);
     }
@@ -45,7 +47,7 @@ internal sealed class IoApicTests
     [TestCase(24)]
     [TestCase(int.MaxValue)]
     public void There_are_no_other_inputs(int number) =>
-        Assert.Throws<ArgumentOutOfRangeException>(() => _ioApic.GetLine(number));
+        Assert.Throws<ArgumentOutOfRangeException>(() => _wires.GetLine(number));
 
     [TestCase(0x00, 0x0F00_0000u)]
     [TestCase(0x10, 0x0001_AFFFu)]
@@ -112,7 +114,7 @@ internal sealed class IoApicTests
     [Test]
     public void Lines_that_share_an_input_assert_it_together()
     {
-        var other = _ioApic.GetLine(16);
+        var other = _wires.GetLine(16);
         Write(0x30, 0x51 | Level);
         Line(16).Set(true);
         other.Set(true);
@@ -193,7 +195,7 @@ internal sealed class IoApicTests
     [TestCase(0xFEE0_0000UL, 0x0005u, -1)]
     public void Messages_are_decoded(ulong address, uint data, int expected)
     {
-        _ioApic.SendMessage(address, data);
+        _wires.SendMessage(address, data);
         Assert.That(Take(), Is.EqualTo(expected));
     }
 

@@ -44,6 +44,15 @@ internal sealed class PciHostBridgeTests
     }
 
     [Test]
+    public void The_interrupt_line_is_that_of_the_8259_pair_as_firmware_leaves_it()
+    {
+        _bridge.Add(_function);
+        Assert.That(_machine.RealBus.ReadMemory(Ecam + 0x803C, 1), Is.EqualTo(11));
+        _bridge.Add(new PciFunction(new PciIdentity(0x1AF4, 0x1042, 0)));
+        Assert.That(_machine.RealBus.ReadMemory(Ecam + 0x1_003C, 1), Is.EqualTo(10));
+    }
+
+    [Test]
     public void The_address_port_works_as_linux_probes_it()
     {
         _machine.Out(0xCFB, 1);

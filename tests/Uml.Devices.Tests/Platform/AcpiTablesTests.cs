@@ -32,32 +32,56 @@ internal sealed class AcpiTablesTests
     public void Every_table_has_its_length_and_checksum_right()
     {
         var tables = ReadTables();
-        Assert.That(tables.Keys, Is.EquivalentTo(new[] { "XSDT", "FACP", "APIC", "MCFG", "DSDT" }));
-        foreach (var (name, table) in tables)
+        Assert.That(tables.Keys, Is.EquivalentTo(new[] { "XSDT", "FACP", "FACS", "APIC", "MCFG", "DSDT" }));
+        foreach (var (name, table) in tables.Where(table => table.Key != "FACS"))
         {
             Assert.That(Sum(table), Is.Zero, name);
         }
     }
 
     [Test]
-    public void The_fixed_description_is_hardware_reduced_with_reset_and_sleep_registers()
+    public void The_fixed_description_has_the_power_management_registers_and_the_reset_register()
     {
         var table = ReadTables()["FACP"];
         Assert.That(table, Has.Length.EqualTo(276));
-        Assert.That(BitConverter.ToUInt32(table, 112), Is.EqualTo(0x0010_0431));
+        Assert.That(BitConverter.ToUInt32(table, 112), Is.EqualTo(0x0000_0475), "and is not hardware-reduced");
         Assert.That(table.AsSpan(116, 13).ToArray(), Is.EqualTo(new byte[] { 1, 8, 0, 1, 0xF9, 0x0C, 0, 0, 0, 0, 0, 0, 6 }));
-        Assert.That(table.AsSpan(244, 6).ToArray(), Is.EqualTo(new byte[] { 1, 8, 0, 1, 0x00, 0x06 }));
-        Assert.That(table.AsSpan(256, 6).ToArray(), Is.EqualTo(new byte[] { 1, 8, 0, 1, 0x01, 0x06 }));
+        Assert.That(BitConverter.ToUInt16(table, 46), Is.EqualTo(9));
+        Assert.That(BitConverter.ToUInt32(table, 56), Is.EqualTo(0x600));
+        Assert.That(BitConverter.ToUInt32(table, 64), Is.EqualTo(0x604));
+        Assert.That(table.AsSpan(88, 8).ToArray(), Is.EqualTo(new byte[] { 4, 2, 0, 0, 0, 0, 0, 0 }));
+        Assert.That(table.AsSpan(148, 6).ToArray(), Is.EqualTo(new byte[] { 1, 32, 0, 2, 0x00, 0x06 }));
+        Assert.That(table.AsSpan(172, 6).ToArray(), Is.EqualTo(new byte[] { 1, 16, 0, 2, 0x04, 0x06 }));
         Assert.That(BitConverter.ToUInt16(table, 109), Is.EqualTo(4), "no VGA, no keyboard controller; clock and messages are there");
     }
 
     [Test]
-    public void Every_processor_and_the_io_apic_are_listed()
+    public void The_firmware_control_structure_is_aligned_and_its_lock_is_free()
+    {
+        uint address = BitConverter.ToUInt32(ReadTables()["FACP"], 36);
+        Assert.That(address % 64, Is.Zero);
+        byte[] expected = [.. "FACS"u8, 64, .. new byte[27], 2, .. new byte[31]];
+        Assert.That(Ram(address, 64).ToArray(), Is.EqualTo(expected));
+    }
+
+    [Test]
+    public void Every_processor_and_the_interrupt_controllers_are_listed()
     {
         var table = ReadTables()["APIC"];
-        Assert.That(table, Has.Length.EqualTo(44 + (3 * 8) + 12));
+        Assert.That(table, Has.Length.EqualTo(44 + (3 * 8) + 12 + 10));
+        Assert.That(table[40], Is.EqualTo(1), "8259 controllers are there");
+        Assert.That(table.AsSpan(80).ToArray(), Is.EqualTo(new byte[] { 2, 10, 0, 9, 9, 0, 0, 0, 0x0D, 0 }), "the system control interrupt is a level");
         Assert.That(table.AsSpan(52, 8).ToArray(), Is.EqualTo(new byte[] { 0, 8, 1, 1, 1, 0, 0, 0 }));
         Assert.That(table.AsSpan(68, 8).ToArray(), Is.EqualTo(new byte[] { 1, 12, 0, 0, 0, 0, 0xC0, 0xFE }));
+    }
+
+    [TestCase(17, TestName = "Interrupts_of_pci_are_routed_to_the_io_apic")]
+    [TestCase(11, TestName = "Interrupts_of_pci_are_routed_to_the_8259_pair")]
+    public void Interrupts_of_pci_are_routed(byte interrupt)
+    {
+        // A package of four: device 1 with all functions, INTA#, no link device, the interrupt.
+        byte[] row = [0x12, 0x0B, 4, 0x0C, 0xFF, 0xFF, 1, 0, 0, 0, 0x0A, interrupt];
+        Assert.That(ReadTables()["DSDT"].AsSpan().Count(row), Is.EqualTo(1));
     }
 
     [Test]
@@ -66,7 +90,7 @@ internal sealed class AcpiTablesTests
         var machine = new FakeMachine(processors: 257);
         CreateTables().Attach(machine);
         var table = ReadTables(machine)["APIC"];
-        Assert.That(table, Has.Length.EqualTo(44 + (255 * 8) + (2 * 16) + 12));
+        Assert.That(table, Has.Length.EqualTo(44 + (255 * 8) + (2 * 16) + 12 + 10));
         Assert.That(
             table.AsSpan(44 + (255 * 8), 16).ToArray(),
             Is.EqualTo(new byte[] { 9, 16, 0, 0, 255, 0, 0, 0, 1, 0, 0, 0, 255, 0, 0, 0 }));
@@ -125,7 +149,7 @@ internal sealed class AcpiTablesTests
     private static AcpiTables CreateTables()
     {
         var uarts = SerialPort.All.Select(port => new Describing(new Uart16550(port, new FakeChannel(), new FakeRouter())));
-        return new AcpiTables([new PciHostBridge(new PowerControl()), new RealTimeClock(), .. uarts]);
+        return new AcpiTables([new PciHostBridge(new PowerControl()), new RealTimeClock(new FakeRouter()), .. uarts]);
     }
 
     private ReadOnlySpan<byte> Ram(ulong address, int length) => _machine.Ram.Bytes.AsSpan((int)address, length);
@@ -143,6 +167,7 @@ internal sealed class AcpiTablesTests
         }
 
         Read(BitConverter.ToUInt64(tables["FACP"], 140));
+        Read(BitConverter.ToUInt32(tables["FACP"], 36));
         Assert.That(BitConverter.ToUInt32(tables["FACP"], 40), Is.EqualTo(BitConverter.ToUInt64(tables["FACP"], 140)));
         return tables;
 

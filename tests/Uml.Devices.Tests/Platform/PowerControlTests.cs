@@ -15,29 +15,51 @@ internal sealed class PowerControlTests
         var power = new PowerControl();
         power.Attach(_machine);
         new PciHostBridge(power).Attach(_machine);
-        new SystemControlPort().Attach(_machine);
     }
 
     [Test]
     public void Sleep_type_5_with_enable_switches_off()
     {
-        _machine.Out(0x601, 0x80);
-        _machine.Out(0x600, 0x14);
+        _machine.RealBus.WritePort(0x604, 2, 0x1400);
         Assert.That(_machine.Exits, Is.Empty);
-        Assert.That(_machine.In(0x600), Is.EqualTo(0x14));
-        _machine.Out(0x600, 0x34);
+        Assert.That(_machine.RealBus.ReadPort(0x604, 2), Is.EqualTo(0x1401));
+        _machine.RealBus.WritePort(0x604, 2, 0x3400);
         Assert.That(_machine.Exits.Single().Reason, Is.EqualTo(MachineExitReason.PowerOff));
-        Assert.That(_machine.In(0x600), Is.EqualTo(0x14), "enable reads as zero");
-        Assert.That(_machine.In(0x601), Is.Zero);
+        Assert.That(_machine.RealBus.ReadPort(0x604, 2), Is.EqualTo(0x1401), "enable reads as zero");
     }
 
-    [TestCase(0x20)]
-    [TestCase(0x30)]
-    [TestCase(0x3C)]
-    public void Other_sleep_types_do_nothing(int value)
+    [Test]
+    public void The_upper_byte_of_the_control_register_alone_switches_off()
     {
-        _machine.Out(0x600, (byte)value);
+        _machine.Out(0x605, 0x34);
+        Assert.That(_machine.Exits.Single().Reason, Is.EqualTo(MachineExitReason.PowerOff));
+    }
+
+    [TestCase(0x2000UL)]
+    [TestCase(0x3000UL)]
+    [TestCase(0x3C00UL)]
+    [TestCase(0x1400UL)]
+    public void Other_sleep_types_do_nothing(ulong value)
+    {
+        _machine.RealBus.WritePort(0x604, 2, value);
         Assert.That(_machine.Exits, Is.Empty);
+    }
+
+    [Test]
+    public void The_machine_is_in_acpi_mode_for_ever()
+    {
+        _machine.RealBus.WritePort(0x604, 2, 0);
+        Assert.That(_machine.RealBus.ReadPort(0x604, 2), Is.EqualTo(1));
+    }
+
+    [Test]
+    public void Events_can_be_enabled_and_none_happens()
+    {
+        _machine.RealBus.WritePort(0x600, 4, 0xFFFF_FFFF);
+        Assert.That(_machine.RealBus.ReadPort(0x600, 2), Is.Zero);
+        Assert.That(_machine.RealBus.ReadPort(0x602, 2), Is.EqualTo(0x721));
+        _machine.Out(0x603, 0);
+        Assert.That(_machine.RealBus.ReadPort(0x600, 4), Is.EqualTo(0x21_0000));
     }
 
     [TestCase(new byte[] { 0x06 }, 1)]
@@ -105,12 +127,5 @@ internal sealed class PowerControlTests
         Assert.That(exit.Reason, Is.EqualTo(MachineExitReason.DebugExit));
         Assert.That(exit.Status, Is.EqualTo(status));
         Assert.That(_machine.In(0xF4), Is.EqualTo(0xFF));
-    }
-
-    [Test]
-    public void The_system_control_port_shows_no_memory_error_and_a_timer_that_is_done()
-    {
-        _machine.Out(0x61, 0xFF);
-        Assert.That(_machine.In(0x61), Is.EqualTo(0x20));
     }
 }

@@ -1,6 +1,7 @@
 using Microsoft.Extensions.DependencyInjection;
 using Uml.Core.Bus;
 using Uml.Devices.Consoles;
+using Uml.Devices.Interrupts;
 using Uml.Devices.Platform;
 using Uml.Devices.Tests.Fakes;
 
@@ -65,7 +66,7 @@ internal sealed class StandardBoardTests
         using var services = Attach(_ => { });
         var devices = services.GetServices<IMachineDevice>().ToList();
         Assert.That(devices, Is.Unique);
-        Assert.That(devices, Has.Member(services.GetRequiredService<IInterruptRouter>()));
+        Assert.That(devices, Has.Member(services.GetRequiredService<IoApic>()).And.Member(services.GetRequiredService<PicPair>()));
     }
 
     private ServiceProvider Attach(Action<IServiceCollection> configure)

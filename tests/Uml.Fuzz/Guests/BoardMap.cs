@@ -20,8 +20,8 @@ internal static class BoardMap
 
     private static readonly (int Start, int Length)[] s_ports =
     [
-        (0x3F8, 8), (0x2F8, 8), (0x3F5, 14), (0x70, 2), (0x6F, 4), (0x61, 1), (0x600, 2), (0x5FE, 6), (0xCF8, 8), (0xCF6, 12), (0x64, 1), (0xF4, 4),
-        (0x92, 1), (0x80, 1), (0xFFFC, 4), (0, 0x1_0000),
+        (0x3F8, 8), (0x2F8, 8), (0x3F5, 14), (0x70, 2), (0x6F, 4), (0x61, 1), (0x600, 6), (0x5FE, 10), (0xCF8, 8), (0xCF6, 12), (0x64, 1), (0xF4, 4),
+        (0x20, 2), (0x1E, 6), (0xA0, 2), (0x9F, 4), (0x40, 4), (0x40, 4), (0x3E, 8), (0x4D0, 2), (0x4CE, 6), (0x92, 1), (0x80, 1), (0xFFFC, 4), (0, 0x1_0000),
     ];
 
     private static readonly (uint Start, uint Length)[] s_msrs =
@@ -31,7 +31,7 @@ internal static class BoardMap
     ];
 
     /// <summary>The registers that end the machine, as they should.</summary>
-    private static readonly int[] s_ends = [0x64, 0x92, 0xF4, 0x600, 0xCF9];
+    private static readonly int[] s_ends = [0x64, 0x92, 0xF4, 0x605, 0xCF9];
 
     /// <summary>A guest-physical address at or around a device.</summary>
     public static ulong DeviceAddress(FuzzRandom random)
@@ -72,7 +72,7 @@ internal static class BoardMap
         5 => (ulong)(16 + random.Below(240)),
         6 => Address(random) | (random.UInt64() & 1), // kvm-clock
         7 => 1UL << random.Below(64),
-        8 => (ulong)random.Below(64), // timer counts
+        8 => (ulong)random.Below(64), // timer counts, read-back and interrupt commands
         _ => random.Nasty(),
     };
 

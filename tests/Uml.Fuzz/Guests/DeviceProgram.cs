@@ -15,7 +15,8 @@ internal sealed class DeviceProgram(FuzzRandom random)
 
     // The tables lie behind the code, which a boot protocol loads; the stack between them and the end of RAM.
     private const ulong Idt = 0x20_0000, IdtPointer = 0x20_2000, Tables = 0x21_0000, Stack = 0x30_0000, Buffer = 0x31_0000;
-    private const int Steps = 120, Exit = 0xF4;
+    private const int Steps = 120, Exit = 0xF4, EndOfInterrupt = 0x20;
+    private const byte MasterPic = 0x20, SlavePic = 0xA0, IntervalTimer = 0x40;
 
     private readonly Assembler _a = new(64);
 
@@ -37,8 +38,11 @@ internal sealed class DeviceProgram(FuzzRandom random)
         _a.hlt();
         _a.Label(ref handler);
 
-        // The end of interrupt; in x2APIC mode nothing happens. Then on with the next access.
+        // The ends of interrupt; in x2APIC mode nothing happens. Then on with the next access.
         _a.mov(rsp, (long)Stack);
+        _a.mov(al, EndOfInterrupt);
+        _a.@out(SlavePic, al);
+        _a.@out(MasterPic, al);
         _a.mov(edi, (uint)MemoryMap.LocalApicStart + 0xB0);
         _a.mov(__dword_ptr[rdi], 0);
         if (random.OneIn(2))
@@ -194,7 +198,44 @@ internal sealed class DeviceProgram(FuzzRandom random)
                 _a.mov(__dword_ptr[rdi + 0x3E0], random.Below(16));
                 _a.mov(__dword_ptr[rdi + 0x380], random.Below(2000));
             },
+            StartPics,
+            StartIntervalTimer,
         ];
         random.Pick(all)();
+    }
+
+    /// <summary>The initialization of both 8259, whole or cut off, and masks.</summary>
+    private void StartPics()
+    {
+        byte slaves = random.OneIn(4) ? (byte)random.Below(256) : (byte)4;
+        Out(MasterPic, (byte)(0x11 | (random.OneIn(8) ? random.Below(16) : 0)));
+        Out(SlavePic, 0x11);
+        Out(MasterPic + 1, (byte)random.Below(256));
+        Out(SlavePic + 1, (byte)random.Below(256));
+        Out(MasterPic + 1, slaves);
+        Out(SlavePic + 1, 2);
+        Out(MasterPic + 1, (byte)(random.OneIn(2) ? 1 : random.Below(32)));
+        if (!random.OneIn(8))
+        {
+            Out(SlavePic + 1, (byte)(random.OneIn(2) ? 1 : random.Below(32)));
+        }
+
+        Out(MasterPic + 1, (byte)(random.OneIn(2) ? 0 : random.Below(256)));
+        Out(SlavePic + 1, (byte)(random.OneIn(2) ? 0 : random.Below(256)));
+    }
+
+    /// <summary>A control word and a count, short ones above all.</summary>
+    private void StartIntervalTimer()
+    {
+        int counter = random.OneIn(3) ? random.Below(3) : 0;
+        Out(IntervalTimer + 3, (byte)((counter << 6) | random.Below(64)));
+        Out((byte)(IntervalTimer + counter), (byte)(random.OneIn(2) ? random.Below(3) : random.Below(256)));
+        Out((byte)(IntervalTimer + counter), (byte)(random.OneIn(2) ? 0 : random.Below(256)));
+    }
+
+    private void Out(byte port, byte value)
+    {
+        _a.mov(al, value);
+        _a.@out(port, al);
     }
 }

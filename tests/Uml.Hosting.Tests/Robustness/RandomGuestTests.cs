@@ -166,10 +166,10 @@ public sealed class RandomGuestTests
         }
     }
 
-    /// <summary>Keyboard controller, debug exit, sleep control and reset control end the machine, as they should.</summary>
+    /// <summary>Keyboard controller, debug exit, power management control and reset control end the machine, as they should.</summary>
     private static bool EndsMachine(int port, int size)
     {
-        foreach (int end in (ReadOnlySpan<int>)[0x64, 0x92, 0xF4, 0x600, 0xCF9])
+        foreach (int end in (ReadOnlySpan<int>)[0x64, 0x92, 0xF4, 0x605, 0xCF9])
         {
             if (end >= port && end < port + size)
             {

@@ -1,0 +1,213 @@
+using Uml.Core.Bus;
+using Uml.Devices.Interrupts;
+using Uml.Devices.Platform;
+
+namespace Uml.Devices.Timers;
+
+/// <summary>
+/// The interval timer of a PC (Intel 8254 data sheet, 231164; Intel ICH10 data sheet, 5.7): counter 0 drives interrupt 0, counter 1 paced
+/// the refresh of memory, counter 2 the speaker, and software measures time with it through system control port B.
+/// </summary>
+/// <remarks>
+/// A timer of the machine is armed only while a rise of counter 0 is to come and an interrupt controller listens. What rose meanwhile is
+/// made up for, as one edge, before anybody looks. The falls of counter 0 are told with its next rise, except by a control word: where
+/// edges count, nobody can tell.
+/// </remarks>
+internal sealed class Pit8254 : IMachineDevice, IBusDevice
+{
+    /// <summary>
+    /// The least time in nanoseconds between two interrupts, as for the APIC's timer: rises that come faster are one. The limit is ours.
+    /// </summary>
+    public const ulong ShortestPeriod = ApicTimer.ShortestPeriod;
+
+    private const int Interrupt = 0;
+    private const int ControlPort = 3;
+    private const int RefreshTicks = 18;
+
+    // A color burst crystal of 315/22 MHz, divided by 12: 105/88 ticks in a microsecond.
+    private const ulong TicksNumerator = 105, TicksDenominator = 88_000;
+
+    private readonly IoApic _ioApic;
+    private readonly PicPair _pics;
+    private readonly IInterruptRouter _router;
+    private readonly PitCounter[] _counters = [new(gate: true), new(gate: true), new(gate: false)];
+
+    private IMachineClock? _clock;
+    private IMachineTimer? _timer;
+    private IInterruptLine? _line;
+
+    // Up to when rises of counter 0 have been told, in ticks, and when one was, in nanoseconds.
+    private long _told;
+    private ulong _lastEdge;
+    private bool _isAwaited;
+
+    /// <summary>Makes a timer with the counters as firmware leaves them: 18.2 interrupts a second that are masked, refresh, no sound.</summary>
+    public Pit8254(IoApic ioApic, PicPair pics, IInterruptRouter router)
+    {
+        const byte SquareWave = 0x36, RateGenerator = 0x54;
+        (_ioApic, _pics, _router) = (ioApic, pics, router);
+        _counters[0].SetControl(SquareWave);
+        _counters[0].Write(0, 0);
+        _counters[0].Write(0, 0);
+        _counters[1].SetControl(RateGenerator);
+        _counters[1].Write(RefreshTicks, 0);
+        _counters[2].SetControl(SquareWave);
+    }
+
+    /// <summary>The output of counter 2, without the gate of the speaker behind it.</summary>
+    public bool SpeakerOutput => _counters[2].GetOutput(Synchronize());
+
+    /// <summary>What toggles with each refresh of memory.</summary>
+    public bool RefreshToggle => (Synchronize() / RefreshTicks & 1) != 0;
+
+    /// <inheritdoc/>
+    public void Attach(IMachineContext machine)
+    {
+        _clock = machine.Clock;
+        _timer = machine.Clock.CreateTimer(Expire);
+        _line = _router.GetLine(Interrupt);
+        _line.Set(true);
+        _pics.Sampling += Update;
+        _ioApic.Changing += Update;
+        _pics.Changed += FollowListeners;
+        _ioApic.Changed += FollowListeners;
+        machine.Bus.MapPorts(PortMap.IntervalTimer, ControlPort + 1, this);
+    }
+
+    /// <summary>Drives the gate of counter 2.</summary>
+    public void SetSpeakerGate(bool gate) => _counters[2].SetGate(gate, Synchronize());
+
+    /// <inheritdoc/>
+    public ulong Read(ulong offset, int size)
+    {
+        long now = Synchronize();
+        ulong value = 0;
+        for (int i = 0; i < size; i++)
+        {
+            int port = (int)offset + i;
+            value |= (port == ControlPort ? byte.MaxValue : (ulong)_counters[port].Read(now)) << (i * 8);
+        }
+
+        return value;
+    }
+
+    /// <inheritdoc/>
+    public void Write(ulong offset, int size, ulong value)
+    {
+        long now = Synchronize();
+        for (int i = 0; i < size; i++)
+        {
+            int port = (int)offset + i;
+            byte part = (byte)(value >> (i * 8));
+            if (port == ControlPort)
+            {
+                WriteControl(part, now);
+            }
+            else
+            {
+                _counters[port].Write(part, now);
+            }
+        }
+
+        Arm();
+    }
+
+    /// <summary>A control word, a latch command or a read-back command (data sheet, figures 7, 9 and 10).</summary>
+    private void WriteControl(byte value, long now)
+    {
+        const int ReadBack = 3, AccessMask = 0x30;
+        int selected = value >> 6;
+        if (selected == ReadBack)
+        {
+            LatchSelected(value, now);
+        }
+        else if ((value & AccessMask) == 0)
+        {
+            _counters[selected].LatchCount(now);
+        }
+        else
+        {
+            _counters[selected].SetControl(value);
+            if (selected == 0)
+            {
+                _line?.Set(_counters[0].GetOutput(now));
+            }
+        }
+    }
+
+    private void LatchSelected(byte command, long now)
+    {
+        const int NoCount = 1 << 5, NoStatus = 1 << 4, FirstCounter = 1;
+        for (int i = 0; i < _counters.Length; i++)
+        {
+            if ((command >> (i + FirstCounter) & 1) == 0)
+            {
+                continue;
+            }
+
+            if ((command & NoCount) == 0)
+            {
+                _counters[i].LatchCount(now);
+            }
+
+            if ((command & NoStatus) == 0)
+            {
+                _counters[i].LatchStatus(now);
+            }
+        }
+    }
+
+    private void Update() => Synchronize();
+
+    /// <summary>Brings the counters to the present and tells of a rise that was due.</summary>
+    /// <returns>The present in ticks.</returns>
+    private long Synchronize()
+    {
+        ulong nanoseconds = _clock?.Nanoseconds ?? 0;
+        long now = (long)((UInt128)nanoseconds * TicksNumerator / TicksDenominator);
+        bool rose = _counters[0].NextRise(_told) <= now;
+        _told = now;
+        foreach (var counter in _counters)
+        {
+            counter.Settle(now);
+        }
+
+        if (rose)
+        {
+            _lastEdge = nanoseconds;
+            _line?.Set(false);
+            _line?.Set(true);
+        }
+
+        return now;
+    }
+
+    private void FollowListeners()
+    {
+        bool isAwaited = _pics.AwaitsEdge(Interrupt) || _ioApic.AwaitsEdge(Interrupt);
+        if (isAwaited != _isAwaited)
+        {
+            _isAwaited = isAwaited;
+            Arm();
+        }
+    }
+
+    private void Expire()
+    {
+        Synchronize();
+        Arm();
+    }
+
+    private void Arm()
+    {
+        long rise = _isAwaited ? _counters[0].NextRise(_told) : PitCounter.Never;
+        if (rise == PitCounter.Never)
+        {
+            _timer?.Cancel();
+            return;
+        }
+
+        var due = (((UInt128)(ulong)rise * TicksDenominator) + (TicksNumerator - 1)) / TicksNumerator;
+        _timer?.Schedule(Math.Max((ulong)due, _lastEdge + ShortestPeriod));
+    }
+}
