@@ -9,13 +9,16 @@ public sealed class MachineSettings
     /// <summary>Guest memory with a suffix B, K, M or G, such as <c>256M</c>; null leaves the default.</summary>
     public string? Memory { get; set; }
 
-    /// <summary>The path of the kernel; null boots none.</summary>
+    /// <summary>
+    /// The path of the kernel, or the name of its package, such as <c>linux-image-cloud-amd64</c>, which is fetched when the machine starts
+    /// (<see cref="Assets.NamedFile"/> tells them apart); null boots none.
+    /// </summary>
     public string? Kernel { get; set; }
 
     /// <summary>How the kernel is taken and entered. Default: by its own header.</summary>
     public BootProtocol Protocol { get; set; }
 
-    /// <summary>The path of the initial RAM disk; null boots without.</summary>
+    /// <summary>The path of the initial RAM disk, or <c>busybox-static</c>, an image with a shell; null boots without.</summary>
     public string? Initrd { get; set; }
 
     /// <summary>The kernel's command line; null leaves the default.</summary>
