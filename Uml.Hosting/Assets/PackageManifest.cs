@@ -12,14 +12,13 @@ internal static class PackageManifest
 {
     private const string FileName = "manifest";
 
-    private static readonly EnumerationOptions _everything = new() { RecurseSubdirectories = true, AttributesToSkip = FileAttributes.ReparsePoint };
-
     /// <summary>Writes down what a directory holds.</summary>
     public static void Write(string directory, CancellationToken cancellationToken)
     {
+        EnumerationOptions files = new() { RecurseSubdirectories = true, AttributesToSkip = FileAttributes.ReparsePoint };
         StringBuilder text = new();
         int count = 0;
-        foreach (string file in Directory.EnumerateFiles(directory, "*", _everything))
+        foreach (string file in Directory.EnumerateFiles(directory, "*", files))
         {
             cancellationToken.ThrowIfCancellationRequested();
             text.Append(CultureInfo.InvariantCulture, $"{HashFile(file)} {new FileInfo(file).Length} {Path.GetRelativePath(directory, file)}\n");
