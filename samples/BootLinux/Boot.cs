@@ -115,6 +115,10 @@ internal static class Boot
                 return (int)(exit.Status & 0xFF);
             case MachineExitReason.PowerOff or MachineExitReason.Reboot:
                 return 0;
+            case MachineExitReason.Panic:
+                // The console has shown the kernel's own message.
+                Tell("The guest kernel panicked.");
+                return MachineFailed;
             default:
                 Tell(exit.Exception?.ToString() ?? exit.Message);
                 return exit.Reason == MachineExitReason.HostStop ? Interrupted : MachineFailed;
