@@ -13,7 +13,7 @@ internal static class CacheDirectory
 
     /// <summary>Chooses the directory.</summary>
     /// <param name="cacheHome">XDG_CACHE_HOME. The XDG Base Directory Specification has relative paths ignored.</param>
-    /// <param name="home">The user's home directory; empty when there is none.</param>
+    /// <param name="home">The user's home directory; empty or the root directory when there is none.</param>
     /// <param name="temporary">The directory of temporary files, where one of the user's own is made when there is no home.</param>
     /// <exception cref="GuestAssetException">What is there is not the user's own.</exception>
     public static string Choose(string? cacheHome, string home, string temporary)
@@ -23,7 +23,8 @@ internal static class CacheDirectory
             return Path.Combine(cacheHome, "uml");
         }
 
-        return Path.IsPathRooted(home) ? Path.Combine(home, ".cache", "uml") : ChooseWithoutHome(temporary);
+        // The runtime, and containers, say "/" of a user that the host does not know.
+        return Path.IsPathRooted(home) && home != "/" ? Path.Combine(home, ".cache", "uml") : ChooseWithoutHome(temporary);
     }
 
     /// <summary>Makes a directory that only this user may enter, if it is not there.</summary>

@@ -133,7 +133,7 @@ public sealed class GuestAssetCache
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
             throw new GuestAssetException(
-                $"The asset cache '{_store.Root}' cannot be used: {e.Message} Make room or set "
+                $"The asset cache '{_store.Root}' cannot be used: {e.Message} Make room, or set XDG_CACHE_HOME or "
                 + $"{nameof(GuestAssetCacheOptions)}.{nameof(GuestAssetCacheOptions.Directory)} to a directory that this user can write.", e);
         }
         catch (ImageContentException e)

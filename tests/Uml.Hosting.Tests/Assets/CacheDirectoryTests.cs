@@ -26,6 +26,7 @@ public sealed class CacheDirectoryTests
 
     [TestCase("")]
     [TestCase("relative")]
+    [TestCase("/", Description = "what the runtime says of a user that the host does not know, and containers set")]
     public void Without_a_home_it_is_a_directory_that_only_this_user_may_enter(string home)
     {
         string directory = CacheDirectory.Choose(null, home, _temporary);
