@@ -1,10 +1,8 @@
 using Uml.Core;
-using Uml.Core.Boot;
 using Uml.Core.Machine;
 using Uml.Devices.Consoles;
 using Uml.Devices.Platform;
 using Uml.Hosting.Assets;
-using Uml.Hosting.Images;
 
 namespace Uml.Hosting;
 

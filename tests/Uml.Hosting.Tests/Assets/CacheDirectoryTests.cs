@@ -1,9 +1,11 @@
+using System.Runtime.Versioning;
 using Uml.Hosting.Assets;
 using Uml.Hosting.Interop;
 
 namespace Uml.Hosting.Tests.Assets;
 
 [Platform("Linux")]
+[SupportedOSPlatform("linux")]
 public sealed class CacheDirectoryTests
 {
     private string _temporary = "";
