@@ -55,7 +55,15 @@ internal static class CacheDirectory
             throw Refuse($"This user has no home directory, and others may replace what is in '{temporary}'.");
         }
 
-        Create(path);
+        try
+        {
+            Create(path);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            throw Refuse($"This user has no home directory, and '{path}' cannot be made: {e.Message}", e);
+        }
+
         FileStatus status = Stat.Read(path) ?? throw Refuse($"This user has no home directory, and '{path}' cannot be looked at.");
         if ((status.Mode & Stat.TypeMask) != Stat.DirectoryType || status.User != user || (status.Mode & Permissions) != (int)Private)
         {
@@ -65,6 +73,9 @@ internal static class CacheDirectory
         return path;
     }
 
-    private static GuestAssetException Refuse(string what) => new(
-        $"{what} Set XDG_CACHE_HOME, or {nameof(GuestAssetCacheOptions)}.{nameof(GuestAssetCacheOptions.Directory)}, to a directory of this user's.");
+    private static GuestAssetException Refuse(string what, Exception? cause = null)
+    {
+        string message = $"{what} Set XDG_CACHE_HOME, or {nameof(GuestAssetCacheOptions)}.{nameof(GuestAssetCacheOptions.Directory)}, to a directory of this user's.";
+        return cause is null ? new GuestAssetException(message) : new GuestAssetException(message, cause);
+    }
 }

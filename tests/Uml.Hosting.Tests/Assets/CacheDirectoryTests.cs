@@ -48,6 +48,23 @@ public sealed class CacheDirectoryTests
         AssertRefused();
     }
 
+    [Test]
+    public void A_link_to_nowhere_that_lies_there_is_refused()
+    {
+        Directory.CreateSymbolicLink(Own, Path.Combine(_temporary, "nowhere"));
+
+        AssertRefused();
+        Assert.That(Directory.Exists(Path.Combine(_temporary, "nowhere")), Is.False);
+    }
+
+    [Test]
+    public void A_file_that_lies_there_is_refused()
+    {
+        File.WriteAllText(Own, "");
+
+        AssertRefused();
+    }
+
     [TestCase(UnixFileMode.OtherWrite)]
     [TestCase(UnixFileMode.GroupWrite)]
     [TestCase(UnixFileMode.OtherRead)]
