@@ -1,19 +1,22 @@
 using Uml.Core.Boot.Payload;
 using Uml.Core.Interop;
+using Uml.Core.Machine;
 
 namespace Uml.Core.Boot;
 
-/// <summary>A kernel or initrd: a file of the host or bytes at hand.</summary>
+/// <summary>A kernel or initrd: a file of the host, bytes at hand, or what has to be found when the machine starts.</summary>
 public sealed class BootFile
 {
     private readonly ReadOnlyMemory<byte> _bytes;
     private readonly string? _path;
+    private readonly Func<CancellationToken, Task<BootFile>>? _find;
 
-    private BootFile(string name, string? path, ReadOnlyMemory<byte> bytes)
+    private BootFile(string name, string? path = null, ReadOnlyMemory<byte> bytes = default, Func<CancellationToken, Task<BootFile>>? find = null)
     {
         Name = name;
         _path = path;
         _bytes = bytes;
+        _find = find;
     }
 
     /// <summary>What messages call the file.</summary>
@@ -25,7 +28,7 @@ public sealed class BootFile
     public static BootFile FromPath(string path)
     {
         ArgumentException.ThrowIfNullOrEmpty(path);
-        return new BootFile(path, path, default);
+        return new BootFile(path, path);
     }
 
     /// <summary>Bytes in memory; they are not copied and must not change while they are in use.</summary>
@@ -35,7 +38,37 @@ public sealed class BootFile
     public static BootFile FromBytes(ReadOnlyMemory<byte> bytes, string name = "(bytes)")
     {
         ArgumentException.ThrowIfNullOrEmpty(name);
-        return new BootFile(name, null, bytes);
+        return new BootFile(name, bytes: bytes);
+    }
+
+    /// <summary>A file that is found, fetched or made each time a machine starts with it.</summary>
+    /// <param name="name">What messages call it until then.</param>
+    /// <param name="find">
+    /// Finds it. Its exceptions are those of the machine's start; its token is cancelled when the start is, or the machine is stopped.
+    /// </param>
+    /// <returns>The file.</returns>
+    public static BootFile FromSource(string name, Func<CancellationToken, Task<BootFile>> find)
+    {
+        ArgumentException.ThrowIfNullOrEmpty(name);
+        ArgumentNullException.ThrowIfNull(find);
+        return new BootFile(name, find: find);
+    }
+
+    /// <summary>Finds the file, if it is one of <see cref="FromSource"/>; others are at hand.</summary>
+    /// <param name="cancellationToken">Ends the work.</param>
+    /// <returns>A file that can be read.</returns>
+    /// <exception cref="MachineConfigurationException">The source gave nothing that can be read. Its own exceptions are passed on.</exception>
+    public async Task<BootFile> FindAsync(CancellationToken cancellationToken = default)
+    {
+        if (_find is null)
+        {
+            return this;
+        }
+
+        BootFile? found = await _find(cancellationToken).ConfigureAwait(false);
+        return found is { _find: null }
+            ? found
+            : throw new MachineConfigurationException($"The source of '{Name}' gave no file of the host and no bytes; have it return BootFile.FromPath or FromBytes.");
     }
 
     /// <summary>Reads the whole file, unless it is larger than it may be.</summary>
@@ -48,6 +81,11 @@ public sealed class BootFile
     internal ReadOnlyMemory<byte> Read(
         string role, long maximumBytes, Func<long, KernelImageException> tooLarge, CancellationToken cancellationToken)
     {
+        if (_find is not null)
+        {
+            throw new InvalidOperationException($"The {role} '{Name}' has to be found before it is loaded: await {nameof(FindAsync)}.");
+        }
+
         if (_path is null)
         {
             return _bytes.Length > maximumBytes ? throw tooLarge(_bytes.Length) : _bytes;

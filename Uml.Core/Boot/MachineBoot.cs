@@ -8,17 +8,23 @@ internal static class MachineBoot
     /// <summary>The bytes that an ACPI root pointer starts with (ACPI 6.5, 5.2.5.3).</summary>
     private static ReadOnlySpan<byte> RootPointerSignature => "RSD PTR "u8;
 
-    /// <summary>Loads the kernel and puts the CPU where its protocol begins.</summary>
+    /// <summary>Finds and loads the kernel and what comes with it, and puts the CPU where its protocol begins.</summary>
     /// <returns>The state the CPU starts in.</returns>
-    public static BootEntry Load(
+    public static async Task<BootEntry> LoadAsync(
         BootOptions options, BootFile kernel, IGuestMemory memory, ProcessorRegisters registers, CancellationToken cancellationToken)
     {
+        List<BootModule> modules = [];
+        foreach (BootModule module in options.Modules)
+        {
+            modules.Add(module with { File = await module.File.FindAsync(cancellationToken).ConfigureAwait(false) });
+        }
+
         var request = new BootRequest
         {
-            Kernel = kernel,
+            Kernel = await kernel.FindAsync(cancellationToken).ConfigureAwait(false),
             Protocol = options.Protocol,
-            Initrd = options.Initrd,
-            Modules = [.. options.Modules],
+            Initrd = options.Initrd is { } initrd ? await initrd.FindAsync(cancellationToken).ConfigureAwait(false) : null,
+            Modules = modules,
             CommandLine = options.CommandLine,
             MemoryMap = BootMemoryLayout.CreateMemoryMap(memory.Size),
             AcpiRsdpAddress = FindRootPointer(memory),

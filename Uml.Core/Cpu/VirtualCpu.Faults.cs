@@ -46,12 +46,12 @@ internal sealed unsafe partial class VirtualCpu
         }
     }
 
-    [LoggerMessage(Level = LogLevel.Critical, Message = "Processor {Index}: {Report}")]
+    [LoggerMessage(102, LogLevel.Critical, "Processor {Index}: {Report}")]
     private static partial void LogFault(ILogger logger, int index, string report);
 
-    [LoggerMessage(Level = LogLevel.Error, Message = "Processor {Index}: a translation was refused. {Defect}")]
+    [LoggerMessage(103, LogLevel.Error, "Processor {Index}: a translation was refused. {Defect}")]
     private static partial void LogRefusal(ILogger logger, int index, string defect);
 
-    [LoggerMessage(Level = LogLevel.Warning, Message = "Processor {Index}: faults in translated code are not caught, and would end the process")]
+    [LoggerMessage(104, LogLevel.Warning, "Processor {Index}: faults in translated code are not caught, and would end the process")]
     private static partial void LogFaultsNotCaught(ILogger logger, int index);
 }

@@ -7,6 +7,8 @@ internal sealed unsafe partial class VirtualCpu : IProcessor
 {
     private ILocalApic? _localApic;
 
+    public bool HasLocalApic => _localApic is not null;
+
     /// <summary>Whether an interrupt could end a halt: RFLAGS.IF is set, or something is pending already.</summary>
     public bool CanBeWoken => (_state->SystemFlags & Flags.IF) != 0 || Volatile.Read(ref _state->NmiLine) != 0;
 

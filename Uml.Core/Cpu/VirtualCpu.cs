@@ -177,7 +177,7 @@ internal sealed unsafe partial class VirtualCpu : ICodeObserver, ICpuRunner
 
     private readonly HashSet<ushort> _reported = [];
 
-    [LoggerMessage(Level = LogLevel.Warning, Message = "Instruction {Code} at RIP 0x{Rip:x} is not implemented: the guest gets #UD")]
+    [LoggerMessage(101, LogLevel.Warning, "Instruction {Code} at RIP 0x{Rip:x} is not implemented: the guest gets #UD")]
     private static partial void LogNotImplemented(ILogger logger, Iced.Intel.Code code, ulong rip);
 
     private RunResult RunCore(CpuState* s)

@@ -15,6 +15,9 @@ internal interface ICpuRunner : IProcessor, IDisposable
     /// <summary>The architectural state.</summary>
     ProcessorRegisters Registers { get; }
 
+    /// <summary>Whether the machine has a board that interrupts come from.</summary>
+    bool HasLocalApic { get; }
+
     /// <summary>Whether an interrupt could end a halt: RFLAGS.IF is set, or something is pending already.</summary>
     bool CanBeWoken { get; }
 

@@ -318,7 +318,7 @@ internal sealed class VirtualMachine : IVirtualMachine, IMachineLoopObserver
             // A load that an earlier start left behind writes to the same memory.
             await _load.ContinueWith(static _ => { }, CancellationToken.None, TaskContinuationOptions.None, TaskScheduler.Default)
                 .WaitAsync(token).ConfigureAwait(false);
-            _load = Task.Run(() => LoadBoot(token), CancellationToken.None);
+            _load = Task.Run(() => LoadBootAsync(token), CancellationToken.None);
             await _load.WaitAsync(token).ConfigureAwait(false);
         }
         catch (OperationCanceledException) when (_stopping.IsCancellationRequested && !cancellationToken.IsCancellationRequested)
@@ -329,13 +329,14 @@ internal sealed class VirtualMachine : IVirtualMachine, IMachineLoopObserver
 
     private OperationCanceledException WasStopped() => new($"Machine '{Name}' was stopped while it was starting.");
 
-    private void LoadBoot(CancellationToken cancellationToken)
+    private async Task LoadBootAsync(CancellationToken cancellationToken)
     {
         cancellationToken.ThrowIfCancellationRequested();
         BootOptions options = _services.GetRequiredService<IOptions<BootOptions>>().Value;
         if (options.Kernel is { } kernel)
         {
-            BootEntry entry = MachineBoot.Load(options, kernel, _hardware.Memory, Processors[0], cancellationToken);
+            BootEntry entry = await MachineBoot.LoadAsync(options, kernel, _hardware.Memory, Processors[0], cancellationToken).ConfigureAwait(false);
+            ThrowIfWithoutBoard(entry.Kind, kernel.Name);
             MachineLog.Started(_logger, Name, entry.Kind.ToString(), entry.EntryPoint);
             return;
         }
@@ -347,6 +348,17 @@ internal sealed class VirtualMachine : IVirtualMachine, IMachineLoopObserver
         }
 
         MachineLog.Started(_logger, Name, "Register", Processors[0].Rip);
+    }
+
+    /// <summary>Kernels that are entered so are Linux's kind: without interrupts they wait for their first timer for ever, and say nothing.</summary>
+    private void ThrowIfWithoutBoard(BootEntryKind kind, string kernel)
+    {
+        if (kind is BootEntryKind.Linux64 or BootEntryKind.Pvh32 && !_hardware.Cpu.HasLocalApic)
+        {
+            throw new MachineConfigurationException(
+                $"Machine '{Name}' has no board (interrupt controllers, timers, serial port), without which the kernel '{kernel}' would run and say nothing: "
+                + "begin with UmlMachine.CreateDefaultBuilder(), or call builder.AddStandardBoard().");
+        }
     }
 
     /// <summary>Closes memory and registers to the machine's owner, or opens them.</summary>

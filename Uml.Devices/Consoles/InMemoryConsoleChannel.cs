@@ -188,7 +188,8 @@ public sealed class InMemoryConsoleChannel : IConsoleChannel, IMachineExitInterp
     {
         lock (_sync)
         {
-            string panic = _panic.Panic is { } text ? $" The guest kernel panicked: {text}" : " The guest kernel has not panicked.";
+            string panic = _panic.Panic is not { } text ? " The guest kernel has not panicked."
+                : problem.Contains(text, StringComparison.Ordinal) ? "" : $" The guest kernel panicked: {text}";
             string tail = _transcript.GetTail(_options.TailLines);
             return tail.Length == 0
                 ? $"{problem}{panic} The console is empty."

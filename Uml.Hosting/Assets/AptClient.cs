@@ -1,3 +1,5 @@
+using System.Globalization;
+
 namespace Uml.Hosting.Assets;
 
 /// <summary>A package as apt knows it.</summary>
@@ -5,11 +7,13 @@ namespace Uml.Hosting.Assets;
 /// <param name="Version">The version that would be downloaded.</param>
 /// <param name="Depends">The packages it needs, as the control file has it.</param>
 /// <param name="Bytes">The size of its file; 0 when not stated.</param>
-internal sealed record AptPackage(string Name, string Version, string Depends, long Bytes);
+/// <param name="Sha256">The hash of its file, in lower case.</param>
+internal sealed record AptPackage(string Name, string Version, string Depends, long Bytes, string Sha256);
 
 /// <summary>Asks apt for packages and fetches them; needs no root.</summary>
 internal sealed class AptClient(ICommandRunner runner, IProgress<string>? progress)
 {
+    private const int DownloadAttempts = 2;
     private const string GuestArchitecture = "amd64";
 
     private static readonly string[] _networkComplaints =
@@ -27,7 +31,7 @@ internal sealed class AptClient(ICommandRunner runner, IProgress<string>? progre
     }
 
     /// <summary>Looks a package up.</summary>
-    /// <returns>The package, or null when apt does not know it.</returns>
+    /// <returns>The package, or null when apt does not know where to fetch it: also one that is installed but in no list.</returns>
     public async Task<AptPackage?> FindAsync(string name, AptEnvironment environment, CancellationToken cancellationToken)
     {
         CommandResult result = await RunAsync(
@@ -37,8 +41,8 @@ internal sealed class AptClient(ICommandRunner runner, IProgress<string>? progre
         // On a host of another architecture its lists have the tool, but not for the guest.
         bool isForGuest = fields.GetValueOrDefault("Architecture", GuestArchitecture) is GuestArchitecture or "all";
         return result.ExitCode == 0 && isForGuest && fields.TryGetValue("Package", out string? package) && package == name
-            && fields.TryGetValue("Version", out string? version)
-            ? new AptPackage(name, version, fields.GetValueOrDefault("Depends", ""), ParseSize(fields.GetValueOrDefault("Size")))
+            && fields.TryGetValue("Version", out string? version) && fields.TryGetValue("SHA256", out string? hash)
+            ? new AptPackage(name, version, fields.GetValueOrDefault("Depends", ""), ParseSize(fields.GetValueOrDefault("Size")), hash)
             : null;
     }
 
@@ -46,9 +50,12 @@ internal sealed class AptClient(ICommandRunner runner, IProgress<string>? progre
     /// <exception cref="GuestAssetException">The mirror is out of reach or its signature is not trusted.</exception>
     public async Task UpdateAsync(AptEnvironment environment, CancellationToken cancellationToken)
     {
-        progress?.Report($"Fetching package lists of {environment.Description}");
-        CommandResult result = await RunAsync(
-            "apt-get", ["update", "-q", "-o", "APT::Update::Error-Mode=any"], environment, Path.GetTempPath(), cancellationToken).ConfigureAwait(false);
+        CommandResult result = await FetchAsync(
+            ["update", "-o", "APT::Update::Error-Mode=any"],
+            environment,
+            Path.GetTempPath(),
+            $"Fetching package lists of {environment.Description}",
+            cancellationToken).ConfigureAwait(false);
         if (result.ExitCode != 0)
         {
             throw Explain($"The package lists of {environment.Description} cannot be fetched", result);
@@ -57,32 +64,73 @@ internal sealed class AptClient(ICommandRunner runner, IProgress<string>? progre
         environment.MarkUpdated();
     }
 
-    /// <summary>Downloads a package file; apt checks it against the signed package lists.</summary>
+    /// <summary>
+    /// Downloads a package file. apt checks it against the signed package lists, and so is what lies on the disk afterwards; a file that is
+    /// damaged is fetched once more.
+    /// </summary>
     /// <param name="package">The package.</param>
     /// <param name="environment">How apt is run.</param>
     /// <param name="directory">An empty directory for the file.</param>
     /// <param name="cancellationToken">Ends the download.</param>
     /// <returns>The file's path.</returns>
-    /// <exception cref="GuestAssetException">It cannot be downloaded.</exception>
+    /// <exception cref="GuestAssetException">It cannot be downloaded, or is damaged each time.</exception>
     public async Task<string> DownloadAsync(
         AptPackage package, AptEnvironment environment, string directory, CancellationToken cancellationToken)
     {
         string size = package.Bytes == 0 ? "" : $" ({Math.Max(1, package.Bytes / 1_000_000)} MB)";
-        progress?.Report($"Downloading {package.Name} {package.Version}{size}");
-        CommandResult result = await RunAsync(
-            "apt-get",
-            ["download", "-q", "-o", "APT::Sandbox::User=root", $"{package.Name}={package.Version}"],
-            environment,
-            directory,
-            cancellationToken).ConfigureAwait(false);
-        string[] files = System.IO.Directory.GetFiles(directory, "*.deb");
-        return result.ExitCode == 0 && files.Length == 1
-            ? files[0]
-            : throw Explain($"The package {package.Name} {package.Version} cannot be downloaded", result);
+        for (int attempt = 1; attempt <= DownloadAttempts; attempt++)
+        {
+            CommandResult result = await FetchAsync(
+                ["download", "-o", "APT::Sandbox::User=root", $"{package.Name}={package.Version}"],
+                environment,
+                directory,
+                $"Downloading {package.Name} {package.Version}{size}",
+                cancellationToken).ConfigureAwait(false);
+            string[] files = Directory.GetFiles(directory, "*.deb");
+            if (result.ExitCode != 0 || files.Length != 1)
+            {
+                throw Explain($"The package {package.Name} {package.Version} cannot be downloaded", result);
+            }
+
+            if (PackageManifest.HashFile(files[0]) == package.Sha256)
+            {
+                return files[0];
+            }
+
+            progress?.Report($"{Path.GetFileName(files[0])} arrived damaged");
+            File.Delete(files[0]);
+        }
+
+        throw new GuestAssetException(
+            $"The package {package.Name} {package.Version} arrived {DownloadAttempts} times with another SHA-256 than that of the package lists; "
+            + "check this host's disk and what lies between it and the mirror.");
+    }
+
+    /// <summary>Runs apt-get and tells how far it is, ten per cent at a time.</summary>
+    private async Task<CommandResult> FetchAsync(
+        string[] arguments, AptEnvironment environment, string directory, string what, CancellationToken cancellationToken)
+    {
+        progress?.Report(what);
+        int told = 0;
+        return await RunAsync(
+            "apt-get", [arguments[0], "-q", "-o", "APT::Status-Fd=1", .. arguments[1..]], environment, directory, cancellationToken, OnOutput).ConfigureAwait(false);
+
+        // apt's README.progress-reporting: dlstatus:number:per cent:text.
+        void OnOutput(string line)
+        {
+            string[] parts = line.Split(':', 4);
+            if (parts.Length == 4 && parts[0] == "dlstatus"
+                && double.TryParse(parts[2], NumberStyles.AllowDecimalPoint, CultureInfo.InvariantCulture, out double percent) && percent <= 100
+                && (int)percent / 10 * 10 is var step && step > told)
+            {
+                told = step;
+                progress?.Report($"{what}: {step} %");
+            }
+        }
     }
 
     private static long ParseSize(string? text) =>
-        long.TryParse(text, System.Globalization.NumberStyles.None, System.Globalization.CultureInfo.InvariantCulture, out long size) ? size : 0;
+        long.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out long size) ? size : 0;
 
     private static Dictionary<string, string> FirstStanza(string output)
     {
@@ -125,9 +173,15 @@ internal sealed class AptClient(ICommandRunner runner, IProgress<string>? progre
     }
 
     private async Task<CommandResult> RunAsync(
-        string command, string[] arguments, AptEnvironment environment, string directory, CancellationToken cancellationToken)
+        string command,
+        string[] arguments,
+        AptEnvironment environment,
+        string directory,
+        CancellationToken cancellationToken,
+        Action<string>? onOutput = null)
     {
-        CommandResult? result = await runner.RunAsync(command, arguments, environment.Variables, directory, cancellationToken).ConfigureAwait(false);
+        CommandResult? result = await runner.RunAsync(
+            command, arguments, environment.Variables, directory, onOutput, cancellationToken).ConfigureAwait(false);
         return result ?? throw new GuestAssetException(
             $"'{command}' is not on this host, so guest assets cannot be fetched by name. Use a Debian host or container, or give "
             + "the kernel, its modules and busybox by their paths.");

@@ -1,7 +1,7 @@
 namespace Uml.Hosting.Assets;
 
-/// <summary>Decides where a package comes from: the host's own package lists, or private ones.</summary>
-internal sealed class AptFetcher(AssetStore store, AptClient client, GuestAssetCacheOptions options, string etc)
+/// <summary>Fetches what a name stands for, once. It decides where the package comes from: the host's own package lists, or private ones.</summary>
+internal sealed class AptFetcher(AssetName name, AssetStore store, AptClient client, MirrorProbe probe, GuestAssetCacheOptions options, string etc)
 {
     private const string KernelPrefix = "linux-image-";
     private const int MaximumMetapackageSteps = 4; // a limit of ours; Debian has one
@@ -9,13 +9,19 @@ internal sealed class AptFetcher(AssetStore store, AptClient client, GuestAssetC
 
     private static readonly TimeSpan _listsLifetime = TimeSpan.FromDays(1);
 
-    /// <summary>Finds the package that a name stands for.</summary>
-    /// <param name="name">The name.</param>
+    private string _settings = "";
+    private Task<string?> _silence = Task.FromResult<string?>(null);
+
+    /// <summary>Finds the package that the name stands for.</summary>
     /// <param name="cancellationToken">Ends the work.</param>
     /// <returns>The package with the files, and how to run apt to get it.</returns>
     /// <exception cref="GuestAssetException">There is none.</exception>
-    public async Task<(AptPackage Package, AptEnvironment Environment)> FindAsync(AssetName name, CancellationToken cancellationToken)
+    public async Task<(AptPackage Package, AptEnvironment Environment)> FindAsync(CancellationToken cancellationToken)
     {
+        // While apt reads its lists, which takes as long.
+        _settings = await client.ReadSettingsAsync(cancellationToken).ConfigureAwait(false);
+        _silence = probe.FindSilenceAsync(
+            options.Mirror is { } mirror ? [mirror] : AptSources.Read(Path.Combine(etc, "apt")).Select(source => source.Uri), _settings, cancellationToken);
         if (name.Suite is null && options.Mirror is null)
         {
             AptEnvironment host = AptEnvironment.CreateHost();
@@ -25,14 +31,14 @@ internal sealed class AptFetcher(AssetStore store, AptClient client, GuestAssetC
             }
         }
 
-        return await FindPrivatelyAsync(name, forceUpdate: false, cancellationToken).ConfigureAwait(false);
+        return await FindPrivatelyAsync(forceUpdate: false, cancellationToken).ConfigureAwait(false);
     }
 
     /// <summary>Downloads a package; when that fails because lists are out of date, once more with fresh private lists.</summary>
     /// <returns>The path of the package file, in the store's temporary directory.</returns>
-    public async Task<string> DownloadAsync(
-        AssetName name, AptPackage package, AptEnvironment environment, CancellationToken cancellationToken)
+    public async Task<string> DownloadAsync(AptPackage package, AptEnvironment environment, CancellationToken cancellationToken)
     {
+        await ThrowIfOfflineAsync().ConfigureAwait(false);
         try
         {
             return await client.DownloadAsync(package, environment, store.CreateTemporaryDirectory(), cancellationToken).ConfigureAwait(false);
@@ -40,8 +46,19 @@ internal sealed class AptFetcher(AssetStore store, AptClient client, GuestAssetC
         catch (GuestAssetException) when (environment.ListsTime is null || environment.ListsTime < DateTime.UtcNow - TimeSpan.FromMinutes(5))
         {
             (AptPackage fresh, AptEnvironment freshEnvironment) =
-                await FindPrivatelyAsync(name, forceUpdate: true, cancellationToken).ConfigureAwait(false);
+                await FindPrivatelyAsync(forceUpdate: true, cancellationToken).ConfigureAwait(false);
             return await client.DownloadAsync(fresh, freshEnvironment, store.CreateTemporaryDirectory(), cancellationToken).ConfigureAwait(false);
+        }
+    }
+
+    private async Task ThrowIfOfflineAsync()
+    {
+        if (await _silence.ConfigureAwait(false) is { } silence)
+        {
+            throw new GuestAssetException(
+                $"{name} is not in the cache '{store.Root}', and there is no way to a mirror to fetch it from ({silence}). Check the network and "
+                + $"apt's proxy settings, raise {nameof(GuestAssetCacheOptions)}.{nameof(GuestAssetCacheOptions.ConnectTimeout)} where the network is "
+                + "that slow, or give the kernel and the initial RAM disk by their paths.");
         }
     }
 
@@ -78,13 +95,13 @@ internal sealed class AptFetcher(AssetStore store, AptClient client, GuestAssetC
     }
 
     private async Task<(AptPackage Package, AptEnvironment Environment)> FindPrivatelyAsync(
-        AssetName name, bool forceUpdate, CancellationToken cancellationToken)
+        bool forceUpdate, CancellationToken cancellationToken)
     {
-        List<AptSource> sources = ChooseSources(name);
-        string settings = await client.ReadSettingsAsync(cancellationToken).ConfigureAwait(false);
-        AptEnvironment environment = AptEnvironment.CreatePrivate(store.AptDirectory(name.Suite ?? "host"), sources, settings);
+        List<AptSource> sources = ChooseSources();
+        AptEnvironment environment = AptEnvironment.CreatePrivate(store.AptDirectory(name.Suite ?? "host"), sources, _settings);
         if (forceUpdate || environment.ListsTime is not DateTime time || time < DateTime.UtcNow - _listsLifetime)
         {
+            await ThrowIfOfflineAsync().ConfigureAwait(false);
             await client.UpdateAsync(environment, cancellationToken).ConfigureAwait(false);
         }
 
@@ -99,7 +116,7 @@ internal sealed class AptFetcher(AssetStore store, AptClient client, GuestAssetC
     /// <summary>
     /// The archives for private lists: the host's own for its release, or the same mirror with the suite wanted.
     /// </summary>
-    private List<AptSource> ChooseSources(AssetName name)
+    private List<AptSource> ChooseSources()
     {
         string? codename = ReadCodename();
         List<AptSource> host = options.Mirror is null ? AptSources.Read(Path.Combine(etc, "apt")) : [];

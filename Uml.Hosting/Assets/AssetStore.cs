@@ -3,7 +3,8 @@ namespace Uml.Hosting.Assets;
 /// <summary>
 /// The directory with unpacked packages: <c>packages/</c> has one directory a package and version, <c>names/</c> one file
 /// for each name asked for that says which package it was, <c>apt/</c> private package lists, <c>tmp/</c> what is being
-/// made by the holder of <c>lock</c>. A directory appears in <c>packages/</c> by a rename, so what is there is complete.
+/// made by the holder of <c>lock</c>. A directory appears in <c>packages/</c> by a rename, so what is there was complete;
+/// <see cref="PackageManifest"/> tells whether it still is.
 /// </summary>
 internal sealed class AssetStore(string root)
 {
@@ -58,10 +59,15 @@ internal sealed class AssetStore(string root)
         return directory;
     }
 
-    /// <summary>Puts a finished directory in a package's place.</summary>
-    public static void Publish(string directory, string place)
+    /// <summary>Puts a finished directory in a package's place, and what is there away.</summary>
+    public void Publish(string directory, string place)
     {
         Directory.CreateDirectory(Path.GetDirectoryName(place)!);
+        if (Path.Exists(place))
+        {
+            Directory.Move(place, Path.Combine(CreateTemporaryDirectory(), "damaged"));
+        }
+
         Directory.Move(directory, place);
     }
 
@@ -71,7 +77,7 @@ internal sealed class AssetStore(string root)
     /// <returns>The lock; disposing gives it back. The system gives it back for a process that dies.</returns>
     public async Task<IDisposable> LockAsync(IProgress<string>? progress, CancellationToken cancellationToken)
     {
-        Directory.CreateDirectory(Root);
+        CacheDirectory.Create(Root);
         string path = Path.Combine(Root, "lock");
         bool reported = false;
         while (true)

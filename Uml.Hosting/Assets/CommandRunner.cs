@@ -1,5 +1,7 @@
 using System.ComponentModel;
 using System.Diagnostics;
+using System.Net.Sockets;
+using System.Text;
 
 namespace Uml.Hosting.Assets;
 
@@ -9,7 +11,7 @@ namespace Uml.Hosting.Assets;
 /// <param name="Errors">Its standard error.</param>
 internal readonly record struct CommandResult(int ExitCode, string Output, string Errors);
 
-/// <summary>Runs host commands; tests put their own in its place.</summary>
+/// <summary>Runs host commands and reaches other hosts; tests put their own in its place.</summary>
 internal interface ICommandRunner
 {
     /// <summary>Runs a command to its end.</summary>
@@ -17,6 +19,7 @@ internal interface ICommandRunner
     /// <param name="arguments">Its arguments.</param>
     /// <param name="environment">Variables that are set or changed.</param>
     /// <param name="workingDirectory">Where it runs.</param>
+    /// <param name="onOutput">Is given each line of its standard output at once.</param>
     /// <param name="cancellationToken">Kills it.</param>
     /// <returns>The result, or null when there is no such command.</returns>
     Task<CommandResult?> RunAsync(
@@ -24,7 +27,12 @@ internal interface ICommandRunner
         IReadOnlyList<string> arguments,
         IReadOnlyDictionary<string, string> environment,
         string workingDirectory,
+        Action<string>? onOutput,
         CancellationToken cancellationToken);
+
+    /// <summary>Opens a connection and closes it.</summary>
+    /// <exception cref="SocketException">There is no way, or nobody listens.</exception>
+    Task ConnectAsync(string host, int port, CancellationToken cancellationToken);
 }
 
 /// <summary>Runs commands as child processes without input.</summary>
@@ -36,6 +44,7 @@ internal sealed class CommandRunner(TimeSpan timeout) : ICommandRunner
         IReadOnlyList<string> arguments,
         IReadOnlyDictionary<string, string> environment,
         string workingDirectory,
+        Action<string>? onOutput,
         CancellationToken cancellationToken)
     {
         using Process process = new();
@@ -66,7 +75,7 @@ internal sealed class CommandRunner(TimeSpan timeout) : ICommandRunner
         limit.CancelAfter(timeout);
         try
         {
-            Task<string> output = process.StandardOutput.ReadToEndAsync(limit.Token);
+            Task<string> output = ReadLinesAsync(process.StandardOutput, onOutput, limit.Token);
             Task<string> errors = process.StandardError.ReadToEndAsync(limit.Token);
             await process.WaitForExitAsync(limit.Token).ConfigureAwait(false);
             return new CommandResult(
@@ -80,5 +89,24 @@ internal sealed class CommandRunner(TimeSpan timeout) : ICommandRunner
                 $"'{command} {string.Join(' ', arguments)}' did not end within {timeout}; check the network, or raise "
                 + $"{nameof(GuestAssetCacheOptions)}.{nameof(GuestAssetCacheOptions.CommandTimeout)}.");
         }
+    }
+
+    /// <inheritdoc/>
+    public async Task ConnectAsync(string host, int port, CancellationToken cancellationToken)
+    {
+        using Socket socket = new(SocketType.Stream, ProtocolType.Tcp);
+        await socket.ConnectAsync(host, port, cancellationToken).ConfigureAwait(false);
+    }
+
+    private static async Task<string> ReadLinesAsync(StreamReader reader, Action<string>? onLine, CancellationToken cancellationToken)
+    {
+        StringBuilder text = new();
+        while (await reader.ReadLineAsync(cancellationToken).ConfigureAwait(false) is { } line)
+        {
+            text.Append(line).Append('\n');
+            onLine?.Invoke(line);
+        }
+
+        return text.ToString();
     }
 }

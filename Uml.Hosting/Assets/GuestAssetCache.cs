@@ -6,7 +6,8 @@ namespace Uml.Hosting.Assets;
 /// Kernels and tools for guests by the names of Debian's packages: fetched once with apt, which checks their signatures and
 /// needs no root for it, unpacked here, and kept. A name may carry a suite, <c>linux-image-cloud-amd64/bookworm-backports</c>;
 /// then, and when the host has no package lists of its own, private lists in the cache directory are used. Several processes
-/// can share a directory; a finished asset is never fetched again.
+/// can share a directory. A package is compared with the hash of apt's index when it arrives, and its files with what arrived when they
+/// are asked for: those that were damaged since are fetched again, others never.
 /// </summary>
 public sealed class GuestAssetCache
 {
@@ -15,10 +16,13 @@ public sealed class GuestAssetCache
 
     private readonly GuestAssetCacheOptions _options;
     private readonly AssetStore _store;
-    private readonly AptFetcher _fetcher;
+    private readonly AptClient _client;
+    private readonly MirrorProbe _probe;
+    private readonly string _etc;
 
     /// <summary>Creates a cache.</summary>
     /// <param name="options">Where assets come from and are kept; the defaults when null.</param>
+    /// <exception cref="GuestAssetException">The user has no home directory, and the place for such users is not this user's own.</exception>
     public GuestAssetCache(GuestAssetCacheOptions? options = null)
         : this(options ?? new GuestAssetCacheOptions(), new CommandRunner((options ?? new()).CommandTimeout), "/etc")
     {
@@ -28,8 +32,13 @@ public sealed class GuestAssetCache
     internal GuestAssetCache(GuestAssetCacheOptions options, ICommandRunner runner, string etc)
     {
         _options = options;
-        _store = new AssetStore(Path.GetFullPath(options.Directory ?? DefaultDirectory()));
-        _fetcher = new AptFetcher(_store, new AptClient(runner, options.Progress), options, etc);
+        _etc = etc;
+        _store = new AssetStore(Path.GetFullPath(options.Directory ?? CacheDirectory.Choose(
+            Environment.GetEnvironmentVariable("XDG_CACHE_HOME"),
+            Environment.GetFolderPath(Environment.SpecialFolder.UserProfile),
+            Path.GetTempPath())));
+        _client = new AptClient(runner, options.Progress);
+        _probe = new MirrorProbe(runner, options.ConnectTimeout);
     }
 
     /// <summary>The directory that holds the assets.</summary>
@@ -107,24 +116,11 @@ public sealed class GuestAssetCache
         return null;
     }
 
-    // XDG Base Directory Specification: relative paths in XDG_CACHE_HOME are not valid.
-    private static string DefaultDirectory()
-    {
-        string? cache = Environment.GetEnvironmentVariable("XDG_CACHE_HOME");
-        if (string.IsNullOrEmpty(cache) || !Path.IsPathRooted(cache))
-        {
-            string home = Environment.GetFolderPath(Environment.SpecialFolder.UserProfile);
-            cache = home.Length == 0 ? Path.GetTempPath() : Path.Combine(home, ".cache");
-        }
-
-        return Path.Combine(cache, "uml");
-    }
-
     private async Task<StoredPackage> GetAsync(AssetName name, string[] wantedPaths, CancellationToken cancellationToken)
     {
         try
         {
-            if (_store.Find(name) is StoredPackage stored)
+            if (await FindIntactAsync(name, cancellationToken).ConfigureAwait(false) is { } stored)
             {
                 return stored;
             }
@@ -132,12 +128,12 @@ public sealed class GuestAssetCache
             using IDisposable _ = await _store.LockAsync(_options.Progress, cancellationToken).ConfigureAwait(false);
 
             // Another process may have been faster.
-            return _store.Find(name) ?? await FetchAsync(name, wantedPaths, cancellationToken).ConfigureAwait(false);
+            return await FindIntactAsync(name, cancellationToken).ConfigureAwait(false) ?? await FetchAsync(name, wantedPaths, cancellationToken).ConfigureAwait(false);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
             throw new GuestAssetException(
-                $"The asset cache '{_store.Root}' cannot be used: {e.Message} Make room or set "
+                $"The asset cache '{_store.Root}' cannot be used: {e.Message} Make room, or set XDG_CACHE_HOME or "
                 + $"{nameof(GuestAssetCacheOptions)}.{nameof(GuestAssetCacheOptions.Directory)} to a directory that this user can write.", e);
         }
         catch (ImageContentException e)
@@ -146,20 +142,27 @@ public sealed class GuestAssetCache
         }
     }
 
+    private async Task<StoredPackage?> FindIntactAsync(AssetName name, CancellationToken cancellationToken) =>
+        _store.Find(name) is { } stored && await IsIntactAsync(stored, cancellationToken).ConfigureAwait(false) ? stored : null;
+
+    private static Task<bool> IsIntactAsync(StoredPackage package, CancellationToken cancellationToken) =>
+        Task.Run(() => PackageManifest.Matches(package.Directory, cancellationToken), cancellationToken);
+
     private async Task<StoredPackage> FetchAsync(AssetName name, string[] wantedPaths, CancellationToken cancellationToken)
     {
         _options.Progress?.Report($"Asking apt for {name}");
-        (AptPackage package, AptEnvironment environment) = await _fetcher.FindAsync(name, cancellationToken).ConfigureAwait(false);
+        AptFetcher fetcher = new(name, _store, _client, _probe, _options, _etc);
+        (AptPackage package, AptEnvironment environment) = await fetcher.FindAsync(cancellationToken).ConfigureAwait(false);
         StoredPackage stored = new(package.Name, package.Version, _store.PackageDirectory(package.Name, package.Version));
-        if (!System.IO.Directory.Exists(stored.Directory))
+        if (!await IsIntactAsync(stored, cancellationToken).ConfigureAwait(false))
         {
-            string file = await _fetcher.DownloadAsync(name, package, environment, cancellationToken).ConfigureAwait(false);
+            string file = await fetcher.DownloadAsync(package, environment, cancellationToken).ConfigureAwait(false);
             _options.Progress?.Report($"Unpacking {Path.GetFileName(file)}");
             string unpacked = _store.CreateTemporaryDirectory();
             stored = await Task.Run(() => Unpack(file, unpacked, wantedPaths, cancellationToken), cancellationToken).ConfigureAwait(false);
-            if (!System.IO.Directory.Exists(stored.Directory))
+            if (!await IsIntactAsync(stored, cancellationToken).ConfigureAwait(false))
             {
-                AssetStore.Publish(unpacked, stored.Directory);
+                _store.Publish(unpacked, stored.Directory);
             }
         }
 
@@ -183,6 +186,7 @@ public sealed class GuestAssetCache
             directory,
             path => Array.Exists(wantedPaths, wanted => wanted.EndsWith('/') ? path.StartsWith(wanted, StringComparison.Ordinal) : path == wanted),
             cancellationToken);
+        PackageManifest.Write(directory, cancellationToken);
         return new StoredPackage(name, version, _store.PackageDirectory(name, version));
     }
 }

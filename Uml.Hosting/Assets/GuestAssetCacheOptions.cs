@@ -5,10 +5,11 @@ public sealed class GuestAssetCacheOptions
 {
     /// <summary>
     /// The directory that holds the assets; unless set <c>uml</c> below <c>$XDG_CACHE_HOME</c>, which defaults to <c>~/.cache</c>.
+    /// A user without a home directory gets one of their own, with mode 0700, in the directory of temporary files.
     /// </summary>
     public string? Directory { get; set; }
 
-    /// <summary>Told what is going on, a sentence at a time, when something is fetched.</summary>
+    /// <summary>Told what is going on, a line at a time, when something is fetched; how far it is, at each ten per cent.</summary>
     public IProgress<string>? Progress { get; set; }
 
     /// <summary>
@@ -21,6 +22,9 @@ public sealed class GuestAssetCacheOptions
     /// The file with the mirror's signing keys; unless set what the host's own apt sources say, or apt's own trusted keys.
     /// </summary>
     public string? Keyring { get; set; }
+
+    /// <summary>How long a mirror or proxy may take to accept a connection, before the host counts as offline; 2 seconds unless set.</summary>
+    public TimeSpan ConnectTimeout { get; set; } = TimeSpan.FromSeconds(2);
 
     /// <summary>The longest that one apt command may take; 15 minutes unless set.</summary>
     public TimeSpan CommandTimeout { get; set; } = TimeSpan.FromMinutes(15);

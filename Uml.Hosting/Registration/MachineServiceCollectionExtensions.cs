@@ -7,6 +7,7 @@ using Microsoft.Extensions.Logging;
 using Uml.Core;
 using Uml.Core.Boot;
 using Uml.Core.Machine;
+using Uml.Hosting.Assets;
 using Uml.Hosting.CommandLine;
 using Uml.Hosting.Registration;
 
@@ -20,7 +21,8 @@ public static class MachineServiceCollectionExtensions
     /// first one also without), built when it is asked for, and started and stopped with the host.
     /// </summary>
     /// <remarks>
-    /// The machine gets the host's logging, metrics and <see cref="TimeProvider"/>; its own services are its own.
+    /// The machine gets the host's logging, metrics and <see cref="TimeProvider"/>; its own services are its own. A
+    /// <see cref="GuestAssetCache"/> among the host's services is where kernels that settings name come from.
     /// </remarks>
     /// <param name="services">The host's services.</param>
     /// <param name="name">The machine's name.</param>
@@ -62,7 +64,7 @@ public static class MachineServiceCollectionExtensions
             name,
             (builder, host) =>
             {
-                builder.Configure(section);
+                builder.Configure(section, host.GetService<GuestAssetCache>());
                 configure?.Invoke(builder, host);
             },
             options);
@@ -71,8 +73,9 @@ public static class MachineServiceCollectionExtensions
     /// <summary>Makes a machine what a configuration section describes; the keys are those of <see cref="MachineSettings"/>.</summary>
     /// <param name="builder">The machine.</param>
     /// <param name="section">The section.</param>
+    /// <param name="assets">Where packages that it names come from, when the machine starts; null is the default cache.</param>
     /// <exception cref="MachineConfigurationException">A value is wrong; the message says what to write.</exception>
-    public static VirtualMachineBuilder Configure(this VirtualMachineBuilder builder, IConfiguration section)
+    public static VirtualMachineBuilder Configure(this VirtualMachineBuilder builder, IConfiguration section, GuestAssetCache? assets = null)
     {
         ArgumentNullException.ThrowIfNull(builder);
         ArgumentNullException.ThrowIfNull(section);
@@ -94,7 +97,8 @@ public static class MachineServiceCollectionExtensions
             throw new MachineConfigurationException($"The machine's configuration cannot be read: {e.Message}", e);
         }
 
-        BootFile? kernel = GetFile(nameof(settings.Kernel), settings.Kernel), initrd = GetFile(nameof(settings.Initrd), settings.Initrd);
+        BootFile? kernel = GetFile(nameof(settings.Kernel), settings.Kernel, NamedFile.Kernel, assets);
+        BootFile? initrd = GetFile(nameof(settings.Initrd), settings.Initrd, NamedFile.Initrd, assets);
         return builder.Configure(machine => Apply(settings, machine)).ConfigureBoot(boot =>
         {
             boot.Protocol = settings.Protocol ?? boot.Protocol;
@@ -122,11 +126,11 @@ public static class MachineServiceCollectionExtensions
         }
     }
 
-    private static BootFile? GetFile(string key, string? path) => path switch
+    private static BootFile? GetFile(string key, string? name, Func<string, GuestAssetCache?, BootFile> open, GuestAssetCache? assets) => name switch
     {
         null => null,
-        "" => throw new MachineConfigurationException($"{key} is empty; name a file, or leave the key out."),
-        _ => BootFile.FromPath(path),
+        "" => throw new MachineConfigurationException($"{key} is empty; name a file or a package, or leave the key out."),
+        _ => open(name, assets),
     };
 
     private static void RefuseUnknownKeys(IConfiguration section)

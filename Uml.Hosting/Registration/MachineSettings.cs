@@ -10,13 +10,16 @@ public sealed class MachineSettings
     /// <summary>Guest memory with a suffix B, K, M or G, such as <c>256M</c>; null leaves the default.</summary>
     public string? Memory { get; set; }
 
-    /// <summary>The path of the kernel; null leaves the default.</summary>
+    /// <summary>
+    /// The path of the kernel, or the name of its package, such as <c>linux-image-cloud-amd64</c>, which is fetched when the machine starts
+    /// (<see cref="Assets.NamedFile"/> tells them apart); null leaves the default.
+    /// </summary>
     public string? Kernel { get; set; }
 
     /// <summary>How the kernel is taken and entered; null leaves the default (<see cref="BootOptions.Protocol"/>).</summary>
     public BootProtocol? Protocol { get; set; }
 
-    /// <summary>The path of the initial RAM disk; null leaves the default.</summary>
+    /// <summary>The path of the initial RAM disk, or <c>busybox-static</c>, an image with a shell; null leaves the default.</summary>
     public string? Initrd { get; set; }
 
     /// <summary>The kernel's command line; null leaves the default.</summary>

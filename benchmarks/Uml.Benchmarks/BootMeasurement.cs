@@ -17,18 +17,18 @@ internal static class BootMeasurement
 {
     private const string Marker = "first line of init";
 
-    public static async Task RunAsync(string kernelName, ulong memory)
+    public static async Task RunAsync(string kernelName, ulong memory, string arguments)
     {
         DateTime processStart = Process.GetCurrentProcess().StartTime;
         var assets = new GuestAssetCache();
-        string kernel = File.Exists(kernelName) ? kernelName : (await assets.GetKernelAsync(kernelName)).ImagePath;
+        BootFile kernel = await NamedFile.Kernel(kernelName, assets).FindAsync();
         var console = new InMemoryConsoleChannel();
         await using IVirtualMachine machine = UmlMachine.CreateDefaultBuilder()
             .Configure(options => options.MemorySize = memory)
             .UseKernel(
-                BootFile.FromPath(kernel),
+                kernel,
                 await BusyBoxImage.CreateAsync(assets, new BusyBoxImageOptions { Command = $"echo {Marker}" }),
-                "console=ttyS0 quiet loglevel=1 panic=-1")
+                $"console=ttyS0 quiet loglevel=1 panic=-1 {arguments}")
             .AddConsole(console)
             .Build();
         await machine.StartAsync();
@@ -40,7 +40,7 @@ internal static class BootMeasurement
         using Process self = Process.GetCurrentProcess();
         Console.WriteLine(string.Create(
             CultureInfo.InvariantCulture,
-            $"{Path.GetFileName(kernel)}, {memory >> 20} MiB: {(arrived - processStart).TotalSeconds:f2} s from process start to /init, " +
+            $"{Path.GetFileName(kernel.Name)}, {memory >> 20} MiB: {(arrived - processStart).TotalSeconds:f2} s from process start to /init, " +
             $"{(running - processStart).TotalSeconds:f2} s of it before the first instruction; {retired / 1e6:f0} M instructions, " +
             $"{retired / (arrived - running).TotalMicroseconds:f1} MIPS; user {self.UserProcessorTime.TotalSeconds:f2} s; " +
             $"peak RSS {self.PeakWorkingSet64 >> 20} MiB"));

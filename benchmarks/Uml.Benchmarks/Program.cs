@@ -2,12 +2,12 @@ using System.Globalization;
 using BenchmarkDotNet.Running;
 using Uml.Benchmarks;
 
-// "boot [kernel package or file] [MiB]" measures a boot in this fresh process; everything else is BenchmarkDotNet's.
+// "boot [kernel package or file] [MiB] [kernel arguments]" measures a boot in this fresh process; everything else is BenchmarkDotNet's.
 if (args is ["boot", ..])
 {
     string kernel = args.Length > 1 ? args[1] : "linux-image-cloud-amd64";
     ulong memory = args.Length > 2 ? ulong.Parse(args[2], CultureInfo.InvariantCulture) << 20 : 256UL << 20;
-    await BootMeasurement.RunAsync(kernel, memory);
+    await BootMeasurement.RunAsync(kernel, memory, args.Length > 3 ? args[3] : "");
     return;
 }
 

@@ -49,7 +49,7 @@ internal static class Boot
         BootSettings settings, StdioConsoleChannel console, bool hasControl, CancellationToken cancellationToken)
     {
         var assets = new GuestAssetCache(new GuestAssetCacheOptions { Progress = new StandardErrorProgress() });
-        string kernel = await FindKernelAsync(assets, settings.Kernel, cancellationToken);
+        BootFile kernel = NamedFile.Kernel(NamedFile.IsKernelPackage(settings.Kernel) ? settings.Kernel : Existing("kernel", settings.Kernel), assets);
         BootFile initrd = settings.Initrd is { } path
             ? BootFile.FromPath(Existing("initrd", path))
             : await BusyBoxImage.CreateAsync(assets, GetImageOptions(settings), cancellationToken);
@@ -61,7 +61,7 @@ internal static class Boot
                 options.Cpu.Model = settings.Model;
                 options.Cpu.TranslationCheck = settings.Check;
             })
-            .UseKernel(BootFile.FromPath(kernel), initrd, GetCommandLine(settings))
+            .UseKernel(kernel, initrd, GetCommandLine(settings))
             .ConfigureBoot(boot => boot.Protocol = settings.Protocol)
             .AddConsole(console);
         if (hasControl)
@@ -90,11 +90,6 @@ internal static class Boot
         return options;
     }
 
-    private static async Task<string> FindKernelAsync(GuestAssetCache assets, string kernel, CancellationToken cancellationToken) =>
-        kernel.StartsWith("linux-image-", StringComparison.Ordinal) && !File.Exists(kernel)
-            ? (await assets.GetKernelAsync(kernel, cancellationToken)).ImagePath
-            : Existing("kernel", kernel);
-
     /// <summary>A wrong path is told before anything is fetched.</summary>
     private static string Existing(string role, string path) => Path.Exists(path)
         ? path
@@ -104,7 +99,7 @@ internal static class Boot
     {
         // A command's output is not mixed with the kernel's messages.
         string messages = settings.Run is null ? "" : " quiet loglevel=1";
-        return $"console=ttyS0 panic=-1{messages} {settings.Append}".TrimEnd();
+        return $"{UmlMachine.DefaultCommandLine}{messages} {settings.Append}".TrimEnd();
     }
 
     private static int GetExitCode(MachineExit exit, StdioConsoleChannel console)
@@ -121,6 +116,10 @@ internal static class Boot
                 return (int)(exit.Status & 0xFF);
             case MachineExitReason.PowerOff or MachineExitReason.Reboot:
                 return 0;
+            case MachineExitReason.Panic:
+                // The console has shown the kernel's own message.
+                Tell("The guest kernel panicked.");
+                return MachineFailed;
             default:
                 Tell(exit.Exception?.ToString() ?? exit.Message);
                 return exit.Reason == MachineExitReason.HostStop ? Interrupted : MachineFailed;

@@ -1,4 +1,6 @@
 using System.CommandLine;
+using System.CommandLine.Help;
+using System.CommandLine.Invocation;
 using Uml.Core;
 using Uml.Core.Boot;
 using Uml.Hosting.CommandLine;
@@ -8,18 +10,32 @@ namespace BootLinux;
 /// <summary>The options of this program.</summary>
 internal static class CommandLine
 {
+    private const string Examples = """
+        Examples:
+          BootLinux                                              a shell of Debian's kernel
+          BootLinux --run "uname -a"                             one command, its output and its exit code
+          BootLinux --kernel linux-image-amd64/trixie --mem 1G   another kernel, and more memory
+          BootLinux --kernel ./vmlinuz --initrd ./initrd.img --append "loglevel=7"
+
+        Keys on a terminal:
+          Ctrl-A x       ends the machine
+          Ctrl-A h       shows this list
+          Ctrl-A a       sends Ctrl-A
+          Ctrl-C         goes to the guest, as all other keys do
+        """;
+
     public static RootCommand Create()
     {
         Option<string?> kernel = new("--kernel")
         {
-            Description = "Kernel to boot: a file, or the name of a Debian package, which is fetched with apt.",
+            Description = "Kernel to boot: a file, or a Debian package linux-image-..., which is fetched with apt.",
             DefaultValueFactory = _ => "linux-image-cloud-amd64",
             HelpName = "file|package",
         };
-        Option<BootProtocol> protocol = new("--protocol")
-        {
-            Description = "How the kernel is entered. Auto: as its header says; BzImage64 and BzImage32 let a bzImage unpack itself in the guest.",
-        };
+        Option<BootProtocol> protocol = CreateChoice(
+            "--protocol",
+            BootProtocol.Auto,
+            "How the kernel is entered. Auto: as its header says; BzImage64 and BzImage32 let a bzImage unpack itself in the guest.");
         Option<string?> initrd = new("--initrd")
         {
             Description = "Initial RAM disk. Default: busybox, with an /init that runs a shell or the command of --run.",
@@ -30,20 +46,11 @@ internal static class CommandLine
             Description = "More of the kernel's command line; what comes later wins.",
             HelpName = "arguments",
         };
-        Option<ulong> memory = new("--mem")
+        Option<string> memory = new("--mem")
         {
             Description = "Guest memory: bytes, or with a suffix K, M or G.",
-            DefaultValueFactory = _ => 256UL << 20,
+            DefaultValueFactory = _ => "256M",
             HelpName = "size",
-            CustomParser = result =>
-            {
-                if (!ByteSize.TryParse(result.Tokens[0].Value, out ulong bytes, out string? problem))
-                {
-                    result.AddError($"--mem: {problem}");
-                }
-
-                return bytes;
-            },
         };
         Option<string?> run = new("--run")
         {
@@ -59,7 +66,7 @@ internal static class CommandLine
             "--check",
             defaults.TranslationCheck,
             "What becomes of translated code that the checker refuses (SECURITY.md). None does not check, and starts guests faster.");
-        RootCommand root = new("Boots a stock x86-64 Linux kernel in this process. Ctrl-A x ends the machine, Ctrl-A h shows what else there is.")
+        RootCommand root = new("Boots a stock x86-64 Linux kernel in this process.")
         {
             kernel, protocol, initrd, append, memory, run, engine, cpu, check,
         };
@@ -73,6 +80,11 @@ internal static class CommandLine
                 }
             }
 
+            if (result.GetValue(memory) is { } size && !ByteSize.TryParse(size, out _, out string? problem))
+            {
+                result.AddError($"--mem: {problem}");
+            }
+
             if (result.GetValue(initrd) is not null && result.GetValue(run) is not null)
             {
                 result.AddError("--run needs the built-in initial RAM disk; use it without --initrd.");
@@ -84,12 +96,14 @@ internal static class CommandLine
                 result.GetValue(protocol),
                 result.GetValue(initrd),
                 result.GetValue(append),
-                result.GetValue(memory),
+                GetBytes(result.GetRequiredValue(memory)),
                 result.GetValue(run),
                 result.GetValue(engine),
                 result.GetValue(cpu),
                 result.GetValue(check)),
             cancellationToken));
+        HelpOption help = root.Options.OfType<HelpOption>().Single();
+        help.Action = new HelpWithExamples((HelpAction)help.Action!);
         return root;
     }
 
@@ -115,6 +129,21 @@ internal static class CommandLine
                 return missing;
             },
         };
+    }
+
+    /// <summary>The size, which the command's validator has looked at.</summary>
+    private static ulong GetBytes(string size) =>
+        ByteSize.TryParse(size, out ulong bytes, out string? problem) ? bytes : throw new ArgumentException(problem, nameof(size));
+
+    /// <summary>What the library writes, and what it does not know.</summary>
+    private sealed class HelpWithExamples(HelpAction help) : SynchronousCommandLineAction
+    {
+        public override int Invoke(ParseResult parseResult)
+        {
+            int status = help.Invoke(parseResult);
+            parseResult.InvocationConfiguration.Output.WriteLine(Examples);
+            return status;
+        }
     }
 }
 

@@ -23,7 +23,7 @@ async Task<string> AskAsync(string name, ulong memory)
         .UseKernel(
             BootFile.FromPath(kernel.ImagePath),
             await BusyBoxImage.CreateAsync(assets, new BusyBoxImageOptions { HostName = name }),
-            "console=ttyS0 quiet panic=-1")
+            UmlMachine.DefaultCommandLine + " quiet loglevel=1")
         .AddConsole(console)
         .Build();
     await machine.StartAsync();

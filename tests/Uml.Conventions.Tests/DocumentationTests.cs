@@ -1,4 +1,5 @@
 using System.Text;
+using System.Text.RegularExpressions;
 using Microsoft.CodeAnalysis;
 using Microsoft.CodeAnalysis.CSharp;
 
@@ -6,7 +7,7 @@ namespace Uml.Conventions.Tests;
 
 /// <summary>Every C# block in the documentation is a whole program that compiles.</summary>
 [TestFixture]
-public sealed class DocumentationTests
+public sealed partial class DocumentationTests
 {
     /// <summary>What the SDK's implicit usings are for an application.</summary>
     private const string ImplicitUsings =
@@ -55,6 +56,41 @@ public sealed class DocumentationTests
         Assert.That(commands[0], Does.StartWith("dotnet run").And.Contain("samples/BootLinux"));
         Assert.That(commands[1], Does.StartWith("dotnet test"));
     }
+
+    [Test]
+    public void The_readme_begins_with_one_line_that_starts_a_machine()
+    {
+        (int _, string code) = ReadBlocks(Path.Combine(Repository.Root, "README.md")).First();
+        string[] usings = [.. code.Split('\n').Where(line => line.StartsWith("using ", StringComparison.Ordinal))];
+        Assert.That(usings, Is.EqualTo(new[] { "using Uml.Hosting;" }));
+        Assert.That(code, Does.Contain("= await UmlMachine.StartAsync(\"linux-image-cloud-amd64\");"));
+    }
+
+    [Test]
+    public void The_readme_leads_to_every_how_to_and_the_index_to_every_page()
+    {
+        string docs = Path.Combine(Repository.Root, "docs");
+        string[] pages = [.. Directory.EnumerateFiles(docs, "*.md").Select(path => Path.GetFileName(path)!).Where(page => page != "README.md")];
+        string readme = File.ReadAllText(Path.Combine(Repository.Root, "README.md")), index = File.ReadAllText(Path.Combine(docs, "README.md"));
+        Assert.That(pages.Where(page => !index.Contains($"]({page})", StringComparison.Ordinal)), Is.Empty);
+        Assert.That(
+            pages.Where(page => page.StartsWith("how-to", StringComparison.Ordinal) && !readme.Contains($"](docs/{page})", StringComparison.Ordinal)), Is.Empty);
+    }
+
+    [Test]
+    public void Links_lead_to_files_that_are_there()
+    {
+        IEnumerable<string> broken =
+            from path in Repository.Files(".md")
+            from Match match in RelativeLink().Matches(File.ReadAllText(path))
+            let target = Path.Combine(Path.GetDirectoryName(path)!, match.Groups[1].Value)
+            where !Path.Exists(target)
+            select $"{Repository.Relative(path)}: {match.Groups[1].Value}";
+        Assert.That(broken, Is.Empty);
+    }
+
+    [GeneratedRegex(@"\]\((?![a-z]+:)([^)#]+)")]
+    private static partial Regex RelativeLink();
 
     private static IEnumerable<(int Line, string Code)> ReadBlocks(string path)
     {

@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using System.IO.Compression;
+using System.Reflection;
 using System.Xml.Linq;
 
 namespace Uml.Conventions.Tests;
@@ -9,12 +10,18 @@ namespace Uml.Conventions.Tests;
 [CancelAfter(600_000)]
 public sealed class PackageTests
 {
+    private const string Setting = "System.Runtime.TieredCompilation.CallCountingDelayMs";
+    private const string RepositoryUrl = "https://example.org/uml";
+
+    /// <summary>A library is packed when it holds something.</summary>
+    private static readonly string[] Packed = [.. Repository.Libraries.Where(library => Repository.Load(library).GetExportedTypes().Length > 0)];
+
     private string _output = null!;
 
     [OneTimeSetUp]
     public async Task PackAsync()
     {
-        _output = Path.Combine(Path.GetTempPath(), "uml-pack-" + Path.GetRandomFileName());
+        _output = Directory.CreateTempSubdirectory("uml-pack-").FullName;
         foreach (string library in Repository.Libraries)
         {
             await PackAsync(Path.Combine(Repository.Root, library));
@@ -25,14 +32,23 @@ public sealed class PackageTests
     public void CleanUp() => Directory.Delete(_output, recursive: true);
 
     [Test]
-    public void There_are_five_packages_each_with_symbols()
+    public void Each_library_that_holds_something_is_a_package_with_symbols()
     {
         IEnumerable<string> names = Directory.EnumerateFiles(_output).Select(path => Path.GetFileName(path)!);
-        Assert.That(names, Is.EquivalentTo(Repository.Libraries.SelectMany(
+        Assert.That(names, Is.EquivalentTo(Packed.SelectMany(
             library => new[] { $"{library}.{Version(library)}.nupkg", $"{library}.{Version(library)}.snupkg" })));
     }
 
-    [TestCaseSource(typeof(Repository), nameof(Repository.Libraries))]
+    [TestCaseSource(nameof(Packed))]
+    public void A_package_depends_on_packages_that_there_are(string library)
+    {
+        using ZipArchive package = ZipFile.OpenRead(Path.Combine(_output, $"{library}.{Version(library)}.nupkg"));
+        IEnumerable<string> own = ReadMetadata(package, library).Descendants().Where(element => element.Name.LocalName == "dependency")
+            .Select(element => element.Attribute("id")!.Value).Where(id => id.StartsWith("Uml.", StringComparison.Ordinal));
+        Assert.That(own, Is.SubsetOf(Packed));
+    }
+
+    [TestCaseSource(nameof(Packed))]
     public void A_package_brings_readme_license_and_documentation_and_no_native_code(string library)
     {
         using ZipArchive package = ZipFile.OpenRead(Path.Combine(_output, $"{library}.{Version(library)}.nupkg"));
@@ -44,14 +60,68 @@ public sealed class PackageTests
         Assert.That(Get(metadata, "license"), Is.EqualTo("MIT"));
         Assert.That(Get(metadata, "readme"), Is.EqualTo("README.md"));
         Assert.That(Get(metadata, "description"), Has.Length.GreaterThan(20).And.Not.EqualTo("Package Description"));
+        Assert.That(files, Does.Contain("CHANGELOG.md").And.Contain(Get(metadata, "icon")));
+        Assert.That(Get(metadata, "releaseNotes"), Does.Contain("CHANGELOG.md"));
+        Assert.That(Get(metadata, "projectUrl"), Is.EqualTo(RepositoryUrl));
+        Assert.That(metadata.Elements().Single(element => element.Name.LocalName == "repository").Attribute("url")!.Value, Is.EqualTo(RepositoryUrl));
     }
 
-    [TestCaseSource(typeof(Repository), nameof(Repository.Libraries))]
+    [Test]
+    public void Programs_and_packages_have_one_version()
+    {
+        string tests = typeof(PackageTests).Assembly.GetCustomAttribute<AssemblyInformationalVersionAttribute>()!.InformationalVersion;
+        Assert.That(Packed.Select(Version), Is.All.EqualTo(tests), "what --version prints of a program is made as that of these tests");
+    }
+
+    [TestCaseSource(nameof(Packed))]
     public void A_symbol_package_has_the_symbols(string library)
     {
         using ZipArchive package = ZipFile.OpenRead(Path.Combine(_output, $"{library}.{Version(library)}.snupkg"));
         Assert.That(package.Entries.Select(entry => entry.FullName), Does.Contain($"lib/net10.0/{library}.pdb"));
     }
+
+    /// <summary>An application of the packages, from a feed that is a folder, without anything from the network.</summary>
+    [Test]
+    public async Task An_application_of_the_package_gets_the_runtimes_setting_and_can_have_it_otherwise()
+    {
+        string application = Directory.CreateDirectory(Path.Combine(_output, "application")).FullName;
+        string packages = Environment.GetEnvironmentVariable("NUGET_PACKAGES")
+            ?? Path.Combine(Environment.GetFolderPath(Environment.SpecialFolder.UserProfile), ".nuget", "packages");
+        await File.WriteAllTextAsync(Path.Combine(application, "nuget.config"), $"""
+            <configuration>
+              <config><add key="globalPackagesFolder" value="{application}/packages" /></config>
+              <packageSources><clear /><add key="packed" value="{_output}" /></packageSources>
+              <fallbackPackageFolders><clear /><add key="fetched" value="{packages}" /></fallbackPackageFolders>
+            </configuration>
+            """);
+        await File.WriteAllTextAsync(Path.Combine(application, "application.csproj"), $"""
+            <Project Sdk="Microsoft.NET.Sdk">
+              <PropertyGroup>
+                <TargetFramework>net10.0</TargetFramework>
+                <OutputType>Exe</OutputType>
+                <UseAppHost>false</UseAppHost>
+                <NuGetAudit>false</NuGetAudit>
+              </PropertyGroup>
+              <ItemGroup>
+                <PackageReference Include="Uml.Hosting" Version="{Version("Uml.Hosting")}" />
+                <RuntimeHostConfigurationOption Include="System.Runtime.TieredCompilation.CallCountingDelayMs" Value="7" Condition="'$(Own)' == 'true'" />
+              </ItemGroup>
+            </Project>
+            """);
+        await File.WriteAllTextAsync(
+            Path.Combine(application, "Program.cs"), "System.Console.WriteLine(Uml.Hosting.UmlMachine.CreateDefaultBuilder().Services.Count > 0);");
+
+        await DotnetAsync(application, ["build", "-v", "q", "-o", "out"]);
+        Assert.That(await File.ReadAllTextAsync(Path.Combine(application, "out", "application.runtimeconfig.json")), Does.Contain($"\"{Setting}\": 0"));
+        Assert.That(await DotnetAsync(application, ["out/application.dll"]), Is.EqualTo("True\n"));
+
+        Assert.That(await GetSettingAsync(application, "-p:UmlCallCountingDelayMs=50"), Does.Contain("\"Value\": \"50\""));
+        Assert.That(await GetSettingAsync(application, "-p:Own=true"), Does.Contain("\"Value\": \"7\"").And.Not.Contain("\"Value\": \"0\""));
+        Assert.That(await GetSettingAsync(application, "-p:UmlCallCountingDelayMs=default"), Does.Not.Contain(Setting));
+    }
+
+    private static Task<string> GetSettingAsync(string application, string property) =>
+        DotnetAsync(application, ["msbuild", "-getItem:RuntimeHostConfigurationOption", property]);
 
     private static XElement ReadMetadata(ZipArchive package, string library)
     {
@@ -69,12 +139,15 @@ public sealed class PackageTests
         string configuration = AppContext.BaseDirectory.Contains($"{Path.DirectorySeparatorChar}Release{Path.DirectorySeparatorChar}", StringComparison.Ordinal)
             ? "Release"
             : "Debug";
-        using Process pack = Process.Start(new ProcessStartInfo("dotnet", ["pack", "--no-build", "-c", configuration, "-o", _output, "-v", "q", project])
-        {
-            RedirectStandardOutput = true,
-        })!;
-        string output = await pack.StandardOutput.ReadToEndAsync();
-        await pack.WaitForExitAsync();
-        Assert.That(pack.ExitCode, Is.Zero, output);
+        await DotnetAsync(_output, ["pack", "--no-build", "-c", configuration, "-o", _output, "-v", "q", $"-p:RepositoryUrl={RepositoryUrl}", project]);
+    }
+
+    private static async Task<string> DotnetAsync(string directory, string[] arguments)
+    {
+        using Process dotnet = Process.Start(new ProcessStartInfo("dotnet", arguments) { RedirectStandardOutput = true, WorkingDirectory = directory })!;
+        string output = await dotnet.StandardOutput.ReadToEndAsync();
+        await dotnet.WaitForExitAsync();
+        Assert.That(dotnet.ExitCode, Is.Zero, output);
+        return output;
     }
 }

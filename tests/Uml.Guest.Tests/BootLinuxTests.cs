@@ -37,6 +37,30 @@ public sealed partial class BootLinuxTests
     }
 
     [Test]
+    public async Task Help_shows_defaults_as_they_are_written_examples_and_keys()
+    {
+        (int status, string output, _) = await RunAsync("", "--help");
+        Assert.That(output, Does.Contain("[default: 256M]").And.Contain("BootLinux --run \"uname -a\"").And.Contain("Ctrl-A x"));
+        Assert.That(status, Is.Zero);
+    }
+
+    [Test]
+    public async Task The_version_is_that_of_the_packages()
+    {
+        (_, string output, _) = await RunAsync("", "--version");
+        Assert.That(output.Trim(), Is.EqualTo(typeof(Uml.Hosting.UmlMachine).Assembly.GetName().Version!.ToString(3)));
+    }
+
+    [Test]
+    public async Task The_reason_of_a_panic_stands_once()
+    {
+        (int status, string output, string error) = await RunAsync("", "--append", "rdinit=/none quiet loglevel=1");
+        Assert.That((output + error).Split("Unable to mount root fs"), Has.Length.EqualTo(2), output + error);
+        Assert.That(error, Is.EqualTo("BootLinux: The guest kernel panicked.\n"));
+        Assert.That(status, Is.EqualTo(125));
+    }
+
+    [Test]
     public async Task The_guest_has_the_hosts_terminal_type()
     {
         (_, string output, _) = await RunAsync("", "--run", "echo $TERM");

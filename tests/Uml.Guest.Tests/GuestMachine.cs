@@ -34,7 +34,7 @@ internal sealed class GuestMachine : IAsyncDisposable
             .UseKernel(
                 BootFile.FromPath(kernel ?? GuestAssets.Kernel.ImagePath),
                 await BusyBoxImage.CreateAsync(GuestAssets.Cache, image),
-                "console=ttyS0 panic=-1 " + commandLine)
+                UmlMachine.DefaultCommandLine + " " + commandLine)
             .AddConsole(console);
         configure?.Invoke(builder);
         return new GuestMachine(builder.Build(), console);

@@ -45,12 +45,12 @@ internal sealed partial class SystemLog(ILogger logger)
         }
     }
 
-    [LoggerMessage(Level = LogLevel.Debug, Message = "RDMSR 0x{Index:X}: no such register: the guest gets #GP")]
+    [LoggerMessage(111, LogLevel.Debug, "RDMSR 0x{Index:X}: no such register: the guest gets #GP")]
     private static partial void LogUnknownRead(ILogger logger, uint index);
 
-    [LoggerMessage(Level = LogLevel.Debug, Message = "WRMSR 0x{Index:X}: no such register or value: the guest gets #GP")]
+    [LoggerMessage(112, LogLevel.Debug, "WRMSR 0x{Index:X}: no such register or value: the guest gets #GP")]
     private static partial void LogUnknownWrite(ILogger logger, uint index);
 
-    [LoggerMessage(Level = LogLevel.Warning, Message = "Hardware task switch to 0x{Target:X}: not implemented, the guest gets #GP")]
+    [LoggerMessage(113, LogLevel.Warning, "Hardware task switch to 0x{Target:X}: not implemented, the guest gets #GP")]
     private static partial void LogTaskSwitch(ILogger logger, ulong target);
 }

@@ -81,7 +81,8 @@ public sealed class PromptStopTests
         Assert.That(() => machine.StartAsync(cancel.Token).WaitAsync(_patience, token), Throws.InstanceOf<OperationCanceledException>());
         Assert.That(machine.State, Is.EqualTo(MachineState.Created));
 
-        machine.Services.GetRequiredService<IOptions<BootOptions>>().Value.Kernel = BootFile.FromBytes(TestImages.Vmlinux());
+        BootOptions boot = machine.Services.GetRequiredService<IOptions<BootOptions>>().Value;
+        (boot.Kernel, boot.Protocol) = (BootFile.FromBytes(new byte[] { 0xFA, 0xF4 }), BootProtocol.Flat64);
         await machine.StartAsync(token).WaitAsync(_patience, token);
 
         Assert.That(machine.State, Is.Not.EqualTo(MachineState.Created));

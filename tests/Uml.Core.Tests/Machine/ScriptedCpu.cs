@@ -65,6 +65,8 @@ internal sealed unsafe class ScriptedCpu : ICpuRunner
     {
     }
 
+    public bool HasLocalApic => false;
+
     public void ConnectLocalApic(ILocalApic localApic)
     {
     }

@@ -1,6 +1,8 @@
 using System.Collections.Concurrent;
 using System.Formats.Tar;
 using System.Globalization;
+using System.Net.Sockets;
+using System.Security.Cryptography;
 using System.Text;
 using Uml.Hosting.Assets;
 
@@ -27,11 +29,24 @@ internal sealed class FakeApt : ICommandRunner
 
     public TimeSpan Delay { get; init; }
 
+    /// <summary>Whether there is no way to any other host.</summary>
+    public bool IsOffline { get; set; }
+
+    /// <summary>Where connections were opened to.</summary>
+    public ConcurrentQueue<string> Connections { get; } = [];
+
+    /// <summary>How many downloads arrive damaged.</summary>
+    public int DamagedDownloads { get; set; }
+
+    /// <summary>What apt prints about a download while it is under way.</summary>
+    public string[] Status { get; init; } = [];
+
     public async Task<CommandResult?> RunAsync(
         string command,
         IReadOnlyList<string> arguments,
         IReadOnlyDictionary<string, string> environment,
         string workingDirectory,
+        Action<string>? onOutput,
         CancellationToken cancellationToken)
     {
         string text = $"{command} {string.Join(' ', arguments)}";
@@ -60,7 +75,9 @@ internal sealed class FakeApt : ICommandRunner
             case "apt-cache show":
                 return packages.TryGetValue(package, out var known) ? new CommandResult(0, known.Stanza, "") : new CommandResult(100, "", "E: No packages found");
             case "apt-get download" when packages.TryGetValue(package, out var found):
-                await File.WriteAllBytesAsync(Path.Combine(workingDirectory, package + "_1_amd64.deb"), found.File, cancellationToken);
+                Array.ForEach(Status, line => onOutput?.Invoke(line));
+                byte[] file = DamagedDownloads-- > 0 ? found.File[..^1] : found.File;
+                await File.WriteAllBytesAsync(Path.Combine(workingDirectory, package + "_1_amd64.deb"), file, cancellationToken);
                 return _success;
             case "apt-get update":
                 return _success;
@@ -69,17 +86,31 @@ internal sealed class FakeApt : ICommandRunner
         }
     }
 
+    public async Task ConnectAsync(string host, int port, CancellationToken cancellationToken)
+    {
+        Connections.Enqueue($"{host}:{port}");
+        await Task.Yield();
+        if (IsOffline)
+        {
+            throw new SocketException((int)SocketError.TryAgain);
+        }
+    }
+
+    public static void Add(Dictionary<string, (string Stanza, byte[] File)> packages, string stanza, byte[] file) => packages[stanza.Split('\n')[0]["Package: ".Length..]] =
+        ($"{stanza}SHA256: {Convert.ToHexStringLower(SHA256.HashData(file))}\n", file);
+
     public static void AddKernel(Dictionary<string, (string Stanza, byte[] File)> packages, string meta, string release, string version)
     {
         string package = "linux-image-" + release;
-        packages[meta] = ($"Package: {meta}\nVersion: {version}\nDepends: {package} (= {version})\n", []);
-        packages[package] = (
+        Add(packages, $"Package: {meta}\nVersion: {version}\nDepends: {package} (= {version})\n", []);
+        Add(
+            packages,
             $"Package: {package}\nVersion: {version}\nSize: 26000000\nDepends: kmod, linux-base | x\n",
             Package(package, version, ("./boot/vmlinuz-" + release, "kernel"), ("./boot/config-" + release, "CONFIG"), ($"./lib/modules/{release}/kernel/a.ko", "module"), ("./usr/share/doc/x", "no")));
     }
 
     public static void AddBusyBox(Dictionary<string, (string Stanza, byte[] File)> packages) =>
-        packages["busybox-static"] = ("Package: busybox-static\nVersion: 1:1.35\n", Package("busybox-static", "1:1.35", ("./bin/busybox", "program")));
+        Add(packages, "Package: busybox-static\nVersion: 1:1.35\n", Package("busybox-static", "1:1.35", ("./bin/busybox", "program")));
 
     private static byte[] Package(string name, string version, params (string Path, string Text)[] files)
     {

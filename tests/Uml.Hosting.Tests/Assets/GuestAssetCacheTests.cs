@@ -97,7 +97,7 @@ public sealed class GuestAssetCacheTests
     {
         FakeApt.AddBusyBox(_apt.Host);
         FakeApt.AddBusyBox(_apt.Private);
-        _apt.Host["busybox-static"] = ("Package: busybox-static\nVersion: 1\nArchitecture: arm64\n", []);
+        FakeApt.Add(_apt.Host, "Package: busybox-static\nVersion: 1\nArchitecture: arm64\n", []);
 
         Assert.That(File.ReadAllText(await NewCache().GetBusyBoxAsync()), Is.EqualTo("program"));
     }
@@ -107,8 +107,8 @@ public sealed class GuestAssetCacheTests
     {
         FakeApt.AddBusyBox(_apt.Host);
         FakeApt.AddBusyBox(_apt.Private);
-        _apt.Host["busybox-static"] = ("Package: busybox-static\nVersion: 0\n", []);
-        _apt.Answers["apt-get download -q -o APT::Sandbox::User=root busybox-static=0"] = new CommandResult(100, "", "E: 404  Not Found");
+        FakeApt.Add(_apt.Host, "Package: busybox-static\nVersion: 0\n", []);
+        _apt.Answers["apt-get download -q -o APT::Status-Fd=1 -o APT::Sandbox::User=root busybox-static=0"] = new CommandResult(100, "", "E: 404  Not Found");
 
         Assert.That(File.Exists(await NewCache().GetBusyBoxAsync()), Is.True);
     }
@@ -177,7 +177,7 @@ public sealed class GuestAssetCacheTests
     [Test]
     public void A_damaged_package_leaves_nothing_behind()
     {
-        _apt.Host["busybox-static"] = ("Package: busybox-static\nVersion: 1\n", [1, 2, 3]);
+        FakeApt.Add(_apt.Host, "Package: busybox-static\nVersion: 1\n", [1, 2, 3]);
 
         Assert.That(() => NewCache().GetBusyBoxAsync(), Throws.InstanceOf<GuestAssetException>().With.Message.Contains("not a Debian package"));
         Assert.That(Directory.Exists(Path.Combine(_directory, "cache/packages")), Is.False);
@@ -204,7 +204,7 @@ public sealed class GuestAssetCacheTests
         CommandRunner runner = new(TimeSpan.FromMilliseconds(200));
 
         Assert.That(
-            () => runner.RunAsync("sleep", ["60"], new Dictionary<string, string>(), _directory, CancellationToken.None),
+            () => runner.RunAsync("sleep", ["60"], new Dictionary<string, string>(), _directory, null, CancellationToken.None),
             Throws.InstanceOf<GuestAssetException>().With.Message.Contains("sleep 60"));
     }
 
@@ -213,8 +213,8 @@ public sealed class GuestAssetCacheTests
     {
         CommandRunner runner = new(TimeSpan.FromSeconds(10));
 
-        Assert.That(await runner.RunAsync("no-such-command-here", [], new Dictionary<string, string>(), _directory, CancellationToken.None), Is.Null);
-        Assert.That((await runner.RunAsync("sh", ["-c", "echo out; echo err >&2; exit 3"], new Dictionary<string, string>(), _directory, CancellationToken.None))!.Value,
+        Assert.That(await runner.RunAsync("no-such-command-here", [], new Dictionary<string, string>(), _directory, null, CancellationToken.None), Is.Null);
+        Assert.That((await runner.RunAsync("sh", ["-c", "echo out; echo err >&2; exit 3"], new Dictionary<string, string>(), _directory, null, CancellationToken.None))!.Value,
             Is.EqualTo(new CommandResult(3, "out\n", "err\n")));
     }
 

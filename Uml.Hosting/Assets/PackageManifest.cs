@@ -1,0 +1,81 @@
+using System.Globalization;
+using System.Security.Cryptography;
+using System.Text;
+
+namespace Uml.Hosting.Assets;
+
+/// <summary>
+/// What an unpacked package consists of: a file <c>manifest</c> in its directory, with a line "SHA-256 size path" for each file and a last
+/// line that counts them. It is made when the package has just been unpacked from a file with the hash of apt's index.
+/// </summary>
+internal static class PackageManifest
+{
+    private const string FileName = "manifest";
+
+    /// <summary>Writes down what a directory holds.</summary>
+    public static void Write(string directory, CancellationToken cancellationToken)
+    {
+        EnumerationOptions files = new() { RecurseSubdirectories = true, AttributesToSkip = FileAttributes.ReparsePoint };
+        StringBuilder text = new();
+        int count = 0;
+        foreach (string file in Directory.EnumerateFiles(directory, "*", files))
+        {
+            cancellationToken.ThrowIfCancellationRequested();
+            text.Append(CultureInfo.InvariantCulture, $"{HashFile(file)} {new FileInfo(file).Length} {Path.GetRelativePath(directory, file)}\n");
+            count++;
+        }
+
+        text.Append(CultureInfo.InvariantCulture, $"files {count}\n");
+        File.WriteAllText(Path.Combine(directory, FileName), text.ToString());
+    }
+
+    /// <summary>
+    /// Whether a directory holds what it held. Kernels and programs are hashed every time. Modules, which are many, are hashed when
+    /// they changed after the manifest was written; else their sizes are compared.
+    /// </summary>
+    public static bool Matches(string directory, CancellationToken cancellationToken)
+    {
+        FileInfo manifest = new(Path.Combine(directory, FileName));
+        if (!manifest.Exists)
+        {
+            return false;
+        }
+
+        string[] lines = File.ReadAllLines(manifest.FullName);
+        if (lines.Length == 0 || lines[^1] != string.Create(CultureInfo.InvariantCulture, $"files {lines.Length - 1}"))
+        {
+            return false;
+        }
+
+        foreach (string line in lines.AsSpan(0, lines.Length - 1))
+        {
+            cancellationToken.ThrowIfCancellationRequested();
+            string[] parts = line.Split(' ', 3);
+            if (parts.Length != 3 || !IsIntact(Path.Combine(directory, parts[2]), parts[0], parts[1], manifest.LastWriteTimeUtc))
+            {
+                return false;
+            }
+        }
+
+        return true;
+    }
+
+    /// <summary>The SHA-256 of a file, as apt writes it.</summary>
+    public static string HashFile(string path)
+    {
+        using FileStream file = new(path, FileMode.Open, FileAccess.Read, FileShare.Read);
+        return Convert.ToHexStringLower(SHA256.HashData(file));
+    }
+
+    private static bool IsIntact(string path, string hash, string size, DateTime written)
+    {
+        FileInfo file = new(path);
+        if (!file.Exists || file.Length.ToString(CultureInfo.InvariantCulture) != size)
+        {
+            return false;
+        }
+
+        bool isUnchangedModule = path.Contains("/modules/", StringComparison.Ordinal) && file.LastWriteTimeUtc <= written;
+        return isUnchangedModule || HashFile(path) == hash;
+    }
+}
