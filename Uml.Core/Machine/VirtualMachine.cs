@@ -353,7 +353,7 @@ internal sealed class VirtualMachine : IVirtualMachine, IMachineLoopObserver
     /// <summary>Kernels that are entered so are Linux's kind: without interrupts they wait for their first timer for ever, and say nothing.</summary>
     private void ThrowIfWithoutBoard(BootEntryKind kind, string kernel)
     {
-        if (kind is BootEntryKind.Linux64 or BootEntryKind.Pvh32 && !_hardware.Cpu.HasLocalApic)
+        if (kind is BootEntryKind.Linux64 or BootEntryKind.Linux32 or BootEntryKind.Pvh32 && !_hardware.Cpu.HasLocalApic)
         {
             throw new MachineConfigurationException(
                 $"Machine '{Name}' has no board (interrupt controllers, timers, serial port), without which the kernel '{kernel}' would run and say nothing: "

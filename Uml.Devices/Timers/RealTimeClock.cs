@@ -40,7 +40,10 @@ internal sealed partial class RealTimeClock(IInterruptRouter router) : IMachineD
 
     private readonly byte[] _registers = new byte[RegisterCount];
     private IMachineClock? _clock;
-    private TimeSpan _adjustment;
+
+    /// <summary>What the guest has set the clock forward by, in units of 100 nanoseconds.</summary>
+    private long _adjustment;
+
     private int _index;
 
     /// <inheritdoc/>
@@ -93,7 +96,10 @@ internal sealed partial class RealTimeClock(IInterruptRouter router) : IMachineD
     private DateTime Now => GetTime(_clock!.Nanoseconds);
 
     private DateTime GetTime(ulong nanoseconds) =>
-        Shift(_clock!.StartTime.UtcDateTime, TimeSpan.FromTicks((long)(nanoseconds / NanosecondsPerTick) + _adjustment.Ticks));
+        new(Math.Clamp(GetTicks(nanoseconds), DateTime.MinValue.Ticks, DateTime.MaxValue.Ticks), DateTimeKind.Utc);
+
+    // Beyond the end of the calendar, at which the clock stands still, this goes on.
+    private long GetTicks(ulong nanoseconds) => _clock!.StartTime.UtcTicks + (long)(nanoseconds / NanosecondsPerTick) + _adjustment;
 
     // Announced 244 microseconds before the second changes (MC146818A datasheet, update cycle).
     private bool IsUpdating => !IsStopped && Now.Ticks % TimeSpan.TicksPerSecond >= TimeSpan.TicksPerSecond - 2440;
@@ -188,15 +194,12 @@ internal sealed partial class RealTimeClock(IInterruptRouter router) : IMachineD
         int hour = Math.Min(DecodeHour(_registers[Hours]), 23);
         int minute = Math.Min(Decode(_registers[Minutes]), 59);
         int second = Math.Min(Decode(_registers[Seconds]), 59);
-        var now = Now;
-        var time = new DateTime(year, month, day, hour, minute, second, DateTimeKind.Utc);
-        _adjustment += time.AddTicks(now.Ticks % TimeSpan.TicksPerSecond) - now;
+        long now = GetTicks(_clock!.Nanoseconds);
+        long time = new DateTime(year, month, day, hour, minute, second, DateTimeKind.Utc).Ticks;
+        _adjustment += time + (now % TimeSpan.TicksPerSecond) - now;
     }
 
     private static ReadOnlySpan<byte> TimeRegisters => [Seconds, Minutes, Hours, Weekday, Day, Month, Year, Century];
-
-    private static DateTime Shift(DateTime time, TimeSpan by) =>
-        new(Math.Clamp(time.Ticks + by.Ticks, DateTime.MinValue.Ticks, DateTime.MaxValue.Ticks), DateTimeKind.Utc);
 
     private byte Encode(int value) => (byte)((_registers[RegisterB] & BinaryMode) != 0 ? value : (value / 10 * 16) + (value % 10));
 

@@ -8,6 +8,9 @@ namespace Uml.Hosting.Assets;
 /// </summary>
 internal sealed class AssetStore(string root)
 {
+    // EAGAIN of flock(2), and ERROR_SHARING_VIOLATION: somebody holds the lock. Anything else, such as a file system that is read-only, lasts.
+    private const int WouldBlock = 11, SharingViolation = unchecked((int)0x8007_0020);
+
     private static readonly TimeSpan _lockRetry = TimeSpan.FromMilliseconds(100);
 
     /// <summary>The directory.</summary>
@@ -86,7 +89,7 @@ internal sealed class AssetStore(string root)
             {
                 return new StoreLock(this, new FileStream(path, FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None));
             }
-            catch (IOException) when (File.Exists(path))
+            catch (IOException e) when (e.HResult is WouldBlock or SharingViolation)
             {
                 if (!reported)
                 {

@@ -51,7 +51,7 @@ internal static class PackageManifest
         {
             cancellationToken.ThrowIfCancellationRequested();
             string[] parts = line.Split(' ', 3);
-            if (parts.Length != 3 || !IsIntact(Path.Combine(directory, parts[2]), parts[0], parts[1], manifest.LastWriteTimeUtc))
+            if (parts.Length != 3 || !IsIntact(directory, parts[2], parts[0], parts[1], manifest.LastWriteTimeUtc))
             {
                 return false;
             }
@@ -67,15 +67,15 @@ internal static class PackageManifest
         return Convert.ToHexStringLower(SHA256.HashData(file));
     }
 
-    private static bool IsIntact(string path, string hash, string size, DateTime written)
+    private static bool IsIntact(string directory, string name, string hash, string size, DateTime written)
     {
-        FileInfo file = new(path);
+        FileInfo file = new(Path.Combine(directory, name));
         if (!file.Exists || file.Length.ToString(CultureInfo.InvariantCulture) != size)
         {
             return false;
         }
 
-        bool isUnchangedModule = path.Contains("/modules/", StringComparison.Ordinal) && file.LastWriteTimeUtc <= written;
-        return isUnchangedModule || HashFile(path) == hash;
+        bool isUnchangedModule = name.Contains("/modules/", StringComparison.Ordinal) && file.LastWriteTimeUtc <= written;
+        return isUnchangedModule || HashFile(file.FullName) == hash;
     }
 }

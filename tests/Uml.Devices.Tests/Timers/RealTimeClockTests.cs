@@ -112,6 +112,28 @@ internal sealed class RealTimeClockTests
     }
 
     [Test]
+    public void After_a_while_at_the_last_date_it_can_be_set_as_exactly_as_ever()
+    {
+        byte[] registers = [0, 2, 4, 7, 8, 9, 0x32];
+        Set([0x50, 0x59, 0x23, 0x31, 0x12, 0x99, 0x99]);
+        _machine.Time.Advance(3600 * Second);
+        byte[] values = [0x00, 0x30, 0x12, 0x01, 0x06, 0x26, 0x20];
+        Set(values);
+        Assert.That(Read(registers), Is.EqualTo(values));
+
+        void Set(byte[] time)
+        {
+            Write(RegisterB, 0x82);
+            for (int i = 0; i < time.Length; i++)
+            {
+                Write(registers[i], time[i]);
+            }
+
+            Write(RegisterB, 0x02);
+        }
+    }
+
+    [Test]
     public void An_update_is_announced_before_the_second_changes()
     {
         Assert.That(Read(RegisterA), Is.EqualTo(new byte[] { 0x26 }));

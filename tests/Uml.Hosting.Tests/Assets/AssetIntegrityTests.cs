@@ -76,6 +76,17 @@ public sealed class AssetIntegrityTests
         Assert.That(Downloads, Is.EqualTo(2));
     }
 
+    [Test]
+    public async Task A_program_that_was_damaged_is_fetched_again_also_where_the_cache_is_in_a_directory_called_modules()
+    {
+        string program = await NewCache(directory: "modules/cache").GetBusyBoxAsync();
+        DateTime time = File.GetLastWriteTimeUtc(program);
+        Damage(program, "changed");
+        File.SetLastWriteTimeUtc(program, time);
+
+        Assert.That(await File.ReadAllTextAsync(await NewCache(directory: "modules/cache").GetBusyBoxAsync()), Is.EqualTo("program"));
+    }
+
     [TestCase("truncated")]
     [TestCase("changed")]
     [TestCase("missing")]
@@ -173,8 +184,8 @@ public sealed class AssetIntegrityTests
         }
     }
 
-    private GuestAssetCache NewCache(IProgress<string>? progress = null) => new(
-        new GuestAssetCacheOptions { Directory = Path.Combine(_directory, "cache"), Progress = progress }, _apt, Path.Combine(_directory, "etc"));
+    private GuestAssetCache NewCache(IProgress<string>? progress = null, string directory = "cache") => new(
+        new GuestAssetCacheOptions { Directory = Path.Combine(_directory, directory), Progress = progress }, _apt, Path.Combine(_directory, "etc"));
 
     private sealed class Lines : System.Collections.Concurrent.ConcurrentQueue<string>, IProgress<string>
     {

@@ -1,3 +1,4 @@
+using System.Net.Sockets;
 using Uml.Hosting.Assets;
 
 namespace Uml.Hosting.Tests.Assets;
@@ -196,6 +197,22 @@ public sealed class GuestAssetCacheTests
         }
 
         Assert.That(await NewCache().GetBusyBoxAsync(), Is.Not.Empty);
+    }
+
+    [Test]
+    public void A_lock_that_cannot_be_opened_is_told_and_not_waited_for()
+    {
+        FakeApt.AddBusyBox(_apt.Host);
+        Directory.CreateDirectory(Path.Combine(_directory, "cache"));
+        using Socket socket = new(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
+        socket.Bind(new UnixDomainSocketEndPoint(Path.Combine(_directory, "cache/lock")));
+
+        using CancellationTokenSource cancellation = new(TimeSpan.FromSeconds(20));
+
+        // As on a file system that is mounted read-only, open(2) fails otherwise than for want of permission.
+        Assert.That(
+            () => NewCache().GetBusyBoxAsync(cancellation.Token),
+            Throws.InstanceOf<GuestAssetException>().With.Message.Contains("XDG_CACHE_HOME"));
     }
 
     [Test]

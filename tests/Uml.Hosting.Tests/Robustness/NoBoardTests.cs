@@ -10,6 +10,8 @@ public sealed class NoBoardTests
 {
     [TestCase(BootProtocol.Linux64)]
     [TestCase(BootProtocol.Auto)]
+    [TestCase(BootProtocol.BzImage32)]
+    [TestCase(BootProtocol.BzImage64)]
     public async Task A_Linux_kernel_is_not_started_without_a_board(BootProtocol protocol, CancellationToken token)
     {
         await using IVirtualMachine machine = Machine(new VirtualMachineBuilder(), protocol);
@@ -19,10 +21,12 @@ public sealed class NoBoardTests
         Assert.That(machine.State, Is.EqualTo(MachineState.Created));
     }
 
-    [Test]
-    public async Task With_a_board_it_is_started(CancellationToken token)
+    [TestCase(BootProtocol.Auto)]
+    [TestCase(BootProtocol.BzImage32)]
+    [TestCase(BootProtocol.BzImage64)]
+    public async Task With_a_board_it_is_started(BootProtocol protocol, CancellationToken token)
     {
-        await using IVirtualMachine machine = Machine(UmlMachine.CreateDefaultBuilder(), BootProtocol.Auto);
+        await using IVirtualMachine machine = Machine(UmlMachine.CreateDefaultBuilder(), protocol);
 
         await machine.StartAsync(token);
 
@@ -31,7 +35,7 @@ public sealed class NoBoardTests
 
     private static IVirtualMachine Machine(VirtualMachineBuilder builder, BootProtocol protocol) => builder
         .Configure(options => options.MemorySize = 16 << 20)
-        .UseKernel(BootFile.FromBytes(TestKernel.Vmlinux()))
+        .UseKernel(BootFile.FromBytes(protocol is BootProtocol.BzImage32 or BootProtocol.BzImage64 ? TestKernel.BzImage() : TestKernel.Vmlinux()))
         .ConfigureBoot(boot => boot.Protocol = protocol)
         .Build();
 }

@@ -23,4 +23,27 @@ internal static class TestKernel
         writer.Write([(byte)0xFA, 0xF4]);
         return file.ToArray();
     }
+
+    /// <summary>A bzImage with both entries (Documentation/arch/x86/boot.rst): cli, hlt.</summary>
+    public static byte[] BzImage()
+    {
+        const int codeOffset = 1024, entry64 = 0x200;
+        byte[] image = new byte[codeOffset + entry64 + 16];
+        image[0x1F1] = 1;                       // setup_sects
+        image[0x1FE] = 0x55;                    // boot_flag
+        image[0x1FF] = 0xAA;
+        image[0x200] = 0xEB;                    // the jump over the header
+        image[0x201] = 0x66;
+        "HdrS"u8.CopyTo(image.AsSpan(0x202));
+        image[0x206] = 0x0F;                    // boot protocol 2.15
+        image[0x207] = 0x02;
+        image[0x211] = 1;                       // LOADED_HIGH
+        image[0x216] = 0x10;                    // code32_start
+        BitConverter.GetBytes(0x7FFF_FFFFu).CopyTo(image, 0x22C); // initrd_addr_max
+        image[0x236] = 1;                       // XLF_KERNEL_64
+        image[0x239] = 8;                       // cmdline_size
+        ((byte[])[0xFA, 0xF4]).CopyTo(image.AsSpan(codeOffset));
+        ((byte[])[0xFA, 0xF4]).CopyTo(image.AsSpan(codeOffset + entry64));
+        return image;
+    }
 }
