@@ -12,35 +12,27 @@ namespace Uml.Core.Tests.Machine;
 /// Stopping and disposing come back, whatever holds the machine up. The promise is a second; the tests' patience is there for hosts
 /// that do other things as well.
 /// </summary>
+/// <remarks>A fixture for each test: a thread that a test left behind may hold once more, and would hold in the next one's place.</remarks>
 [CancelAfter(60_000)]
+[FixtureLifeCycle(LifeCycle.InstancePerTestCase)]
 public sealed class PromptStopTests
 {
     private static readonly TimeSpan _patience = TimeSpan.FromSeconds(15);
 
-    private readonly ManualResetEventSlim _held = new(false);
-    private readonly ManualResetEventSlim _release = new(false);
+    private readonly TaskCompletionSource _held = new(TaskCreationOptions.RunContinuationsAsynchronously), _release = new();
     private ScriptedCpu _cpu = null!;
 
     [SetUp]
     public void SetUp()
     {
-        _held.Reset();
-        _release.Reset();
         _cpu = new ScriptedCpu();
     }
 
     [TearDown]
     public void TearDown()
     {
-        _release.Set();
+        _release.TrySetResult();
         _cpu.Dispose();
-    }
-
-    [OneTimeTearDown]
-    public void DisposeEvents()
-    {
-        _held.Dispose();
-        _release.Dispose();
     }
 
     [Test]
@@ -105,7 +97,7 @@ public sealed class PromptStopTests
         IVirtualMachine machine = Scripted(machine => machine.Quiescing += Hold).Build();
         await machine.StartAsync(token);
         Task pause = machine.PauseAsync(token);
-        Assert.That(_held.Wait(_patience, token));
+        await _held.Task.WaitAsync(_patience, token);
 
         await Task.Run(() => machine.StopAsync(token), token).WaitAsync(_patience, token);
 
@@ -179,8 +171,8 @@ public sealed class PromptStopTests
 
     private void Hold()
     {
-        _held.Set();
-        _release.Wait();
+        _held.TrySetResult();
+        _release.Task.Wait();
     }
 
     private static async Task AssertEndsAsync(VirtualMachineBuilder builder, bool disposes, CancellationToken token, int delay = 100)
@@ -201,7 +193,7 @@ public sealed class PromptStopTests
     {
         IVirtualMachine machine = builder.Build();
         await machine.StartAsync(token);
-        Assert.That(_held.Wait(_patience, token));
+        await _held.Task.WaitAsync(_patience, token);
 
         await Task.Run(() => disposes ? machine.DisposeAsync().AsTask() : machine.StopAsync(token), token).WaitAsync(_patience, token);
 
@@ -215,7 +207,7 @@ public sealed class PromptStopTests
 
     private async Task AssertReleasesAsync(CancellationToken token)
     {
-        _release.Set();
+        _release.TrySetResult();
         while (!_cpu.IsDisposed)
         {
             await Task.Delay(5, token);
