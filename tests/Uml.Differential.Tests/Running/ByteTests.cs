@@ -38,6 +38,19 @@ internal sealed class ByteTests(int bitness)
         }
     }
 
+    /// <summary>What follows a repeated copy over its own bytes is undefined: the trace has to go the program's way.</summary>
+    [Test]
+    public void A_copy_over_its_own_bytes_is_traced_as_it_runs()
+    {
+        Assume.That(bitness, Is.EqualTo(64));
+        using var canary = new HostCanary();
+        using var interpreter = new VirtualCpuExecutor(bitness, CpuEngine.Interpreter, writableCode: true, VirtualCpuExecutor.Resumes);
+        using var jit = new VirtualCpuExecutor(bitness, CpuEngine.Jit, writableCode: true, VirtualCpuExecutor.Resumes);
+        using var run = new DifferentialRun(interpreter, jit, _catalog, canary);
+        run.Replay(0x1a64b458e6674654, null, ProgramKind.Bytes);
+        run.AssertNothingFailed();
+    }
+
     /// <summary>A fuzzer that cannot see that a guest got out proves nothing.</summary>
     [TestCase(HostCanary.Low)]
     [TestCase(HostCanary.High)]

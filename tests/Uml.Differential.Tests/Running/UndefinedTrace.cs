@@ -48,8 +48,10 @@ internal sealed class UndefinedTrace(int bitness) : IDisposable
     /// <returns>Whether something was undefined on the way.</returns>
     private bool RunToStop(ref MachineSnapshot state)
     {
-        for (long left = VirtualCpuExecutor.ResumingBudget; left > 0; left--)
+        long step = 1;
+        for (long left = VirtualCpuExecutor.ResumingBudget; left > 0; left -= step)
         {
+            step = 1;
             if (state.Rip - Layout.Code < Layout.PageSize)
             {
                 Instruction instruction = _executor.DecodeAt(state.Rip);
@@ -57,9 +59,11 @@ internal sealed class UndefinedTrace(int bitness) : IDisposable
                 {
                     return true;
                 }
+
+                step = Math.Min(left, Repetitions(in instruction, ref state));
             }
 
-            _executor.Continue(ref state, 1, goesOn: left < VirtualCpuExecutor.ResumingBudget);
+            _executor.Continue(ref state, step, goesOn: left < VirtualCpuExecutor.ResumingBudget);
             if (state.Vector != MachineSnapshot.Endless)
             {
                 return false;
@@ -70,6 +74,18 @@ internal sealed class UndefinedTrace(int bitness) : IDisposable
     }
 
     public void Dispose() => _executor.Dispose();
+
+    /// <summary>
+    /// How much of a repeated copy or fill runs at once: one that overwrites its own bytes would be fetched anew after each part, and the
+    /// trace would leave the program's way.
+    /// </summary>
+    private static long Repetitions(in Instruction instruction, ref MachineSnapshot state)
+    {
+        bool repeats = (instruction.HasRepPrefix || instruction.HasRepnePrefix) && instruction.Mnemonic is Mnemonic.Movsb or Mnemonic.Movsw or Mnemonic.Movsd or Mnemonic.Movsq
+            or Mnemonic.Stosb or Mnemonic.Stosw or Mnemonic.Stosd or Mnemonic.Stosq;
+        ulong mask = instruction.Op0Kind switch { OpKind.MemoryESDI => ushort.MaxValue, OpKind.MemoryESEDI => uint.MaxValue, _ => ulong.MaxValue };
+        return repeats ? (long)Math.Clamp(state.Gprs[1] & mask, 1UL, long.MaxValue) : 1;
+    }
 
     /// <summary>Also which NaN a dot product keeps, and what stores the x87 unit's pointers.</summary>
     private static bool IsUndefined(in Instruction instruction, ref MachineSnapshot before) => instruction.Code is Code.Bswap_r16
