@@ -3,7 +3,6 @@ namespace Uml.Hosting.Assets;
 /// <summary>Fetches what a name stands for, once. It decides where the package comes from: the host's own package lists, or private ones.</summary>
 internal sealed class AptFetcher(AssetName name, AssetStore store, AptClient client, MirrorProbe probe, GuestAssetCacheOptions options, string etc)
 {
-    private const string KernelPrefix = "linux-image-";
     private const int MaximumMetapackageSteps = 4; // a limit of ours; Debian has one
     private const string DebianKeyring = "/usr/share/keyrings/debian-archive-keyring.gpg";
 
@@ -69,7 +68,7 @@ internal sealed class AptFetcher(AssetName name, AssetStore store, AptClient cli
         for (int step = 0; step < MaximumMetapackageSteps; step++)
         {
             package = await client.FindAsync(name, environment, cancellationToken).ConfigureAwait(false);
-            if (package is null || !name.StartsWith(KernelPrefix, StringComparison.Ordinal) || KernelDependency(package.Depends) is not string next)
+            if (package is null || !NamedFile.IsKernelPackage(name) || KernelDependency(package.Depends) is not string next)
             {
                 return package;
             }
@@ -85,7 +84,7 @@ internal sealed class AptFetcher(AssetName name, AssetStore store, AptClient cli
         foreach (string dependency in depends.Split(','))
         {
             string name = dependency.Split('|')[0].Trim().Split(' ')[0];
-            if (name.StartsWith(KernelPrefix, StringComparison.Ordinal))
+            if (NamedFile.IsKernelPackage(name))
             {
                 return name;
             }

@@ -21,11 +21,7 @@ public sealed class MemoryTesterTests
     public async Task FetchAsync()
     {
         _directory = Directory.CreateTempSubdirectory("uml-").FullName;
-        if (!File.Exists("/usr/bin/apt-get"))
-        {
-            Assert.Ignore("This host has no apt to fetch memtest86+ with.");
-        }
-
+        GuestAssets.RequireApt();
         var start = new ProcessStartInfo("apt-get", ["-q", "download", Package]) { WorkingDirectory = _directory, RedirectStandardError = true, RedirectStandardOutput = true };
         using Process apt = Process.Start(start)!;
         string output = await apt.StandardOutput.ReadToEndAsync() + await apt.StandardError.ReadToEndAsync();

@@ -23,8 +23,8 @@ internal sealed class ByteTests(int bitness)
     public void Arbitrary_bytes_do_the_same_and_reach_nothing_of_the_host(CancellationToken token)
     {
         using var canary = new HostCanary();
-        using var interpreter = new VirtualCpuExecutor(bitness, CpuEngine.Interpreter, writableCode: true, VirtualCpuExecutor.Resumes);
-        using var jit = new VirtualCpuExecutor(bitness, CpuEngine.Jit, writableCode: true, VirtualCpuExecutor.Resumes);
+        using var interpreter = CreateExecutor(CpuEngine.Interpreter);
+        using var jit = CreateExecutor(CpuEngine.Jit);
         using var run = new DifferentialRun(interpreter, jit, _catalog, canary);
         run.RunPrograms([ProgramKind.Bytes], Programs, Seed, token);
         run.AssertNothingFailed();
@@ -44,8 +44,8 @@ internal sealed class ByteTests(int bitness)
     {
         Assume.That(bitness, Is.EqualTo(64));
         using var canary = new HostCanary();
-        using var interpreter = new VirtualCpuExecutor(bitness, CpuEngine.Interpreter, writableCode: true, VirtualCpuExecutor.Resumes);
-        using var jit = new VirtualCpuExecutor(bitness, CpuEngine.Jit, writableCode: true, VirtualCpuExecutor.Resumes);
+        using var interpreter = CreateExecutor(CpuEngine.Interpreter);
+        using var jit = CreateExecutor(CpuEngine.Jit);
         using var run = new DifferentialRun(interpreter, jit, _catalog, canary);
         run.Replay(0x1a64b458e6674654, null, ProgramKind.Bytes);
         run.AssertNothingFailed();
@@ -82,4 +82,6 @@ internal sealed class ByteTests(int bitness)
         BitConverter.TryWriteBytes(memory.AsSpan(Layout.PageSize), *(uint*)Layout.Data);
         Assert.That(HostCanary.FindLeak(ref state, memory), Does.Contain($"0x{Layout.Data + Layout.PageSize:x}"));
     }
+
+    private VirtualCpuExecutor CreateExecutor(CpuEngine engine) => new(bitness, engine, writableCode: true, VirtualCpuExecutor.Resumes);
 }
