@@ -1,3 +1,5 @@
+using Uml.Core.Cpu;
+
 namespace Uml.Core.Boot;
 
 /// <summary>Puts a CPU into the state that a boot protocol starts in.</summary>

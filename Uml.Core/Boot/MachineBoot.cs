@@ -1,3 +1,4 @@
+using Uml.Core.Cpu;
 using Uml.Core.Memory;
 
 namespace Uml.Core.Boot;

@@ -1,3 +1,4 @@
+using Uml.Core.Machine;
 using Uml.Core.Memory;
 
 namespace Uml.Core.Bus;

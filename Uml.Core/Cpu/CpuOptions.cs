@@ -1,6 +1,6 @@
-using Uml.Core.Cpu;
+using Uml.Core.Machine;
 
-namespace Uml.Core;
+namespace Uml.Core.Cpu;
 
 /// <summary>How guest code is executed.</summary>
 public enum CpuEngine

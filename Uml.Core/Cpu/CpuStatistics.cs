@@ -1,4 +1,4 @@
-namespace Uml.Core;
+namespace Uml.Core.Cpu;
 
 /// <summary>What the virtual CPUs of a machine have done since it was built, as of one moment. Numbers only grow.</summary>
 /// <remarks>

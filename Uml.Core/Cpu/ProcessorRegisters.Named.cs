@@ -1,6 +1,6 @@
 using Iced.Intel;
 
-namespace Uml.Core;
+namespace Uml.Core.Cpu;
 
 /// <content>Access by Iced's register names.</content>
 public sealed unsafe partial class ProcessorRegisters

@@ -1,7 +1,6 @@
-using Uml.Core.Cpu;
 using Uml.Core.Cpu.Paging;
 
-namespace Uml.Core;
+namespace Uml.Core.Cpu;
 
 /// <content>Segments, control, debug and model-specific registers.</content>
 public sealed unsafe partial class ProcessorRegisters

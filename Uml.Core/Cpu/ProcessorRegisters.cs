@@ -1,8 +1,8 @@
 using System.Runtime.Intrinsics;
-using Uml.Core.Cpu;
 using Uml.Core.Cpu.Paging;
+using Uml.Core.Machine;
 
-namespace Uml.Core;
+namespace Uml.Core.Cpu;
 
 /// <summary>The registers of one virtual CPU, for reading and writing while the machine is not running.</summary>
 /// <remarks>

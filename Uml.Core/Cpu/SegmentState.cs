@@ -1,4 +1,4 @@
-namespace Uml.Core;
+namespace Uml.Core.Cpu;
 
 /// <summary>A segment register with its hidden part (Intel SDM vol. 3, 3.4.3).</summary>
 /// <param name="Selector">The visible part.</param>

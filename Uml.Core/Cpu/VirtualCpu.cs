@@ -2,10 +2,12 @@ using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using Microsoft.Extensions.Logging;
 using Uml.Core.Bus;
+using Uml.Core.Clock;
 using Uml.Core.Cpu.Interpreter;
 using Uml.Core.Cpu.Paging;
 using Uml.Core.Cpu.Semantics;
 using Uml.Core.Interop;
+using Uml.Core.Machine;
 using Uml.Core.Memory;
 
 namespace Uml.Core.Cpu;

@@ -1,7 +1,7 @@
 using System.Buffers.Binary;
 using Uml.Core.Cpu.Semantics;
 
-namespace Uml.Core;
+namespace Uml.Core.Cpu;
 
 /// <summary>The x87 registers of a virtual CPU, relative to the top of the stack.</summary>
 public sealed unsafe class X87Stack

@@ -1,3 +1,5 @@
+using Uml.Core.Cpu;
+
 namespace Uml.Core.Machine;
 
 /// <summary>

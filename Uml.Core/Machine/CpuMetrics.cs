@@ -1,6 +1,7 @@
 using System.Diagnostics.Metrics;
+using Uml.Core.Cpu;
 
-namespace Uml.Core;
+namespace Uml.Core.Machine;
 
 /// <summary>The instruments for <see cref="CpuStatistics"/>, fed with the totals after each slice.</summary>
 internal sealed class CpuMetrics

@@ -1,4 +1,4 @@
-namespace Uml.Core;
+namespace Uml.Core.Machine;
 
 /// <summary>
 /// A service that may know more about why a machine ends than whoever ended it: a console that saw the kernel panic turns the

@@ -1,7 +1,8 @@
 using Uml.Core.Bus;
+using Uml.Core.Cpu;
 using Uml.Core.Memory;
 
-namespace Uml.Core;
+namespace Uml.Core.Machine;
 
 /// <summary>Where a machine is in its life.</summary>
 public enum MachineState

@@ -1,7 +1,8 @@
 using Uml.Core.Bus;
+using Uml.Core.Clock;
 using Uml.Core.Memory;
 
-namespace Uml.Core;
+namespace Uml.Core.Machine;
 
 /// <summary>The machine as its devices see it.</summary>
 internal sealed class MachineContext(

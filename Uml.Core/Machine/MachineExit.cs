@@ -1,4 +1,4 @@
-namespace Uml.Core;
+namespace Uml.Core.Machine;
 
 /// <summary>Why a machine stopped.</summary>
 public enum MachineExitReason

@@ -1,8 +1,9 @@
 using Microsoft.Extensions.Logging;
 using Uml.Core.Bus;
+using Uml.Core.Clock;
 using Uml.Core.Memory;
 
-namespace Uml.Core;
+namespace Uml.Core.Machine;
 
 /// <summary>What a machine consists of besides its devices.</summary>
 /// <param name="Memory">Guest RAM; disposed with the machine when it is disposable.</param>

@@ -1,9 +1,10 @@
 using Microsoft.Extensions.Logging;
 using Uml.Core.Bus;
+using Uml.Core.Clock;
 using Uml.Core.Cpu;
 using Uml.Core.Memory;
 
-namespace Uml.Core;
+namespace Uml.Core.Machine;
 
 /// <summary>Makes the machine that guests run on.</summary>
 internal sealed class MachineHardwareFactory : IMachineHardwareFactory

@@ -1,6 +1,6 @@
 using Microsoft.Extensions.Logging;
 
-namespace Uml.Core;
+namespace Uml.Core.Machine;
 
 /// <summary>The events of a machine's life.</summary>
 internal static partial class MachineLog

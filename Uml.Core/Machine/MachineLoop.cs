@@ -1,7 +1,7 @@
+using Uml.Core.Clock;
 using Uml.Core.Cpu;
-using Uml.Core.Machine;
 
-namespace Uml.Core;
+namespace Uml.Core.Machine;
 
 /// <summary>
 /// The machine's thread: runs the virtual CPU in slices, and between them timers, posted actions, pause and stop.

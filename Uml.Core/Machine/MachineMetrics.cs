@@ -1,6 +1,7 @@
 using System.Diagnostics.Metrics;
+using Uml.Core.Cpu;
 
-namespace Uml.Core;
+namespace Uml.Core.Machine;
 
 /// <summary>What a machine counts for others, on the meter "Uml.Core".</summary>
 internal sealed class MachineMetrics : IDisposable

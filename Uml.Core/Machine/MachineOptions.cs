@@ -1,4 +1,6 @@
-namespace Uml.Core;
+using Uml.Core.Cpu;
+
+namespace Uml.Core.Machine;
 
 /// <summary>What a machine is made of; bound and validated like any other options.</summary>
 public sealed class MachineOptions

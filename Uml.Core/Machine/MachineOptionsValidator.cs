@@ -1,7 +1,8 @@
 using System.Globalization;
 using Microsoft.Extensions.Options;
+using Uml.Core.Cpu;
 
-namespace Uml.Core;
+namespace Uml.Core.Machine;
 
 /// <summary>Says what is wrong with machine options, and what to do about it.</summary>
 internal sealed class MachineOptionsValidator : IValidateOptions<MachineOptions>

@@ -1,6 +1,6 @@
 using Uml.Core.Memory;
 
-namespace Uml.Core;
+namespace Uml.Core.Machine;
 
 /// <summary>
 /// Guest RAM as the program has it that owns the machine. While the guest runs only the machine's own thread may write: code that was made

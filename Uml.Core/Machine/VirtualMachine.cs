@@ -4,10 +4,11 @@ using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Options;
 using Uml.Core.Boot;
 using Uml.Core.Bus;
-using Uml.Core.Machine;
+using Uml.Core.Clock;
+using Uml.Core.Cpu;
 using Uml.Core.Memory;
 
-namespace Uml.Core;
+namespace Uml.Core.Machine;
 
 /// <summary>A machine: its parts, and the life cycle as its owner sees it.</summary>
 internal sealed class VirtualMachine : IVirtualMachine, IMachineLoopObserver

@@ -4,9 +4,9 @@ using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Logging.Abstractions;
 using Microsoft.Extensions.Options;
 using Uml.Core.Boot;
-using Uml.Core.Machine;
+using Uml.Core.Clock;
 
-namespace Uml.Core;
+namespace Uml.Core.Machine;
 
 /// <summary>Composes a machine: options, devices and whatever they need, as services of the machine's own container.</summary>
 /// <remarks>A builder builds one machine. It is not safe for use by several threads at once.</remarks>

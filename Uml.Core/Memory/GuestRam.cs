@@ -2,6 +2,7 @@ using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using Uml.Core.Cpu.Interpreter;
 using Uml.Core.Interop;
+using Uml.Core.Machine;
 
 namespace Uml.Core.Memory;
 

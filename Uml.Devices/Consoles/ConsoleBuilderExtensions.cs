@@ -1,6 +1,6 @@
 using Microsoft.Extensions.DependencyInjection;
-using Uml.Core;
 using Uml.Core.Bus;
+using Uml.Core.Machine;
 
 namespace Uml.Devices.Consoles;
 

@@ -1,6 +1,6 @@
 using System.Text;
 using System.Text.RegularExpressions;
-using Uml.Core;
+using Uml.Core.Machine;
 
 namespace Uml.Devices.Consoles;
 

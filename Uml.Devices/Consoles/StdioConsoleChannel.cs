@@ -1,5 +1,5 @@
-using Uml.Core;
 using Uml.Core.Bus;
+using Uml.Core.Machine;
 using Uml.Devices.Interop;
 
 namespace Uml.Devices.Consoles;

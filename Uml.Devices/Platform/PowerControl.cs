@@ -1,6 +1,6 @@
 using System.Globalization;
-using Uml.Core;
 using Uml.Core.Bus;
+using Uml.Core.Machine;
 
 namespace Uml.Devices.Platform;
 

@@ -1,6 +1,5 @@
 using Iced.Intel;
 using Microsoft.Extensions.Logging.Abstractions;
-using Uml.Core;
 using Uml.Core.Bus;
 using Uml.Core.Cpu;
 using Uml.Core.Cpu.Paging;

@@ -1,6 +1,5 @@
 using BenchmarkDotNet.Attributes;
 using Iced.Intel;
-using Uml.Core;
 using Uml.Core.Cpu;
 using static Iced.Intel.AssemblerRegisters;
 

@@ -1,7 +1,7 @@
 using BenchmarkDotNet.Attributes;
 using Iced.Intel;
-using Uml.Core;
 using Uml.Core.Boot;
+using Uml.Core.Machine;
 using Uml.Hosting;
 using static Iced.Intel.AssemblerRegisters;
 

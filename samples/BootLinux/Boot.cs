@@ -1,5 +1,4 @@
 using System.Text;
-using Uml.Core;
 using Uml.Core.Boot;
 using Uml.Core.Machine;
 using Uml.Devices.Consoles;

@@ -1,8 +1,8 @@
 using System.CommandLine;
 using System.CommandLine.Help;
 using System.CommandLine.Invocation;
-using Uml.Core;
 using Uml.Core.Boot;
+using Uml.Core.Cpu;
 using Uml.Hosting.CommandLine;
 
 namespace BootLinux;

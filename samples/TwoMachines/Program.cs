@@ -1,6 +1,6 @@
 // Two machines in one process, at the same time: each gets a command, and each answers with its own memory and its own clock.
-using Uml.Core;
 using Uml.Core.Boot;
+using Uml.Core.Machine;
 using Uml.Devices.Consoles;
 using Uml.Hosting;
 using Uml.Hosting.Assets;

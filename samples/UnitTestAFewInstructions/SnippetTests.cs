@@ -1,8 +1,8 @@
 // Unit tests of a few instructions, with no kernel and no disk image: privileged instructions, exceptions and devices included.
 using Iced.Intel;
-using Uml.Core;
 using Uml.Core.Bus;
 using Uml.Core.Memory;
+using Uml.Core.Sandbox;
 using static Iced.Intel.AssemblerRegisters;
 
 namespace UnitTestAFewInstructions;

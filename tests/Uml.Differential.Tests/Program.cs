@@ -1,7 +1,7 @@
 using System.Diagnostics;
 using System.Globalization;
 using Iced.Intel;
-using Uml.Core;
+using Uml.Core.Cpu;
 using Uml.Differential.Tests.Engines;
 using Uml.Differential.Tests.Generation;
 using Uml.Differential.Tests.Native;

@@ -1,5 +1,5 @@
 using System.Text;
-using Uml.Core;
+using Uml.Core.Machine;
 
 namespace Uml.Guest.Tests;
 

@@ -1,5 +1,5 @@
-using Uml.Core;
 using Uml.Core.Boot;
+using Uml.Core.Machine;
 using Uml.Devices.Consoles;
 using Uml.Hosting;
 using Uml.Hosting.Images;

@@ -1,6 +1,6 @@
 using System.Text.RegularExpressions;
-using Uml.Core;
 using Uml.Core.Boot;
+using Uml.Core.Machine;
 using Uml.Hosting.Assets;
 using Uml.Hosting.Testing;
 

@@ -1,6 +1,6 @@
 using System.Globalization;
 using System.Text.RegularExpressions;
-using Uml.Core;
+using Uml.Core.Machine;
 using Uml.Hosting.Testing;
 
 namespace Uml.Guest.Tests;

@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using System.Globalization;
-using Uml.Core;
+using Uml.Core.Cpu;
+using Uml.Core.Machine;
 using Uml.Hosting.Testing;
 
 namespace Uml.Guest.Tests;

@@ -1,4 +1,3 @@
-using Uml.Core;
 using Uml.Core.Machine;
 using Uml.Devices.Consoles;
 using Uml.Hosting;

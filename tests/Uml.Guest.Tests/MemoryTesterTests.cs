@@ -1,7 +1,7 @@
 using System.Diagnostics;
 using System.Text.RegularExpressions;
-using Uml.Core;
 using Uml.Core.Boot;
+using Uml.Core.Machine;
 using Uml.Devices.Consoles;
 using Uml.Hosting;
 using Uml.Storage.Images;

@@ -1,5 +1,5 @@
 using Microsoft.Extensions.DependencyInjection;
-using Uml.Core;
+using Uml.Core.Machine;
 using Uml.Devices.Consoles;
 using Uml.Hosting.Images;
 

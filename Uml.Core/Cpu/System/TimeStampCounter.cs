@@ -1,4 +1,5 @@
 using System.Runtime.Intrinsics.X86;
+using Uml.Core.Clock;
 
 namespace Uml.Core.Cpu;
 

@@ -3,6 +3,7 @@ using Iced.Intel;
 using Uml.Core.Cpu;
 using Uml.Core.Cpu.Interpreter;
 using Uml.Core.Machine;
+using Uml.Core.Sandbox;
 using static Iced.Intel.AssemblerRegisters;
 
 namespace Uml.Core.Tests.Machine;

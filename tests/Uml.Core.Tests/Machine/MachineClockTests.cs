@@ -1,7 +1,9 @@
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Time.Testing;
 using Uml.Core.Bus;
+using Uml.Core.Clock;
 using Uml.Core.Cpu;
+using Uml.Core.Machine;
 
 namespace Uml.Core.Tests.Machine;
 

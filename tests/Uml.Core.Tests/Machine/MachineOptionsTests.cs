@@ -1,5 +1,6 @@
 using Microsoft.Extensions.DependencyInjection;
 using Uml.Core.Bus;
+using Uml.Core.Cpu;
 using Uml.Core.Machine;
 
 namespace Uml.Core.Tests.Machine;

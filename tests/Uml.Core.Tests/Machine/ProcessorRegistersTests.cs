@@ -1,5 +1,7 @@
 using System.Runtime.Intrinsics;
 using Iced.Intel;
+using Uml.Core.Cpu;
+using Uml.Core.Sandbox;
 
 namespace Uml.Core.Tests.Machine;
 

@@ -4,6 +4,7 @@ using Microsoft.Extensions.Options;
 using Uml.Core.Boot;
 using Uml.Core.Bus;
 using Uml.Core.Cpu;
+using Uml.Core.Machine;
 using Uml.Core.Tests.Boot;
 
 namespace Uml.Core.Tests.Machine;

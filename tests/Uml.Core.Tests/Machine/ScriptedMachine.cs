@@ -1,6 +1,8 @@
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging;
 using Uml.Core.Bus;
+using Uml.Core.Clock;
+using Uml.Core.Machine;
 using Uml.Core.Memory;
 
 namespace Uml.Core.Tests.Machine;

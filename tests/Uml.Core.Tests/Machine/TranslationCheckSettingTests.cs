@@ -1,4 +1,6 @@
+using Uml.Core.Cpu;
 using Uml.Core.Machine;
+using Uml.Core.Sandbox;
 
 namespace Uml.Core.Tests.Machine;
 

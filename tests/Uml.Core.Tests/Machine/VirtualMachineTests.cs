@@ -2,6 +2,7 @@ using System.Diagnostics;
 using Microsoft.Extensions.DependencyInjection;
 using Uml.Core.Bus;
 using Uml.Core.Cpu;
+using Uml.Core.Machine;
 
 namespace Uml.Core.Tests.Machine;
 

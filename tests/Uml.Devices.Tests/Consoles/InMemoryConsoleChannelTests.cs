@@ -1,6 +1,6 @@
 using System.Text;
 using System.Text.RegularExpressions;
-using Uml.Core;
+using Uml.Core.Machine;
 using Uml.Devices.Consoles;
 
 namespace Uml.Devices.Tests.Consoles;

@@ -1,4 +1,4 @@
-using Uml.Core;
+using Uml.Core.Machine;
 using Uml.Devices.Pci;
 using Uml.Devices.Platform;
 using Uml.Devices.Tests.Fakes;

@@ -2,7 +2,6 @@ using System.Buffers.Binary;
 using System.Numerics;
 using Iced.Intel;
 using Microsoft.Extensions.Logging.Abstractions;
-using Uml.Core;
 using Uml.Core.Bus;
 using Uml.Core.Cpu;
 using Uml.Core.Cpu.Paging;

@@ -1,7 +1,7 @@
 using System.Globalization;
 using System.Text;
 using Iced.Intel;
-using Uml.Core;
+using Uml.Core.Cpu;
 using Uml.Differential.Tests.Comparison;
 using Uml.Differential.Tests.Engines;
 using Uml.Differential.Tests.Generation;

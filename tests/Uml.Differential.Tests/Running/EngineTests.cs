@@ -1,4 +1,4 @@
-using Uml.Core;
+using Uml.Core.Cpu;
 using Uml.Differential.Tests.Engines;
 using Uml.Differential.Tests.Generation;
 

@@ -1,5 +1,5 @@
 using System.Globalization;
-using Uml.Core;
+using Uml.Core.Cpu;
 
 namespace Uml.Differential.Tests.Running;
 

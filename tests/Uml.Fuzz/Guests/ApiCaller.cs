@@ -1,6 +1,6 @@
 using System.Runtime.Intrinsics;
-using Uml.Core;
 using Uml.Core.Boot;
+using Uml.Core.Cpu;
 using Uml.Core.Machine;
 using Uml.Core.Memory;
 using Uml.Devices.Consoles;

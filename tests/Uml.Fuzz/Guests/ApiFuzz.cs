@@ -1,6 +1,7 @@
 using Iced.Intel;
-using Uml.Core;
 using Uml.Core.Boot;
+using Uml.Core.Cpu;
+using Uml.Core.Machine;
 using Uml.Devices.Consoles;
 using Uml.Devices.Platform;
 using Uml.Fuzz.Running;

@@ -1,7 +1,8 @@
 using Microsoft.Extensions.DependencyInjection;
-using Uml.Core;
 using Uml.Core.Boot;
 using Uml.Core.Bus;
+using Uml.Core.Cpu;
+using Uml.Core.Machine;
 using Uml.Devices.Consoles;
 using Uml.Devices.Pci;
 using Uml.Fuzz.Running;

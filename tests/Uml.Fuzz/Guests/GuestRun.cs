@@ -1,6 +1,6 @@
 using System.Diagnostics;
-using Uml.Core;
 using Uml.Core.Bus;
+using Uml.Core.Machine;
 using Uml.Fuzz.Running;
 
 namespace Uml.Fuzz.Guests;

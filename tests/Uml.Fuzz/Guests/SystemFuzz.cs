@@ -1,6 +1,7 @@
 using Microsoft.Extensions.DependencyInjection;
-using Uml.Core;
 using Uml.Core.Bus;
+using Uml.Core.Cpu;
+using Uml.Core.Machine;
 using Uml.Fuzz.Running;
 using Uml.Hosting;
 

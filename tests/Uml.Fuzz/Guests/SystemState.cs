@@ -1,5 +1,4 @@
 using System.Buffers.Binary;
-using Uml.Core;
 using Uml.Core.Cpu;
 using Uml.Core.Cpu.Paging;
 using Uml.Devices.Platform;

@@ -1,4 +1,3 @@
-using Uml.Core;
 using Uml.Core.Cpu;
 using Uml.Core.Cpu.Execute;
 using Uml.Core.Cpu.Paging;

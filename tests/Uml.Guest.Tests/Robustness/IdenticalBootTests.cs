@@ -1,8 +1,9 @@
 using System.Buffers.Binary;
 using System.Security.Cryptography;
-using Uml.Core;
 using Uml.Core.Boot;
 using Uml.Core.Bus;
+using Uml.Core.Cpu;
+using Uml.Core.Machine;
 using Uml.Devices.Consoles;
 using Uml.Hosting;
 using Uml.Hosting.Images;

@@ -1,4 +1,4 @@
-using Uml.Core;
+using Uml.Core.Machine;
 using static Iced.Intel.AssemblerRegisters;
 
 namespace Uml.Hosting.Tests.Robustness;

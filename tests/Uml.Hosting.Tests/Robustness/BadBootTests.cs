@@ -1,5 +1,4 @@
 using System.Security.Cryptography;
-using Uml.Core;
 using Uml.Core.Boot;
 using Uml.Core.Machine;
 

@@ -1,5 +1,6 @@
 using Iced.Intel;
-using Uml.Core;
+using Uml.Core.Cpu;
+using Uml.Core.Machine;
 using Uml.Devices.Consoles;
 using static Iced.Intel.AssemblerRegisters;
 

@@ -1,8 +1,8 @@
 using System.Buffers.Binary;
 using System.Diagnostics;
 using Iced.Intel;
-using Uml.Core;
 using Uml.Core.Boot;
+using Uml.Core.Machine;
 using static Iced.Intel.AssemblerRegisters;
 
 namespace Uml.Hosting.Tests.Robustness;

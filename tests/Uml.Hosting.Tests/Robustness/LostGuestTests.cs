@@ -1,6 +1,6 @@
 using Iced.Intel;
-using Uml.Core;
 using Uml.Core.Boot;
+using Uml.Core.Machine;
 using static Iced.Intel.AssemblerRegisters;
 
 namespace Uml.Hosting.Tests.Robustness;

@@ -1,4 +1,3 @@
-using Uml.Core;
 using Uml.Core.Boot;
 using Uml.Core.Machine;
 

@@ -1,4 +1,4 @@
-using Uml.Core;
+using Uml.Core.Sandbox;
 using static Iced.Intel.AssemblerRegisters;
 
 namespace Uml.Hosting.Tests.Robustness;

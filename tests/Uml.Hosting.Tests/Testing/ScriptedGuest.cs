@@ -1,7 +1,7 @@
 using System.Globalization;
 using System.Text;
 using System.Text.RegularExpressions;
-using Uml.Core;
+using Uml.Core.Machine;
 using Uml.Devices.Consoles;
 
 namespace Uml.Hosting.Tests.Testing;

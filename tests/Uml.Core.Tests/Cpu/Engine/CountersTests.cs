@@ -1,5 +1,6 @@
 using Iced.Intel;
 using Uml.Core.Bus;
+using Uml.Core.Cpu;
 using static Iced.Intel.AssemblerRegisters;
 
 namespace Uml.Core.Tests.Cpu.Engine;

@@ -1,4 +1,5 @@
 using Uml.Core.Bus;
+using Uml.Core.Cpu;
 using static Iced.Intel.AssemblerRegisters;
 
 namespace Uml.Core.Tests.Cpu.Engine;

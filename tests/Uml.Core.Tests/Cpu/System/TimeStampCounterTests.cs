@@ -1,5 +1,6 @@
 using System.Runtime.CompilerServices;
 using Microsoft.Extensions.Time.Testing;
+using Uml.Core.Clock;
 using Uml.Core.Cpu;
 
 namespace Uml.Core.Tests.Cpu.System;

@@ -1,4 +1,5 @@
 using Iced.Intel;
+using Uml.Core.Clock;
 using Uml.Core.Cpu;
 using static Iced.Intel.AssemblerRegisters;
 

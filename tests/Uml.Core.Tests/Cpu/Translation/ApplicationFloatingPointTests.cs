@@ -2,6 +2,7 @@ using Iced.Intel;
 using Uml.Core.Bus;
 using Uml.Core.Cpu;
 using Uml.Core.Memory;
+using Uml.Core.Sandbox;
 using static Iced.Intel.AssemblerRegisters;
 
 namespace Uml.Core.Tests.Cpu.Translation;

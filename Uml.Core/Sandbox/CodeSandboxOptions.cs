@@ -1,4 +1,6 @@
-namespace Uml.Core;
+using Uml.Core.Cpu;
+
+namespace Uml.Core.Sandbox;
 
 /// <summary>What a <see cref="CodeSandbox"/> is made of.</summary>
 public sealed class CodeSandboxOptions

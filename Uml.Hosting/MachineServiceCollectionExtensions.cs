@@ -4,12 +4,11 @@ using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.DependencyInjection.Extensions;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
-using Uml.Core;
 using Uml.Core.Boot;
+using Uml.Core.Cpu;
 using Uml.Core.Machine;
 using Uml.Hosting.Assets;
 using Uml.Hosting.CommandLine;
-using Uml.Hosting.Registration;
 
 namespace Uml.Hosting;
 

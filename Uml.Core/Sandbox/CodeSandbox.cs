@@ -2,11 +2,12 @@ using System.Buffers.Binary;
 using Iced.Intel;
 using Microsoft.Extensions.Logging.Abstractions;
 using Uml.Core.Bus;
+using Uml.Core.Clock;
 using Uml.Core.Cpu;
 using Uml.Core.Machine;
 using Uml.Core.Memory;
 
-namespace Uml.Core;
+namespace Uml.Core.Sandbox;
 
 /// <summary>
 /// Runs a few instructions without a kernel: for unit tests of snippets that talk to the processor. Code runs at privilege level 0,

@@ -1,4 +1,4 @@
-namespace Uml.Core;
+namespace Uml.Core.Clock;
 
 /// <summary>Time that advances by one nanosecond an instruction, and jumps over idle time.</summary>
 internal sealed class VirtualTimeClock(DateTimeOffset startTime) : MachineClock(startTime)

@@ -1,8 +1,9 @@
 using System.Buffers.Binary;
+using Uml.Core.Cpu;
 using Uml.Core.Cpu.Interpreter;
 using Uml.Core.Memory;
 
-namespace Uml.Core;
+namespace Uml.Core.Sandbox;
 
 /// <summary>
 /// The descriptor tables, page tables and exception stubs below a sandbox's code, and the CPU state that uses them. Each vector has

@@ -1,11 +1,13 @@
 using System.Runtime.Intrinsics;
 using Iced.Intel;
 using Uml.Core.Bus;
+using Uml.Core.Cpu;
 using Uml.Core.Machine;
 using Uml.Core.Memory;
+using Uml.Core.Sandbox;
 using static Iced.Intel.AssemblerRegisters;
 
-namespace Uml.Core.Tests.Machine.Sandbox;
+namespace Uml.Core.Tests.Sandbox;
 
 [TestFixture]
 public sealed class CodeSandboxTests

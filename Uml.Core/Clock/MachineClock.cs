@@ -1,6 +1,7 @@
 using Uml.Core.Bus;
+using Uml.Core.Machine;
 
-namespace Uml.Core;
+namespace Uml.Core.Clock;
 
 /// <summary>Guest time and its timers. The machine's loop asks it how long the guest may run and how long it sleeps.</summary>
 internal abstract class MachineClock(DateTimeOffset startTime) : IMachineClock

@@ -1,6 +1,6 @@
 using Uml.Core.Bus;
 
-namespace Uml.Core;
+namespace Uml.Core.Clock;
 
 /// <summary>A one-shot timer and its place in the <see cref="TimerHeap"/>.</summary>
 internal sealed class MachineTimer(MachineClock clock, Action callback) : IMachineTimer

@@ -1,6 +1,8 @@
+using Uml.Core.Cpu;
 using Uml.Core.Memory;
+using Uml.Core.Sandbox;
 
-namespace Uml.Core.Tests.Machine.Sandbox;
+namespace Uml.Core.Tests.Sandbox;
 
 /// <summary>
 /// However a budget is cut, a program with repeated instructions does the same: random ones over ends of pages and of memory, both ways,

@@ -1,6 +1,8 @@
+using Uml.Core.Cpu;
 using Uml.Core.Memory;
+using Uml.Core.Sandbox;
 
-namespace Uml.Core.Tests.Machine.Sandbox;
+namespace Uml.Core.Tests.Sandbox;
 
 /// <summary>Each repetition of a REP instruction is an instruction of the budget, whoever carries it out.</summary>
 [TestFixture(CpuEngine.Interpreter)]

@@ -1,7 +1,7 @@
 using Microsoft.Extensions.Hosting;
-using Uml.Core;
+using Uml.Core.Machine;
 
-namespace Uml.Hosting.Registration;
+namespace Uml.Hosting;
 
 /// <summary>Starts a machine with its host and stops it with it.</summary>
 internal sealed class MachineHostedService(IVirtualMachine machine, MachineHostOptions options, IHostApplicationLifetime lifetime)

@@ -1,4 +1,4 @@
-namespace Uml.Core;
+namespace Uml.Core.Clock;
 
 /// <summary>Armed timers, the earliest first: a binary heap whose elements know their place, so that re-arming allocates nothing.</summary>
 internal sealed class TimerHeap

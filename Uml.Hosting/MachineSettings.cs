@@ -1,5 +1,6 @@
-using Uml.Core;
 using Uml.Core.Boot;
+using Uml.Core.Cpu;
+using Uml.Core.Machine;
 
 namespace Uml.Hosting;
 

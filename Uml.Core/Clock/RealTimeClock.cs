@@ -1,4 +1,4 @@
-namespace Uml.Core;
+namespace Uml.Core.Clock;
 
 /// <summary>Time that follows a <see cref="TimeProvider"/> while the machine is not paused.</summary>
 internal sealed class RealTimeClock(TimeProvider provider, DateTimeOffset startTime) : MachineClock(startTime)

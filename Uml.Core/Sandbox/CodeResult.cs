@@ -1,4 +1,4 @@
-namespace Uml.Core;
+namespace Uml.Core.Sandbox;
 
 /// <summary>The mode in which a <see cref="CodeSandbox"/> runs its code.</summary>
 public enum CodeMode
