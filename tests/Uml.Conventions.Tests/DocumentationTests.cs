@@ -9,11 +9,6 @@ namespace Uml.Conventions.Tests;
 [TestFixture]
 public sealed partial class DocumentationTests
 {
-    /// <summary>What the SDK's implicit usings are for an application.</summary>
-    private const string ImplicitUsings =
-        "global using System; global using System.Collections.Generic; global using System.IO; global using System.Linq;"
-        + "global using System.Net.Http; global using System.Threading; global using System.Threading.Tasks;";
-
     public static IEnumerable<TestCaseData> Blocks()
     {
         foreach (string path in Repository.Files(".md"))
@@ -31,8 +26,8 @@ public sealed partial class DocumentationTests
         CSharpParseOptions options = new(LanguageVersion.Latest);
         CSharpCompilation compilation = CSharpCompilation.Create(
             "Documentation",
-            [CSharpSyntaxTree.ParseText(code, options), CSharpSyntaxTree.ParseText(ImplicitUsings, options)],
-            References(),
+            [CSharpSyntaxTree.ParseText(code, options), SourceCompilation.ImplicitUsings(options)],
+            SourceCompilation.References(),
             new CSharpCompilationOptions(OutputKind.ConsoleApplication, nullableContextOptions: NullableContextOptions.Enable));
         IEnumerable<string> problems = compilation.GetDiagnostics()
             .Where(diagnostic => diagnostic.Severity >= DiagnosticSeverity.Warning).Select(diagnostic => diagnostic.ToString());
@@ -112,16 +107,5 @@ public sealed partial class DocumentationTests
                 code?.AppendLine(line);
             }
         }
-    }
-
-    private static IEnumerable<MetadataReference> References()
-    {
-        foreach (string library in Repository.Libraries)
-        {
-            Repository.Load(library);
-        }
-
-        string trusted = (string)AppContext.GetData("TRUSTED_PLATFORM_ASSEMBLIES")!;
-        return trusted.Split(Path.PathSeparator).Select(path => MetadataReference.CreateFromFile(path));
     }
 }
