@@ -1,5 +1,5 @@
 using Uml.Core.Bus;
-using Uml.Core.Machine;
+using Uml.Core.Cpu;
 
 namespace Uml.Core.Clock;
 

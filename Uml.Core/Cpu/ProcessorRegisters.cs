@@ -1,6 +1,5 @@
 using System.Runtime.Intrinsics;
 using Uml.Core.Cpu.Paging;
-using Uml.Core.Machine;
 
 namespace Uml.Core.Cpu;
 
@@ -133,7 +132,7 @@ public sealed unsafe partial class ProcessorRegisters
                 throw new InvalidOperationException("The machine is running; pause it before reading or writing its registers.");
             }
 
-            ObjectDisposedException.ThrowIf(_state is null, typeof(IVirtualMachine));
+            ObjectDisposedException.ThrowIf(_state is null, this);
             return _state;
         }
     }

@@ -7,7 +7,6 @@ using Uml.Core.Cpu.Interpreter;
 using Uml.Core.Cpu.Paging;
 using Uml.Core.Cpu.Semantics;
 using Uml.Core.Interop;
-using Uml.Core.Machine;
 using Uml.Core.Memory;
 
 namespace Uml.Core.Cpu;

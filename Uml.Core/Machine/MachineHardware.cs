@@ -1,6 +1,7 @@
 using Microsoft.Extensions.Logging;
 using Uml.Core.Bus;
 using Uml.Core.Clock;
+using Uml.Core.Cpu;
 using Uml.Core.Memory;
 
 namespace Uml.Core.Machine;

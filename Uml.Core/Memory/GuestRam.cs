@@ -2,7 +2,6 @@ using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using Uml.Core.Cpu.Interpreter;
 using Uml.Core.Interop;
-using Uml.Core.Machine;
 
 namespace Uml.Core.Memory;
 
@@ -143,7 +142,7 @@ internal sealed unsafe class GuestRam : IGuestMemory, IDisposable
             return length >= 0 && (ulong)length <= HighEnd - physical;
         }
 
-        ObjectDisposedException.ThrowIf(Base == null, typeof(IVirtualMachine));
+        ObjectDisposedException.ThrowIf(Base == null, typeof(IGuestMemory));
         return false;
     }
 

@@ -1,5 +1,6 @@
 using Microsoft.Extensions.DependencyInjection;
 using Uml.Core.Bus;
+using Uml.Core.Machine;
 using Uml.Devices.Platform.Acpi;
 
 namespace Uml.Devices.Consoles;

@@ -1,4 +1,3 @@
-using Uml.Core.Bus;
 using Uml.Core.Machine;
 using Uml.Devices.Interop;
 

@@ -1,4 +1,5 @@
 using Uml.Core.Bus;
+using Uml.Core.Machine;
 using Uml.Devices.Platform.Acpi;
 
 namespace Uml.Devices.Consoles;

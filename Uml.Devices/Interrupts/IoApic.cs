@@ -1,4 +1,5 @@
 using Uml.Core.Bus;
+using Uml.Core.Machine;
 using Uml.Devices.Platform;
 
 namespace Uml.Devices.Interrupts;

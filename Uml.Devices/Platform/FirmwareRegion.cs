@@ -1,4 +1,4 @@
-using Uml.Core.Bus;
+using Uml.Core.Machine;
 
 namespace Uml.Devices.Platform;
 

@@ -2,6 +2,7 @@ using System.Diagnostics.CodeAnalysis;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.DependencyInjection.Extensions;
 using Uml.Core.Bus;
+using Uml.Core.Machine;
 using Uml.Devices.Consoles;
 using Uml.Devices.Interrupts;
 using Uml.Devices.Pci;

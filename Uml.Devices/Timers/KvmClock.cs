@@ -1,5 +1,6 @@
 using System.Buffers.Binary;
 using Uml.Core.Bus;
+using Uml.Core.Machine;
 using Uml.Core.Memory;
 
 namespace Uml.Devices.Timers;

@@ -1,4 +1,5 @@
 using Uml.Core.Bus;
+using Uml.Core.Machine;
 using Uml.Devices.Interrupts;
 using Uml.Devices.Platform;
 

@@ -1,6 +1,7 @@
 using System.Buffers.Binary;
 using System.Globalization;
 using Uml.Core.Bus;
+using Uml.Core.Machine;
 using Uml.Devices.Timers;
 
 namespace Uml.Devices.Platform.Acpi;

@@ -2,7 +2,6 @@ using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Options;
 using Uml.Core.Boot;
-using Uml.Core.Bus;
 using Uml.Core.Cpu;
 using Uml.Core.Machine;
 using Uml.Core.Tests.Boot;

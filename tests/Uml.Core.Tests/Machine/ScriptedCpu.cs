@@ -1,7 +1,6 @@
 using System.Runtime.InteropServices;
 using Uml.Core.Bus;
 using Uml.Core.Cpu;
-using Uml.Core.Machine;
 
 namespace Uml.Core.Tests.Machine;
 

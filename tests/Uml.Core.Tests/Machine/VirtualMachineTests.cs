@@ -1,6 +1,5 @@
 using System.Diagnostics;
 using Microsoft.Extensions.DependencyInjection;
-using Uml.Core.Bus;
 using Uml.Core.Cpu;
 using Uml.Core.Machine;
 

@@ -1,5 +1,6 @@
 using Microsoft.Extensions.DependencyInjection;
 using Uml.Core.Bus;
+using Uml.Core.Machine;
 using Uml.Devices.Consoles;
 using Uml.Devices.Pci;
 using Uml.Devices.Platform;

@@ -1,5 +1,5 @@
 using Microsoft.Extensions.DependencyInjection;
-using Uml.Core.Bus;
+using Uml.Core.Machine;
 using Uml.Devices.Consoles;
 using Uml.Devices.Interrupts;
 using Uml.Devices.Platform;

@@ -1,4 +1,4 @@
-using Uml.Core.Bus;
+using Uml.Core.Machine;
 using Uml.Devices.Interrupts;
 using Uml.Devices.Platform;
 using Uml.Devices.Tests.Fakes;

@@ -1,5 +1,4 @@
 using System.Diagnostics;
-using Uml.Core.Bus;
 using Uml.Core.Machine;
 using Uml.Fuzz.Running;
 

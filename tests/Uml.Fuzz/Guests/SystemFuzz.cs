@@ -1,5 +1,4 @@
 using Microsoft.Extensions.DependencyInjection;
-using Uml.Core.Bus;
 using Uml.Core.Cpu;
 using Uml.Core.Machine;
 using Uml.Fuzz.Running;

@@ -2,7 +2,6 @@ using System.Buffers.Binary;
 using Iced.Intel;
 using Microsoft.Extensions.DependencyInjection;
 using Uml.Core.Boot;
-using Uml.Core.Bus;
 using Uml.Core.Machine;
 using Uml.Devices.Platform;
 using static Iced.Intel.AssemblerRegisters;

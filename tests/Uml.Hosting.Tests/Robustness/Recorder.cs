@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.Text;
 using Uml.Core.Bus;
+using Uml.Core.Machine;
 using Uml.Devices.Consoles;
 
 namespace Uml.Hosting.Tests.Robustness;

@@ -1,7 +1,7 @@
-using Uml.Core.Machine;
+using Uml.Core.Bus;
 using Uml.Core.Memory;
 
-namespace Uml.Core.Bus;
+namespace Uml.Core.Machine;
 
 /// <summary>
 /// Something that belongs to a machine: a device, a chip, a firmware table. Registered as a singleton in the builder's

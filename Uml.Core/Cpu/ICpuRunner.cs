@@ -1,7 +1,6 @@
 using Uml.Core.Bus;
-using Uml.Core.Cpu;
 
-namespace Uml.Core.Machine;
+namespace Uml.Core.Cpu;
 
 /// <summary>A virtual CPU as the machine's loop drives it. The loop is tested with scripted ones.</summary>
 internal interface ICpuRunner : IProcessor, IDisposable
