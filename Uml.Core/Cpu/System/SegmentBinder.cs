@@ -3,9 +3,9 @@ using Iced.Intel;
 namespace Uml.Core.Cpu.Interpreter;
 
 /// <summary>Segment registers, descriptor tables and questions about selectors.</summary>
-internal static unsafe partial class Binder
+internal static unsafe class SegmentBinder
 {
-    private static Handler BindSegments(in Instruction i, Op* op, CpuMode mode)
+    public static Handler Bind(in Instruction i, Op* op)
     {
         bool memory = i.Op0Kind == OpKind.Memory;
         switch (i.Mnemonic)
@@ -33,7 +33,6 @@ internal static unsafe partial class Binder
                 return memory ? &SelectorHandlers.VerifyMemory : &SelectorHandlers.VerifyRegister;
             case Mnemonic.Arpl: return memory ? &SelectorHandlers.AdjustRplMemory : &SelectorHandlers.AdjustRplRegister;
             default:
-                _ = mode;
                 return null;
         }
     }

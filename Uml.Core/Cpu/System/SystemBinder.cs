@@ -3,12 +3,12 @@ using Iced.Intel;
 namespace Uml.Core.Cpu.Interpreter;
 
 /// <summary>Segment, interrupt, privilege and processor-control instructions.</summary>
-internal static unsafe partial class Binder
+internal static unsafe partial class SystemBinder
 {
     /// <summary>
     /// Whether the instruction has to be the last of its block though it is no jump: what follows may run under other rules.
     /// </summary>
-    private static bool EndsSystemBlock(in Instruction i) => i.Mnemonic switch
+    public static bool EndsBlock(in Instruction i) => i.Mnemonic switch
     {
         Mnemonic.Hlt or Mnemonic.Lmsw or Mnemonic.Wrmsr or Mnemonic.Invlpg or Mnemonic.Invpcid or
         Mnemonic.Out or Mnemonic.Outsb or Mnemonic.Outsw or Mnemonic.Outsd => true,
@@ -16,12 +16,12 @@ internal static unsafe partial class Binder
         _ => false,
     };
 
-    private static Handler BindSystem(in Instruction i, Op* op, CpuMode mode)
+    public static Handler Bind(in Instruction i, Op* op, CpuMode mode)
     {
         Handler handler = BindProcessorControl(in i, op, mode);
         if (handler == null)
         {
-            handler = BindSegments(in i, op, mode);
+            handler = SegmentBinder.Bind(in i, op);
         }
 
         if (handler == null)
@@ -174,7 +174,7 @@ internal static unsafe partial class Binder
     private static Handler BindStringPort<T>(in Instruction i, Op* op) where T : unmanaged
     {
         op->R2 = (ushort)(i.HasRepPrefix || i.HasRepnePrefix ? 1 : 0);
-        op->Address = AddressSizeOf(in i) switch
+        op->Address = IntegerBinder.AddressSizeOf(in i) switch
         {
             8 => AddressFlags.None,
             4 => AddressFlags.Wrap32,

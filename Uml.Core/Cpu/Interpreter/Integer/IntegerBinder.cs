@@ -3,9 +3,9 @@ using Uml.Core.Cpu.Semantics;
 
 namespace Uml.Core.Cpu.Interpreter;
 
-internal static unsafe partial class Binder
+internal static unsafe partial class IntegerBinder
 {
-    private static Handler BindInteger(in Instruction i, Op* op, CpuMode mode) => i.Mnemonic switch
+    public static Handler Bind(in Instruction i, Op* op, CpuMode mode) => i.Mnemonic switch
     {
         Mnemonic.Add => BindBinary<Add>(in i),
         Mnemonic.Adc => BindBinary<Adc>(in i),

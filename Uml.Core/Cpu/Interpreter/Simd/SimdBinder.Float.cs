@@ -3,7 +3,7 @@ using Iced.Intel;
 
 namespace Uml.Core.Cpu.Interpreter;
 
-internal static unsafe partial class Binder
+internal static unsafe partial class SimdBinder
 {
     /// <summary>0F 50 to 0F 5F: arithmetic and conversions between formats.</summary>
     private static Handler BindFloatArithmetic(in Instruction instruction) => instruction.Mnemonic switch
@@ -130,13 +130,13 @@ internal static unsafe partial class Binder
             ? &ScalarFloatHandlers<TOperation, T>.Memory
             : &ScalarFloatHandlers<TOperation, T>.Register;
 
-    private static Handler Compare<TOperation, T>(in Instruction instruction)
+    public static Handler Compare<TOperation, T>(in Instruction instruction)
         where TOperation : struct, IFloatCompare<T>
         where T : unmanaged => instruction.Op1Kind == OpKind.Memory
             ? &FloatCompareHandlers<TOperation, T>.Memory
             : &FloatCompareHandlers<TOperation, T>.Register;
 
-    private static Handler Convert<TOperation, TFrom, TTo>(in Instruction instruction)
+    public static Handler Convert<TOperation, TFrom, TTo>(in Instruction instruction)
         where TOperation : struct, IFloatConversion<TFrom, TTo>
         where TFrom : unmanaged
         where TTo : unmanaged => instruction.Op1Kind == OpKind.Memory

@@ -3,7 +3,7 @@ using Uml.Core.Cpu.Decode;
 
 namespace Uml.Core.Cpu.Interpreter;
 
-internal static unsafe partial class Binder
+internal static unsafe partial class IntegerBinder
 {
     private static Handler BindMove(in Instruction i, Op* op, CpuMode mode)
     {

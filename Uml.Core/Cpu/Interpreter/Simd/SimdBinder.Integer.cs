@@ -4,7 +4,7 @@ using Uml.Core.Cpu.Semantics;
 
 namespace Uml.Core.Cpu.Interpreter;
 
-internal static unsafe partial class Binder
+internal static unsafe partial class SimdBinder
 {
     /// <summary>0F 50 to 0F 5F.</summary>
     private static Handler BindVectorLogic(in Instruction instruction) => instruction.Mnemonic switch
@@ -107,7 +107,7 @@ internal static unsafe partial class Binder
     }
 
     /// <summary>The implicit memory operand of MASKMOVQ and MASKMOVDQU: DS:rDI, or another segment.</summary>
-    private static void FillDestination(in Instruction instruction, Op* op, CpuMode mode)
+    public static void FillDestination(in Instruction instruction, Op* op, CpuMode mode)
     {
         const int rdi = 7;
         op->Base = (ushort)CpuState.GprOffset(rdi);

@@ -3,7 +3,7 @@ using Uml.Core.Cpu.Semantics;
 
 namespace Uml.Core.Cpu.Interpreter;
 
-internal static unsafe partial class Binder
+internal static unsafe partial class X87Binder
 {
     /// <summary>Instructions with an operand ST(i), already in <see cref="Op.R2"/>.</summary>
     private static Handler BindX87Indexed(Mnemonic mnemonic, Op* op)

@@ -4,7 +4,7 @@ using Uml.Core.Cpu.Semantics;
 
 namespace Uml.Core.Cpu.Interpreter;
 
-internal static unsafe partial class Binder
+internal static unsafe partial class SimdBinder
 {
     /// <summary>0F 38: SSSE3, SSE4 and AES.</summary>
     private static Handler BindVector38(in Instruction instruction) => instruction.Code switch
@@ -142,17 +142,17 @@ internal static unsafe partial class Binder
         _ => BindFloatMisc(in instruction),
     };
 
-    private static Handler ExplicitLengths<TResult, TLength>(in Instruction instruction)
+    public static Handler ExplicitLengths<TResult, TLength>(in Instruction instruction)
         where TResult : struct, StringHandlers.IStringResult
         where TLength : unmanaged => instruction.Op1Kind == OpKind.Memory
             ? &StringHandlers.ExplicitMemory<TResult, TLength>
             : &StringHandlers.Explicit<TResult, TLength>;
 
-    private static Handler ImplicitLengths<TResult>(in Instruction instruction)
+    public static Handler ImplicitLengths<TResult>(in Instruction instruction)
         where TResult : struct, StringHandlers.IStringResult =>
         instruction.Op1Kind == OpKind.Memory ? &StringHandlers.ImplicitMemory<TResult> : &StringHandlers.Implicit<TResult>;
 
-    private static Handler Extract<T>(in Instruction instruction)
+    public static Handler Extract<T>(in Instruction instruction)
         where T : unmanaged, IBinaryInteger<T> =>
         instruction.Op0Kind == OpKind.Memory ? &VectorMoves.ExtractToMemory<T> : &VectorMoves.Extract<T>;
 }

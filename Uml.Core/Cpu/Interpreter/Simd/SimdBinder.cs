@@ -4,9 +4,9 @@ using Uml.Core.Cpu.Semantics;
 namespace Uml.Core.Cpu.Interpreter;
 
 /// <summary>MMX and SSE: one method for each stretch of the opcode map, which Iced's codes follow.</summary>
-internal static unsafe partial class Binder
+internal static unsafe partial class SimdBinder
 {
-    private static Handler BindSimd(in Instruction instruction, Op* op, CpuMode mode)
+    public static Handler Bind(in Instruction instruction, Op* op, CpuMode mode)
     {
         Handler handler = BindVector(in instruction, op, mode);
         if (handler == null || (mode & (CpuMode.VectorDisabled | CpuMode.X87Disabled)) == 0)

@@ -4,13 +4,13 @@ using Uml.Core.Cpu.Semantics;
 namespace Uml.Core.Cpu.Interpreter;
 
 /// <summary>BMI1, BMI2, LZCNT, MOVBE, ADX: what only some CPU models have.</summary>
-internal static unsafe partial class Binder
+internal static unsafe partial class IntegerBinder
 {
     /// <summary>
     /// An instruction that the model lacks raises #UD without a word in the log; TZCNT and LZCNT are BSF and BSR then (Intel SDM vol. 2,
     /// TZCNT, LZCNT: the prefix is ignored).
     /// </summary>
-    private static Handler BindBitManipulation(in Instruction i, CpuMode mode, CpuFeatures features)
+    public static Handler BindBitManipulation(in Instruction i, CpuMode mode, CpuFeatures features)
     {
         CpuFeatures needed = NeededBy(i.Mnemonic);
         if (needed == CpuFeatures.None)

@@ -6,7 +6,7 @@ using Uml.Core.Cpu.Semantics;
 namespace Uml.Core.Cpu.Interpreter;
 
 /// <summary>VEX forms of moves, insertions, extractions and broadcasts. What writes no vector register is the legacy form's handler.</summary>
-internal static unsafe partial class Binder
+internal static unsafe partial class VexBinder
 {
     private static Handler BindVexMove(in Instruction instruction, Op* op, CpuMode mode) => instruction.Mnemonic switch
     {
@@ -33,10 +33,10 @@ internal static unsafe partial class Binder
 
     private static Handler BindVexInsert(in Instruction instruction, Op* op, CpuMode mode) => instruction.Mnemonic switch
     {
-        Mnemonic.Vpextrb => Extract<byte>(in instruction),
-        Mnemonic.Vpextrw => Extract<ushort>(in instruction),
-        Mnemonic.Vpextrd or Mnemonic.Vextractps => Extract<uint>(in instruction),
-        Mnemonic.Vpextrq => Extract<ulong>(in instruction),
+        Mnemonic.Vpextrb => SimdBinder.Extract<byte>(in instruction),
+        Mnemonic.Vpextrw => SimdBinder.Extract<ushort>(in instruction),
+        Mnemonic.Vpextrd or Mnemonic.Vextractps => SimdBinder.Extract<uint>(in instruction),
+        Mnemonic.Vpextrq => SimdBinder.Extract<ulong>(in instruction),
         Mnemonic.Vpinsrb => VexInsert<byte>(in instruction),
         Mnemonic.Vpinsrw => VexInsert<ushort>(in instruction),
         Mnemonic.Vpinsrd => VexInsert<uint>(in instruction),
@@ -64,7 +64,7 @@ internal static unsafe partial class Binder
         switch (instruction.Mnemonic)
         {
             case Mnemonic.Vmaskmovdqu:
-                FillDestination(in instruction, op, mode);
+                SimdBinder.FillDestination(in instruction, op, mode);
                 return &VectorMoves.MaskedStore;
             case Mnemonic.Vmaskmovps or Mnemonic.Vpmaskmovd:
                 return VexMaskedMove<uint>(in instruction);
@@ -102,12 +102,12 @@ internal static unsafe partial class Binder
 
     private static Handler BindVexString(in Instruction instruction) => instruction.Mnemonic switch
     {
-        Mnemonic.Vpcmpestrm => ExplicitLengths<StringHandlers.VexMask, int>(in instruction),
-        Mnemonic.Vpcmpestrm64 => ExplicitLengths<StringHandlers.VexMask, long>(in instruction),
-        Mnemonic.Vpcmpestri => ExplicitLengths<StringHandlers.Index, int>(in instruction),
-        Mnemonic.Vpcmpestri64 => ExplicitLengths<StringHandlers.Index, long>(in instruction),
-        Mnemonic.Vpcmpistrm => ImplicitLengths<StringHandlers.VexMask>(in instruction),
-        Mnemonic.Vpcmpistri => ImplicitLengths<StringHandlers.Index>(in instruction),
+        Mnemonic.Vpcmpestrm => SimdBinder.ExplicitLengths<StringHandlers.VexMask, int>(in instruction),
+        Mnemonic.Vpcmpestrm64 => SimdBinder.ExplicitLengths<StringHandlers.VexMask, long>(in instruction),
+        Mnemonic.Vpcmpestri => SimdBinder.ExplicitLengths<StringHandlers.Index, int>(in instruction),
+        Mnemonic.Vpcmpestri64 => SimdBinder.ExplicitLengths<StringHandlers.Index, long>(in instruction),
+        Mnemonic.Vpcmpistrm => SimdBinder.ImplicitLengths<StringHandlers.VexMask>(in instruction),
+        Mnemonic.Vpcmpistri => SimdBinder.ImplicitLengths<StringHandlers.Index>(in instruction),
         _ => null,
     };
 

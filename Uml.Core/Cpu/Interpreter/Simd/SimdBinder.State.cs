@@ -3,9 +3,9 @@ using Iced.Intel;
 namespace Uml.Core.Cpu.Interpreter;
 
 /// <summary>0F AE and relatives: MXCSR and state images. All but the MXCSR ones check for themselves whether they may run.</summary>
-internal static unsafe partial class Binder
+internal static unsafe partial class SimdBinder
 {
-    private static Handler BindState(in Instruction instruction, Op* op, CpuMode mode)
+    public static Handler BindState(in Instruction instruction, Op* op, CpuMode mode)
     {
         switch (instruction.Code)
         {

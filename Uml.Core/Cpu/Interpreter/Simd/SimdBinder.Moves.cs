@@ -4,7 +4,7 @@ using Uml.Core.Cpu.Semantics;
 
 namespace Uml.Core.Cpu.Interpreter;
 
-internal static unsafe partial class Binder
+internal static unsafe partial class SimdBinder
 {
     /// <summary>0F 10 to 0F 17 and 0F 28 to 0F 2F.</summary>
     private static Handler BindVectorMove(in Instruction instruction)

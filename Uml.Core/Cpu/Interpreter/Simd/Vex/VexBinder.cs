@@ -5,9 +5,9 @@ using Uml.Core.Cpu.Semantics;
 namespace Uml.Core.Cpu.Interpreter;
 
 /// <summary>AVX, AVX2, FMA and F16C: what VEX prefixes encode and vector registers hold.</summary>
-internal static unsafe partial class Binder
+internal static unsafe partial class VexBinder
 {
-    private static Handler BindVex(in Instruction instruction, Op* op, CpuMode mode)
+    public static Handler Bind(in Instruction instruction, Op* op, CpuMode mode)
     {
         // The last source is always R2, so that forms of two and of three operands are one to the handlers.
         ushort third = op->R2;

@@ -4,7 +4,7 @@ using Iced.Intel;
 namespace Uml.Core.Cpu.Interpreter;
 
 /// <summary>VEX forms of floating-point instructions, FMA and F16C.</summary>
-internal static unsafe partial class Binder
+internal static unsafe partial class VexBinder
 {
     /// <summary>Packed arithmetic.</summary>
     private static Handler BindVexPackedFloat(in Instruction instruction, Op* op) => instruction.Mnemonic switch
@@ -63,10 +63,10 @@ internal static unsafe partial class Binder
         Mnemonic.Vroundsd => VexScalarFloat<RoundFloat, ulong>(in instruction),
         Mnemonic.Vrcpss => VexScalarFloat<RcpFloat, uint>(in instruction),
         Mnemonic.Vrsqrtss => VexScalarFloat<RsqrtFloat, uint>(in instruction),
-        Mnemonic.Vucomiss => Compare<QuietCompare, uint>(in instruction),
-        Mnemonic.Vucomisd => Compare<QuietCompare, ulong>(in instruction),
-        Mnemonic.Vcomiss => Compare<SignalingCompare, uint>(in instruction),
-        Mnemonic.Vcomisd => Compare<SignalingCompare, ulong>(in instruction),
+        Mnemonic.Vucomiss => SimdBinder.Compare<QuietCompare, uint>(in instruction),
+        Mnemonic.Vucomisd => SimdBinder.Compare<QuietCompare, ulong>(in instruction),
+        Mnemonic.Vcomiss => SimdBinder.Compare<SignalingCompare, uint>(in instruction),
+        Mnemonic.Vcomisd => SimdBinder.Compare<SignalingCompare, ulong>(in instruction),
         _ => BindVexConvert(in instruction, op),
     };
 
@@ -95,14 +95,14 @@ internal static unsafe partial class Binder
         Code.VEX_Vcvtsi2ss_xmm_xmm_rm64 => VexMerge<Int64ToSingle, long, float>(in instruction),
         Code.VEX_Vcvtsi2sd_xmm_xmm_rm32 => VexMerge<Int32ToDouble, int, ulong>(in instruction),
         Code.VEX_Vcvtsi2sd_xmm_xmm_rm64 => VexMerge<Int64ToDouble, long, ulong>(in instruction),
-        Code.VEX_Vcvttss2si_r32_xmmm32 => Convert<SingleToInt32<Truncating>, uint, uint>(in instruction),
-        Code.VEX_Vcvttss2si_r64_xmmm32 => Convert<SingleToInt64<Truncating>, uint, ulong>(in instruction),
-        Code.VEX_Vcvttsd2si_r32_xmmm64 => Convert<DoubleToInt32<Truncating>, ulong, uint>(in instruction),
-        Code.VEX_Vcvttsd2si_r64_xmmm64 => Convert<DoubleToInt64<Truncating>, ulong, ulong>(in instruction),
-        Code.VEX_Vcvtss2si_r32_xmmm32 => Convert<SingleToInt32<Rounding>, uint, uint>(in instruction),
-        Code.VEX_Vcvtss2si_r64_xmmm32 => Convert<SingleToInt64<Rounding>, uint, ulong>(in instruction),
-        Code.VEX_Vcvtsd2si_r32_xmmm64 => Convert<DoubleToInt32<Rounding>, ulong, uint>(in instruction),
-        Code.VEX_Vcvtsd2si_r64_xmmm64 => Convert<DoubleToInt64<Rounding>, ulong, ulong>(in instruction),
+        Code.VEX_Vcvttss2si_r32_xmmm32 => SimdBinder.Convert<SingleToInt32<Truncating>, uint, uint>(in instruction),
+        Code.VEX_Vcvttss2si_r64_xmmm32 => SimdBinder.Convert<SingleToInt64<Truncating>, uint, ulong>(in instruction),
+        Code.VEX_Vcvttsd2si_r32_xmmm64 => SimdBinder.Convert<DoubleToInt32<Truncating>, ulong, uint>(in instruction),
+        Code.VEX_Vcvttsd2si_r64_xmmm64 => SimdBinder.Convert<DoubleToInt64<Truncating>, ulong, ulong>(in instruction),
+        Code.VEX_Vcvtss2si_r32_xmmm32 => SimdBinder.Convert<SingleToInt32<Rounding>, uint, uint>(in instruction),
+        Code.VEX_Vcvtss2si_r64_xmmm32 => SimdBinder.Convert<SingleToInt64<Rounding>, uint, ulong>(in instruction),
+        Code.VEX_Vcvtsd2si_r32_xmmm64 => SimdBinder.Convert<DoubleToInt32<Rounding>, ulong, uint>(in instruction),
+        Code.VEX_Vcvtsd2si_r64_xmmm64 => SimdBinder.Convert<DoubleToInt64<Rounding>, ulong, ulong>(in instruction),
         _ => BindFused(in instruction, op),
     };
 }

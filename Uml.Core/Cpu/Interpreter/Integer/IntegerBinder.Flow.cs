@@ -3,7 +3,7 @@ using Uml.Core.Cpu.Semantics;
 
 namespace Uml.Core.Cpu.Interpreter;
 
-internal static unsafe partial class Binder
+internal static unsafe partial class IntegerBinder
 {
     private static Handler BindFlow(in Instruction i, Op* op, CpuMode mode)
     {

@@ -4,7 +4,7 @@ using Uml.Core.Cpu.Semantics;
 namespace Uml.Core.Cpu.Interpreter;
 
 /// <summary>VEX forms of integer instructions and of what moves elements about.</summary>
-internal static unsafe partial class Binder
+internal static unsafe partial class VexBinder
 {
     /// <summary>Sums, differences and logic.</summary>
     private static Handler BindVexAdd(in Instruction instruction) => instruction.Mnemonic switch

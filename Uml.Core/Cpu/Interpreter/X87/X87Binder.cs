@@ -6,9 +6,9 @@ using X87Memory = Uml.Core.Cpu.Interpreter.X87MemoryHandlers;
 namespace Uml.Core.Cpu.Interpreter;
 
 /// <summary>x87: D8 to DF.</summary>
-internal static unsafe partial class Binder
+internal static unsafe partial class X87Binder
 {
-    private static Handler BindX87(in Instruction instruction, Op* op, CpuMode mode)
+    public static Handler Bind(in Instruction instruction, Op* op, CpuMode mode)
     {
         if (instruction.Code == Code.Wait)
         {

@@ -2,7 +2,7 @@ using Iced.Intel;
 
 namespace Uml.Core.Cpu.Interpreter;
 
-internal static unsafe partial class Binder
+internal static unsafe partial class IntegerBinder
 {
     private static Handler BindString(in Instruction i, Op* op)
     {
@@ -27,7 +27,7 @@ internal static unsafe partial class Binder
     }
 
     /// <summary>Bytes of rSI and rDI, from whichever of the two the instruction has.</summary>
-    private static int AddressSizeOf(in Instruction i)
+    public static int AddressSizeOf(in Instruction i)
     {
         for (int n = 0; n < i.OpCount; n++)
         {

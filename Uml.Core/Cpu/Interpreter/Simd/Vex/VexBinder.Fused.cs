@@ -4,7 +4,7 @@ using Uml.Core.Cpu.Semantics;
 namespace Uml.Core.Cpu.Interpreter;
 
 /// <summary>FMA.</summary>
-internal static unsafe partial class Binder
+internal static unsafe partial class VexBinder
 {
     private static Handler BindFused(in Instruction instruction, Op* op)
     {
