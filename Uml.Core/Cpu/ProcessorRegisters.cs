@@ -122,7 +122,7 @@ public sealed unsafe partial class ProcessorRegisters
     /// </summary>
     internal Lock Access { get; } = new();
 
-    /// <summary>The state, when it may be touched; to be used under <see cref="Access"/>.</summary>
+    /// <summary>The state, when it may be touched; to be used under <see cref="Operand"/>.</summary>
     internal CpuState* State
     {
         get

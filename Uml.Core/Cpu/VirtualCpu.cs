@@ -208,7 +208,7 @@ internal sealed unsafe partial class VirtualCpu : ICodeObserver, ICpuRunner
             {
                 case ExitCode.ExceptionAtRip:
                     deliveries++;
-                    Interrupts.DeliverException(s);
+                    EventDelivery.DeliverException(s);
                     if (s->Exit == ExitCode.Shutdown)
                     {
                         return RunResult.Shutdown;
@@ -265,7 +265,7 @@ internal sealed unsafe partial class VirtualCpu : ICodeObserver, ICpuRunner
         {
             Volatile.Write(ref s->NmiLine, 0);
             s->Halted = false;
-            Interrupts.DeliverNmi(s);
+            EventDelivery.DeliverNmi(s);
         }
         else if (Volatile.Read(ref s->InterruptLine) != 0 && (s->SystemFlags & Flags.IF) != 0)
         {
@@ -273,7 +273,7 @@ internal sealed unsafe partial class VirtualCpu : ICodeObserver, ICpuRunner
             if (vector >= 0)
             {
                 s->Halted = false;
-                Interrupts.DeliverInterrupt(s, (byte)vector);
+                EventDelivery.DeliverInterrupt(s, (byte)vector);
             }
         }
         else

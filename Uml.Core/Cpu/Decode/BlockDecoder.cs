@@ -146,7 +146,7 @@ internal sealed unsafe class BlockDecoder
             return false;
         }
 
-        Operands.Fill(in instruction, op, block->Mode);
+        OperandFields.Fill(in instruction, op, block->Mode);
         Handler handler = Binder.Bind(in instruction, op, block->Mode, s->Features);
         op->Handler = handler != null ? handler : &MiscHandlers.NotImplemented;
         op->IsImplemented = handler != null;

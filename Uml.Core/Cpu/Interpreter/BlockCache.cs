@@ -62,12 +62,12 @@ internal sealed unsafe class BlockCache : IDisposable
             linear = (uint)linear;
             if (rip > s->Segments[(int)SegmentIndex.Cs].Limit)
             {
-                return FetchFault(s, rip, Vector.GP);
+                return FetchFault(s, rip, ExceptionVector.GP);
             }
         }
         else if (!Mmu.IsCanonical(s, linear))
         {
-            return FetchFault(s, rip, Vector.GP);
+            return FetchFault(s, rip, ExceptionVector.GP);
         }
 
         if (!Mmu.TranslateFetch(s, linear, out ulong physical))
@@ -254,7 +254,7 @@ internal sealed unsafe class BlockCache : IDisposable
         if (PageWalk.Host(s, physical) == null)
         {
             // Code in device memory is not run: as if the bus had failed the fetch.
-            Fault.Raise(s, Vector.GP, 0);
+            Fault.Raise(s, ExceptionVector.GP, 0);
             return null;
         }
 

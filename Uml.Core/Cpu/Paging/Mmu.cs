@@ -5,7 +5,7 @@ using Uml.Core.Memory;
 
 namespace Uml.Core.Cpu.Paging;
 
-/// <summary>The slow paths behind <see cref="Access"/>: page walks, page crossings, devices, code pages, watchpoints.</summary>
+/// <summary>The slow paths behind <see cref="Operand"/>: page walks, page crossings, devices, code pages, watchpoints.</summary>
 internal static unsafe partial class Mmu
 {
     private const ulong PageOffset = 0xFFF;
@@ -143,13 +143,13 @@ internal static unsafe partial class Mmu
         firstSize = FirstPart(s, linear, size);
         if (!IsCanonical(s, linear) || !IsCanonical(s, linear + (ulong)size - 1))
         {
-            return Fault.Fail(s, segment == SegmentIndex.Ss ? Vector.SS : Vector.GP, 0);
+            return Fault.Fail(s, segment == SegmentIndex.Ss ? ExceptionVector.SS : ExceptionVector.GP, 0);
         }
 
         bool user = s->Cpl == 3;
         if (user && (linear & AlignmentMask(size)) != 0 && AlignmentChecked(s) && !IsAlignmentFree(s))
         {
-            return Fault.Fail(s, Vector.AC, 0);
+            return Fault.Fail(s, ExceptionVector.AC, 0);
         }
 
         bool allowUserPages = (s->SystemFlags & Flags.AC) != 0;
@@ -215,7 +215,7 @@ internal static unsafe partial class Mmu
         {
             physical = 0;
             s->Cr2 = linear;
-            return Fault.Fail(s, Vector.PF, error);
+            return Fault.Fail(s, ExceptionVector.PF, error);
         }
 
         physical = t.Physical;

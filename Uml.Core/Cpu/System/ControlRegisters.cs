@@ -179,7 +179,7 @@ internal static unsafe class ControlRegisters
             default: return Fault.UD(s);
         }
 
-        Access.Set<T>(s, op->R0, value);
+        Operand.Set<T>(s, op->R0, value);
         return op + 1;
     }
 
@@ -191,7 +191,7 @@ internal static unsafe class ControlRegisters
             return Fault.GP(s);
         }
 
-        ulong value = Access.Get<T>(s, op->R1);
+        ulong value = Operand.Get<T>(s, op->R1);
         bool done;
         switch (op->R0)
         {
@@ -244,7 +244,7 @@ internal static unsafe class ControlRegisters
 
     /// <summary>LMSW r16.</summary>
     public static Op* LoadMachineStatusRegister(CpuState* s, Op* op) =>
-        s->Cpl != 0 ? Fault.GP(s) : LoadMachineStatus(s, op, Access.Reg<ushort>(s, op->R0));
+        s->Cpl != 0 ? Fault.GP(s) : LoadMachineStatus(s, op, Operand.Reg<ushort>(s, op->R0));
 
     /// <summary>LMSW m16.</summary>
     public static Op* LoadMachineStatusMemory(CpuState* s, Op* op)
@@ -254,7 +254,7 @@ internal static unsafe class ControlRegisters
             return Fault.GP(s);
         }
 
-        return Access.Load(s, op, out ushort value) ? LoadMachineStatus(s, op, value) : null;
+        return Operand.Load(s, op, out ushort value) ? LoadMachineStatus(s, op, value) : null;
     }
 
     /// <summary>Loads PE, MP, EM, TS; PE can be set only.</summary>
@@ -272,7 +272,7 @@ internal static unsafe class ControlRegisters
             return Fault.GP(s);
         }
 
-        ulong linear = Access.Effective(s, op);
+        ulong linear = Operand.Effective(s, op);
         if ((op->Address & AddressFlags.SegmentBase) != 0)
         {
             linear += s->Segments[(int)op->Segment].Base;
@@ -290,14 +290,14 @@ internal static unsafe class ControlRegisters
             return Fault.GP(s);
         }
 
-        if (!Access.Linear(s, op, 16, write: false, out ulong linear)
-            || !Access.LoadAt(s, linear, op->Segment, out ulong pcid)
-            || !Access.LoadAt(s, (s->Mode & CpuMode.Long64) != 0 ? linear + 8 : (uint)(linear + 8), op->Segment, out ulong address))
+        if (!Operand.Linear(s, op, 16, write: false, out ulong linear)
+            || !Operand.LoadAt(s, linear, op->Segment, out ulong pcid)
+            || !Operand.LoadAt(s, (s->Mode & CpuMode.Long64) != 0 ? linear + 8 : (uint)(linear + 8), op->Segment, out ulong address))
         {
             return null;
         }
 
-        ulong type = Access.Get<T>(s, op->R0);
+        ulong type = Operand.Get<T>(s, op->R0);
         bool needsPcid = type < 2 && (s->Cr4 & PCIDE) == 0 && pcid != 0;
         if (type > 3 || pcid >> 12 != 0 || needsPcid || (type == 0 && !Canonical.Is(address)))
         {

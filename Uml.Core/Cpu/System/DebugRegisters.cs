@@ -15,7 +15,7 @@ internal static unsafe class DebugRegisters
         }
 
         ulong value = number switch { 0 => s->Dr0, 1 => s->Dr1, 2 => s->Dr2, 3 => s->Dr3, 6 => s->Dr6, _ => s->Dr7 };
-        Access.Set<T>(s, op->R0, value);
+        Operand.Set<T>(s, op->R0, value);
         return op + 1;
     }
 
@@ -27,7 +27,7 @@ internal static unsafe class DebugRegisters
             return null;
         }
 
-        ulong value = Access.Get<T>(s, op->R1);
+        ulong value = Operand.Get<T>(s, op->R1);
         switch (number)
         {
             case 0: s->Dr0 = value; break;
@@ -90,7 +90,7 @@ internal static unsafe class DebugRegisters
         if ((s->Dr7 & DebugTraps.GD) != 0)
         {
             s->Dr6 |= DebugTraps.BD;
-            Fault.Raise(s, Vector.DB);
+            Fault.Raise(s, ExceptionVector.DB);
             return false;
         }
 

@@ -146,7 +146,7 @@ internal static unsafe class DebugTraps
 
     private static bool RecordAtRip(CpuState* s)
     {
-        Fault.Raise(s, Vector.DB);
+        Fault.Raise(s, ExceptionVector.DB);
         s->Exit = ExitCode.ExceptionAtRip;
         return false;
     }

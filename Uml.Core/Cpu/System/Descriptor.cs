@@ -93,7 +93,7 @@ internal static unsafe class DescriptorTables
     /// <summary>
     /// Reads a descriptor; one outside its table raises <paramref name="vector"/> with the selector and <paramref name="ext"/>.
     /// </summary>
-    public static bool Read(CpuState* s, ushort selector, out Descriptor descriptor, byte vector = Vector.GP, uint ext = 0)
+    public static bool Read(CpuState* s, ushort selector, out Descriptor descriptor, byte vector = ExceptionVector.GP, uint ext = 0)
     {
         descriptor = default;
         if (!Contains(s, selector))
@@ -107,7 +107,7 @@ internal static unsafe class DescriptorTables
     }
 
     /// <summary>Reads the upper half of a 16-byte descriptor: bits 63..32 of a base or offset in its low half.</summary>
-    public static bool ReadHigh(CpuState* s, ushort selector, out ulong high, byte vector = Vector.GP, uint ext = 0)
+    public static bool ReadHigh(CpuState* s, ushort selector, out ulong high, byte vector = ExceptionVector.GP, uint ext = 0)
     {
         high = 0;
         if (!Contains(s, selector, 16))

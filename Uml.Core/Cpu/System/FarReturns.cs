@@ -107,7 +107,7 @@ internal static unsafe class FarReturns
 
         if (!descriptor.IsPresent)
         {
-            return Fault.Fail(s, Vector.SS, error);
+            return Fault.Fail(s, ExceptionVector.SS, error);
         }
 
         if (!DescriptorTables.MarkAccessed(s, selector, ref descriptor))

@@ -28,14 +28,14 @@ internal static unsafe class FarTransfers
     {
         selector = 0;
         offset = 0;
-        if (!Access.Linear(s, op, sizeof(T) + 2, write: false, out ulong linear) || !Access.LoadAt(s, linear, op->Segment, out T low))
+        if (!Operand.Linear(s, op, sizeof(T) + 2, write: false, out ulong linear) || !Operand.LoadAt(s, linear, op->Segment, out T low))
         {
             return false;
         }
 
         offset = sizeof(T) switch { 2 => *(ushort*)&low, 4 => *(uint*)&low, _ => *(ulong*)&low };
         linear += (ulong)sizeof(T);
-        return Access.LoadAt(s, (s->Mode & CpuMode.LongActive) != 0 ? linear : (uint)linear, op->Segment, out selector);
+        return Operand.LoadAt(s, (s->Mode & CpuMode.LongActive) != 0 ? linear : (uint)linear, op->Segment, out selector);
     }
 
     private static bool Jump(CpuState* s, ushort selector, ulong offset)
@@ -167,7 +167,7 @@ internal static unsafe class FarTransfers
     private static bool CallInnerLegacy(CpuState* s, Gate gate, Descriptor code, ulong returnRip)
     {
         int cpl = code.Dpl;
-        if (!Interrupts.InnerStack(s, cpl, 0, out SegmentRegister stack, out ulong esp)
+        if (!EventDelivery.InnerStack(s, cpl, 0, out SegmentRegister stack, out ulong esp)
             || !SegmentLoader.CheckTarget(s, gate.Selector, ref code, gate.Offset))
         {
             return false;
@@ -275,7 +275,7 @@ internal readonly record struct Gate(ushort Selector, ulong Offset, int Size, in
 
         if (!descriptor.IsPresent)
         {
-            return Fault.Fail(s, Vector.NP, error);
+            return Fault.Fail(s, ExceptionVector.NP, error);
         }
 
         if (!isLong)

@@ -9,14 +9,14 @@ internal static unsafe class InterruptHandlers
     public static Op* Int(CpuState* s, Op* op) => Deliver(s, op, (byte)op->Imm, InterruptKind.Software);
 
     /// <summary>INT3.</summary>
-    public static Op* Int3(CpuState* s, Op* op) => Deliver(s, op, Vector.BP, InterruptKind.SoftwareException);
+    public static Op* Int3(CpuState* s, Op* op) => Deliver(s, op, ExceptionVector.BP, InterruptKind.SoftwareException);
 
     /// <summary>INT1.</summary>
-    public static Op* Int1(CpuState* s, Op* op) => Deliver(s, op, Vector.DB, InterruptKind.PrivilegedSoftware);
+    public static Op* Int1(CpuState* s, Op* op) => Deliver(s, op, ExceptionVector.DB, InterruptKind.PrivilegedSoftware);
 
     /// <summary>INTO.</summary>
     public static Op* Into(CpuState* s, Op* op) =>
-        Flags.Overflow(s) ? Deliver(s, op, Vector.OF, InterruptKind.SoftwareException) : op + 1;
+        Flags.Overflow(s) ? Deliver(s, op, ExceptionVector.OF, InterruptKind.SoftwareException) : op + 1;
 
     /// <summary>UD0, UD1, UD2.</summary>
     public static Op* Undefined(CpuState* s, Op* op) => Fault.UD(s);
@@ -29,8 +29,8 @@ internal static unsafe class InterruptHandlers
             return null;
         }
 
-        short index = Access.Reg<short>(s, op->R0);
-        return index < lower || index > upper ? Fault.Raise(s, Vector.BR) : op + 1;
+        short index = Operand.Reg<short>(s, op->R0);
+        return index < lower || index > upper ? Fault.Raise(s, ExceptionVector.BR) : op + 1;
     }
 
     /// <summary>BOUND r32, m32&amp;32.</summary>
@@ -41,17 +41,17 @@ internal static unsafe class InterruptHandlers
             return null;
         }
 
-        int index = Access.Reg<int>(s, op->R0);
-        return index < lower || index > upper ? Fault.Raise(s, Vector.BR) : op + 1;
+        int index = Operand.Reg<int>(s, op->R0);
+        return index < lower || index > upper ? Fault.Raise(s, ExceptionVector.BR) : op + 1;
     }
 
     /// <summary>Two operands in a row, each aligned as itself. 64-bit mode has no BOUND: linear addresses have 32 bits.</summary>
     private static bool LoadBounds<T>(CpuState* s, Op* op, out T lower, out T upper) where T : unmanaged
     {
         lower = upper = default;
-        return Access.Linear(s, op, 2 * sizeof(T), write: false, out ulong linear)
-            && Access.LoadAt(s, linear, op->Segment, out lower)
-            && Access.LoadAt(s, (uint)(linear + (ulong)sizeof(T)), op->Segment, out upper);
+        return Operand.Linear(s, op, 2 * sizeof(T), write: false, out ulong linear)
+            && Operand.LoadAt(s, linear, op->Segment, out lower)
+            && Operand.LoadAt(s, (uint)(linear + (ulong)sizeof(T)), op->Segment, out upper);
     }
 
     /// <summary>HLT.</summary>
@@ -71,7 +71,7 @@ internal static unsafe class InterruptHandlers
     private static Op* Deliver(CpuState* s, Op* op, byte vector, InterruptKind kind)
     {
         s->Rip = Flow.Current(s, op);
-        Interrupts.Deliver(s, vector, hasError: false, 0, kind, Flow.Next(s, op));
+        EventDelivery.Deliver(s, vector, hasError: false, 0, kind, Flow.Next(s, op));
         return null;
     }
 }

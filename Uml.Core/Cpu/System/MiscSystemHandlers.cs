@@ -48,7 +48,7 @@ internal static unsafe class MiscSystemHandlers
     /// <summary>RDPID.</summary>
     public static Op* ReadProcessorId<T>(CpuState* s, Op* op) where T : unmanaged
     {
-        Access.Set<T>(s, op->R0, s->TscAux);
+        Operand.Set<T>(s, op->R0, s->TscAux);
         return op + 1;
     }
 
@@ -58,7 +58,7 @@ internal static unsafe class MiscSystemHandlers
     /// <summary>RDRAND, RDSEED: always ready.</summary>
     public static Op* Random<T>(CpuState* s, Op* op) where T : unmanaged
     {
-        Access.Set<T>(s, op->R0, VirtualCpu.From(s).Entropy.Next());
+        Operand.Set<T>(s, op->R0, VirtualCpu.From(s).Entropy.Next());
         Flags.SetStatus(s, Flags.CF);
         return op + 1;
     }
@@ -78,5 +78,5 @@ internal static unsafe class MiscSystemHandlers
     public static Op* WriteBackCaches(CpuState* s, Op* op) => s->Cpl != 0 ? Fault.GP(s) : op + 1;
 
     /// <summary>CLFLUSH, CLFLUSHOPT, CLWB: fault as a load of the byte would.</summary>
-    public static Op* FlushLine(CpuState* s, Op* op) => Access.Load(s, op, out byte _) ? op + 1 : null;
+    public static Op* FlushLine(CpuState* s, Op* op) => Operand.Load(s, op, out byte _) ? op + 1 : null;
 }

@@ -13,13 +13,13 @@ internal static unsafe class PortHandlers<T>
     public static Op* InImmediate(CpuState* s, Op* op) => In(s, op, (byte)op->Imm);
 
     /// <summary>IN rAX, DX.</summary>
-    public static Op* InDx(CpuState* s, Op* op) => In(s, op, Access.Reg<ushort>(s, Rdx));
+    public static Op* InDx(CpuState* s, Op* op) => In(s, op, Operand.Reg<ushort>(s, Rdx));
 
     /// <summary>OUT imm8, rAX.</summary>
     public static Op* OutImmediate(CpuState* s, Op* op) => Out(s, op, (byte)op->Imm);
 
     /// <summary>OUT DX, rAX.</summary>
-    public static Op* OutDx(CpuState* s, Op* op) => Out(s, op, Access.Reg<ushort>(s, Rdx));
+    public static Op* OutDx(CpuState* s, Op* op) => Out(s, op, Operand.Reg<ushort>(s, Rdx));
 
     private static Op* In(CpuState* s, Op* op, ushort port)
     {
@@ -29,7 +29,7 @@ internal static unsafe class PortHandlers<T>
         }
 
         DebugTraps.NotePort(s, port, sizeof(T));
-        Access.Set<T>(s, Rax, Read(s, port));
+        Operand.Set<T>(s, Rax, Read(s, port));
         return op + 1;
     }
 
@@ -41,7 +41,7 @@ internal static unsafe class PortHandlers<T>
         }
 
         DebugTraps.NotePort(s, port, sizeof(T));
-        Write(s, port, Access.Get<T>(s, Rax));
+        Write(s, port, Operand.Get<T>(s, Rax));
         return BlockExit.Behind(s, op);
     }
 
@@ -50,7 +50,7 @@ internal static unsafe class PortHandlers<T>
     {
         ulong mask = MaskOf(op);
         bool repeats = op->R2 != 0;
-        ushort port = Access.Reg<ushort>(s, Rdx);
+        ushort port = Operand.Reg<ushort>(s, Rdx);
         // A count of zero needs the permission too.
         if (!TaskState.AllowsPorts(s, port, sizeof(T)))
         {
@@ -72,7 +72,7 @@ internal static unsafe class PortHandlers<T>
             }
 
             DebugTraps.NotePort(s, port, sizeof(T));
-            if (!Access.StoreAt(s, linear, SegmentIndex.Es, Access.Narrow<T>(Read(s, port))))
+            if (!Operand.StoreAt(s, linear, SegmentIndex.Es, Operand.Narrow<T>(Read(s, port))))
             {
                 return null;
             }
@@ -93,7 +93,7 @@ internal static unsafe class PortHandlers<T>
     {
         ulong mask = MaskOf(op);
         bool repeats = op->R2 != 0;
-        ushort port = Access.Reg<ushort>(s, Rdx);
+        ushort port = Operand.Reg<ushort>(s, Rdx);
         // A count of zero needs the permission too.
         if (!TaskState.AllowsPorts(s, port, sizeof(T)))
         {
@@ -108,13 +108,13 @@ internal static unsafe class PortHandlers<T>
         do
         {
             if (!Segmentation.Linear(s, op->Segment, s->Gpr[Rsi] & mask, sizeof(T), write: false, out ulong linear)
-                || !Access.LoadAt(s, linear, op->Segment, out T value))
+                || !Operand.LoadAt(s, linear, op->Segment, out T value))
             {
                 return null;
             }
 
             DebugTraps.NotePort(s, port, sizeof(T));
-            Write(s, port, Access.Widen(value));
+            Write(s, port, Operand.Widen(value));
             Advance(s, Rsi, mask);
             if (!repeats)
             {

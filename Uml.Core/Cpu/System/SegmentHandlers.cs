@@ -9,10 +9,10 @@ internal static unsafe class SegmentHandlers
     private const int Rsp = 4;
 
     /// <summary>MOV Sreg, r16.</summary>
-    public static Op* LoadFromRegister(CpuState* s, Op* op) => LoadInto(s, op, Access.Reg<ushort>(s, op->R1));
+    public static Op* LoadFromRegister(CpuState* s, Op* op) => LoadInto(s, op, Operand.Reg<ushort>(s, op->R1));
 
     /// <summary>MOV Sreg, m16.</summary>
-    public static Op* LoadFromMemory(CpuState* s, Op* op) => Access.Load(s, op, out ushort selector) ? LoadInto(s, op, selector) : null;
+    public static Op* LoadFromMemory(CpuState* s, Op* op) => Operand.Load(s, op, out ushort selector) ? LoadInto(s, op, selector) : null;
 
     private static Op* LoadInto(CpuState* s, Op* op, ushort selector)
     {
@@ -23,23 +23,23 @@ internal static unsafe class SegmentHandlers
     /// <summary>MOV r, Sreg: zero-extended to the register's size.</summary>
     public static Op* StoreToRegister<T>(CpuState* s, Op* op) where T : unmanaged
     {
-        Access.SetReg(s, op->R0, Access.Narrow<T>(s->Segments[op->R1].Selector));
+        Operand.SetReg(s, op->R0, Operand.Narrow<T>(s->Segments[op->R1].Selector));
         return op + 1;
     }
 
     /// <summary>MOV m16, Sreg.</summary>
-    public static Op* StoreToMemory(CpuState* s, Op* op) => Access.Store(s, op, s->Segments[op->R1].Selector) ? op + 1 : null;
+    public static Op* StoreToMemory(CpuState* s, Op* op) => Operand.Store(s, op, s->Segments[op->R1].Selector) ? op + 1 : null;
 
     /// <summary>PUSH Sreg: so many bytes, the selector zero-extended.</summary>
     public static Op* Push<T>(CpuState* s, Op* op) where T : unmanaged =>
-        Stack.Push(s, Access.Narrow<T>(s->Segments[op->R0].Selector)) ? op + 1 : null;
+        Stack.Push(s, Operand.Narrow<T>(s->Segments[op->R0].Selector)) ? op + 1 : null;
 
     /// <summary>PUSH Sreg of 32 bits: the selector is written with a 16-bit move, the bytes above it stay (Intel SDM vol. 2, PUSH).</summary>
     public static Op* Push32(CpuState* s, Op* op)
     {
         ulong sp = (s->Gpr[Rsp] - sizeof(uint)) & s->StackMask;
         if (!Stack.Linear(s, sp, sizeof(ushort), write: true, out ulong linear)
-            || !Access.StoreAt(s, linear, SegmentIndex.Ss, s->Segments[op->R0].Selector))
+            || !Operand.StoreAt(s, linear, SegmentIndex.Ss, s->Segments[op->R0].Selector))
         {
             return null;
         }
@@ -72,15 +72,15 @@ internal static unsafe class SegmentHandlers
     public static Op* LoadFar<T>(CpuState* s, Op* op) where T : unmanaged
     {
         var index = (SegmentIndex)op->Imm;
-        if (!Access.Linear(s, op, sizeof(T) + 2, write: false, out ulong linear)
-            || !Access.LoadAt(s, linear, op->Segment, out T offset)
-            || !Access.LoadAt(s, Behind(s, linear, sizeof(T)), op->Segment, out ushort selector)
+        if (!Operand.Linear(s, op, sizeof(T) + 2, write: false, out ulong linear)
+            || !Operand.LoadAt(s, linear, op->Segment, out T offset)
+            || !Operand.LoadAt(s, Behind(s, linear, sizeof(T)), op->Segment, out ushort selector)
             || !SegmentLoader.Load(s, index, selector))
         {
             return null;
         }
 
-        Access.SetReg(s, op->R0, offset);
+        Operand.SetReg(s, op->R0, offset);
         return AfterLoad(s, op, index, inhibit: false);
     }
 
@@ -117,7 +117,7 @@ internal static unsafe class SegmentHandlers
             return Fault.UD(s);
         }
 
-        Access.SetReg(s, op->R0, Access.Narrow<T>(s->Segments[(int)op->Imm].Base));
+        Operand.SetReg(s, op->R0, Operand.Narrow<T>(s->Segments[(int)op->Imm].Base));
         return op + 1;
     }
 
@@ -129,7 +129,7 @@ internal static unsafe class SegmentHandlers
             return Fault.UD(s);
         }
 
-        ulong value = Access.Widen(Access.Reg<T>(s, op->R0));
+        ulong value = Operand.Widen(Operand.Reg<T>(s, op->R0));
         if (!Canonical.Is(value))
         {
             return Fault.GP(s);

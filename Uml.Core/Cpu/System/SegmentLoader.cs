@@ -41,7 +41,7 @@ internal static unsafe class SegmentLoader
 
         if (!descriptor.IsPresent)
         {
-            return Fault.Fail(s, index == SegmentIndex.Ss ? Vector.SS : Vector.NP, error);
+            return Fault.Fail(s, index == SegmentIndex.Ss ? ExceptionVector.SS : ExceptionVector.NP, error);
         }
 
         if (!DescriptorTables.MarkAccessed(s, selector, ref descriptor))
@@ -108,7 +108,7 @@ internal static unsafe class SegmentLoader
             return Fault.FailGP(s, ext);
         }
 
-        if (!DescriptorTables.Read(s, selector, out descriptor, Vector.GP, ext))
+        if (!DescriptorTables.Read(s, selector, out descriptor, ExceptionVector.GP, ext))
         {
             return false;
         }
@@ -123,7 +123,7 @@ internal static unsafe class SegmentLoader
     {
         if (!descriptor.IsPresent)
         {
-            return Fault.Fail(s, Vector.NP, DescriptorTables.Error(selector, ext));
+            return Fault.Fail(s, ExceptionVector.NP, DescriptorTables.Error(selector, ext));
         }
 
         bool inside = IsLongCode(s, descriptor) ? Canonical.Is(rip) : rip <= descriptor.Limit;

@@ -58,7 +58,7 @@ internal static unsafe class Segmentation
             return true;
         }
 
-        return Fault.Fail(s, index == SegmentIndex.Ss ? Vector.SS : Vector.GP, 0);
+        return Fault.Fail(s, index == SegmentIndex.Ss ? ExceptionVector.SS : ExceptionVector.GP, 0);
     }
 
     /// <summary>The segment's type allows the access: no write to code or read-only data, no read of execute-only code.</summary>

@@ -13,7 +13,7 @@ internal static unsafe class SelectorHandlers
 
     /// <summary>LAR r, r.</summary>
     public static Op* AccessRightsRegister<T>(CpuState* s, Op* op) where T : unmanaged =>
-        AccessRights<T>(s, op, Access.Reg<ushort>(s, op->R1));
+        AccessRights<T>(s, op, Operand.Reg<ushort>(s, op->R1));
 
     /// <summary>LAR r, m16.</summary>
     public static Op* AccessRightsMemory<T>(CpuState* s, Op* op) where T : unmanaged =>
@@ -28,7 +28,7 @@ internal static unsafe class SelectorHandlers
 
         if (visible)
         {
-            Access.SetReg(s, op->R0, Access.Narrow<T>((descriptor.Low >> 32) & 0x00FFFF00)); // bits 16 to 19 are undefined
+            Operand.SetReg(s, op->R0, Operand.Narrow<T>((descriptor.Low >> 32) & 0x00FFFF00)); // bits 16 to 19 are undefined
         }
 
         return Answer(s, op, visible);
@@ -36,7 +36,7 @@ internal static unsafe class SelectorHandlers
 
     /// <summary>LSL r, r.</summary>
     public static Op* LimitRegister<T>(CpuState* s, Op* op) where T : unmanaged =>
-        Limit<T>(s, op, Access.Reg<ushort>(s, op->R1));
+        Limit<T>(s, op, Operand.Reg<ushort>(s, op->R1));
 
     /// <summary>LSL r, m16.</summary>
     public static Op* LimitMemory<T>(CpuState* s, Op* op) where T : unmanaged =>
@@ -51,14 +51,14 @@ internal static unsafe class SelectorHandlers
 
         if (visible)
         {
-            Access.SetReg(s, op->R0, Access.Narrow<T>(descriptor.Limit));
+            Operand.SetReg(s, op->R0, Operand.Narrow<T>(descriptor.Limit));
         }
 
         return Answer(s, op, visible);
     }
 
     /// <summary>VERR r16, VERW r16; the immediate is non-zero for VERW.</summary>
-    public static Op* VerifyRegister(CpuState* s, Op* op) => Verify(s, op, Access.Reg<ushort>(s, op->R0));
+    public static Op* VerifyRegister(CpuState* s, Op* op) => Verify(s, op, Operand.Reg<ushort>(s, op->R0));
 
     /// <summary>VERR m16, VERW m16.</summary>
     public static Op* VerifyMemory(CpuState* s, Op* op) => LoadSelector(s, op, out ushort selector) ? Verify(s, op, selector) : null;
@@ -81,9 +81,9 @@ internal static unsafe class SelectorHandlers
             return Fault.UD(s);
         }
 
-        ushort target = Access.Reg<ushort>(s, op->R0);
-        bool lower = Raise(ref target, Access.Reg<ushort>(s, op->R1));
-        Access.SetReg(s, op->R0, target);
+        ushort target = Operand.Reg<ushort>(s, op->R0);
+        bool lower = Raise(ref target, Operand.Reg<ushort>(s, op->R1));
+        Operand.SetReg(s, op->R0, target);
         return Answer(s, op, lower);
     }
 
@@ -95,14 +95,14 @@ internal static unsafe class SelectorHandlers
             return Fault.UD(s);
         }
 
-        if (!Access.Load(s, op, out ushort target))
+        if (!Operand.Load(s, op, out ushort target))
         {
             return null;
         }
 
         // Written only when it changes: a read-only operand that is high enough already does not fault.
-        bool lower = Raise(ref target, Access.Reg<ushort>(s, op->R1));
-        return lower && !Access.Store(s, op, target) ? null : Answer(s, op, lower);
+        bool lower = Raise(ref target, Operand.Reg<ushort>(s, op->R1));
+        return lower && !Operand.Store(s, op, target) ? null : Answer(s, op, lower);
     }
 
     private static bool Raise(ref ushort target, ushort source)
@@ -125,7 +125,7 @@ internal static unsafe class SelectorHandlers
             return false;
         }
 
-        return Access.Load(s, op, out selector);
+        return Operand.Load(s, op, out selector);
     }
 
     /// <summary>Reads a descriptor without the faults of loading it; false only when reading the table itself faults.</summary>

@@ -50,7 +50,7 @@ internal unsafe struct StackFrame
         ulong pointer = (Pointer - (ulong)size) & Mask;
         if (!Linear(pointer, size, out ulong linear))
         {
-            return Fault.Fail(s, Vector.SS, _error);
+            return Fault.Fail(s, ExceptionVector.SS, _error);
         }
 
         Pointer = pointer;
@@ -102,5 +102,5 @@ internal unsafe struct StackFrame
     }
 
     private readonly bool Write<T>(CpuState* s, ulong linear, T value) where T : unmanaged =>
-        _user ? Access.StoreAt(s, linear, SegmentIndex.Ss, value) : Mmu.WriteSystem(s, linear, value);
+        _user ? Operand.StoreAt(s, linear, SegmentIndex.Ss, value) : Mmu.WriteSystem(s, linear, value);
 }

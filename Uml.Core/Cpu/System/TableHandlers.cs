@@ -41,17 +41,17 @@ internal static unsafe class TableHandlers
         }
 
         bool is64 = op->R2 == 64;
-        if (!Access.Linear(s, op, is64 ? 10 : 6, write: false, out ulong linear) || !Access.LoadAt(s, linear, op->Segment, out limit))
+        if (!Operand.Linear(s, op, is64 ? 10 : 6, write: false, out ulong linear) || !Operand.LoadAt(s, linear, op->Segment, out limit))
         {
             return false;
         }
 
         if (is64)
         {
-            return Access.LoadAt(s, linear + 2, op->Segment, out address) && (Canonical.Is(address) || Fault.FailGP(s));
+            return Operand.LoadAt(s, linear + 2, op->Segment, out address) && (Canonical.Is(address) || Fault.FailGP(s));
         }
 
-        bool ok = Access.LoadAt(s, (uint)(linear + 2), op->Segment, out uint low);
+        bool ok = Operand.LoadAt(s, (uint)(linear + 2), op->Segment, out uint low);
         address = op->R2 == 24 ? low & 0xFFFFFF : low;
         return ok;
     }
@@ -70,20 +70,20 @@ internal static unsafe class TableHandlers
         }
 
         bool is64 = op->R2 == 64;
-        if (!Access.Linear(s, op, is64 ? 10 : 6, write: true, out ulong linear) || !Access.StoreAt(s, linear, op->Segment, limit))
+        if (!Operand.Linear(s, op, is64 ? 10 : 6, write: true, out ulong linear) || !Operand.StoreAt(s, linear, op->Segment, limit))
         {
             return null;
         }
 
         // With a 16-bit operand size too, processors since the 386 store all 32 base bits.
         bool stored = is64
-            ? Access.StoreAt(s, linear + 2, op->Segment, address)
-            : Access.StoreAt(s, (uint)(linear + 2), op->Segment, (uint)address);
+            ? Operand.StoreAt(s, linear + 2, op->Segment, address)
+            : Operand.StoreAt(s, (uint)(linear + 2), op->Segment, (uint)address);
         return stored ? op + 1 : null;
     }
 
     /// <summary>LLDT r16.</summary>
-    public static Op* LoadLdtRegister(CpuState* s, Op* op) => LoadLdt(s, op, Access.Reg<ushort>(s, op->R0));
+    public static Op* LoadLdtRegister(CpuState* s, Op* op) => LoadLdt(s, op, Operand.Reg<ushort>(s, op->R0));
 
     /// <summary>LLDT m16.</summary>
     public static Op* LoadLdtMemory(CpuState* s, Op* op)
@@ -94,7 +94,7 @@ internal static unsafe class TableHandlers
         }
 
         // Privilege comes before the operand's page faults.
-        return s->Cpl != 0 ? Fault.GP(s) : Access.Load(s, op, out ushort selector) ? LoadLdt(s, op, selector) : null;
+        return s->Cpl != 0 ? Fault.GP(s) : Operand.Load(s, op, out ushort selector) ? LoadLdt(s, op, selector) : null;
     }
 
     private static Op* LoadLdt(CpuState* s, Op* op, ushort selector)
@@ -127,7 +127,7 @@ internal static unsafe class TableHandlers
     }
 
     /// <summary>LTR r16.</summary>
-    public static Op* LoadTaskRegister(CpuState* s, Op* op) => LoadTask(s, op, Access.Reg<ushort>(s, op->R0));
+    public static Op* LoadTaskRegister(CpuState* s, Op* op) => LoadTask(s, op, Operand.Reg<ushort>(s, op->R0));
 
     /// <summary>LTR m16.</summary>
     public static Op* LoadTaskMemory(CpuState* s, Op* op)
@@ -137,7 +137,7 @@ internal static unsafe class TableHandlers
             return Fault.UD(s);
         }
 
-        return s->Cpl != 0 ? Fault.GP(s) : Access.Load(s, op, out ushort selector) ? LoadTask(s, op, selector) : null;
+        return s->Cpl != 0 ? Fault.GP(s) : Operand.Load(s, op, out ushort selector) ? LoadTask(s, op, selector) : null;
     }
 
     private static Op* LoadTask(CpuState* s, Op* op, ushort selector)
@@ -191,7 +191,7 @@ internal static unsafe class TableHandlers
 
         if (!descriptor.IsPresent)
         {
-            return Fault.Fail(s, Vector.NP, error);
+            return Fault.Fail(s, ExceptionVector.NP, error);
         }
 
         if ((s->Mode & CpuMode.LongActive) == 0)
@@ -221,7 +221,7 @@ internal static unsafe class TableHandlers
 
     /// <summary>SLDT and STR to memory; R1 is the segment's number.</summary>
     public static Op* StoreSystemMemory(CpuState* s, Op* op) =>
-        MayStore(s) && Access.Store(s, op, s->Segments[op->R1].Selector) ? op + 1 : null;
+        MayStore(s) && Operand.Store(s, op, s->Segments[op->R1].Selector) ? op + 1 : null;
 
     private static bool MayStore(CpuState* s)
     {
@@ -245,7 +245,7 @@ internal static unsafe class TableHandlers
             return Fault.GP(s);
         }
 
-        return Access.Store(s, op, (ushort)s->Cr0) ? op + 1 : null;
+        return Operand.Store(s, op, (ushort)s->Cr0) ? op + 1 : null;
     }
 
     /// <summary>Writes a general register as wide as R2 says, in bits.</summary>
@@ -254,13 +254,13 @@ internal static unsafe class TableHandlers
         switch (op->R2)
         {
             case 16:
-                Access.SetReg(s, op->R0, (ushort)value);
+                Operand.SetReg(s, op->R0, (ushort)value);
                 break;
             case 32:
-                Access.SetReg(s, op->R0, (uint)value);
+                Operand.SetReg(s, op->R0, (uint)value);
                 break;
             default:
-                Access.SetReg(s, op->R0, value);
+                Operand.SetReg(s, op->R0, value);
                 break;
         }
 

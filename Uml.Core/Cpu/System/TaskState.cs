@@ -90,7 +90,7 @@ internal static unsafe class TaskState
     private static bool Contains(in SegmentRegister tr, uint offset, uint size) => tr.IsUsable && (ulong)offset + size - 1 <= tr.Limit;
 
     private static bool Fail(CpuState* s, uint ext) =>
-        Fault.Fail(s, Vector.TS, DescriptorTables.Error(s->Segments[(int)SegmentIndex.Tr].Selector, ext));
+        Fault.Fail(s, ExceptionVector.TS, DescriptorTables.Error(s->Segments[(int)SegmentIndex.Tr].Selector, ext));
 
     private static ulong Wrap(CpuState* s, ulong linear) => (s->Mode & CpuMode.LongActive) != 0 ? linear : (uint)linear;
 }

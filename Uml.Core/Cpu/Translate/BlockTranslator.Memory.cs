@@ -39,7 +39,7 @@ internal sealed unsafe partial class BlockTranslator
     private void EmitLinear(in Plan plan)
     {
         EmitEffective(in plan, GuestRegisters.Address, wide: IsLong && !plan.Encoding.AddressSize);
-        SegmentIndex segment = Decode.Operands.SegmentOf(plan.Instruction.MemorySegment);
+        SegmentIndex segment = Decode.OperandFields.SegmentOf(plan.Instruction.MemorySegment);
         if (segment is SegmentIndex.Fs or SegmentIndex.Gs)
         {
             _code.ArithmeticMemory(Arithmetic.Add, GuestRegisters.Address, GuestRegisters.State, StateLayout.SegmentBase(segment), IsLong);

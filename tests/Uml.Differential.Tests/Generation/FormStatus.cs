@@ -18,7 +18,7 @@ internal static unsafe class FormStatus
         }
 
         Op op = default;
-        Uml.Core.Cpu.Decode.Operands.Fill(in instruction, &op, mode);
+        Uml.Core.Cpu.Decode.OperandFields.Fill(in instruction, &op, mode);
         return Binder.Bind(in instruction, &op, mode, CpuFeatures.X64V3) != null;
     }
 

@@ -23,8 +23,8 @@ internal static unsafe partial class IntegerBinder
             case Mnemonic.Btc: return BindBit<BitComplement>(in i);
             case Mnemonic.Shld or Mnemonic.Shrd: return BindDoubleShift(in i);
             case Mnemonic.Xlatb:
-                op->Base = Operands.RegisterOffset(i.MemoryBase);
-                op->Address = Operands.AddressSpace(op->Segment, i.MemoryBase.GetSize() * 8, mode);
+                op->Base = OperandFields.RegisterOffset(i.MemoryBase);
+                op->Address = OperandFields.AddressSpace(op->Segment, i.MemoryBase.GetSize() * 8, mode);
                 return &MiscHandlers.Xlat;
             default: return BindFlow(in i, op, mode);
         }

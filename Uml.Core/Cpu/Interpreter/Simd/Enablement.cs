@@ -54,10 +54,10 @@ internal static unsafe class Enablement
     public static bool IsX87ErrorPending(CpuState* s) => s->X87.HasPendingException && (s->Cr0 & ControlRegisters.NE) != 0;
 
     /// <summary>Raises the pending x87 exception.</summary>
-    public static Op* RaiseX87Error(CpuState* s) => Fault.Raise(s, Vector.MF);
+    public static Op* RaiseX87Error(CpuState* s) => Fault.Raise(s, ExceptionVector.MF);
 
     /// <summary>Raises an unmasked SSE floating-point exception (Intel SDM vol. 3, 6.15, interrupt 19).</summary>
-    public static Op* RaiseSimdError(CpuState* s) => (s->Cr4 & ControlRegisters.OSXMMEXCPT) != 0 ? Fault.Raise(s, Vector.XM) : Fault.UD(s);
+    public static Op* RaiseSimdError(CpuState* s) => (s->Cr4 & ControlRegisters.OSXMMEXCPT) != 0 ? Fault.Raise(s, ExceptionVector.XM) : Fault.UD(s);
 
     /// <summary>WAIT: the one x87 instruction that CR0.EM leaves alone and CR0.MP puts under CR0.TS.</summary>
     public static Op* Wait(CpuState* s, Op* op)
@@ -71,13 +71,13 @@ internal static unsafe class Enablement
     }
 
     /// <summary>Checks for FXSAVE and FXRSTOR: #NM under CR0.EM or CR0.TS.</summary>
-    public static bool FxsaveAllowed(CpuState* s) => (s->Cr0 & (ControlRegisters.EM | ControlRegisters.TS)) == 0 || Refuse(s, Vector.NM);
+    public static bool FxsaveAllowed(CpuState* s) => (s->Cr0 & (ControlRegisters.EM | ControlRegisters.TS)) == 0 || Refuse(s, ExceptionVector.NM);
 
     /// <summary>Checks for XGETBV and XSETBV: #UD without CR4.OSXSAVE.</summary>
-    public static bool XcrAllowed(CpuState* s) => (s->Cr4 & ControlRegisters.OSXSAVE) != 0 || Refuse(s, Vector.UD);
+    public static bool XcrAllowed(CpuState* s) => (s->Cr4 & ControlRegisters.OSXSAVE) != 0 || Refuse(s, ExceptionVector.UD);
 
     /// <summary>Checks for the XSAVE family: #UD without CR4.OSXSAVE, #NM under CR0.TS.</summary>
-    public static bool XsaveAllowed(CpuState* s) => XcrAllowed(s) && ((s->Cr0 & ControlRegisters.TS) == 0 || Refuse(s, Vector.NM));
+    public static bool XsaveAllowed(CpuState* s) => XcrAllowed(s) && ((s->Cr0 & ControlRegisters.TS) == 0 || Refuse(s, ExceptionVector.NM));
 
     private static bool Refuse(CpuState* s, byte vector)
     {

@@ -16,14 +16,14 @@ internal static unsafe class FloatCompareHandlers<TOperation, T>
     where T : unmanaged
 {
     /// <summary>xmm, xmm.</summary>
-    public static Op* Register(CpuState* s, Op* op) => Apply(s, op, Access.Reg<T>(s, op->R1));
+    public static Op* Register(CpuState* s, Op* op) => Apply(s, op, Operand.Reg<T>(s, op->R1));
 
     /// <summary>xmm, m32 or m64.</summary>
-    public static Op* Memory(CpuState* s, Op* op) => Access.Load(s, op, out T source) ? Apply(s, op, source) : null;
+    public static Op* Memory(CpuState* s, Op* op) => Operand.Load(s, op, out T source) ? Apply(s, op, source) : null;
 
     private static Op* Apply(CpuState* s, Op* op, T source)
     {
-        if (!TOperation.Apply(Access.Reg<T>(s, op->R0), source, ref s->Mxcsr, out uint flags))
+        if (!TOperation.Apply(Operand.Reg<T>(s, op->R0), source, ref s->Mxcsr, out uint flags))
         {
             return Enablement.RaiseSimdError(s);
         }

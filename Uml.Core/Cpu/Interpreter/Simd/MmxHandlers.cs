@@ -47,7 +47,7 @@ internal static unsafe class MmxHandlers<TOperation>
             return Enablement.RaiseX87Error(s);
         }
 
-        return Access.Load(s, op, out T source) ? Apply(s, op, Vector128.CreateScalar(source).AsUInt64().ToScalar()) : null;
+        return Operand.Load(s, op, out T source) ? Apply(s, op, Vector128.CreateScalar(source).AsUInt64().ToScalar()) : null;
     }
 
     /// <summary>mm, imm8 as the source: shifts.</summary>
@@ -78,7 +78,7 @@ internal static unsafe class MmxImmediateHandlers<TOperation>
             return Enablement.RaiseX87Error(s);
         }
 
-        return Access.Load(s, op, out ulong source) ? Apply(s, op, source) : null;
+        return Operand.Load(s, op, out ulong source) ? Apply(s, op, source) : null;
     }
 
     private static Op* Apply(CpuState* s, Op* op, ulong source)

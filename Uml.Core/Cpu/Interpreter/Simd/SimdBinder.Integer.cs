@@ -113,7 +113,7 @@ internal static unsafe partial class SimdBinder
         op->Base = (ushort)CpuState.GprOffset(rdi);
         op->Index = (ushort)CpuState.ZeroOffset;
         int addressSize = instruction.Op0Kind switch { OpKind.MemorySegDI => 16, OpKind.MemorySegEDI => 32, _ => 64 };
-        op->Address = Operands.AddressSpace(op->Segment, addressSize, mode);
+        op->Address = OperandFields.AddressSpace(op->Segment, addressSize, mode);
     }
 
     private static Handler BindVectorArithmetic(in Instruction instruction) => instruction.Mnemonic switch

@@ -133,24 +133,24 @@ internal static unsafe partial class SimdBinder
 
     private static Handler BindStringCompare(in Instruction instruction) => instruction.Code switch
     {
-        Code.Pcmpestrm_xmm_xmmm128_imm8 => ExplicitLengths<StringHandlers.Mask, int>(in instruction),
-        Code.Pcmpestrm64_xmm_xmmm128_imm8 => ExplicitLengths<StringHandlers.Mask, long>(in instruction),
-        Code.Pcmpestri_xmm_xmmm128_imm8 => ExplicitLengths<StringHandlers.Index, int>(in instruction),
-        Code.Pcmpestri64_xmm_xmmm128_imm8 => ExplicitLengths<StringHandlers.Index, long>(in instruction),
-        Code.Pcmpistrm_xmm_xmmm128_imm8 => ImplicitLengths<StringHandlers.Mask>(in instruction),
-        Code.Pcmpistri_xmm_xmmm128_imm8 => ImplicitLengths<StringHandlers.Index>(in instruction),
+        Code.Pcmpestrm_xmm_xmmm128_imm8 => ExplicitLengths<StringCompareHandlers.Mask, int>(in instruction),
+        Code.Pcmpestrm64_xmm_xmmm128_imm8 => ExplicitLengths<StringCompareHandlers.Mask, long>(in instruction),
+        Code.Pcmpestri_xmm_xmmm128_imm8 => ExplicitLengths<StringCompareHandlers.Index, int>(in instruction),
+        Code.Pcmpestri64_xmm_xmmm128_imm8 => ExplicitLengths<StringCompareHandlers.Index, long>(in instruction),
+        Code.Pcmpistrm_xmm_xmmm128_imm8 => ImplicitLengths<StringCompareHandlers.Mask>(in instruction),
+        Code.Pcmpistri_xmm_xmmm128_imm8 => ImplicitLengths<StringCompareHandlers.Index>(in instruction),
         _ => BindFloatMisc(in instruction),
     };
 
     public static Handler ExplicitLengths<TResult, TLength>(in Instruction instruction)
-        where TResult : struct, StringHandlers.IStringResult
+        where TResult : struct, StringCompareHandlers.IStringResult
         where TLength : unmanaged => instruction.Op1Kind == OpKind.Memory
-            ? &StringHandlers.ExplicitMemory<TResult, TLength>
-            : &StringHandlers.Explicit<TResult, TLength>;
+            ? &StringCompareHandlers.ExplicitMemory<TResult, TLength>
+            : &StringCompareHandlers.Explicit<TResult, TLength>;
 
     public static Handler ImplicitLengths<TResult>(in Instruction instruction)
-        where TResult : struct, StringHandlers.IStringResult =>
-        instruction.Op1Kind == OpKind.Memory ? &StringHandlers.ImplicitMemory<TResult> : &StringHandlers.Implicit<TResult>;
+        where TResult : struct, StringCompareHandlers.IStringResult =>
+        instruction.Op1Kind == OpKind.Memory ? &StringCompareHandlers.ImplicitMemory<TResult> : &StringCompareHandlers.Implicit<TResult>;
 
     public static Handler Extract<T>(in Instruction instruction)
         where T : unmanaged, IBinaryInteger<T> =>

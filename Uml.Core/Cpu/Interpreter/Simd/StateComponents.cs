@@ -187,5 +187,5 @@ internal static unsafe class StateComponents
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static ref Vector128<byte> Upper(CpuState* s, int number) =>
-        ref CpuState.At<Vector128<byte>>(s, CpuState.VectorsOffset + (32 * number) + Vex.UpperLane);
+        ref CpuState.At<Vector128<byte>>(s, CpuState.VectorsOffset + (32 * number) + VectorLanes.UpperLane);
 }

@@ -41,7 +41,7 @@ internal static unsafe class X87ControlHandlers
             return Enablement.RaiseX87Error(s);
         }
 
-        if (!Access.Load(s, op, out ushort value))
+        if (!Operand.Load(s, op, out ushort value))
         {
             return null;
         }
@@ -51,10 +51,10 @@ internal static unsafe class X87ControlHandlers
     }
 
     /// <summary>FNSTCW.</summary>
-    public static Op* StoreControlWord(CpuState* s, Op* op) => Access.Store(s, op, s->X87.ControlWord) ? op + 1 : null;
+    public static Op* StoreControlWord(CpuState* s, Op* op) => Operand.Store(s, op, s->X87.ControlWord) ? op + 1 : null;
 
     /// <summary>FNSTSW m16.</summary>
-    public static Op* StoreStatusWord(CpuState* s, Op* op) => Access.Store(s, op, s->X87.StatusWord) ? op + 1 : null;
+    public static Op* StoreStatusWord(CpuState* s, Op* op) => Operand.Store(s, op, s->X87.StatusWord) ? op + 1 : null;
 
     /// <summary>FLDENV; <typeparamref name="T"/> is the image, <see cref="Op.Imm"/> its format.</summary>
     public static Op* LoadEnvironment<T>(CpuState* s, Op* op)
@@ -65,7 +65,7 @@ internal static unsafe class X87ControlHandlers
             return Enablement.RaiseX87Error(s);
         }
 
-        if (!Access.Load(s, op, out T image))
+        if (!Operand.Load(s, op, out T image))
         {
             return null;
         }
@@ -93,7 +93,7 @@ internal static unsafe class X87ControlHandlers
             return Enablement.RaiseX87Error(s);
         }
 
-        if (!Access.Load(s, op, out T image))
+        if (!Operand.Load(s, op, out T image))
         {
             return null;
         }
@@ -115,7 +115,7 @@ internal static unsafe class X87ControlHandlers
     private static Op* Commit<T>(CpuState* s, Op* op, T image, in X87State after)
         where T : unmanaged
     {
-        if (!Access.Store(s, op, image))
+        if (!Operand.Store(s, op, image))
         {
             return null;
         }

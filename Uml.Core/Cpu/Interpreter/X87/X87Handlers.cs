@@ -107,7 +107,7 @@ internal static unsafe class X87Handlers
     /// <summary>FNSTSW AX.</summary>
     public static Op* StoreStatusWord(CpuState* s, Op* op)
     {
-        Access.SetReg(s, op->R0, s->X87.StatusWord);
+        Operand.SetReg(s, op->R0, s->X87.StatusWord);
         return op + 1;
     }
 

@@ -295,7 +295,7 @@ internal static unsafe class X87MemoryHandlers
     private static Op* Finish<T>(CpuState* s, Op* op, T value, in Undo undo)
         where T : unmanaged
     {
-        if (Access.Store(s, op, value))
+        if (Operand.Store(s, op, value))
         {
             return op + 1;
         }
@@ -307,9 +307,9 @@ internal static unsafe class X87MemoryHandlers
     /// <summary>Ten bytes are stored as eight and two, so that a fault of the two leaves the eight in memory, which is the processor's choice: Intel's.</summary>
     private static Op* FinishTenBytes(CpuState* s, Op* op, ulong low, ushort high, in Undo undo)
     {
-        if (Access.Linear(s, op, sizeof(ulong) + sizeof(ushort), write: true, out ulong linear)
-            && Access.StoreAt(s, linear, op->Segment, low)
-            && Access.StoreAt(s, Mmu.Wrap(s, linear + sizeof(ulong)), op->Segment, high))
+        if (Operand.Linear(s, op, sizeof(ulong) + sizeof(ushort), write: true, out ulong linear)
+            && Operand.StoreAt(s, linear, op->Segment, low)
+            && Operand.StoreAt(s, Mmu.Wrap(s, linear + sizeof(ulong)), op->Segment, high))
         {
             return op + 1;
         }
@@ -329,7 +329,7 @@ internal static unsafe class X87MemoryHandlers
             return false;
         }
 
-        if (!Access.Load(s, op, out value))
+        if (!Operand.Load(s, op, out value))
         {
             return false;
         }

@@ -28,7 +28,7 @@ internal static unsafe class X87Pointers
         if ((s->X87.ControlWord & X87Images.Masks) != X87Images.Masks)
         {
             NoteInstruction(s, op);
-            s->X87.DataPointer = Access.Effective(s, op);
+            s->X87.DataPointer = Operand.Effective(s, op);
         }
     }
 

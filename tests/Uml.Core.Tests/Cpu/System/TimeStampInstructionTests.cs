@@ -145,7 +145,7 @@ public sealed unsafe class TimeStampInstructionTests : IDisposable
         });
         Assert.Multiple(() =>
         {
-            Assert.That(vector, Is.EqualTo(Vector.GP));
+            Assert.That(vector, Is.EqualTo(ExceptionVector.GP));
             Assert.That(_machine.Rax, Is.EqualTo(0x11UL));
             Assert.That(_machine.State->Gpr[2], Is.EqualTo(0x22UL));
         });

@@ -114,7 +114,7 @@ public sealed unsafe class AccessFaultTests : IDisposable
     public void A_stack_access_at_any_byte_around_a_page_end_does_what_it_does_in_the_interpreter(int below, Action<Assembler> code)
     {
         // Faults are delivered on a stack of their own.
-        _pair.Each(machine => machine.SetGate64(Vector.PF, SystemMachine.Handlers + (Vector.PF * 16), ist: 1));
+        _pair.Each(machine => machine.SetGate64(ExceptionVector.PF, SystemMachine.Handlers + (ExceptionVector.PF * 16), ist: 1));
         Write(code);
         int faults = RunAll(8, before =>
         {
@@ -154,7 +154,7 @@ public sealed unsafe class AccessFaultTests : IDisposable
         _pair.Run();
         Assert.Multiple(() =>
         {
-            Assert.That(_pair.Vector, Is.EqualTo(Vector.PF));
+            Assert.That(_pair.Vector, Is.EqualTo(ExceptionVector.PF));
             Assert.That(_pair.Jit.State->Gpr[1], Is.EqualTo(60UL));
             Assert.That(_pair.Jit.State->Cr2, Is.EqualTo(missing));
         });
@@ -224,7 +224,7 @@ public sealed unsafe class AccessFaultTests : IDisposable
             _pair.Each(machine => machine.Poke(address, divisor));
             string what = $"{high:x}:{low:x} / {divisor:x}";
             _pair.Run(what: what);
-            Assert.That(_pair.Vector == Vector.DE, Is.EqualTo(IsDivideError(high, low, divisor, signed, wide)), what);
+            Assert.That(_pair.Vector == ExceptionVector.DE, Is.EqualTo(IsDivideError(high, low, divisor, signed, wide)), what);
         }
 
         _pair.AssertTranslated();

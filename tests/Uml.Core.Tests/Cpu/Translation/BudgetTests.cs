@@ -101,7 +101,7 @@ public sealed unsafe class BudgetTests : IDisposable
                 machine.State->Poll |= (int)Attention.Nmi;
             });
             _pair.Continue(what: $"after {after}");
-            Assert.That(_pair.Vector, Is.EqualTo(Vector.NMI));
+            Assert.That(_pair.Vector, Is.EqualTo(ExceptionVector.NMI));
         }
     }
 
@@ -109,7 +109,7 @@ public sealed unsafe class BudgetTests : IDisposable
     public void A_trap_flag_set_in_the_middle_of_a_block_traps_behind_the_next_instruction()
     {
         const ulong handler = SystemMachine.Code + 0x3000;
-        _pair.Each(machine => machine.SetGate64(Vector.DB, handler));
+        _pair.Each(machine => machine.SetGate64(ExceptionVector.DB, handler));
         _pair.Load(
             a =>
             {

@@ -212,7 +212,7 @@ public sealed unsafe class CompatibilityModeTests : IDisposable
         });
         Assert.Multiple(() =>
         {
-            Assert.That(_pair.Vector, Is.EqualTo(Vector.PF));
+            Assert.That(_pair.Vector, Is.EqualTo(ExceptionVector.PF));
             Assert.That(_pair.Jit.State->Cr2, Is.EqualTo(0x40_0000UL));
         });
     }

@@ -91,7 +91,7 @@ public sealed unsafe class FlagSourceTests : IDisposable
         _pair.Set(6, SystemMachine.Data + 0x100);
         _pair.Set(7, SystemMachine.Data + 0x200);
         _pair.Run();
-        Assert.That(_pair.Vector, Is.EqualTo(consumer == Consumer.Fault ? Vector.PF : -1));
+        Assert.That(_pair.Vector, Is.EqualTo(consumer == Consumer.Fault ? ExceptionVector.PF : -1));
         _pair.AssertTranslated();
     }
 

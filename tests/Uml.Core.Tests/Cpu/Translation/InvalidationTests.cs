@@ -84,7 +84,7 @@ public sealed unsafe class InvalidationTests : IDisposable
             a.hlt();
         });
         _pair.Run();
-        Assert.That(_pair.Vector, Is.EqualTo(Vector.PF));
+        Assert.That(_pair.Vector, Is.EqualTo(ExceptionVector.PF));
         Assert.That(_pair.Jit.Frame(0), Is.EqualTo(PageWalk.ErrorPresent | PageWalk.ErrorReserved));
         _pair.AssertTranslated();
     }

@@ -117,7 +117,7 @@ public sealed unsafe class UpperHalfTests : IDisposable
         _pair.Run();
 
         // 0 / 0 is masked, -1 / 0 is not.
-        Assert.That(_pair.Vector, Is.EqualTo(Vector.XM));
+        Assert.That(_pair.Vector, Is.EqualTo(ExceptionVector.XM));
         _pair.AssertTranslated();
     }
 

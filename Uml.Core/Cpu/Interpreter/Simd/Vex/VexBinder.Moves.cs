@@ -102,12 +102,12 @@ internal static unsafe partial class VexBinder
 
     private static Handler BindVexString(in Instruction instruction) => instruction.Mnemonic switch
     {
-        Mnemonic.Vpcmpestrm => SimdBinder.ExplicitLengths<StringHandlers.VexMask, int>(in instruction),
-        Mnemonic.Vpcmpestrm64 => SimdBinder.ExplicitLengths<StringHandlers.VexMask, long>(in instruction),
-        Mnemonic.Vpcmpestri => SimdBinder.ExplicitLengths<StringHandlers.Index, int>(in instruction),
-        Mnemonic.Vpcmpestri64 => SimdBinder.ExplicitLengths<StringHandlers.Index, long>(in instruction),
-        Mnemonic.Vpcmpistrm => SimdBinder.ImplicitLengths<StringHandlers.VexMask>(in instruction),
-        Mnemonic.Vpcmpistri => SimdBinder.ImplicitLengths<StringHandlers.Index>(in instruction),
+        Mnemonic.Vpcmpestrm => SimdBinder.ExplicitLengths<StringCompareHandlers.VexMask, int>(in instruction),
+        Mnemonic.Vpcmpestrm64 => SimdBinder.ExplicitLengths<StringCompareHandlers.VexMask, long>(in instruction),
+        Mnemonic.Vpcmpestri => SimdBinder.ExplicitLengths<StringCompareHandlers.Index, int>(in instruction),
+        Mnemonic.Vpcmpestri64 => SimdBinder.ExplicitLengths<StringCompareHandlers.Index, long>(in instruction),
+        Mnemonic.Vpcmpistrm => SimdBinder.ImplicitLengths<StringCompareHandlers.VexMask>(in instruction),
+        Mnemonic.Vpcmpistri => SimdBinder.ImplicitLengths<StringCompareHandlers.Index>(in instruction),
         _ => null,
     };
 
@@ -183,7 +183,7 @@ internal static unsafe partial class VexBinder
     private static Handler VexBlend<TOperation>(in Instruction instruction, Op* op)
         where TOperation : struct, IVectorMasked
     {
-        op->Imm = Operands.RegisterOffset(instruction.Op3Register);
+        op->Imm = OperandFields.RegisterOffset(instruction.Op3Register);
         bool memory = ReadsMemory(in instruction);
         return IsWide(in instruction)
             ? memory ? &VexMaskedHandlers<TOperation>.Ymm<VexMemory> : &VexMaskedHandlers<TOperation>.Ymm<VexRegister>

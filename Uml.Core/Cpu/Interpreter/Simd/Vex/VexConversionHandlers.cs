@@ -25,7 +25,7 @@ internal static unsafe class VexConversionHandlers<TOperation, TFrom, TTo>
             return Enablement.RaiseSimdError(s);
         }
 
-        Vex.Write(s, op->R0, Vex.Lower<TTo>(s, op->R1).WithElement(0, result));
+        VectorLanes.Write(s, op->R0, VectorLanes.Lower<TTo>(s, op->R1).WithElement(0, result));
         return op + 1;
     }
 
@@ -43,7 +43,7 @@ internal static unsafe class VexConversionHandlers<TOperation, TFrom, TTo>
             return Enablement.RaiseSimdError(s);
         }
 
-        Vex.Write(s, op->R0, *(Vector128<byte>*)&result);
+        VectorLanes.Write(s, op->R0, *(Vector128<byte>*)&result);
         return op + 1;
     }
 
@@ -61,7 +61,7 @@ internal static unsafe class VexConversionHandlers<TOperation, TFrom, TTo>
             return Enablement.RaiseSimdError(s);
         }
 
-        Vex.Write(s, op->R0, *(Vector128<byte>*)&lower, *(Vector128<byte>*)&upper);
+        VectorLanes.Write(s, op->R0, *(Vector128<byte>*)&lower, *(Vector128<byte>*)&upper);
         return op + 1;
     }
 
@@ -79,7 +79,7 @@ internal static unsafe class VexConversionHandlers<TOperation, TFrom, TTo>
             return Enablement.RaiseSimdError(s);
         }
 
-        Vex.Write(s, op->R0, Vector128.Create(*(ulong*)&lower, *(ulong*)&upper));
+        VectorLanes.Write(s, op->R0, Vector128.Create(*(ulong*)&lower, *(ulong*)&upper));
         return op + 1;
     }
 
@@ -122,7 +122,7 @@ internal static unsafe class HalfHandlers
     public static Op* FromXmm(CpuState* s, Op* op)
     {
         uint mxcsr = s->Mxcsr;
-        bool ok = SseFloat.CvtPs2Ph(Vex.Lower<float>(s, op->R1), (byte)op->Imm, ref mxcsr, out ulong result);
+        bool ok = SseFloat.CvtPs2Ph(VectorLanes.Lower<float>(s, op->R1), (byte)op->Imm, ref mxcsr, out ulong result);
         return Finish(s, op, ok, mxcsr, Vector128.CreateScalar(result), wide: false);
     }
 
@@ -130,8 +130,8 @@ internal static unsafe class HalfHandlers
     public static Op* FromYmm(CpuState* s, Op* op)
     {
         uint mxcsr = s->Mxcsr;
-        Vector128<float> a = Vex.Lower<float>(s, op->R1);
-        Vector128<float> b = Vex.Upper<float>(s, op->R1);
+        Vector128<float> a = VectorLanes.Lower<float>(s, op->R1);
+        Vector128<float> b = VectorLanes.Upper<float>(s, op->R1);
         byte immediate = (byte)op->Imm;
         bool ok = SseFloat.CvtPs2Ph(a, immediate, ref mxcsr, out ulong lower);
         ok &= SseFloat.CvtPs2Ph(b, immediate, ref mxcsr, out ulong upper);
@@ -161,10 +161,10 @@ internal static unsafe class HalfHandlers
 
         if (op->R2 == 0)
         {
-            Vex.Write(s, op->R0, result);
+            VectorLanes.Write(s, op->R0, result);
             return op + 1;
         }
 
-        return (wide ? Access.Store(s, op, result) : Access.Store(s, op, result.ToScalar())) ? op + 1 : null;
+        return (wide ? Operand.Store(s, op, result) : Operand.Store(s, op, result.ToScalar())) ? op + 1 : null;
     }
 }

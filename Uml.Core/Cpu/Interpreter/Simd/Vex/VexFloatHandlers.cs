@@ -19,12 +19,12 @@ internal static unsafe class VexPackedFloatHandlers<TOperation, T>
             return null;
         }
 
-        if (!TOperation.Apply(Vex.Lower<T>(s, op->R1), source, (byte)op->Imm, ref s->Mxcsr, out Vector128<T> result))
+        if (!TOperation.Apply(VectorLanes.Lower<T>(s, op->R1), source, (byte)op->Imm, ref s->Mxcsr, out Vector128<T> result))
         {
             return Enablement.RaiseSimdError(s);
         }
 
-        Vex.Write(s, op->R0, result);
+        VectorLanes.Write(s, op->R0, result);
         return op + 1;
     }
 
@@ -37,8 +37,8 @@ internal static unsafe class VexPackedFloatHandlers<TOperation, T>
             return null;
         }
 
-        Vector128<T> a = Vex.Lower<T>(s, op->R1);
-        Vector128<T> b = Vex.Upper<T>(s, op->R1);
+        Vector128<T> a = VectorLanes.Lower<T>(s, op->R1);
+        Vector128<T> b = VectorLanes.Upper<T>(s, op->R1);
         uint mxcsr = s->Mxcsr;
         byte immediate = (byte)op->Imm;
         bool ok = TOperation.Apply(a, source.GetLower(), immediate, ref mxcsr, out Vector128<T> lower);
@@ -48,7 +48,7 @@ internal static unsafe class VexPackedFloatHandlers<TOperation, T>
         }
 
         s->Mxcsr = mxcsr;
-        Vex.Write(s, op->R0, lower, upper);
+        VectorLanes.Write(s, op->R0, lower, upper);
         return op + 1;
     }
 
@@ -78,12 +78,12 @@ internal static unsafe class VexScalarFloatHandlers<TOperation, T>
             return null;
         }
 
-        if (!TOperation.Apply(Access.Reg<T>(s, op->R1), source, (byte)op->Imm, ref s->Mxcsr, out T result))
+        if (!TOperation.Apply(Operand.Reg<T>(s, op->R1), source, (byte)op->Imm, ref s->Mxcsr, out T result))
         {
             return Enablement.RaiseSimdError(s);
         }
 
-        Vex.Write(s, op->R0, Vex.Lower<T>(s, op->R1).WithElement(0, result));
+        VectorLanes.Write(s, op->R0, VectorLanes.Lower<T>(s, op->R1).WithElement(0, result));
         return op + 1;
     }
 }
@@ -100,7 +100,7 @@ internal static unsafe class VexDotProductHandlers
             return null;
         }
 
-        Vector256<float> first = Access.Reg<Vector256<float>>(s, op->R1);
+        Vector256<float> first = Operand.Reg<Vector256<float>>(s, op->R1);
         if (!SseFloat.DpPs(first, source, (byte)op->Imm, ref s->Mxcsr, out Vector256<float> result))
         {
             return Enablement.RaiseSimdError(s);
@@ -124,13 +124,13 @@ internal static unsafe class FusedHandlers
         }
 
         var form = new FusedForm(op->Imm);
-        form.Arrange(Access.Reg<uint>(s, op->R0), Access.Reg<uint>(s, op->R1), source, out uint x, out uint y, out uint z);
+        form.Arrange(Operand.Reg<uint>(s, op->R0), Operand.Reg<uint>(s, op->R1), source, out uint x, out uint y, out uint z);
         if (!SseFloat.FusedSs(x, y, z, form.Signs, ref s->Mxcsr, out uint result))
         {
             return Enablement.RaiseSimdError(s);
         }
 
-        Vex.Write(s, op->R0, Vex.Lower<uint>(s, op->R0).WithElement(0, result));
+        VectorLanes.Write(s, op->R0, VectorLanes.Lower<uint>(s, op->R0).WithElement(0, result));
         return op + 1;
     }
 
@@ -144,13 +144,13 @@ internal static unsafe class FusedHandlers
         }
 
         var form = new FusedForm(op->Imm);
-        form.Arrange(Access.Reg<ulong>(s, op->R0), Access.Reg<ulong>(s, op->R1), source, out ulong x, out ulong y, out ulong z);
+        form.Arrange(Operand.Reg<ulong>(s, op->R0), Operand.Reg<ulong>(s, op->R1), source, out ulong x, out ulong y, out ulong z);
         if (!SseFloat.FusedSd(x, y, z, form.Signs, ref s->Mxcsr, out ulong result))
         {
             return Enablement.RaiseSimdError(s);
         }
 
-        Vex.Write(s, op->R0, Vex.Lower<ulong>(s, op->R0).WithElement(0, result));
+        VectorLanes.Write(s, op->R0, VectorLanes.Lower<ulong>(s, op->R0).WithElement(0, result));
         return op + 1;
     }
 }
@@ -189,12 +189,12 @@ internal static unsafe class FusedPackedHandlers<TOperation, T>
             return null;
         }
 
-        if (!Apply(Vex.Lower<T>(s, op->R0), Vex.Lower<T>(s, op->R1), source, op, ref s->Mxcsr, out Vector128<T> result))
+        if (!Apply(VectorLanes.Lower<T>(s, op->R0), VectorLanes.Lower<T>(s, op->R1), source, op, ref s->Mxcsr, out Vector128<T> result))
         {
             return Enablement.RaiseSimdError(s);
         }
 
-        Vex.Write(s, op->R0, result);
+        VectorLanes.Write(s, op->R0, result);
         return op + 1;
     }
 
@@ -208,14 +208,14 @@ internal static unsafe class FusedPackedHandlers<TOperation, T>
         }
 
         uint mxcsr = s->Mxcsr;
-        bool ok = Apply(Vex.Lower<T>(s, op->R0), Vex.Lower<T>(s, op->R1), source.GetLower(), op, ref mxcsr, out Vector128<T> lower);
-        if (!Apply(Vex.Upper<T>(s, op->R0), Vex.Upper<T>(s, op->R1), source.GetUpper(), op, ref mxcsr, out Vector128<T> upper) || !ok)
+        bool ok = Apply(VectorLanes.Lower<T>(s, op->R0), VectorLanes.Lower<T>(s, op->R1), source.GetLower(), op, ref mxcsr, out Vector128<T> lower);
+        if (!Apply(VectorLanes.Upper<T>(s, op->R0), VectorLanes.Upper<T>(s, op->R1), source.GetUpper(), op, ref mxcsr, out Vector128<T> upper) || !ok)
         {
             return Fail(s, op, source);
         }
 
         s->Mxcsr = mxcsr;
-        Vex.Write(s, op->R0, lower, upper);
+        VectorLanes.Write(s, op->R0, lower, upper);
         return op + 1;
     }
 
@@ -224,8 +224,8 @@ internal static unsafe class FusedPackedHandlers<TOperation, T>
     {
         uint lower = s->Mxcsr & ~SseFloat.AllFlags;
         uint upper = lower;
-        _ = Apply(Vex.Lower<T>(s, op->R0), Vex.Lower<T>(s, op->R1), source.GetLower(), op, ref lower, out _);
-        _ = Apply(Vex.Upper<T>(s, op->R0), Vex.Upper<T>(s, op->R1), source.GetUpper(), op, ref upper, out _);
+        _ = Apply(VectorLanes.Lower<T>(s, op->R0), VectorLanes.Lower<T>(s, op->R1), source.GetLower(), op, ref lower, out _);
+        _ = Apply(VectorLanes.Upper<T>(s, op->R0), VectorLanes.Upper<T>(s, op->R1), source.GetUpper(), op, ref upper, out _);
         s->Mxcsr = SseFloat.CombineLanes(s->Mxcsr, lower, upper);
         return Enablement.RaiseSimdError(s);
     }

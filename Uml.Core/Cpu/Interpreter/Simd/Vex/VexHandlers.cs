@@ -20,7 +20,7 @@ internal static unsafe class VexHandlers<TOperation>
             return null;
         }
 
-        Vex.Write(s, op->R0, TOperation.Apply(Vex.Lower<byte>(s, op->R1), source));
+        VectorLanes.Write(s, op->R0, TOperation.Apply(VectorLanes.Lower<byte>(s, op->R1), source));
         return op + 1;
     }
 
@@ -33,9 +33,9 @@ internal static unsafe class VexHandlers<TOperation>
             return null;
         }
 
-        Vector128<byte> lower = TOperation.Apply(Vex.Lower<byte>(s, op->R1), source.GetLower());
-        Vector128<byte> upper = TOperation.Apply(Vex.Upper<byte>(s, op->R1), source.GetUpper());
-        Vex.Write(s, op->R0, lower, upper);
+        Vector128<byte> lower = TOperation.Apply(VectorLanes.Lower<byte>(s, op->R1), source.GetLower());
+        Vector128<byte> upper = TOperation.Apply(VectorLanes.Upper<byte>(s, op->R1), source.GetUpper());
+        VectorLanes.Write(s, op->R0, lower, upper);
         return op + 1;
     }
 
@@ -48,16 +48,16 @@ internal static unsafe class VexHandlers<TOperation>
             return null;
         }
 
-        Vector128<byte> lower = TOperation.Apply(Vex.Lower<byte>(s, op->R1), source);
-        Vector128<byte> upper = TOperation.Apply(Vex.Upper<byte>(s, op->R1), source);
-        Vex.Write(s, op->R0, lower, upper);
+        Vector128<byte> lower = TOperation.Apply(VectorLanes.Lower<byte>(s, op->R1), source);
+        Vector128<byte> upper = TOperation.Apply(VectorLanes.Upper<byte>(s, op->R1), source);
+        VectorLanes.Write(s, op->R0, lower, upper);
         return op + 1;
     }
 
     /// <summary>xmm, xmm, imm8 as the source: shifts.</summary>
     public static Op* XmmByImmediate(CpuState* s, Op* op)
     {
-        Vex.Write(s, op->R0, TOperation.Apply(Vex.Lower<byte>(s, op->R1), Vector128.CreateScalar((ulong)(byte)op->Imm).AsByte()));
+        VectorLanes.Write(s, op->R0, TOperation.Apply(VectorLanes.Lower<byte>(s, op->R1), Vector128.CreateScalar((ulong)(byte)op->Imm).AsByte()));
         return op + 1;
     }
 
@@ -65,9 +65,9 @@ internal static unsafe class VexHandlers<TOperation>
     public static Op* YmmByImmediate(CpuState* s, Op* op)
     {
         Vector128<byte> count = Vector128.CreateScalar((ulong)(byte)op->Imm).AsByte();
-        Vector128<byte> lower = TOperation.Apply(Vex.Lower<byte>(s, op->R1), count);
-        Vector128<byte> upper = TOperation.Apply(Vex.Upper<byte>(s, op->R1), count);
-        Vex.Write(s, op->R0, lower, upper);
+        Vector128<byte> lower = TOperation.Apply(VectorLanes.Lower<byte>(s, op->R1), count);
+        Vector128<byte> upper = TOperation.Apply(VectorLanes.Upper<byte>(s, op->R1), count);
+        VectorLanes.Write(s, op->R0, lower, upper);
         return op + 1;
     }
 
@@ -81,7 +81,7 @@ internal static unsafe class VexHandlers<TOperation>
             return null;
         }
 
-        Vex.Write(s, op->R0, TOperation.Apply(default, Vector128.CreateScalar(part).AsByte()));
+        VectorLanes.Write(s, op->R0, TOperation.Apply(default, Vector128.CreateScalar(part).AsByte()));
         return op + 1;
     }
 
@@ -97,7 +97,7 @@ internal static unsafe class VexHandlers<TOperation>
 
         Vector128<byte> lower = TOperation.Apply(default, Vector128.CreateScalar(parts.Lower).AsByte());
         Vector128<byte> upper = TOperation.Apply(default, Vector128.CreateScalar(parts.Upper).AsByte());
-        Vex.Write(s, op->R0, lower, upper);
+        VectorLanes.Write(s, op->R0, lower, upper);
         return op + 1;
     }
 }
@@ -115,7 +115,7 @@ internal static unsafe class VexImmediateHandlers<TOperation>
             return null;
         }
 
-        Vex.Write(s, op->R0, TOperation.Apply(Vex.Lower<byte>(s, op->R1), source, (byte)op->Imm));
+        VectorLanes.Write(s, op->R0, TOperation.Apply(VectorLanes.Lower<byte>(s, op->R1), source, (byte)op->Imm));
         return op + 1;
     }
 
@@ -129,9 +129,9 @@ internal static unsafe class VexImmediateHandlers<TOperation>
         }
 
         byte immediate = (byte)op->Imm;
-        Vector128<byte> lower = TOperation.Apply(Vex.Lower<byte>(s, op->R1), source.GetLower(), immediate);
-        Vector128<byte> upper = TOperation.Apply(Vex.Upper<byte>(s, op->R1), source.GetUpper(), TOperation.UpperLane(immediate));
-        Vex.Write(s, op->R0, lower, upper);
+        Vector128<byte> lower = TOperation.Apply(VectorLanes.Lower<byte>(s, op->R1), source.GetLower(), immediate);
+        Vector128<byte> upper = TOperation.Apply(VectorLanes.Upper<byte>(s, op->R1), source.GetUpper(), TOperation.UpperLane(immediate));
+        VectorLanes.Write(s, op->R0, lower, upper);
         return op + 1;
     }
 }
@@ -149,7 +149,7 @@ internal static unsafe class VexMaskedHandlers<TOperation>
             return null;
         }
 
-        Vex.Write(s, op->R0, TOperation.Apply(Vex.Lower<byte>(s, op->R1), source, Vex.Lower<byte>(s, (ushort)op->Imm)));
+        VectorLanes.Write(s, op->R0, TOperation.Apply(VectorLanes.Lower<byte>(s, op->R1), source, VectorLanes.Lower<byte>(s, (ushort)op->Imm)));
         return op + 1;
     }
 
@@ -163,9 +163,9 @@ internal static unsafe class VexMaskedHandlers<TOperation>
         }
 
         ushort mask = (ushort)op->Imm;
-        Vector128<byte> lower = TOperation.Apply(Vex.Lower<byte>(s, op->R1), source.GetLower(), Vex.Lower<byte>(s, mask));
-        Vector128<byte> upper = TOperation.Apply(Vex.Upper<byte>(s, op->R1), source.GetUpper(), Vex.Upper<byte>(s, mask));
-        Vex.Write(s, op->R0, lower, upper);
+        Vector128<byte> lower = TOperation.Apply(VectorLanes.Lower<byte>(s, op->R1), source.GetLower(), VectorLanes.Lower<byte>(s, mask));
+        Vector128<byte> upper = TOperation.Apply(VectorLanes.Upper<byte>(s, op->R1), source.GetUpper(), VectorLanes.Upper<byte>(s, mask));
+        VectorLanes.Write(s, op->R0, lower, upper);
         return op + 1;
     }
 }
@@ -183,7 +183,7 @@ internal static unsafe class VexWideHandlers<TOperation>
             return null;
         }
 
-        CpuState.At<Vector256<byte>>(s, op->R0) = TOperation.Apply(Access.Reg<Vector256<byte>>(s, op->R1), source);
+        CpuState.At<Vector256<byte>>(s, op->R0) = TOperation.Apply(Operand.Reg<Vector256<byte>>(s, op->R1), source);
         return op + 1;
     }
 }
@@ -201,7 +201,7 @@ internal static unsafe class VexWideImmediateHandlers<TOperation>
             return null;
         }
 
-        CpuState.At<Vector256<byte>>(s, op->R0) = TOperation.Apply(Access.Reg<Vector256<byte>>(s, op->R1), source, (byte)op->Imm);
+        CpuState.At<Vector256<byte>>(s, op->R0) = TOperation.Apply(Operand.Reg<Vector256<byte>>(s, op->R1), source, (byte)op->Imm);
         return op + 1;
     }
 }

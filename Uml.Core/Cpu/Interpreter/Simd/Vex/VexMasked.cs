@@ -15,12 +15,12 @@ internal static unsafe class VexMaskedMoves<T>
     public static Op* LoadXmm(CpuState* s, Op* op)
     {
         Vector128<T> result = default;
-        if (!Load(s, op, Vex.Lower<T>(s, op->R1).ExtractMostSignificantBits(), 16, (T*)&result))
+        if (!Load(s, op, VectorLanes.Lower<T>(s, op->R1).ExtractMostSignificantBits(), 16, (T*)&result))
         {
             return null;
         }
 
-        Vex.Write(s, op->R0, result);
+        VectorLanes.Write(s, op->R0, result);
         return op + 1;
     }
 
@@ -28,7 +28,7 @@ internal static unsafe class VexMaskedMoves<T>
     public static Op* LoadYmm(CpuState* s, Op* op)
     {
         Vector256<T> result = default;
-        if (!Load(s, op, Access.Reg<Vector256<T>>(s, op->R1).ExtractMostSignificantBits(), 32, (T*)&result))
+        if (!Load(s, op, Operand.Reg<Vector256<T>>(s, op->R1).ExtractMostSignificantBits(), 32, (T*)&result))
         {
             return null;
         }
@@ -40,15 +40,15 @@ internal static unsafe class VexMaskedMoves<T>
     /// <summary>m128, xmm, xmm: R1 is the mask, R2 the data.</summary>
     public static Op* StoreXmm(CpuState* s, Op* op)
     {
-        Vector128<T> data = Vex.Lower<T>(s, op->R2);
-        return Store(s, op, Vex.Lower<T>(s, op->R1).ExtractMostSignificantBits(), 16, (T*)&data) ? op + 1 : null;
+        Vector128<T> data = VectorLanes.Lower<T>(s, op->R2);
+        return Store(s, op, VectorLanes.Lower<T>(s, op->R1).ExtractMostSignificantBits(), 16, (T*)&data) ? op + 1 : null;
     }
 
     /// <summary>m256, ymm, ymm.</summary>
     public static Op* StoreYmm(CpuState* s, Op* op)
     {
-        Vector256<T> data = Access.Reg<Vector256<T>>(s, op->R2);
-        return Store(s, op, Access.Reg<Vector256<T>>(s, op->R1).ExtractMostSignificantBits(), 32, (T*)&data) ? op + 1 : null;
+        Vector256<T> data = Operand.Reg<Vector256<T>>(s, op->R2);
+        return Store(s, op, Operand.Reg<Vector256<T>>(s, op->R1).ExtractMostSignificantBits(), 32, (T*)&data) ? op + 1 : null;
     }
 
     private static bool Load(CpuState* s, Op* op, uint mask, int size, T* result)
@@ -58,7 +58,7 @@ internal static unsafe class VexMaskedMoves<T>
             return true;
         }
 
-        if (!Access.Linear(s, op, size, write: false, out ulong linear))
+        if (!Operand.Linear(s, op, size, write: false, out ulong linear))
         {
             return false;
         }
@@ -82,7 +82,7 @@ internal static unsafe class VexMaskedMoves<T>
             return true;
         }
 
-        if (!Access.Linear(s, op, size, write: true, out ulong linear))
+        if (!Operand.Linear(s, op, size, write: true, out ulong linear))
         {
             return false;
         }
@@ -114,7 +114,7 @@ internal static unsafe class VexMaskedMoves<T>
     private static void ReportLastByte(CpuState* s, ulong linear, uint mask)
     {
         ulong lowest = linear + (ulong)(BitOperations.TrailingZeroCount(mask) * sizeof(T));
-        if (s->ExceptionVector == Vector.PF && (s->Cr2 & ~0xFFFUL) != (Mmu.Wrap(s, lowest) & ~0xFFFUL))
+        if (s->ExceptionVector == ExceptionVector.PF && (s->Cr2 & ~0xFFFUL) != (Mmu.Wrap(s, lowest) & ~0xFFFUL))
         {
             s->Cr2 = Mmu.Wrap(s, linear + (ulong)((BitOperations.Log2(mask) + 1) * sizeof(T)) - 1);
         }
@@ -130,13 +130,13 @@ internal static unsafe class VexElements
     {
         if ((linear & ((ulong)sizeof(T) - 1)) == 0)
         {
-            return Access.LoadAt(s, Mmu.Wrap(s, linear), segment, out value);
+            return Operand.LoadAt(s, Mmu.Wrap(s, linear), segment, out value);
         }
 
         T result = default;
         for (int i = 0; i < sizeof(T); i++)
         {
-            if (!Access.LoadAt(s, Mmu.Wrap(s, linear + (ulong)i), segment, out ((byte*)&result)[i]))
+            if (!Operand.LoadAt(s, Mmu.Wrap(s, linear + (ulong)i), segment, out ((byte*)&result)[i]))
             {
                 value = default;
                 return false;
@@ -161,13 +161,13 @@ internal static unsafe class VexElements
     {
         if ((linear & ((ulong)sizeof(T) - 1)) == 0)
         {
-            _ = Access.StoreAt(s, Mmu.Wrap(s, linear), segment, value);
+            _ = Operand.StoreAt(s, Mmu.Wrap(s, linear), segment, value);
             return;
         }
 
         for (int i = 0; i < sizeof(T); i++)
         {
-            _ = Access.StoreAt(s, Mmu.Wrap(s, linear + (ulong)i), segment, ((byte*)&value)[i]);
+            _ = Operand.StoreAt(s, Mmu.Wrap(s, linear + (ulong)i), segment, ((byte*)&value)[i]);
         }
     }
 }
@@ -206,9 +206,9 @@ internal static unsafe class GatherHandlers<T, TIndex>
                 }
 
                 CpuState.At<T>(s, op->R0 + (i * sizeof(T))) = value;
-                if (end <= Vex.UpperLane)
+                if (end <= VectorLanes.UpperLane)
                 {
-                    CpuState.At<Vector128<byte>>(s, op->R0 + Vex.UpperLane) = Vector128<byte>.Zero;
+                    CpuState.At<Vector128<byte>>(s, op->R0 + VectorLanes.UpperLane) = Vector128<byte>.Zero;
                 }
             }
 
@@ -235,7 +235,7 @@ internal static unsafe class GatherHandlers<T, TIndex>
 
     private static bool Load(CpuState* s, Op* op, TIndex index, out T value)
     {
-        ulong linear = Access.Reg<ulong>(s, op->Base) + (ulong.CreateTruncating(index) << op->Scale) + (ulong)op->Disp;
+        ulong linear = Operand.Reg<ulong>(s, op->Base) + (ulong.CreateTruncating(index) << op->Scale) + (ulong)op->Disp;
         if (op->Address == AddressFlags.None || Segmentation.Adjust(s, op, sizeof(T), write: false, ref linear))
         {
             return VexElements.Load(s, linear, op->Segment, out value);

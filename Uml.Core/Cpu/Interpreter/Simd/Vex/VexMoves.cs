@@ -19,7 +19,7 @@ internal static unsafe class VexMoves
             return null;
         }
 
-        Vex.Write(s, op->R0, value);
+        VectorLanes.Write(s, op->R0, value);
         return op + 1;
     }
 
@@ -39,19 +39,19 @@ internal static unsafe class VexMoves
     /// <summary>VMOVAPS, VMOVAPD, VMOVDQA, VMOVNTDQA xmm, m128.</summary>
     public static Op* LoadAlignedXmm(CpuState* s, Op* op)
     {
-        if (!Access.LoadAligned(s, op, out Vector128<byte> value))
+        if (!Operand.LoadAligned(s, op, out Vector128<byte> value))
         {
             return null;
         }
 
-        Vex.Write(s, op->R0, value);
+        VectorLanes.Write(s, op->R0, value);
         return op + 1;
     }
 
     /// <summary>VMOVAPS, VMOVAPD, VMOVDQA, VMOVNTDQA ymm, m256.</summary>
     public static Op* LoadAlignedYmm(CpuState* s, Op* op)
     {
-        if (!IsAligned(s, op, write: false, out ulong linear) || !Access.LoadAt(s, linear, op->Segment, out Vector256<byte> value))
+        if (!IsAligned(s, op, write: false, out ulong linear) || !Operand.LoadAt(s, linear, op->Segment, out Vector256<byte> value))
         {
             return null;
         }
@@ -61,11 +61,11 @@ internal static unsafe class VexMoves
     }
 
     /// <summary>VMOVUPS, VMOVUPD, VMOVDQU m256, ymm.</summary>
-    public static Op* StoreYmm(CpuState* s, Op* op) => Access.Store(s, op, Access.Reg<Vector256<byte>>(s, op->R1)) ? op + 1 : null;
+    public static Op* StoreYmm(CpuState* s, Op* op) => Operand.Store(s, op, Operand.Reg<Vector256<byte>>(s, op->R1)) ? op + 1 : null;
 
     /// <summary>VMOVAPS, VMOVAPD, VMOVDQA, VMOVNTDQ, VMOVNTPS, VMOVNTPD m256, ymm.</summary>
     public static Op* StoreAlignedYmm(CpuState* s, Op* op) =>
-        IsAligned(s, op, write: true, out ulong linear) && Access.StoreAt(s, linear, op->Segment, Access.Reg<Vector256<byte>>(s, op->R1))
+        IsAligned(s, op, write: true, out ulong linear) && Operand.StoreAt(s, linear, op->Segment, Operand.Reg<Vector256<byte>>(s, op->R1))
             ? op + 1
             : null;
 
@@ -79,7 +79,7 @@ internal static unsafe class VexMoves
             return null;
         }
 
-        Vex.Write(s, op->R0, Vector128.CreateScalar(value));
+        VectorLanes.Write(s, op->R0, Vector128.CreateScalar(value));
         return op + 1;
     }
 
@@ -87,26 +87,26 @@ internal static unsafe class VexMoves
     public static Op* MergeLow<T>(CpuState* s, Op* op)
         where T : unmanaged
     {
-        Vex.Write(s, op->R0, Vex.Lower<T>(s, op->R1).WithElement(0, Access.Reg<T>(s, op->R2)));
+        VectorLanes.Write(s, op->R0, VectorLanes.Lower<T>(s, op->R1).WithElement(0, Operand.Reg<T>(s, op->R2)));
         return op + 1;
     }
 
     /// <summary>VMOVHLPS.</summary>
     public static Op* HighToLow(CpuState* s, Op* op)
     {
-        Vex.Write(s, op->R0, Vector128.Create(Vex.Lower<ulong>(s, op->R2).GetUpper(), Vex.Lower<ulong>(s, op->R1).GetUpper()));
+        VectorLanes.Write(s, op->R0, Vector128.Create(VectorLanes.Lower<ulong>(s, op->R2).GetUpper(), VectorLanes.Lower<ulong>(s, op->R1).GetUpper()));
         return op + 1;
     }
 
     /// <summary>VMOVLPS, VMOVLPD xmm, xmm, m64.</summary>
     public static Op* LoadLow(CpuState* s, Op* op)
     {
-        if (!Access.Load(s, op, out ulong value))
+        if (!Operand.Load(s, op, out ulong value))
         {
             return null;
         }
 
-        Vex.Write(s, op->R0, Vex.Lower<ulong>(s, op->R1).WithElement(0, value));
+        VectorLanes.Write(s, op->R0, VectorLanes.Lower<ulong>(s, op->R1).WithElement(0, value));
         return op + 1;
     }
 
@@ -119,7 +119,7 @@ internal static unsafe class VexMoves
             return null;
         }
 
-        Vex.Write(s, op->R0, Vex.Lower<ulong>(s, op->R1).WithElement(1, value));
+        VectorLanes.Write(s, op->R0, VectorLanes.Lower<ulong>(s, op->R1).WithElement(1, value));
         return op + 1;
     }
 
@@ -127,7 +127,7 @@ internal static unsafe class VexMoves
     public static Op* MoveMask<T>(CpuState* s, Op* op)
         where T : unmanaged
     {
-        Access.SetReg<ulong>(s, op->R0, Access.Reg<Vector256<T>>(s, op->R1).ExtractMostSignificantBits());
+        Operand.SetReg<ulong>(s, op->R0, Operand.Reg<Vector256<T>>(s, op->R1).ExtractMostSignificantBits());
         return op + 1;
     }
 
@@ -141,20 +141,20 @@ internal static unsafe class VexMoves
             return null;
         }
 
-        Vex.Write(s, op->R0, Vex.Lower<T>(s, op->R1).WithElement((int)(op->Imm & (Vector128<T>.Count - 1)), value));
+        VectorLanes.Write(s, op->R0, VectorLanes.Lower<T>(s, op->R1).WithElement((int)(op->Imm & (Vector128<T>.Count - 1)), value));
         return op + 1;
     }
 
     /// <summary>VINSERTPS xmm, xmm, m32, imm8: the immediate's source field is ignored.</summary>
     public static Op* InsertSingleMemory(CpuState* s, Op* op)
     {
-        if (!Access.Load(s, op, out uint source))
+        if (!Operand.Load(s, op, out uint source))
         {
             return null;
         }
 
         Vector128<byte> value = Vector128.CreateScalar(source).AsByte();
-        Vex.Write(s, op->R0, InsertSingle.Apply(Vex.Lower<byte>(s, op->R1), value, (byte)(op->Imm & 0x3F)));
+        VectorLanes.Write(s, op->R0, InsertSingle.Apply(VectorLanes.Lower<byte>(s, op->R1), value, (byte)(op->Imm & 0x3F)));
         return op + 1;
     }
 
@@ -168,19 +168,19 @@ internal static unsafe class VexMoves
         }
 
         bool upper = (op->Imm & 1) != 0;
-        Vex.Write(s, op->R0, upper ? Vex.Lower<byte>(s, op->R1) : value, upper ? value : Vex.Upper<byte>(s, op->R1));
+        VectorLanes.Write(s, op->R0, upper ? VectorLanes.Lower<byte>(s, op->R1) : value, upper ? value : VectorLanes.Upper<byte>(s, op->R1));
         return op + 1;
     }
 
     /// <summary>VEXTRACTF128, VEXTRACTI128 xmm, ymm, imm8.</summary>
     public static Op* ExtractLane(CpuState* s, Op* op)
     {
-        Vex.Write(s, op->R0, Lane(s, op));
+        VectorLanes.Write(s, op->R0, Lane(s, op));
         return op + 1;
     }
 
     /// <summary>VEXTRACTF128, VEXTRACTI128 m128, ymm, imm8.</summary>
-    public static Op* ExtractLaneToMemory(CpuState* s, Op* op) => Access.Store(s, op, Lane(s, op)) ? op + 1 : null;
+    public static Op* ExtractLaneToMemory(CpuState* s, Op* op) => Operand.Store(s, op, Lane(s, op)) ? op + 1 : null;
 
     /// <summary>VBROADCASTSS, VPBROADCASTB, VPBROADCASTW, VPBROADCASTD, VPBROADCASTQ to an XMM register.</summary>
     public static Op* BroadcastXmm<TSource, T>(CpuState* s, Op* op)
@@ -192,7 +192,7 @@ internal static unsafe class VexMoves
             return null;
         }
 
-        Vex.Write(s, op->R0, Vector128.Create(value));
+        VectorLanes.Write(s, op->R0, Vector128.Create(value));
         return op + 1;
     }
 
@@ -207,7 +207,7 @@ internal static unsafe class VexMoves
         }
 
         Vector128<byte> lane = sizeof(T) == 16 ? *(Vector128<byte>*)&value : Vector128.Create(value).AsByte();
-        Vex.Write(s, op->R0, lane, lane);
+        VectorLanes.Write(s, op->R0, lane, lane);
         return op + 1;
     }
 
@@ -216,7 +216,7 @@ internal static unsafe class VexMoves
     {
         for (int i = 0; i < RegisterCount(s); i++)
         {
-            CpuState.At<Vector128<byte>>(s, CpuState.VectorsOffset + (32 * i) + Vex.UpperLane) = default;
+            CpuState.At<Vector128<byte>>(s, CpuState.VectorsOffset + (32 * i) + VectorLanes.UpperLane) = default;
         }
 
         return op + 1;
@@ -236,10 +236,10 @@ internal static unsafe class VexMoves
     private static int RegisterCount(CpuState* s) => (s->Mode & CpuMode.Long64) != 0 ? 16 : 8;
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static Vector128<byte> Lane(CpuState* s, Op* op) => (op->Imm & 1) != 0 ? Vex.Upper<byte>(s, op->R1) : Vex.Lower<byte>(s, op->R1);
+    private static Vector128<byte> Lane(CpuState* s, Op* op) => (op->Imm & 1) != 0 ? VectorLanes.Upper<byte>(s, op->R1) : VectorLanes.Lower<byte>(s, op->R1);
 
     private static bool IsAligned(CpuState* s, Op* op, bool write, out ulong linear) =>
-        Access.Linear(s, op, 32, write, out linear) && ((linear & 31) == 0 || Fault.FailGP(s));
+        Operand.Linear(s, op, 32, write, out linear) && ((linear & 31) == 0 || Fault.FailGP(s));
 }
 
 /// <summary>VPTEST, VTESTPS, VTESTPD; <typeparamref name="T"/> is the element whose top bit counts, or byte for all bits.</summary>
@@ -255,7 +255,7 @@ internal static unsafe class VexTestHandlers<T>
             return null;
         }
 
-        Vector128<byte> destination = Vex.Lower<byte>(s, op->R0);
+        Vector128<byte> destination = VectorLanes.Lower<byte>(s, op->R0);
         return Finish(s, op, Reduce(source & destination), Reduce(Vector128.AndNot(source, destination)));
     }
 
@@ -268,7 +268,7 @@ internal static unsafe class VexTestHandlers<T>
             return null;
         }
 
-        Vector256<byte> destination = Access.Reg<Vector256<byte>>(s, op->R0);
+        Vector256<byte> destination = Operand.Reg<Vector256<byte>>(s, op->R0);
         Vector256<byte> both = source & destination;
         Vector256<byte> only = Vector256.AndNot(source, destination);
         return Finish(s, op, Reduce(both.GetLower() | both.GetUpper()), Reduce(only.GetLower() | only.GetUpper()));

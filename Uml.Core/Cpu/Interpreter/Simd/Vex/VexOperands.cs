@@ -18,7 +18,7 @@ internal readonly unsafe struct VexRegister : IVexSource
     public static bool Load<T>(CpuState* s, Op* op, out T value)
         where T : unmanaged
     {
-        value = Access.Reg<T>(s, op->R2);
+        value = Operand.Reg<T>(s, op->R2);
         return true;
     }
 }
@@ -28,12 +28,12 @@ internal readonly unsafe struct VexMemory : IVexSource
 {
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static bool Load<T>(CpuState* s, Op* op, out T value)
-        where T : unmanaged => Access.Load(s, op, out value);
+        where T : unmanaged => Operand.Load(s, op, out value);
 }
 
 /// <summary>Registers of VEX instructions.</summary>
 // SAFETY: register operands are offsets within CpuState that the decoder made.
-internal static unsafe class Vex
+internal static unsafe class VectorLanes
 {
     public const int UpperLane = 16;
 

@@ -28,7 +28,7 @@ internal enum InterruptKind
 /// Interrupt and exception delivery (Intel SDM vol. 3, chapter 6). State changes only when a frame has been pushed completely; what
 /// faults on the way becomes an exception in turn, a double fault, or a shutdown.
 /// </summary>
-internal static unsafe partial class Interrupts
+internal static unsafe partial class EventDelivery
 {
     /// <summary>One thing to deliver.</summary>
     private readonly record struct Event(byte Vector, bool HasError, uint Error, InterruptKind Kind, ulong ReturnRip)
@@ -91,7 +91,7 @@ internal static unsafe partial class Interrupts
             }
         }
 
-        if (current.Vector == Vector.DB)
+        if (current.Vector == ExceptionVector.DB)
         {
             s->Dr7 &= ~(ulong)DebugTraps.GD;
         }
@@ -106,7 +106,7 @@ internal static unsafe partial class Interrupts
         Deliver(s, s->ExceptionVector, s->ExceptionHasError, s->ExceptionError, InterruptKind.Exception, s->Rip);
 
     /// <summary>Delivers a non-maskable interrupt.</summary>
-    public static void DeliverNmi(CpuState* s) => Deliver(s, Vector.NMI, hasError: false, 0, InterruptKind.Nmi, s->Rip);
+    public static void DeliverNmi(CpuState* s) => Deliver(s, ExceptionVector.NMI, hasError: false, 0, InterruptKind.Nmi, s->Rip);
 
     /// <summary>Delivers a maskable interrupt.</summary>
     public static void DeliverInterrupt(CpuState* s, byte vector) =>
@@ -126,16 +126,16 @@ internal static unsafe partial class Interrupts
         bool doubles = (first == FaultClass.Contributory && second == FaultClass.Contributory)
             || (first == FaultClass.PageFault && second is FaultClass.Contributory or FaultClass.PageFault);
         current = doubles
-            ? new Event(Vector.DF, true, 0, InterruptKind.Exception, s->Rip)
+            ? new Event(ExceptionVector.DF, true, 0, InterruptKind.Exception, s->Rip)
             : new Event(s->ExceptionVector, s->ExceptionHasError, s->ExceptionError, InterruptKind.Exception, s->Rip);
         return true;
     }
 
     private static FaultClass Classify(byte vector) => vector switch
     {
-        Vector.DE or Vector.TS or Vector.NP or Vector.SS or Vector.GP => FaultClass.Contributory,
-        Vector.PF => FaultClass.PageFault,
-        Vector.DF => FaultClass.DoubleFault,
+        ExceptionVector.DE or ExceptionVector.TS or ExceptionVector.NP or ExceptionVector.SS or ExceptionVector.GP => FaultClass.Contributory,
+        ExceptionVector.PF => FaultClass.PageFault,
+        ExceptionVector.DF => FaultClass.DoubleFault,
         _ => FaultClass.Benign,
     };
 
@@ -156,7 +156,7 @@ internal static unsafe partial class Interrupts
     {
         ulong flags = Flags.Get(s);
         bool isFault = e.Kind == InterruptKind.Exception
-            && e.Vector is not (Vector.DB or Vector.BP or Vector.OF or Vector.NMI or Vector.DF or Vector.MC);
+            && e.Vector is not (ExceptionVector.DB or ExceptionVector.BP or ExceptionVector.OF or ExceptionVector.NMI or ExceptionVector.DF or ExceptionVector.MC);
         return isFault ? flags | Flags.RF : flags;
     }
 

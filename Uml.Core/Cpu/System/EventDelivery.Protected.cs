@@ -3,7 +3,7 @@ using Uml.Core.Cpu.Paging;
 namespace Uml.Core.Cpu;
 
 /// <summary>Delivery in protected and virtual-8086 mode outside IA-32e mode (Intel SDM vol. 3, 6.12 and 21.3).</summary>
-internal static unsafe partial class Interrupts
+internal static unsafe partial class EventDelivery
 {
     private static bool DeliverProtected(CpuState* s, in Event e)
     {
@@ -118,10 +118,10 @@ internal static unsafe partial class Interrupts
 
         if (DescriptorTables.IsNull(selector))
         {
-            return Fault.Fail(s, Vector.TS, ext);
+            return Fault.Fail(s, ExceptionVector.TS, ext);
         }
 
-        if (!DescriptorTables.Read(s, selector, out Descriptor descriptor, Vector.TS, ext))
+        if (!DescriptorTables.Read(s, selector, out Descriptor descriptor, ExceptionVector.TS, ext))
         {
             return false;
         }
@@ -129,12 +129,12 @@ internal static unsafe partial class Interrupts
         uint error = DescriptorTables.Error(selector, ext);
         if ((selector & 3) != cpl || descriptor.Dpl != cpl || !descriptor.IsWritableData)
         {
-            return Fault.Fail(s, Vector.TS, error);
+            return Fault.Fail(s, ExceptionVector.TS, error);
         }
 
         if (!descriptor.IsPresent)
         {
-            return Fault.Fail(s, Vector.SS, error);
+            return Fault.Fail(s, ExceptionVector.SS, error);
         }
 
         if (!DescriptorTables.MarkAccessed(s, selector, ref descriptor))

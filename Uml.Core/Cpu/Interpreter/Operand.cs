@@ -8,7 +8,7 @@ namespace Uml.Core.Cpu.Interpreter;
 /// Operand access for handlers: registers by offset, memory through the translation buffer. Functions that return bool return false
 /// after recording the fault; the handler then returns null.
 /// </summary>
-internal static unsafe class Access
+internal static unsafe class Operand
 {
     private const ulong PageMask = ~0xFFFUL, PageOffset = 0xFFF;
 

@@ -3,7 +3,7 @@ using Uml.Core.Cpu.Paging;
 namespace Uml.Core.Cpu;
 
 /// <summary>Delivery in IA-32e mode (Intel SDM vol. 3, 6.14).</summary>
-internal static unsafe partial class Interrupts
+internal static unsafe partial class EventDelivery
 {
     private static bool DeliverLong(CpuState* s, in Event e)
     {
@@ -83,7 +83,7 @@ internal static unsafe partial class Interrupts
             return Fault.FailGP(s, e.IdtError);
         }
 
-        return gate.IsPresent || Fault.Fail(s, Vector.NP, e.IdtError);
+        return gate.IsPresent || Fault.Fail(s, ExceptionVector.NP, e.IdtError);
     }
 
     /// <summary>Reads the handler's code segment and says at which privilege it runs.</summary>
@@ -103,7 +103,7 @@ internal static unsafe partial class Interrupts
 
         if (!code.IsPresent)
         {
-            return Fault.Fail(s, Vector.NP, error);
+            return Fault.Fail(s, ExceptionVector.NP, error);
         }
 
         if (!code.IsConformingCode)

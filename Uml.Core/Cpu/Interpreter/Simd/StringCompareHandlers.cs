@@ -5,35 +5,35 @@ namespace Uml.Core.Cpu.Interpreter;
 
 /// <summary>SSE4.2 string comparisons; their memory operands need no alignment.</summary>
 // SAFETY: register operands are offsets within CpuState that the decoder made; memory is reached only through Access and Mmu.
-internal static unsafe class StringHandlers
+internal static unsafe class StringCompareHandlers
 {
     private const int Rax = 0, Rcx = 1, Rdx = 2;
 
     /// <summary>PCMPISTRI, PCMPISTRM.</summary>
     public static Op* Implicit<TResult>(CpuState* s, Op* op)
-        where TResult : struct, IStringResult => Implicit<TResult>(s, op, Access.Reg<Vector128<byte>>(s, op->R1));
+        where TResult : struct, IStringResult => Implicit<TResult>(s, op, Operand.Reg<Vector128<byte>>(s, op->R1));
 
     /// <summary>PCMPISTRI, PCMPISTRM with a memory operand.</summary>
     public static Op* ImplicitMemory<TResult>(CpuState* s, Op* op)
         where TResult : struct, IStringResult =>
-        Access.Load(s, op, out Vector128<byte> b) ? Implicit<TResult>(s, op, b) : null;
+        Operand.Load(s, op, out Vector128<byte> b) ? Implicit<TResult>(s, op, b) : null;
 
     /// <summary>PCMPESTRI, PCMPESTRM; <typeparamref name="TLength"/> is int, or long with REX.W.</summary>
     public static Op* Explicit<TResult, TLength>(CpuState* s, Op* op)
         where TResult : struct, IStringResult
-        where TLength : unmanaged => Explicit<TResult, TLength>(s, op, Access.Reg<Vector128<byte>>(s, op->R1));
+        where TLength : unmanaged => Explicit<TResult, TLength>(s, op, Operand.Reg<Vector128<byte>>(s, op->R1));
 
     /// <summary>PCMPESTRI, PCMPESTRM with a memory operand.</summary>
     public static Op* ExplicitMemory<TResult, TLength>(CpuState* s, Op* op)
         where TResult : struct, IStringResult
         where TLength : unmanaged =>
-        Access.Load(s, op, out Vector128<byte> b) ? Explicit<TResult, TLength>(s, op, b) : null;
+        Operand.Load(s, op, out Vector128<byte> b) ? Explicit<TResult, TLength>(s, op, b) : null;
 
     private static Op* Implicit<TResult>(CpuState* s, Op* op, Vector128<byte> b)
         where TResult : struct, IStringResult
     {
         byte immediate = (byte)op->Imm;
-        Vector128<byte> a = Access.Reg<Vector128<byte>>(s, op->R0);
+        Vector128<byte> a = Operand.Reg<Vector128<byte>>(s, op->R0);
         Finish<TResult>(s, a, StringCompare.ImplicitLength(a, immediate), b, StringCompare.ImplicitLength(b, immediate), immediate);
         return op + 1;
     }
@@ -47,7 +47,7 @@ internal static unsafe class StringHandlers
         long d = sizeof(TLength) == 4 ? (int)s->Gpr[Rdx] : (long)s->Gpr[Rdx];
         Finish<TResult>(
             s,
-            Access.Reg<Vector128<byte>>(s, op->R0),
+            Operand.Reg<Vector128<byte>>(s, op->R0),
             StringCompare.ExplicitLength(a, immediate),
             b,
             StringCompare.ExplicitLength(d, immediate),
@@ -91,6 +91,6 @@ internal static unsafe class StringHandlers
     internal readonly struct VexMask : IStringResult
     {
         public static void Write(CpuState* s, uint result, byte immediate) =>
-            Vex.Write(s, (ushort)CpuState.VectorsOffset, StringCompare.Mask(result, immediate));
+            VectorLanes.Write(s, (ushort)CpuState.VectorsOffset, StringCompare.Mask(result, immediate));
     }
 }

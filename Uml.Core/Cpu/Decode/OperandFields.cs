@@ -4,7 +4,7 @@ using Uml.Core.Cpu.Interpreter;
 namespace Uml.Core.Cpu.Decode;
 
 /// <summary>Fills an operation's operand fields from Iced's description of the instruction.</summary>
-internal static unsafe class Operands
+internal static unsafe class OperandFields
 {
     public static void Fill(in Instruction instruction, Op* op, CpuMode mode)
     {
