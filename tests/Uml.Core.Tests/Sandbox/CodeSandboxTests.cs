@@ -123,6 +123,20 @@ public sealed class CodeSandboxTests
 
     [TestCase(CpuEngine.Interpreter)]
     [TestCase(CpuEngine.Jit)]
+    public void A_run_of_code_that_is_given_with_it_can_be_ended_and_continued(CpuEngine engine)
+    {
+        using var sandbox = new CodeSandbox(new CodeSandboxOptions { Engine = engine });
+        foreach (Func<CancellationToken, CodeResult> run in (Func<CancellationToken, CodeResult>[])
+            [token => sandbox.Run([0xEB, 0xFE], long.MaxValue, token), token => sandbox.Run(a => a.jmp(CodeSandbox.CodeAddress), long.MaxValue, token)])
+        {
+            using var end = new CancellationTokenSource(TimeSpan.FromMilliseconds(50));
+            Assert.That(() => run(end.Token), Throws.InstanceOf<OperationCanceledException>());
+            Assert.That(sandbox.Run(1000), Is.EqualTo(new CodeResult(CodeStopReason.BudgetExhausted, 1000)));
+        }
+    }
+
+    [TestCase(CpuEngine.Interpreter)]
+    [TestCase(CpuEngine.Jit)]
     public async Task A_run_can_be_ended_within_a_repeated_instruction(CpuEngine engine)
     {
         using var sandbox = new CodeSandbox(new CodeSandboxOptions { Engine = engine });
