@@ -1,10 +1,6 @@
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
-<<<<<<< HEAD:Uml.Hosting/MachineHostedService.cs
-=======
 using Microsoft.Extensions.Logging;
-using Uml.Core;
->>>>>>> w-leftovers:Uml.Hosting/Registration/MachineHostedService.cs
 using Uml.Core.Machine;
 
 namespace Uml.Hosting;

@@ -1,5 +1,7 @@
 using System.Runtime.Intrinsics;
+using Uml.Core.Cpu.Interrupts;
 using Uml.Core.Cpu.Paging;
+using Uml.Core.Cpu.State;
 
 namespace Uml.Core.Cpu;
 
@@ -122,7 +124,7 @@ public sealed unsafe partial class ProcessorRegisters
     /// </summary>
     internal Lock Access { get; } = new();
 
-    /// <summary>The state, when it may be touched; to be used under <see cref="Operand"/>.</summary>
+    /// <summary>The state, when it may be touched; to be used under <see cref="Access"/>.</summary>
     internal CpuState* State
     {
         get

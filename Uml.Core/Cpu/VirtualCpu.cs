@@ -3,9 +3,14 @@ using System.Runtime.InteropServices;
 using Microsoft.Extensions.Logging;
 using Uml.Core.Bus;
 using Uml.Core.Clock;
+using Uml.Core.Cpu.Blocks;
+using Uml.Core.Cpu.Control;
 using Uml.Core.Cpu.Interpreter;
+using Uml.Core.Cpu.Interrupts;
 using Uml.Core.Cpu.Paging;
-using Uml.Core.Cpu.Semantics;
+using Uml.Core.Cpu.Semantics.Float;
+using Uml.Core.Cpu.State;
+using Uml.Core.Cpu.Time;
 using Uml.Core.Interop;
 using Uml.Core.Memory;
 

@@ -1,6 +1,6 @@
 using System.Buffers.Binary;
 using Uml.Core.Cpu;
-using Uml.Core.Cpu.Interpreter;
+using Uml.Core.Cpu.State;
 using Uml.Core.Memory;
 
 namespace Uml.Core.Sandbox;

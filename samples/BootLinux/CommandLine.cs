@@ -3,6 +3,7 @@ using System.CommandLine.Help;
 using System.CommandLine.Invocation;
 using Uml.Core.Boot;
 using Uml.Core.Cpu;
+using Uml.Core.Machine;
 using Uml.Hosting.CommandLine;
 
 namespace BootLinux;

@@ -1,8 +1,11 @@
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using Iced.Intel;
+using Uml.Core.Cpu.Blocks;
 using Uml.Core.Cpu.Interpreter;
+using Uml.Core.Cpu.Interpreter.Integer;
 using Uml.Core.Cpu.Paging;
+using Uml.Core.Cpu.State;
 
 namespace Uml.Core.Cpu.Decode;
 

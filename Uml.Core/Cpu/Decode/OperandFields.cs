@@ -1,5 +1,6 @@
 using Iced.Intel;
-using Uml.Core.Cpu.Interpreter;
+using Uml.Core.Cpu.Blocks;
+using Uml.Core.Cpu.State;
 
 namespace Uml.Core.Cpu.Decode;
 

@@ -1,4 +1,11 @@
 using Iced.Intel;
+using Uml.Core.Cpu.Blocks;
+using Uml.Core.Cpu.Control;
+using Uml.Core.Cpu.Interpreter.Fpu;
+using Uml.Core.Cpu.Interpreter.Integer;
+using Uml.Core.Cpu.Interpreter.Simd;
+using Uml.Core.Cpu.Interpreter.Vex;
+using Uml.Core.Cpu.State;
 
 namespace Uml.Core.Cpu.Interpreter;
 

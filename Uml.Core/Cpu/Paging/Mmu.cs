@@ -1,6 +1,8 @@
 using System.Runtime.CompilerServices;
 using Iced.Intel;
-using Uml.Core.Cpu.Interpreter;
+using Uml.Core.Cpu.Access;
+using Uml.Core.Cpu.Interrupts;
+using Uml.Core.Cpu.State;
 using Uml.Core.Memory;
 
 namespace Uml.Core.Cpu.Paging;
@@ -136,7 +138,7 @@ internal static unsafe partial class Mmu
     }
 
     /// <summary>Translates every page of an operand before anything is touched.</summary>
-    private static bool Locate(
+    public static bool Locate(
         CpuState* s, ulong linear, int size, AccessKind kind, SegmentIndex segment, out ulong first, out ulong second, out int firstSize)
     {
         first = second = 0;
@@ -251,9 +253,9 @@ internal static unsafe partial class Mmu
         }
     }
 
-    private static PageInfo* Info(CpuState* s, byte* host) => s->Pages + ((ulong)(host - s->RamBase) >> 12);
+    public static PageInfo* Info(CpuState* s, byte* host) => s->Pages + ((ulong)(host - s->RamBase) >> 12);
 
-    private static void ReadParts(CpuState* s, ulong first, ulong second, int firstSize, byte* buffer, int size)
+    public static void ReadParts(CpuState* s, ulong first, ulong second, int firstSize, byte* buffer, int size)
     {
         ReadPhysical(s, first, buffer, firstSize);
         if (firstSize < size)

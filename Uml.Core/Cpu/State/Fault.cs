@@ -1,6 +1,6 @@
-using Uml.Core.Cpu.Interpreter;
+using Uml.Core.Cpu.Blocks;
 
-namespace Uml.Core.Cpu;
+namespace Uml.Core.Cpu.State;
 
 /// <summary>Exception vectors (Intel SDM vol. 3, table 6-1).</summary>
 internal static class ExceptionVector

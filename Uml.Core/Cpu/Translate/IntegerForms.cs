@@ -1,5 +1,7 @@
 using Iced.Intel;
-using Uml.Core.Cpu.Interpreter;
+using Uml.Core.Cpu.Contract;
+using Uml.Core.Cpu.Interpreter.Integer;
+using Uml.Core.Cpu.State;
 
 namespace Uml.Core.Cpu.Translate;
 

@@ -1,6 +1,7 @@
 using Iced.Intel;
-using Uml.Core.Cpu;
+using Uml.Core.Cpu.Blocks;
 using Uml.Core.Cpu.Interpreter;
+using Uml.Core.Cpu.State;
 using Uml.Differential.Tests.Engines;
 
 namespace Uml.Differential.Tests.Generation;

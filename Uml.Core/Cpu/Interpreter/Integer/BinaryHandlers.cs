@@ -1,6 +1,9 @@
+using Uml.Core.Cpu.Access;
+using Uml.Core.Cpu.Blocks;
 using Uml.Core.Cpu.Semantics;
+using Uml.Core.Cpu.State;
 
-namespace Uml.Core.Cpu.Interpreter;
+namespace Uml.Core.Cpu.Interpreter.Integer;
 
 /// <summary>Operand forms of two-operand integer instructions.</summary>
 internal static unsafe class BinaryHandlers<TOperation, T>

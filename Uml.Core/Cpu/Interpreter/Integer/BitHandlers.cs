@@ -1,6 +1,9 @@
 using System.Numerics;
+using Uml.Core.Cpu.Access;
+using Uml.Core.Cpu.Blocks;
+using Uml.Core.Cpu.State;
 
-namespace Uml.Core.Cpu.Interpreter;
+namespace Uml.Core.Cpu.Interpreter.Integer;
 
 /// <summary>What BT, BTS, BTR or BTC does to the bit after copying it to CF.</summary>
 internal interface IBitOperation

@@ -1,6 +1,9 @@
+using Uml.Core.Cpu.Access;
+using Uml.Core.Cpu.Blocks;
 using Uml.Core.Cpu.Semantics;
+using Uml.Core.Cpu.State;
 
-namespace Uml.Core.Cpu.Interpreter;
+namespace Uml.Core.Cpu.Interpreter.Integer;
 
 /// <summary>Operand forms whose destination, a register, is apart from the two sources.</summary>
 internal static unsafe class ThreeOperandHandlers<TOperation, T>

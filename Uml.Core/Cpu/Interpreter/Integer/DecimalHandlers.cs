@@ -1,4 +1,8 @@
-namespace Uml.Core.Cpu.Interpreter;
+using Uml.Core.Cpu.Access;
+using Uml.Core.Cpu.Blocks;
+using Uml.Core.Cpu.State;
+
+namespace Uml.Core.Cpu.Interpreter.Integer;
 
 /// <summary>Decimal adjustment (Intel SDM vol. 2, AAA to DAS); not in 64-bit mode.</summary>
 internal static unsafe class DecimalHandlers

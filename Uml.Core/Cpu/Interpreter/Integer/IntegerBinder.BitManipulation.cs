@@ -1,7 +1,8 @@
 using Iced.Intel;
 using Uml.Core.Cpu.Semantics;
+using Uml.Core.Cpu.State;
 
-namespace Uml.Core.Cpu.Interpreter;
+namespace Uml.Core.Cpu.Interpreter.Integer;
 
 /// <summary>BMI1, BMI2, LZCNT, MOVBE, ADX: what only some CPU models have.</summary>
 internal static unsafe partial class IntegerBinder

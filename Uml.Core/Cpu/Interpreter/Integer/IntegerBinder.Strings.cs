@@ -1,6 +1,7 @@
 using Iced.Intel;
+using Uml.Core.Cpu.Blocks;
 
-namespace Uml.Core.Cpu.Interpreter;
+namespace Uml.Core.Cpu.Interpreter.Integer;
 
 internal static unsafe partial class IntegerBinder
 {

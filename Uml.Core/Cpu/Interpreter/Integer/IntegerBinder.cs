@@ -1,7 +1,9 @@
 using Iced.Intel;
+using Uml.Core.Cpu.Blocks;
 using Uml.Core.Cpu.Semantics;
+using Uml.Core.Cpu.State;
 
-namespace Uml.Core.Cpu.Interpreter;
+namespace Uml.Core.Cpu.Interpreter.Integer;
 
 internal static unsafe partial class IntegerBinder
 {

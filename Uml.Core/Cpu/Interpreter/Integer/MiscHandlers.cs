@@ -1,4 +1,8 @@
-namespace Uml.Core.Cpu.Interpreter;
+using Uml.Core.Cpu.Access;
+using Uml.Core.Cpu.Blocks;
+using Uml.Core.Cpu.State;
+
+namespace Uml.Core.Cpu.Interpreter.Integer;
 
 /// <summary>Flag instructions, width conversions, BCD, XLAT and what is not there.</summary>
 internal static unsafe class MiscHandlers

@@ -1,7 +1,10 @@
 using System.Runtime.CompilerServices;
+using Uml.Core.Cpu.Access;
+using Uml.Core.Cpu.Blocks;
 using Uml.Core.Cpu.Semantics;
+using Uml.Core.Cpu.State;
 
-namespace Uml.Core.Cpu.Interpreter;
+namespace Uml.Core.Cpu.Interpreter.Integer;
 
 /// <summary>MUL, IMUL, DIV, IDIV.</summary>
 internal static unsafe class MultiplyHandlers<T>

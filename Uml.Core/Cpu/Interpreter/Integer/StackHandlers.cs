@@ -1,6 +1,9 @@
 using System.Runtime.CompilerServices;
+using Uml.Core.Cpu.Access;
+using Uml.Core.Cpu.Blocks;
+using Uml.Core.Cpu.State;
 
-namespace Uml.Core.Cpu.Interpreter;
+namespace Uml.Core.Cpu.Interpreter.Integer;
 
 /// <summary>Implicit stack accesses. RSP changes only after the access succeeded.</summary>
 internal static unsafe class Stack

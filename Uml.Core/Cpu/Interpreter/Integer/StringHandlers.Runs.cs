@@ -1,7 +1,10 @@
 using System.Runtime.CompilerServices;
+using Uml.Core.Cpu.Access;
+using Uml.Core.Cpu.Blocks;
 using Uml.Core.Cpu.Paging;
+using Uml.Core.Cpu.State;
 
-namespace Uml.Core.Cpu.Interpreter;
+namespace Uml.Core.Cpu.Interpreter.Integer;
 
 /// <summary>Repetitions within one page on each side, at once.</summary>
 internal static unsafe partial class StringHandlers<TRepeat, T>

@@ -1,6 +1,9 @@
 using System.Runtime.Intrinsics;
+using Uml.Core.Cpu.Access;
+using Uml.Core.Cpu.Blocks;
+using Uml.Core.Cpu.State;
 
-namespace Uml.Core.Cpu.Interpreter;
+namespace Uml.Core.Cpu.Interpreter.Simd;
 
 /// <summary>An instruction that turns a value of one type into one of another; false when an unmasked exception was raised.</summary>
 internal interface IFloatConversion<TFrom, TTo>

@@ -1,6 +1,9 @@
-using Uml.Core.Cpu.Semantics;
+using Uml.Core.Cpu.Access;
+using Uml.Core.Cpu.Blocks;
+using Uml.Core.Cpu.Semantics.Float;
+using Uml.Core.Cpu.State;
 
-namespace Uml.Core.Cpu.Interpreter;
+namespace Uml.Core.Cpu.Interpreter.Simd;
 
 /// <summary>A comparison whose result is flags; false when an unmasked exception was raised.</summary>
 internal interface IFloatCompare<T>

@@ -1,6 +1,9 @@
 using System.Runtime.Intrinsics;
+using Uml.Core.Cpu.Access;
+using Uml.Core.Cpu.Blocks;
+using Uml.Core.Cpu.State;
 
-namespace Uml.Core.Cpu.Interpreter;
+namespace Uml.Core.Cpu.Interpreter.Simd;
 
 /// <summary>Operand plumbing of packed floating-point instructions.</summary>
 // SAFETY: register operands are offsets within CpuState that the decoder made; memory is reached only through Access and Mmu.

@@ -1,8 +1,12 @@
 using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
-using Uml.Core.Cpu.Semantics;
+using Uml.Core.Cpu.Access;
+using Uml.Core.Cpu.Blocks;
+using Uml.Core.Cpu.Semantics.Float;
+using Uml.Core.Cpu.Semantics.Simd;
+using Uml.Core.Cpu.State;
 
-namespace Uml.Core.Cpu.Interpreter;
+namespace Uml.Core.Cpu.Interpreter.Simd;
 
 /// <summary>MMX registers: the significands of the x87 registers (Intel SDM vol. 1, 9.2.1 and 9.5.1).</summary>
 // SAFETY: register operands are offsets within CpuState that the decoder made; memory is reached only through Access and Mmu.

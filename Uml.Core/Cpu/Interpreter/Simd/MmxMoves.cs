@@ -1,8 +1,11 @@
 using System.Numerics;
 using System.Runtime.Intrinsics;
-using Uml.Core.Cpu.Semantics;
+using Uml.Core.Cpu.Access;
+using Uml.Core.Cpu.Blocks;
+using Uml.Core.Cpu.Semantics.Float;
+using Uml.Core.Cpu.State;
 
-namespace Uml.Core.Cpu.Interpreter;
+namespace Uml.Core.Cpu.Interpreter.Simd;
 
 /// <summary>MMX instructions that move data; each checks for a pending x87 exception first.</summary>
 // SAFETY: register operands are offsets within CpuState that the decoder made; memory is reached only through Access and Mmu.

@@ -1,7 +1,7 @@
 using System.Runtime.Intrinsics;
 using Iced.Intel;
 
-namespace Uml.Core.Cpu.Interpreter;
+namespace Uml.Core.Cpu.Interpreter.Simd;
 
 internal static unsafe partial class SimdBinder
 {

@@ -1,8 +1,10 @@
 using Iced.Intel;
+using Uml.Core.Cpu.Blocks;
 using Uml.Core.Cpu.Decode;
-using Uml.Core.Cpu.Semantics;
+using Uml.Core.Cpu.Semantics.Simd;
+using Uml.Core.Cpu.State;
 
-namespace Uml.Core.Cpu.Interpreter;
+namespace Uml.Core.Cpu.Interpreter.Simd;
 
 internal static unsafe partial class SimdBinder
 {

@@ -1,6 +1,9 @@
 using Iced.Intel;
+using Uml.Core.Cpu.Access;
+using Uml.Core.Cpu.Blocks;
+using Uml.Core.Cpu.State;
 
-namespace Uml.Core.Cpu.Interpreter;
+namespace Uml.Core.Cpu.Interpreter.Simd;
 
 /// <summary>0F AE and relatives: MXCSR and state images. All but the MXCSR ones check for themselves whether they may run.</summary>
 internal static unsafe partial class SimdBinder

@@ -1,8 +1,8 @@
 using System.Numerics;
 using Iced.Intel;
-using Uml.Core.Cpu.Semantics;
+using Uml.Core.Cpu.Semantics.Simd;
 
-namespace Uml.Core.Cpu.Interpreter;
+namespace Uml.Core.Cpu.Interpreter.Simd;
 
 internal static unsafe partial class SimdBinder
 {

@@ -1,7 +1,10 @@
 using Iced.Intel;
-using Uml.Core.Cpu.Semantics;
+using Uml.Core.Cpu.Access;
+using Uml.Core.Cpu.Blocks;
+using Uml.Core.Cpu.Semantics.Simd;
+using Uml.Core.Cpu.State;
 
-namespace Uml.Core.Cpu.Interpreter;
+namespace Uml.Core.Cpu.Interpreter.Simd;
 
 /// <summary>MMX and SSE: one method for each stretch of the opcode map, which Iced's codes follow.</summary>
 internal static unsafe partial class SimdBinder

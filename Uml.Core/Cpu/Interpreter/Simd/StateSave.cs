@@ -1,7 +1,10 @@
 using System.Runtime.CompilerServices;
+using Uml.Core.Cpu.Access;
+using Uml.Core.Cpu.Blocks;
 using Uml.Core.Cpu.Paging;
+using Uml.Core.Cpu.State;
 
-namespace Uml.Core.Cpu.Interpreter;
+namespace Uml.Core.Cpu.Interpreter.Simd;
 
 /// <summary>FXSAVE, FXRSTOR, the XSAVE family, XCR0 and MXCSR.</summary>
 // SAFETY: register operands are offsets within CpuState that the decoder made; memory is reached only through Access and Mmu.

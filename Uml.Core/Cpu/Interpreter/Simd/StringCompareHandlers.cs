@@ -1,7 +1,11 @@
 using System.Runtime.Intrinsics;
-using Uml.Core.Cpu.Semantics;
+using Uml.Core.Cpu.Access;
+using Uml.Core.Cpu.Blocks;
+using Uml.Core.Cpu.Interpreter.Vex;
+using Uml.Core.Cpu.Semantics.Simd;
+using Uml.Core.Cpu.State;
 
-namespace Uml.Core.Cpu.Interpreter;
+namespace Uml.Core.Cpu.Interpreter.Simd;
 
 /// <summary>SSE4.2 string comparisons; their memory operands need no alignment.</summary>
 // SAFETY: register operands are offsets within CpuState that the decoder made; memory is reached only through Access and Mmu.

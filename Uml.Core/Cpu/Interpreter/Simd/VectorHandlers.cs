@@ -1,8 +1,11 @@
 using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
-using Uml.Core.Cpu.Semantics;
+using Uml.Core.Cpu.Access;
+using Uml.Core.Cpu.Blocks;
+using Uml.Core.Cpu.Semantics.Simd;
+using Uml.Core.Cpu.State;
 
-namespace Uml.Core.Cpu.Interpreter;
+namespace Uml.Core.Cpu.Interpreter.Simd;
 
 /// <summary>
 /// Operand plumbing of XMM instructions with a destination and a source. Bits 255:128 of the register slot are left alone.

@@ -1,9 +1,13 @@
 using System.Numerics;
 using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
+using Uml.Core.Cpu.Access;
+using Uml.Core.Cpu.Blocks;
+using Uml.Core.Cpu.Interpreter.Vex;
 using Uml.Core.Cpu.Paging;
+using Uml.Core.Cpu.State;
 
-namespace Uml.Core.Cpu.Interpreter;
+namespace Uml.Core.Cpu.Interpreter.Simd;
 
 /// <summary>Instructions that move data between XMM registers, general registers and memory unchanged.</summary>
 // SAFETY: register operands are offsets within CpuState that the decoder made; memory is reached only through Access and Mmu.

@@ -1,9 +1,9 @@
 using System.Runtime.Intrinsics;
 using Iced.Intel;
-using Uml.Core.Cpu;
-using Uml.Core.Cpu.Interpreter;
 using Uml.Core.Cpu.Paging;
-using Uml.Core.Cpu.Semantics;
+using Uml.Core.Cpu.Semantics.Float;
+using Uml.Core.Cpu.State;
+using Uml.Core.Cpu;
 using Uml.Core.Tests.Cpu.Engine;
 using static Iced.Intel.AssemblerRegisters;
 

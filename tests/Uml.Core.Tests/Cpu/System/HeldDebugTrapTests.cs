@@ -1,5 +1,7 @@
 using Iced.Intel;
 using Uml.Core.Cpu;
+using Uml.Core.Cpu.Control;
+using Uml.Core.Cpu.State;
 using static Iced.Intel.AssemblerRegisters;
 
 namespace Uml.Core.Tests.Cpu.System;

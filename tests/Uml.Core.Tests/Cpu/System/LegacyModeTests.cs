@@ -1,4 +1,6 @@
 using Uml.Core.Cpu;
+using Uml.Core.Cpu.Control;
+using Uml.Core.Cpu.State;
 using static Iced.Intel.AssemblerRegisters;
 
 namespace Uml.Core.Tests.Cpu.System;

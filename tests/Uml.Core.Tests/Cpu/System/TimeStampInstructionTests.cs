@@ -1,6 +1,8 @@
 using Iced.Intel;
 using Uml.Core.Clock;
 using Uml.Core.Cpu;
+using Uml.Core.Cpu.State;
+using Uml.Core.Cpu.Time;
 using static Iced.Intel.AssemblerRegisters;
 
 namespace Uml.Core.Tests.Cpu.System;

@@ -1,5 +1,5 @@
 using Iced.Intel;
-using Uml.Core.Cpu;
+using Uml.Core.Cpu.State;
 using Uml.Core.Tests.Cpu.System;
 using static Iced.Intel.AssemblerRegisters;
 
@@ -308,7 +308,7 @@ public sealed unsafe class AccessFaultTests : IDisposable
 
     private static void X87Start(SystemMachine machine)
     {
-        Uml.Core.Cpu.Semantics.X87.Initialize(ref machine.State->X87);
+        Uml.Core.Cpu.Semantics.Float.X87.Initialize(ref machine.State->X87);
         machine.State->X87.ValidTags = 0xFF;
         machine.State->X87.St(0).Significand = 0xC000_0000_0000_0000;
         machine.State->X87.St(0).SignExponent = 0x4000;

@@ -1,7 +1,8 @@
 using Iced.Intel;
 using Uml.Core.Bus;
 using Uml.Core.Cpu;
-using Uml.Core.Cpu.Execute;
+using Uml.Core.Cpu.Contract;
+using Uml.Core.Cpu.State;
 using Uml.Core.Tests.Cpu.System;
 using static Iced.Intel.AssemblerRegisters;
 

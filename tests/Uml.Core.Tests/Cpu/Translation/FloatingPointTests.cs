@@ -1,5 +1,5 @@
 using Iced.Intel;
-using Uml.Core.Cpu;
+using Uml.Core.Cpu.State;
 using Uml.Core.Tests.Cpu.System;
 using static Iced.Intel.AssemblerRegisters;
 

@@ -1,6 +1,6 @@
 using Iced.Intel;
-using Uml.Core.Cpu;
 using Uml.Core.Cpu.Paging;
+using Uml.Core.Cpu.State;
 using Uml.Core.Tests.Cpu.System;
 using static Iced.Intel.AssemblerRegisters;
 

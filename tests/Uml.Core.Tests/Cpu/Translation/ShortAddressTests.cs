@@ -1,4 +1,4 @@
-using Uml.Core.Cpu;
+using Uml.Core.Cpu.State;
 using Uml.Core.Tests.Cpu.System;
 
 namespace Uml.Core.Tests.Cpu.Translation;

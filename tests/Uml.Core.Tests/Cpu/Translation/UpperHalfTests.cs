@@ -1,5 +1,5 @@
 using System.Runtime.Intrinsics;
-using Uml.Core.Cpu;
+using Uml.Core.Cpu.State;
 using Uml.Core.Tests.Cpu.System;
 using static Iced.Intel.AssemblerRegisters;
 
