@@ -77,7 +77,7 @@ internal static unsafe class InterruptReturn
     {
         if ((s->Mode & CpuMode.LongActive) == 0)
         {
-            VirtualCpu.From(s).Report(SystemReport.TaskSwitch, s->Segments[(int)SegmentIndex.Tr].Selector);
+            CpuLog.Of(s).ReportOnce(SystemReport.TaskSwitch, s->Segments[(int)SegmentIndex.Tr].Selector);
         }
 
         return Fault.FailGP(s);

@@ -269,7 +269,7 @@ internal readonly record struct Gate(ushort Selector, ulong Offset, int Size, in
         bool isGate = descriptor.Type == SystemType.CallGate || (!isLong && descriptor.Type == SystemType.CallGate16);
         if (!isGate && !isLong && descriptor.Type is SystemType.TaskGate or SystemType.Tss or SystemType.Tss16)
         {
-            VirtualCpu.From(s).Report(SystemReport.TaskSwitch, selector);
+            CpuLog.Of(s).ReportOnce(SystemReport.TaskSwitch, selector);
         }
 
         if (!isGate || descriptor.Dpl < s->Cpl || descriptor.Dpl < (selector & 3))
