@@ -16,7 +16,7 @@ namespace Uml.Core.Cpu;
 /// Translates blocks that run often to host code. Everything starts in the interpreter: the first operation of a decoded block counts how
 /// often it runs, then becomes one that enters the translation.
 /// </summary>
-internal sealed unsafe class JitEngine : IDisposable
+internal sealed unsafe class JitEngine : TranslatedCode, IBlockListener, IDisposable
 {
     /// <summary>Jumps within code memory reach 2 GiB; half of that is more than any guest needs.</summary>
     private const ulong MaximumCode = 1UL << 30;
@@ -28,7 +28,7 @@ internal sealed unsafe class JitEngine : IDisposable
     private readonly RuntimeStubs _stubs;
     private readonly BlockTranslator _translator;
     private readonly Specializations _specializations;
-    private readonly AddressSpaces _spaces;
+    private readonly CpuLog _log;
     private readonly CodeChecker? _checker;
     private readonly TranslationCheck _check;
     private readonly CpuState* _state;
@@ -37,12 +37,15 @@ internal sealed unsafe class JitEngine : IDisposable
     private byte* _next;
 
     /// <param name="options">How much memory there is for translated code, when a block is translated, and whether it is checked.</param>
-    /// <param name="spaces">Where jumps are remembered.</param>
+    /// <param name="blocks">What is translated.</param>
+    /// <param name="spaces">What jumps are remembered for.</param>
     /// <param name="state">The processor, whose model is settled.</param>
+    /// <param name="log">Of the processor.</param>
     /// <param name="readsTime">RDTSC may go by <see cref="EngineState.TimeStamps"/>.</param>
-    public JitEngine(CpuOptions options, AddressSpaces spaces, CpuState* state, bool readsTime)
+    public JitEngine(CpuOptions options, BlockCache blocks, AddressSpaces spaces, CpuState* state, CpuLog log, bool readsTime)
     {
-        _spaces = spaces;
+        Blocks = blocks;
+        _log = log;
         _state = state;
         _threshold = options.TranslationThreshold;
         _counters = &state->Engine->Counters;
@@ -51,20 +54,33 @@ internal sealed unsafe class JitEngine : IDisposable
         Sites = new SiteTable(codeSize / 2);
         _specializations = new Specializations(codeSize / 8);
         CpuFeatures host = CpuModels.OfHost();
-        _stubs = new RuntimeStubs(_code, _memory, state, state->Features & host);
+        _stubs = new RuntimeStubs(_code, _memory, state, Runtime.Table, state->Features & host);
+        Links = new CodeLinks(_memory, Sites, _specializations, usesToSpecialize: 64 * _threshold);
+        Jumps = new JumpTables(AddressSpaces.Count);
         _faults = new FaultRegistration(_memory, state, _stubs.Recovery);
-        _translator = new BlockTranslator(_code, _memory, _stubs, Sites, new Planner(state->Features, host, readsTime, _counters), UsesToSpecialize);
+        _translator = new BlockTranslator(_code, _memory, _stubs, Sites, new Planner(state->Features, host, readsTime, _counters), Links.UsesToSpecialize);
         _check = options.TranslationCheck;
         _checker = _check == TranslationCheck.None ? null
             : new CodeChecker(_stubs, Sites, _memory, hasWideVectors: (state->Features & host & CpuFeatures.Avx) != 0);
         _next = _stubs.End;
         _translator.ColdPosition = Cold;
+        spaces.Listener = Jumps;
+        blocks.Listener = this;
     }
 
     /// <summary>The first byte for code that seldom runs, which is about twice as much as the other.</summary>
     private byte* Cold => _memory.Writable + (_memory.Size / 3);
 
     public SiteTable Sites { get; }
+
+    /// <inheritdoc/>
+    public override BlockCache Blocks { get; }
+
+    /// <inheritdoc/>
+    public override CodeLinks Links { get; }
+
+    /// <inheritdoc/>
+    public override JumpTables Jumps { get; }
 
     /// <summary>All emitted code.</summary>
     public CodeMemory Code => _memory;
@@ -78,24 +94,18 @@ internal sealed unsafe class JitEngine : IDisposable
     /// <summary>Whether there was a fault: nothing of this engine can be relied on any more.</summary>
     public bool HasFaulted => _faults is { IsActive: true, Fault.Signal: not 0 };
 
-    /// <summary>Times that a jump saves flags for the translation for all before there is to be one for their source.</summary>
-    public int UsesToSpecialize => 64 * _threshold;
-
     /// <summary>The fault, if <see cref="HasFaulted"/>.</summary>
     public ref readonly FaultSlot Fault => ref _faults.Fault;
 
     /// <summary>Sees each translation that is checked, before that. Null but in a fuzzer of the checker.</summary>
     public TranslationHook? BeforeCheck { get; set; }
 
-    /// <summary>What went wrong in the runtime while translated code was on the stack.</summary>
-    public ExceptionDispatchInfo? Failure { get; set; }
-
     /// <summary>Whether all translations have to go before there can be another.</summary>
     public bool IsFull => _next + BlockTranslator.MaximumSize > Cold
         || _translator.ColdPosition + BlockTranslator.MaximumSize > _memory.Writable + _memory.Size
         || !Sites.HasRoom(BlockTranslator.MaximumSites)
         || !_specializations.HasRoom
-        || _spaces.JumpsRunOut;
+        || Jumps.EpochsRunOut;
 
     /// <summary>Whether this host and process can run translated code.</summary>
     public static bool IsSupported => OperatingSystem.IsLinux() && System.Runtime.Intrinsics.X86.X86Base.X64.IsSupported;
@@ -103,8 +113,8 @@ internal sealed unsafe class JitEngine : IDisposable
     /// <summary>The host's time-stamp counter.</summary>
     public ulong ReadHostTimeStamp() => _stubs.ReadTimeStamp();
 
-    /// <summary>Prepares a block that was just decoded.</summary>
-    public static void Arm(Block* block)
+    /// <inheritdoc/>
+    public void Decoded(Block* block)
     {
         if (IsTranslatable(block))
         {
@@ -112,30 +122,12 @@ internal sealed unsafe class JitEngine : IDisposable
         }
     }
 
-    /// <summary>Whether a block has a translation, made now if it runs often enough.</summary>
-    public bool IsTranslated(Block* block, Flavor flavor) =>
+    /// <inheritdoc/>
+    public override bool IsTranslated(Block* block, Flavor flavor) =>
         block->Translations[(int)flavor].Entry != null || (block->Heat >= _threshold && Translate(block, flavor));
 
-    /// <summary>Points a place's jump to a translation, for as long as that lasts.</summary>
-    public void Link(Site* site, Block* target)
-    {
-        if (site->HasDirect && (site - 1)->LinkedTo != target)
-        {
-            // It was for what stood there before.
-            Sites.RemoveTarget(site - 1);
-            Unlink(site - 1);
-        }
-
-        HostAssembler.Bind(site->Jump, _memory.ToWritable(target->Translations[(int)site->Flavor].Entry));
-        Sites.SetTarget(site, target);
-    }
-
-    /// <summary>
-    /// Points the jump of a place that saves flags only for its target to a translation of the target that can do without, made now if
-    /// there is none.
-    /// </summary>
-    /// <returns>Whether that could be done.</returns>
-    public bool Specialize(Site* site, Block* target)
+    /// <inheritdoc/>
+    public override bool Specialize(Site* site, Block* target)
     {
         ref TranslatedBlock translation = ref target->Translations[(int)site->Flavor];
         FlagState source = Sites.Source(site->Source);
@@ -157,55 +149,34 @@ internal sealed unsafe class JitEngine : IDisposable
             return false;
         }
 
-        HostAssembler.Bind(site->Jump, _memory.ToWritable(special->Entry));
-        Sites.SetTarget(site, target);
+        Links.Link(site, target, special);
         return true;
     }
 
-    /// <summary>Makes sure that nothing enters the block's translations any more.</summary>
-    public void Drop(Block* block)
-    {
-        for (Flavor flavor = Flavor.Integer; flavor < Flavor.Count; flavor++)
-        {
-            ref TranslatedBlock translation = ref block->Translations[(int)flavor];
-            if (translation.Entry != null)
-            {
-                UnlinkAll(translation.FirstIncoming);
-                Redirect(translation.Entry, translation.Abandon);
-                for (Specialization* special = _specializations.At(translation.FirstSpecialization); special != null; special = _specializations.At(special->Next))
-                {
-                    if (special->Entry != null)
-                    {
-                        Redirect(special->Entry, special->Abandon);
-                    }
-                }
+    /// <inheritdoc/>
+    public void Dropped(Block* block) => Links.Drop(block);
 
-                translation = default;
-            }
-        }
-    }
-
-    /// <summary>Makes code that was to be entered jump somewhere else.</summary>
-    private void Redirect(byte* entry, byte* target)
+    /// <inheritdoc/>
+    public override EmittedCodeFaultException ReportFault()
     {
-        byte* jump = _memory.ToWritable(entry);
-        *jump = 0xE9;
-        HostAssembler.Bind(jump + 1, _memory.ToWritable(target));
+        EmittedCodeFaultException fault = new(DescribeFault(_state));
+        _log.ReportFault(fault.Message);
+        return fault;
     }
 
     /// <summary>All that can be told of the fault.</summary>
     public string DescribeFault(CpuState* state) =>
         new FaultReport(state, _memory, Sites, _map).Write(in _faults.Fault, Offset(Cold), Offset(_stubs.End));
 
-    /// <summary>Forgets all translations.</summary>
-    public void Clear()
+    /// <inheritdoc/>
+    public void Flushed()
     {
         _map.Clear();
         _next = _stubs.End;
         _translator.ColdPosition = Cold;
         Sites.Clear();
         _specializations.Clear();
-        _spaces.ClearJumps();
+        Jumps.Reset();
     }
 
     public void Dispose()
@@ -214,6 +185,7 @@ internal sealed unsafe class JitEngine : IDisposable
         _memory.Dispose();
         Sites.Dispose();
         _specializations.Dispose();
+        Jumps.Dispose();
     }
 
     /// <summary>64-bit code, or 32-bit code with flat segments, in memory.</summary>
@@ -225,32 +197,11 @@ internal sealed unsafe class JitEngine : IDisposable
         return (mode & CpuMode.Long64) != 0 || (mode & (flat32 | CpuMode.Segmented | CpuMode.Virtual8086)) == flat32;
     }
 
-    private void UnlinkAll(int incoming)
-    {
-        while (incoming != 0)
-        {
-            Site* site = Sites.Sites + (incoming - 1);
-            Unlink(site);
-            site->LinkedTo = null;
-            incoming = site->NextIncoming;
-        }
-    }
-
-    private void Unlink(Site* site)
-    {
-        HostAssembler.Bind(site->Jump, site->Unlinked);
-        site->Uses = UsesToSpecialize;
-        if (site->Epoch != null)
-        {
-            *(int*)site->Epoch = 0;
-        }
-    }
-
     /// <summary>In place of a block's first handler: counts its runs.</summary>
     private static Op* Count(CpuState* s, Op* op)
     {
         Block* block = BlockState.Of(s)->CurrentBlock;
-        JitEngine jit = VirtualCpu.From(s).Jit!;
+        JitEngine jit = Of(s);
         if (++block->Heat >= jit._threshold && !jit.IsFull)
         {
             if (jit.IsTranslated(block, Flavor.Integer))
@@ -268,7 +219,7 @@ internal sealed unsafe class JitEngine : IDisposable
     /// <summary>In place of a block's first handler: runs its translation, and what follows.</summary>
     private static Op* Run(CpuState* s, Op* op)
     {
-        JitEngine jit = VirtualCpu.From(s).Jit!;
+        JitEngine jit = Of(s);
         s->Engine->PageRip = s->Engine->BlockRip & ~0xFFFUL;
         FlagWords.FromLazy(s);
         Slices.Split(s);
@@ -284,6 +235,8 @@ internal sealed unsafe class JitEngine : IDisposable
 
         return BlockState.Of(s)->NextOp;
     }
+
+    private static new JitEngine Of(CpuState* s) => Owned.Get<JitEngine>(s->Engine->Translator);
 
     private bool Translate(Block* block, Flavor flavor)
     {
@@ -339,7 +292,7 @@ internal sealed unsafe class JitEngine : IDisposable
             _translator.ColdPosition = emission.Cold;
             Sites.Truncate(emission.FirstSite);
             _counters->TranslationsRefused++;
-            VirtualCpu.From(_state).ReportRefusal(defect);
+            _log.ReportRefusal(defect, _counters->TranslationsRefused);
             return _check == TranslationCheck.Interpret ? false : throw new TranslationRefusedException(defect);
         }
 

@@ -92,7 +92,7 @@ public sealed unsafe partial class ProcessorRegisters
             {
                 Flags.Set(State, value);
                 Mmu.UpdateMode(State);
-                DebugTraps.RefreshStepping(State);
+                DebugState.RefreshStepping(State);
             }
         }
     }

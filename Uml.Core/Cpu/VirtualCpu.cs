@@ -6,6 +6,7 @@ using Uml.Core.Clock;
 using Uml.Core.Cpu.Access;
 using Uml.Core.Cpu.Blocks;
 using Uml.Core.Cpu.Control;
+using Uml.Core.Cpu.Decode;
 using Uml.Core.Cpu.Interpreter;
 using Uml.Core.Cpu.Interrupts;
 using Uml.Core.Cpu.Paging;
@@ -26,7 +27,6 @@ internal sealed unsafe partial class VirtualCpu : ICodeObserver, ICpuRunner
     /// </summary>
     private const int MaximumDeliveries = 1 << 14;
 
-    private readonly ILogger _logger;
     private readonly HostMemory _memory;
     private readonly Owned _parts = new();
     private readonly SystemUnit _system;
@@ -40,17 +40,16 @@ internal sealed unsafe partial class VirtualCpu : ICodeObserver, ICpuRunner
     {
         Index = index;
         Ram = ram;
-        _logger = logger;
         bool translate = options.Engine == CpuEngine.Jit;
         AddressSpaces = new AddressSpaces(translate);
-        Blocks = new BlockCache(ram, AddressSpaces, options.CodeCacheSize);
+        Blocks = new BlockCache(ram, AddressSpaces, new BlockDecoder(new InstructionBinder()), options.CodeCacheSize);
         _memory = new HostMemory(EngineState.SignalStack + (ulong)sizeof(ProcessorMemory));
         _state = &((ProcessorMemory*)(_memory.Pointer + EngineState.SignalStack))->Cpu;
         _state->Features = CpuModels.FeaturesOf(CpuModels.Resolve(options.Model));
         Memory = new MemoryUnit(this, ram, bus, AddressSpaces, &AlignmentExemptions.Contain);
         IEntropySource entropy = options.RandomSeed is { } seed ? new SeededEntropySource(seed) : new HostEntropySource();
         _system = new SystemUnit(_state, new CpuidTable(index, processorCount: 1, clock), clock, entropy);
-        Log = new CpuLog(logger);
+        Log = new CpuLog(logger, index);
         Connect();
         Registers = new ProcessorRegisters(_state);
         ram.CodeObserver = this;
@@ -59,7 +58,7 @@ internal sealed unsafe partial class VirtualCpu : ICodeObserver, ICpuRunner
             RealTimeClock? hostTime = clock is RealTimeClock { FollowsHost: true } real && TimeStampCounter.IsOffered() ? real : null;
             try
             {
-                Jit = Blocks.Jit = new JitEngine(options, AddressSpaces, _state, readsTime: hostTime is not null);
+                Jit = new JitEngine(options, Blocks, AddressSpaces, _state, Log, readsTime: hostTime is not null);
             }
             catch (InsufficientMemoryException)
             {
@@ -67,10 +66,10 @@ internal sealed unsafe partial class VirtualCpu : ICodeObserver, ICpuRunner
                 throw;
             }
 
-            _state->Engine->Translator = _parts.Add(this);
+            _state->Engine->Translator = _parts.Add(Jit);
             if (!Jit.CatchesFaults)
             {
-                LogFaultsNotCaught(_logger, index);
+                Log.ReportFaultsNotCaught();
             }
 
             _system.TimeStamps = hostTime is null ? null : new TimeStampCounter(&_state->Engine->TimeStamps, hostTime, Jit.ReadHostTimeStamp);
@@ -126,12 +125,8 @@ internal sealed unsafe partial class VirtualCpu : ICodeObserver, ICpuRunner
     public CpuStatistics GetStatistics()
     {
         ObjectDisposedException.ThrowIf(_state == null, this);
-        return _state->Engine->Counters.ToStatistics(InstructionsRetired);
+        return CpuStatistics.From(in _state->Engine->Counters, InstructionsRetired);
     }
-
-    // SAFETY: see Owned.
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static VirtualCpu From(CpuState* s) => Owned.Get<VirtualCpu>(s->Engine->Translator);
 
     public void CodeOverwritten(ulong ramOffset, int length) => Blocks.Invalidate(ramOffset, length);
 
@@ -241,7 +236,7 @@ internal sealed unsafe partial class VirtualCpu : ICodeObserver, ICpuRunner
         // Repetitions of a string instruction are steps of their own while this is set.
         Interlocked.Or(ref s->Engine->Poll, (int)Attention.SingleStep);
         ExitCode exit = InterpreterEngine.Step(s, Blocks);
-        DebugTraps.RefreshStepping(s);
+        DebugState.RefreshStepping(s);
         bool retired = exit is ExitCode.BlockEnd or ExitCode.Attention or ExitCode.Halt;
         return !retired || DebugTraps.AfterInstruction(s) ? exit : ExitCode.ExceptionAtRip;
     }

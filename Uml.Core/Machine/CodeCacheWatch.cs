@@ -1,4 +1,5 @@
 using Uml.Core.Cpu.State;
+using Uml.Core.Cpu;
 
 namespace Uml.Core.Machine;
 

@@ -10,23 +10,6 @@ namespace Uml.Core.Cpu.Access;
 /// </summary>
 internal static unsafe class Enablement
 {
-    /// <summary>The bits of the block mode that say whether vector and x87 instructions are disabled.</summary>
-    public static CpuMode VectorModeBits(CpuState* s)
-    {
-        CpuMode avx = IsAvxEnabled(s) && (s->Cr0 & Cr0.TS) == 0 ? CpuMode.None : CpuMode.AvxDisabled;
-        return avx | LegacyModeBits(s);
-    }
-
-    private static CpuMode LegacyModeBits(CpuState* s)
-    {
-        if ((s->Cr0 & (Cr0.EM | Cr0.TS)) != 0)
-        {
-            return CpuMode.VectorDisabled | CpuMode.X87Disabled;
-        }
-
-        return (s->Cr4 & Cr4.OSFXSR) == 0 ? CpuMode.VectorDisabled : CpuMode.None;
-    }
-
     /// <summary>In place of an SSE instruction that may not run.</summary>
     public static Op* RaiseVectorDisabled(CpuState* s, Op* op) =>
         (s->Cr0 & Cr0.EM) != 0 || (s->Cr4 & Cr4.OSFXSR) == 0 ? Raise.UD(s) : Raise.NM(s);
@@ -35,15 +18,7 @@ internal static unsafe class Enablement
     /// In place of an AVX instruction that may not run: #UD unless the system has enabled the state, then #NM (Intel SDM vol. 2, 2.4,
     /// exception types of VEX-encoded instructions). CR0.EM and CR4.OSFXSR have no say.
     /// </summary>
-    public static Op* RaiseAvxDisabled(CpuState* s, Op* op) => IsAvxEnabled(s) ? Raise.NM(s) : Raise.UD(s);
-
-    /// <summary>Protected mode, CR4.OSXSAVE, and XCR0 with both SSE and AVX state.</summary>
-    private static bool IsAvxEnabled(CpuState* s)
-    {
-        const ulong states = StateComponents.Sse | StateComponents.Avx;
-        return (s->Cr4 & Cr4.OSXSAVE) != 0 && (s->Xcr0 & states) == states
-            && (s->Cr0 & Cr0.PE) != 0 && (s->SystemFlags & Flags.VM) == 0;
-    }
+    public static Op* RaiseAvxDisabled(CpuState* s, Op* op) => VectorModes.IsAvxEnabled(s) ? Raise.NM(s) : Raise.UD(s);
 
     /// <summary>In place of an MMX instruction that may not run.</summary>
     public static Op* RaiseMmxDisabled(CpuState* s, Op* op) => (s->Cr0 & Cr0.EM) != 0 ? Raise.UD(s) : Raise.NM(s);

@@ -1,4 +1,3 @@
-using Uml.Core.Cpu.Decode;
 using Uml.Core.Cpu.Paging;
 using Uml.Core.Cpu.State;
 using Uml.Core.Interop;
@@ -23,7 +22,7 @@ internal sealed unsafe class BlockCache : IDisposable
     private readonly HostMemory _arena;
     private readonly HostMemory _hash = new((1UL << HashBits) * (ulong)sizeof(Block*));
     private readonly HostMemory _jumpCache = new(Flow.JumpCacheSize * (ulong)sizeof(JumpCacheEntry));
-    private readonly BlockDecoder _decoder = new();
+    private readonly IBlockDecoder _decoder;
     private readonly GuestRam _ram;
     private readonly AddressSpaces _spaces;
     private ulong _used;
@@ -31,11 +30,9 @@ internal sealed unsafe class BlockCache : IDisposable
     /// <summary>Some page has as many blocks as it may have.</summary>
     private bool _crowded;
 
-    /// <summary>Translates blocks, or null.</summary>
-    public JitEngine? Jit { get; set; }
-
-    public BlockCache(GuestRam ram, AddressSpaces spaces, ulong capacity)
+    public BlockCache(GuestRam ram, AddressSpaces spaces, IBlockDecoder decoder, ulong capacity)
     {
+        _decoder = decoder;
         _ram = ram;
         _spaces = spaces;
         _arena = new HostMemory(capacity);
@@ -44,6 +41,9 @@ internal sealed unsafe class BlockCache : IDisposable
 
     /// <summary>Counts the times the cache was emptied: a block pointer is good only within one epoch.</summary>
     public ulong Epoch { get; private set; }
+
+    /// <summary>Who is told of blocks, or null.</summary>
+    public IBlockListener? Listener { get; set; }
 
     /// <summary>Where the cache counts; set once by the processor it belongs to.</summary>
     public CpuCounters* Counters { get; set; }
@@ -180,7 +180,7 @@ internal sealed unsafe class BlockCache : IDisposable
         Epoch++;
         Counters->CacheFlushes++;
         ClearJumpCache();
-        Jit?.Clear();
+        Listener?.Flushed();
     }
 
     public void Dispose()
@@ -261,7 +261,7 @@ internal sealed unsafe class BlockCache : IDisposable
             return null;
         }
 
-        if (_used + Block.MaxSize > _arena.Size || _crowded || Jit is { IsFull: true })
+        if (_used + Block.MaxSize > _arena.Size || _crowded || Listener is { IsFull: true })
         {
             Flush();
         }
@@ -276,11 +276,7 @@ internal sealed unsafe class BlockCache : IDisposable
         Counters->BlocksDecoded++;
         Register(block);
         block->FirstHandler = Block.Ops(block)->Handler;
-        if (Jit is not null)
-        {
-            JitEngine.Arm(block);
-        }
-
+        Listener?.Decoded(block);
         return block;
     }
 
@@ -375,7 +371,7 @@ internal sealed unsafe class BlockCache : IDisposable
             }
         }
 
-        Jit?.Drop(block);
+        Listener?.Dropped(block);
 
         // Whoever still runs it, or is linked to it, leaves at the next operation and looks again.
         block->Mode = (CpuMode)uint.MaxValue;

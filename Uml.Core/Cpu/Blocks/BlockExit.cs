@@ -47,15 +47,7 @@ internal static unsafe class BlockExit
         }
 
         s->InterruptShadow = true;
-        DebugTraps.RefreshStepping(s);
+        DebugState.RefreshStepping(s);
         return Behind(s, op);
     }
-}
-
-/// <summary>Linear addresses of four-level paging (Intel SDM vol. 1, 3.3.7.1).</summary>
-internal static class Canonical
-{
-    /// <summary>Bits 63..47 are equal.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static bool Is(ulong address) => (ulong)((long)(address << 16) >> 16) == address;
 }

@@ -25,6 +25,9 @@ internal static unsafe class Raise
 
     public static Op* GP(CpuState* s, uint errorCode = 0) => Exception(s, ExceptionVector.GP, errorCode);
 
-    /// <summary>The handler of an instruction that is undefined: #UD.</summary>
+    /// <summary>The handler of what is no instruction, and of UD0, UD1 and UD2.</summary>
     public static Op* Undefined(CpuState* s, Op* op) => UD(s);
+
+    /// <summary>The handler of more bytes than an instruction may have (Intel SDM vol. 3, 6.15, #GP).</summary>
+    public static Op* TooLong(CpuState* s, Op* op) => GP(s);
 }

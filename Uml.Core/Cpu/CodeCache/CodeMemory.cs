@@ -1,4 +1,5 @@
 using System.ComponentModel;
+using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using Uml.Core.Interop;
 
@@ -61,6 +62,17 @@ internal sealed unsafe class CodeMemory : IDisposable
 
     /// <summary>From a place in the executable mapping to the same place in the writable one.</summary>
     public byte* ToWritable(byte* executable) => executable - Executable + Writable;
+
+    /// <summary>Points the displacement of a jump at a target; both in writable memory.</summary>
+    public static void Patch(byte* jump, byte* target) => Unsafe.WriteUnaligned(jump, checked((int)(target - (jump + 4))));
+
+    /// <summary>Writes a jump over what stands there; both in writable memory.</summary>
+    public static void WriteJump(byte* at, byte* target)
+    {
+        const byte jmpRel32 = 0xE9;
+        *at = jmpRel32;
+        Patch(at + 1, target);
+    }
 
     public void Dispose()
     {

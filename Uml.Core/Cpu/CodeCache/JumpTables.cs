@@ -15,7 +15,7 @@ namespace Uml.Core.Cpu.CodeCache;
 /// In front of a table stands its epoch, a number that no other table has or had: a direct jump to another page that was linked under one
 /// epoch may be taken while the same number stands there.
 /// </remarks>
-internal sealed unsafe class JumpTables : IDisposable
+internal sealed unsafe class JumpTables : IAddressSpaceListener, IDisposable
 {
     private const int Entries = 16384;
 
@@ -68,7 +68,7 @@ internal sealed unsafe class JumpTables : IDisposable
     public static int CodeOffset(Flavor flavor) => RipOffset(flavor) + sizeof(ulong);
 
     /// <summary>The table for a view in a mode. Blocks depend on the mode: what was entered in another is dropped.</summary>
-    public byte* Select(int space, TlbView view, CpuMode mode)
+    private byte* Select(int space, TlbView view, CpuMode mode)
     {
         int index = Index(space, view);
         ref Notes note = ref _notes[index];
@@ -115,30 +115,34 @@ internal sealed unsafe class JumpTables : IDisposable
         return *(int*)(Table(index) + EpochOffset);
     }
 
-    /// <summary>The translations of a space were dropped, all but the global ones.</summary>
-    public void ClearSpace(int space) => Clear(space);
+    /// <inheritdoc/>
+    public void ViewChanged(CpuState* s, int space, TlbView view) => s->Engine->JumpTable = Select(space, view, s->Mode);
 
-    /// <summary>Another address space is in force, or the same emptied: what the supervisor's table has of pages that are not global is gone.</summary>
-    public void Switch()
+    /// <inheritdoc/>
+    public void Switched()
     {
+        // What the supervisor's table has of pages that are not global is gone.
         if (_notes[_supervisor].HasLocal)
         {
             Clear(_supervisor);
         }
     }
 
-    /// <summary>Drops what leads to a page of a space.</summary>
-    public void ClearPage(int space, ulong linear)
+    /// <inheritdoc/>
+    public void PageInvalidated(int space, ulong linear)
     {
         ClearNoted(space, PageBit(linear));
         ClearNoted(_supervisor, PageBit(linear));
     }
 
-    /// <summary>Drops all of a space and of the supervisor.</summary>
-    public void ClearWithSupervisor(int space)
+    /// <inheritdoc/>
+    public void SpaceInvalidated(int space, bool globalStay)
     {
         Clear(space);
-        Clear(_supervisor);
+        if (!globalStay)
+        {
+            Clear(_supervisor);
+        }
     }
 
     /// <summary>Forgets everything, and what epochs there were.</summary>

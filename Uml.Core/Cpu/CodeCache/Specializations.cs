@@ -1,3 +1,4 @@
+using Uml.Core.Cpu.Blocks;
 using Uml.Core.Cpu.Contract;
 using Uml.Core.Cpu.Translate;
 using Uml.Core.Interop;

@@ -5,7 +5,7 @@ namespace Uml.Core.Cpu.Contract;
 
 /// <summary>
 /// Translated code has one thing to look at between blocks, <see cref="EngineState.Remaining"/>. So it is given the budget in slices: when one
-/// is used up it looks at <see cref="EngineState.Poll"/> and takes the next (see <see cref="RuntimeStubs.Refill"/>). Attention that is asked for
+/// is used up it looks at <see cref="EngineState.Poll"/> and takes the next (see <c>RuntimeStubs.Refill</c>). Attention that is asked for
 /// by what runs on the processor's own thread ends the slice, so that it is paid at the very next block, as in the interpreter.
 /// </summary>
 internal static unsafe class Slices

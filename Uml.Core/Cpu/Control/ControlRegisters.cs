@@ -17,7 +17,7 @@ internal static unsafe class ControlRegisters
     /// <summary>CR3 bit 63: keep the translations of the new PCID.</summary>
     private const ulong NoFlush = 1UL << 63;
 
-    private const ulong PhysicalMask = (1UL << PageWalk.PhysicalBits) - 1;
+    private const ulong PhysicalMask = (1UL << PhysicalAddresses.Bits) - 1;
 
     /// <summary>Writes CR0; records #GP(0) for combinations that are not allowed.</summary>
     public static bool SetCr0(CpuState* s, ulong value)

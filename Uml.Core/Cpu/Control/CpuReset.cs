@@ -1,3 +1,4 @@
+using Uml.Core.Cpu.Access;
 using Uml.Core.Cpu.Interrupts;
 using Uml.Core.Cpu.Paging;
 using Uml.Core.Cpu.Segments;
@@ -119,8 +120,8 @@ internal static unsafe class CpuReset
         s->Cr2 = s->Cr3 = s->Cr4 = 0;
         s->Xcr0 = 1;
         s->Dr0 = s->Dr1 = s->Dr2 = s->Dr3 = 0;
-        s->Dr6 = DebugTraps.Dr6Fixed;
-        s->Dr7 = DebugTraps.Dr7Fixed;
+        s->Dr6 = DebugState.Dr6Fixed;
+        s->Dr7 = DebugState.Dr7Fixed;
         s->Efer = s->Star = s->LStar = s->CStar = s->SfMask = s->KernelGsBase = 0;
         s->SysenterCs = s->SysenterEsp = s->SysenterEip = 0;
         s->TscAux = s->TscAdjust = 0;
@@ -143,6 +144,6 @@ internal static unsafe class CpuReset
     {
         Mmu.FlushAll(s);
         Mmu.SwitchAddressSpace(s, keep: false);
-        DebugTraps.RefreshStepping(s);
+        DebugState.RefreshStepping(s);
     }
 }

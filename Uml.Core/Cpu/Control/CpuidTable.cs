@@ -1,6 +1,7 @@
 using System.Numerics;
 using System.Text;
 using Uml.Core.Bus;
+using Uml.Core.Cpu.Access;
 using Uml.Core.Cpu.State;
 
 namespace Uml.Core.Cpu.Control;
@@ -123,7 +124,7 @@ internal sealed class CpuidTable
         >= 0x80000002 and <= 0x80000004 => BrandPart((int)(leaf - 0x80000002) * 4),
         0x80000006 => new CpuidValues(0, 0, 0x04006040, 0), // level 2: 1 MiB, 8 ways, 64-byte lines
         0x80000007 => new CpuidValues(0, 0, 0, 1 << 8), // invariant TSC
-        0x80000008 => new CpuidValues((uint)Paging.PageWalk.PhysicalBits | 48 << 8, 0, 0, 0),
+        0x80000008 => new CpuidValues((uint)PhysicalAddresses.Bits | 48 << 8, 0, 0, 0),
         _ => default,
     };
 
@@ -185,7 +186,7 @@ internal sealed class CpuidTable
         {
             0 => new CpuidValues((uint)supported, size, (uint)StateComponents.SizeOf(supported), (uint)(supported >> 32)),
             1 => new CpuidValues(xsaveopt | xsavec | xgetbv1, size, 0, 0),
-            2 when (supported & StateComponents.Avx) != 0 =>
+            2 when (supported & Xcr0.AVX) != 0 =>
                 new CpuidValues(StateComponents.AvxSize, StateComponents.AvxOffset, 0, 0),
             _ => default,
         };

@@ -54,13 +54,13 @@ internal static unsafe class DebugRegisters
     {
         if (number == 6)
         {
-            s->Dr6 = (value & DebugTraps.Dr6Writable) | DebugTraps.Dr6Fixed;
+            s->Dr6 = (value & DebugState.Dr6Writable) | DebugState.Dr6Fixed;
             return op + 1;
         }
 
-        s->Dr7 = (value & DebugTraps.Dr7Writable) | DebugTraps.Dr7Fixed;
+        s->Dr7 = (value & DebugState.Dr7Writable) | DebugState.Dr7Fixed;
         Mmu.UpdateMode(s);
-        DebugTraps.RefreshStepping(s);
+        DebugState.RefreshStepping(s);
         return BlockExit.Behind(s, op);
     }
 
@@ -90,9 +90,9 @@ internal static unsafe class DebugRegisters
             number += 2;
         }
 
-        if ((s->Dr7 & DebugTraps.GD) != 0)
+        if ((s->Dr7 & DebugState.GD) != 0)
         {
-            s->Dr6 |= DebugTraps.BD;
+            s->Dr6 |= DebugState.BD;
             Raise.Exception(s, ExceptionVector.DB);
             return false;
         }

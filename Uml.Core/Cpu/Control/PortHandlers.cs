@@ -33,7 +33,7 @@ internal static unsafe class PortHandlers<T>
             return null;
         }
 
-        DebugTraps.NotePort(s, port, sizeof(T));
+        DebugState.NotePort(s, port, sizeof(T));
         Operand.Set<T>(s, Rax, Read(s, port));
         return op + 1;
     }
@@ -45,7 +45,7 @@ internal static unsafe class PortHandlers<T>
             return null;
         }
 
-        DebugTraps.NotePort(s, port, sizeof(T));
+        DebugState.NotePort(s, port, sizeof(T));
         Write(s, port, Operand.Get<T>(s, Rax));
         return BlockExit.Behind(s, op);
     }
@@ -76,7 +76,7 @@ internal static unsafe class PortHandlers<T>
                 return null;
             }
 
-            DebugTraps.NotePort(s, port, sizeof(T));
+            DebugState.NotePort(s, port, sizeof(T));
             if (!Operand.StoreAt(s, linear, SegmentIndex.Es, Operand.Narrow<T>(Read(s, port))))
             {
                 return null;
@@ -118,7 +118,7 @@ internal static unsafe class PortHandlers<T>
                 return null;
             }
 
-            DebugTraps.NotePort(s, port, sizeof(T));
+            DebugState.NotePort(s, port, sizeof(T));
             Write(s, port, Operand.Widen(value));
             Advance(s, Rsi, mask);
             if (!repeats)

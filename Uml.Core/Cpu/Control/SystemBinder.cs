@@ -124,7 +124,7 @@ internal static unsafe partial class SystemBinder
             Mnemonic.Int3 => &InterruptHandlers.Int3,
             Mnemonic.Int1 => &InterruptHandlers.Int1,
             Mnemonic.Into => &InterruptHandlers.Into,
-            Mnemonic.Ud0 or Mnemonic.Ud1 or Mnemonic.Ud2 => &InterruptHandlers.Undefined,
+            Mnemonic.Ud0 or Mnemonic.Ud1 or Mnemonic.Ud2 => &Raise.Undefined,
             Mnemonic.Syscall => &SyscallHandlers.Syscall,
             Mnemonic.Sysenter => &SyscallHandlers.Sysenter,
             Mnemonic.Swapgs => &SyscallHandlers.SwapGs,

@@ -10,7 +10,7 @@ using Uml.Core.Cpu.State;
 namespace Uml.Core.Cpu.Decode;
 
 /// <summary>Turns guest bytes into operations: from one address to the first jump, the end of the page, or a length limit.</summary>
-internal sealed unsafe class BlockDecoder
+internal sealed unsafe class BlockDecoder : IBlockDecoder
 {
     private const int PageSize = 4096, MaxInstructionLength = Block.MaxInstructionLength;
 
@@ -21,6 +21,7 @@ internal sealed unsafe class BlockDecoder
     private const int MaxSideExits = 6;
 
     private readonly CodeBytesReader _reader = new();
+    private readonly IInstructionBinder _binder;
     private readonly Decoder[] _decoders;
 
     /// <summary>
@@ -29,16 +30,15 @@ internal sealed unsafe class BlockDecoder
     /// </summary>
     private readonly byte[] _fetched = GC.AllocateUninitializedArray<byte>(Block.MaxBytes, pinned: true);
 
-    public BlockDecoder()
+    public BlockDecoder(IInstructionBinder binder)
     {
+        _binder = binder;
+
         // Indexed by bitness / 32: 16, 32, 64.
         _decoders = [Decoder.Create(16, _reader), Decoder.Create(32, _reader), Decoder.Create(64, _reader)];
     }
 
-    /// <summary>Decodes a block into memory at <paramref name="block"/>, which has room for the longest one.</summary>
-    /// <param name="linear">Linear address of the first byte, for the second page of a crossing instruction.</param>
-    /// <param name="physical">Guest-physical address of the first byte; RAM.</param>
-    /// <returns>False when the first instruction runs over into a page that cannot be fetched: the fault is recorded.</returns>
+    /// <inheritdoc/>
     public bool Decode(CpuState* s, Block* block, ulong linear, ulong physical)
     {
         byte* memory = PageWalk.Host(s, physical);
@@ -145,15 +145,15 @@ internal sealed unsafe class BlockDecoder
         if (instruction.IsInvalid)
         {
             // An instruction that is invalid only because it does not end within fifteen bytes raises #GP (Intel SDM vol. 3, 6.15, #GP).
-            op->Handler = instruction.Length == MaxInstructionLength && !EndsInTime(s->Mode, code) ? &MiscHandlers.TooLong : &MiscHandlers.Invalid;
+            op->Handler = instruction.Length == MaxInstructionLength && !EndsInTime(s->Mode, code) ? &Raise.TooLong : &Raise.Undefined;
             return false;
         }
 
         OperandFields.Fill(in instruction, op, block->Mode);
-        Handler handler = Binder.Bind(in instruction, op, block->Mode, s->Features);
-        op->Handler = handler != null ? handler : &MiscHandlers.NotImplemented;
+        Handler handler = _binder.Bind(in instruction, op, block->Mode, s->Features);
+        op->Handler = handler != null ? handler : _binder.NotImplemented;
         op->IsImplemented = handler != null;
-        return instruction.FlowControl == FlowControl.Next && handler != null && !Binder.EndsBlock(in instruction);
+        return instruction.FlowControl == FlowControl.Next && handler != null && !_binder.EndsBlock(in instruction);
     }
 
     /// <summary>

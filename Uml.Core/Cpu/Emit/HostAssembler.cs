@@ -1,4 +1,5 @@
 using System.Runtime.CompilerServices;
+using Uml.Core.Cpu.CodeCache;
 using Uml.Core.Cpu.Contract;
 
 namespace Uml.Core.Cpu.Emit;
@@ -410,14 +411,14 @@ internal sealed unsafe class HostAssembler
         return Forward();
     }
 
-    public void JumpIf(int condition, byte* target) => Bind(JumpIf(condition), target);
+    public void JumpIf(int condition, byte* target) => CodeMemory.Patch(JumpIf(condition), target);
 
-    public void Jump(byte* target) => Bind(Jump(), target);
+    public void Jump(byte* target) => CodeMemory.Patch(Jump(), target);
 
     public void Call(byte* target)
     {
         Byte(0xE8);
-        Bind(Forward(), target);
+        CodeMemory.Patch(Forward(), target);
     }
 
     /// <summary>UD2, for places that are never reached.</summary>
@@ -443,9 +444,7 @@ internal sealed unsafe class HostAssembler
     }
 
     /// <summary>Points a jump at the current position.</summary>
-    public void Bind(byte* jump) => Bind(jump, _position);
-
-    public static void Bind(byte* jump, byte* target) => Unsafe.WriteUnaligned(jump, checked((int)(target - (jump + 4))));
+    public void Bind(byte* jump) => CodeMemory.Patch(jump, _position);
 
     private void MxcsrMemory(int operation, int @base, int displacement)
     {

@@ -66,12 +66,13 @@ internal static unsafe class MemoryOperands
 
     /// <summary>Remembers where a jump to an address that was just fetched from led.</summary>
     /// <returns>The number under which it is remembered (see <see cref="JumpTables"/>).</returns>
-    public static int EnterJump(CpuState* s, Flavor flavor, ulong rip, byte* code) =>
-        MemoryUnit.Of(s).Spaces.EnterJump(Mmu.View(s), flavor, rip, code, IsGlobal(s, rip));
+    public static int EnterJump(CpuState* s, JumpTables jumps, Flavor flavor, ulong rip, byte* code) =>
+        jumps.Enter(MemoryUnit.Of(s).Spaces.CurrentNumber, Mmu.View(s), flavor, rip, code, IsGlobal(s, rip));
 
     /// <summary>Notes that translated code depends on the translation of an address that was just fetched from.</summary>
     /// <returns>The number that holds as long as that does (see <see cref="JumpTables"/>).</returns>
-    public static int NoteJump(CpuState* s, ulong rip) => MemoryUnit.Of(s).Spaces.NoteJump(Mmu.View(s), rip, IsGlobal(s, rip));
+    public static int NoteJump(CpuState* s, JumpTables jumps, ulong rip) => 
+        jumps.Note(MemoryUnit.Of(s).Spaces.CurrentNumber, Mmu.View(s), rip, IsGlobal(s, rip));
 
     private static bool IsGlobal(CpuState* s, ulong rip) => (s->Cr4 & Cr4.PGE) != 0 && PageWalk.IsGlobal(s, rip);
 

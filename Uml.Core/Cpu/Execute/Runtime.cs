@@ -17,14 +17,31 @@ namespace Uml.Core.Cpu.Execute;
 /// </summary>
 internal static unsafe class Runtime
 {
-    public const nint Continue = 0, Leave = 1;
+    private const nint Continue = SlowPaths.Continue, Leave = SlowPaths.Leave;
+
+    /// <summary>All of them.</summary>
+    public static SlowPaths Table => new()
+    {
+        Access = &Access,
+        Commit = &Commit,
+        Handle = &Handle,
+        HandleAside = &HandleAside,
+        Lookup = &Lookup,
+        Link = &Link,
+        CheckPage = &CheckPage,
+        Specialize = &Specialize,
+        Reenter = &Reenter,
+        Interpret = &Interpret,
+        PrepareX87 = &PrepareX87,
+        Fault = &Fault,
+    };
 
     /// <summary>Finds the operand of a memory access.</summary>
     /// <returns>Its host address; or, with <see cref="EngineState.CommitSize"/> set when it is to be written, that of a buffer; or <see cref="Leave"/>.</returns>
     [UnmanagedCallersOnly]
     public static nint Access(CpuState* s, byte* returnAddress, ulong linear) => Guard(s, returnAddress, linear, &Access);
 
-    private static nint Access(CpuState* s, VirtualCpu cpu, Site* site, ulong linear)
+    private static nint Access(CpuState* s, TranslatedCode jit, Site* site, ulong linear)
     {
         Enter(s, site);
         byte* operand = MemoryOperands.Find(s, linear, site);
@@ -62,7 +79,7 @@ internal static unsafe class Runtime
     [UnmanagedCallersOnly]
     public static nint Commit(CpuState* s, byte* returnAddress, ulong unused) => Guard(s, returnAddress, unused, &Commit);
 
-    private static nint Commit(CpuState* s, VirtualCpu cpu, Site* site, ulong unused)
+    private static nint Commit(CpuState* s, TranslatedCode jit, Site* site, ulong unused)
     {
         Enter(s, site);
         MemoryOperands.Commit(s);
@@ -73,7 +90,7 @@ internal static unsafe class Runtime
     [UnmanagedCallersOnly]
     public static nint Lookup(CpuState* s, byte* returnAddress, ulong target) => Guard(s, returnAddress, target, &Lookup);
 
-    private static nint Lookup(CpuState* s, VirtualCpu cpu, Site* site, ulong target)
+    private static nint Lookup(CpuState* s, TranslatedCode jit, Site* site, ulong target)
     {
         s->Engine->Counters.JumpSearches++;
         if (site->Form != Form.CallIndirect && Mmu.IsCanonical(s, target))
@@ -83,7 +100,7 @@ internal static unsafe class Runtime
             Mmu.TranslateFetch(s, target, out _);
         }
 
-        return !HasToStop(s) && Remember(s, cpu, target, site->Flavor) != null ? Continue : (nint)site->Unlinked;
+        return !HasToStop(s) && Remember(s, jit, target, site->Flavor) != null ? Continue : (nint)site->Unlinked;
     }
 
     /// <summary>Runs an instruction in the interpreter.</summary>
@@ -94,20 +111,20 @@ internal static unsafe class Runtime
     [UnmanagedCallersOnly]
     public static nint HandleAside(CpuState* s, byte* returnAddress, ulong unused) => Guard(s, returnAddress, unused, &HandleAside);
 
-    private static nint Handle(CpuState* s, VirtualCpu cpu, Site* site, ulong unused) => Handle(s, cpu, site, sharesX87: true);
+    private static nint Handle(CpuState* s, TranslatedCode jit, Site* site, ulong unused) => Handle(s, jit, site, sharesX87: true);
 
-    private static nint HandleAside(CpuState* s, VirtualCpu cpu, Site* site, ulong unused) => Handle(s, cpu, site, sharesX87: false);
+    private static nint HandleAside(CpuState* s, TranslatedCode jit, Site* site, ulong unused) => Handle(s, jit, site, sharesX87: false);
 
-    private static nint Handle(CpuState* s, VirtualCpu cpu, Site* site, bool sharesX87)
+    private static nint Handle(CpuState* s, TranslatedCode jit, Site* site, bool sharesX87)
     {
         Enter(s, site);
         Block* block = site->Block;
-        ulong epoch = cpu.Blocks.Epoch;
+        ulong epoch = jit.Blocks.Epoch;
         Op* op = BlockState.Of(s)->CurrentOp;
         s->Engine->Counters.HandlerCalls++;
         TakeX87(s);
         Op* next = RunHandler(s, site);
-        if (next == null || cpu.Blocks.Epoch != epoch)
+        if (next == null || jit.Blocks.Epoch != epoch)
         {
             return LeaveFor(s, next);
         }
@@ -117,14 +134,14 @@ internal static unsafe class Runtime
             return MayGoOn(s, site->Flavor, sharesX87) ? ContinueBehind(s, site) : LeaveFor(s, next);
         }
 
-        return GoOn(s, cpu, BlockState.Of(s)->CurrentBlock, site->Flavor, block->Mode, next, sharesX87);
+        return GoOn(s, jit, BlockState.Of(s)->CurrentBlock, site->Flavor, block->Mode, next, sharesX87);
     }
 
     /// <summary>Runs the first instruction of a block in the interpreter, and leaves.</summary>
     [UnmanagedCallersOnly]
     public static nint Interpret(CpuState* s, byte* returnAddress, ulong unused) => Guard(s, returnAddress, unused, &Interpret);
 
-    private static nint Interpret(CpuState* s, VirtualCpu cpu, Site* site, ulong unused)
+    private static nint Interpret(CpuState* s, TranslatedCode jit, Site* site, ulong unused)
     {
         Enter(s, site);
         FlagWords.ToLazy(s);
@@ -137,11 +154,11 @@ internal static unsafe class Runtime
     [UnmanagedCallersOnly]
     public static nint PrepareX87(CpuState* s, byte* returnAddress, ulong unused) => Guard(s, returnAddress, unused, &PrepareX87);
 
-    private static nint PrepareX87(CpuState* s, VirtualCpu cpu, Site* site, ulong unused)
+    private static nint PrepareX87(CpuState* s, TranslatedCode jit, Site* site, ulong unused)
     {
         if (!X87Images.IsMasked(s))
         {
-            return Interpret(s, cpu, site, unused);
+            return Interpret(s, jit, site, unused);
         }
 
         X87Images.Store(s);
@@ -177,49 +194,49 @@ internal static unsafe class Runtime
     [UnmanagedCallersOnly]
     public static nint Link(CpuState* s, byte* returnAddress, ulong unused) => Guard(s, returnAddress, unused, &Link);
 
-    private static nint Link(CpuState* s, VirtualCpu cpu, Site* site, ulong unused)
+    private static nint Link(CpuState* s, TranslatedCode jit, Site* site, ulong unused)
     {
         ulong rip = TargetOf(s, site);
-        if (site->Epoch != null && !HasToStop(s) && Remember(s, cpu, rip, site->Flavor, (int*)site->Epoch) is var target && target != null)
+        if (site->Epoch != null && !HasToStop(s) && Remember(s, jit, rip, site->Flavor, (int*)site->Epoch) is var target && target != null)
         {
             s->Engine->Counters.ChainHits++;
-            cpu.Jit!.Link(site, target);
+            jit.Links.Link(site, target);
             return Continue;
         }
 
         bool isNear = site->Epoch == null;
-        ulong epoch = cpu.Blocks.Epoch;
-        Block* block = cpu.Blocks.Find(s, rip);
+        ulong epoch = jit.Blocks.Epoch;
+        Block* block = jit.Blocks.Find(s, rip);
         if (block == null)
         {
             return LeaveFor(s, null);
         }
 
-        if (cpu.Blocks.Epoch != epoch)
+        if (jit.Blocks.Epoch != epoch)
         {
             return LeaveFor(s, Flow.Enter(s, block, rip));
         }
 
         // Without an epoch the link outlives mappings: the page may just have come to lead to another frame.
-        if (isNear && block->HostPage == site->Block->HostPage && cpu.Jit!.IsTranslated(block, site->Flavor))
+        if (isNear && block->HostPage == site->Block->HostPage && jit.IsTranslated(block, site->Flavor))
         {
             s->Engine->Counters.ChainHits++;
-            cpu.Jit.Link(site, block);
+            jit.Links.Link(site, block);
         }
 
         Op* next = Flow.Enter(s, block, rip);
-        return next == null ? LeaveFor(s, null) : GoOn(s, cpu, block, site->Flavor, site->Block->Mode, next);
+        return next == null ? LeaveFor(s, null) : GoOn(s, jit, block, site->Flavor, site->Block->Mode, next);
     }
 
     /// <summary>For a jump that often saves flags only for its target: translates that for the source they come from.</summary>
     [UnmanagedCallersOnly]
     public static nint Specialize(CpuState* s, byte* returnAddress, ulong unused) => Guard(s, returnAddress, unused, &Specialize);
 
-    private static nint Specialize(CpuState* s, VirtualCpu cpu, Site* site, ulong unused)
+    private static nint Specialize(CpuState* s, TranslatedCode jit, Site* site, ulong unused)
     {
         // The jump behind it, to the translation for all, knows the target.
         Block* target = (site + 1)->LinkedTo;
-        site->Uses = target != null && !cpu.Jit!.Specialize(site, target) ? int.MaxValue : cpu.Jit!.UsesToSpecialize;
+        site->Uses = target != null && !jit.Specialize(site, target) ? int.MaxValue : jit.Links.UsesToSpecialize;
         return Continue;
     }
 
@@ -227,7 +244,7 @@ internal static unsafe class Runtime
     [UnmanagedCallersOnly]
     public static nint CheckPage(CpuState* s, byte* returnAddress, ulong unused) => Guard(s, returnAddress, unused, &CheckPage);
 
-    private static nint CheckPage(CpuState* s, VirtualCpu cpu, Site* site, ulong unused)
+    private static nint CheckPage(CpuState* s, TranslatedCode jit, Site* site, ulong unused)
     {
         ulong next = (s->Engine->PageRip + GuestRam.PageSize) & s->IpMask;
         bool isMapped = Mmu.TranslateFetch(s, next, out ulong second);
@@ -238,7 +255,7 @@ internal static unsafe class Runtime
             return (nint)site->Unlinked;
         }
 
-        *(int*)site->Epoch = MemoryOperands.NoteJump(s, next);
+        *(int*)site->Epoch = MemoryOperands.NoteJump(s, jit.Jumps, next);
         return Continue;
     }
 
@@ -273,15 +290,15 @@ internal static unsafe class Runtime
 
     /// <summary>Enters a jump's target into the jump table if it is translated and mapped.</summary>
     /// <returns>The target, or null.</returns>
-    private static Block* Remember(CpuState* s, VirtualCpu cpu, ulong rip, Flavor flavor, int* epoch = null)
+    private static Block* Remember(CpuState* s, TranslatedCode jit, ulong rip, Flavor flavor, int* epoch = null)
     {
-        Block* block = cpu.Blocks.Peek(s, rip);
-        if (block == null || !cpu.Jit!.IsTranslated(block, flavor))
+        Block* block = jit.Blocks.Peek(s, rip);
+        if (block == null || !jit.IsTranslated(block, flavor))
         {
             return null;
         }
 
-        int number = MemoryOperands.EnterJump(s, flavor, rip, block->Translations[(int)flavor].Entry);
+        int number = MemoryOperands.EnterJump(s, jit.Jumps, flavor, rip, block->Translations[(int)flavor].Entry);
         if (epoch != null)
         {
             *epoch = number;
@@ -324,11 +341,11 @@ internal static unsafe class Runtime
     }
 
     /// <summary>Goes on with a block that has been entered: in its translation when it has one, else in the interpreter.</summary>
-    private static nint GoOn(CpuState* s, VirtualCpu cpu, Block* block, Flavor flavor, CpuMode from, Op* next, bool sharesX87 = false)
+    private static nint GoOn(CpuState* s, TranslatedCode jit, Block* block, Flavor flavor, CpuMode from, Op* next, bool sharesX87 = false)
     {
         // Whoever changes the mode is likely to be away for long: no need to carry more than general registers there.
         if (next != Block.Ops(block) || (flavor != Flavor.Integer && block->Mode != from) ||
-            !cpu.Jit!.IsTranslated(block, flavor) || !MayGoOn(s, flavor, sharesX87))
+            !jit.IsTranslated(block, flavor) || !MayGoOn(s, flavor, sharesX87))
         {
             return LeaveFor(s, next);
         }
@@ -341,19 +358,19 @@ internal static unsafe class Runtime
     [UnmanagedCallersOnly]
     public static nint Reenter(CpuState* s, byte* returnAddress, ulong rip) => Guard(s, returnAddress, rip, &Reenter);
 
-    private static nint Reenter(CpuState* s, VirtualCpu cpu, Site* site, ulong rip)
+    private static nint Reenter(CpuState* s, TranslatedCode jit, Site* site, ulong rip)
     {
         Flavor flavor = site->Flavor;
-        ulong epoch = cpu.Blocks.Epoch;
-        Block* block = cpu.Blocks.Find(s, rip);
+        ulong epoch = jit.Blocks.Epoch;
+        Block* block = jit.Blocks.Find(s, rip);
         Op* next = block == null ? null : Flow.Enter(s, block, rip);
-        if (next == null || cpu.Blocks.Epoch != epoch)
+        if (next == null || jit.Blocks.Epoch != epoch)
         {
             return LeaveFor(s, next);
         }
 
-        Remember(s, cpu, rip, flavor);
-        return GoOn(s, cpu, block, flavor, s->Mode, next);
+        Remember(s, jit, rip, flavor);
+        return GoOn(s, jit, block, flavor, s->Mode, next);
     }
 
     /// <summary>After a fault in emitted code: what is thrown once it is left is the report of it.</summary>
@@ -361,11 +378,11 @@ internal static unsafe class Runtime
     public static void Fault(CpuState* s)
     {
         BlockState.Of(s)->NextOp = null;
-        VirtualCpu cpu = VirtualCpu.From(s);
+        TranslatedCode jit = TranslatedCode.Of(s);
         Exception fault;
         try
         {
-            fault = cpu.ReportFault();
+            fault = jit.ReportFault();
         }
 #pragma warning disable CA1031 // It is thrown again behind emitted code.
         catch (Exception e)
@@ -374,7 +391,7 @@ internal static unsafe class Runtime
             fault = e;
         }
 
-        cpu.Jit!.Failure = System.Runtime.ExceptionServices.ExceptionDispatchInfo.Capture(fault);
+        jit.Failure = System.Runtime.ExceptionServices.ExceptionDispatchInfo.Capture(fault);
     }
 
     private static nint LeaveFor(CpuState* s, Op* next)
@@ -385,13 +402,13 @@ internal static unsafe class Runtime
 
     /// <summary>Calls a runtime function for the place that a return address tells. An exception is thrown again once translated code is left.</summary>
     private static nint Guard(
-        CpuState* s, byte* returnAddress, ulong argument, delegate*<CpuState*, VirtualCpu, Site*, ulong, nint> function)
+        CpuState* s, byte* returnAddress, ulong argument, delegate*<CpuState*, TranslatedCode, Site*, ulong, nint> function)
     {
-        VirtualCpu cpu = VirtualCpu.From(s);
+        TranslatedCode jit = TranslatedCode.Of(s);
         Slices.Join(s);
         try
         {
-            nint result = function(s, cpu, cpu.Jit!.Sites.At(returnAddress), argument);
+            nint result = function(s, jit, jit.Links.Sites.At(returnAddress), argument);
             if (result != Leave)
             {
                 Slices.Split(s);
@@ -401,7 +418,7 @@ internal static unsafe class Runtime
         }
         catch (Exception e)
         {
-            cpu.Jit!.Failure = System.Runtime.ExceptionServices.ExceptionDispatchInfo.Capture(e);
+            jit.Failure = System.Runtime.ExceptionServices.ExceptionDispatchInfo.Capture(e);
             return LeaveFor(s, null);
         }
     }

@@ -33,7 +33,7 @@ internal static unsafe partial class EventDelivery
         SegmentRegister stack = s->Segments[(int)SegmentIndex.Ss];
         ulong esp = s->Gpr[4];
         bool inner = cpl != s->Cpl;
-        if ((inner && !InnerStack(s, cpl, e.Ext, out stack, out esp))
+        if ((inner && !TaskState.ReadInnerStack(s, cpl, e.Ext, out stack, out esp))
             || !SegmentLoader.CheckTarget(s, gate.GateSelector, ref code, target, e.Ext))
         {
             return false;
@@ -105,49 +105,6 @@ internal static unsafe partial class EventDelivery
         }
 
         return CheckGate(s, e, gate, isGate);
-    }
-
-    /// <summary>
-    /// The stack of an inner privilege level, from the TSS, checked (Intel SDM vol. 2, INT n, INTER-PRIVILEGE-LEVEL-INTERRUPT).
-    /// </summary>
-    public static bool InnerStack(CpuState* s, int cpl, uint ext, out SegmentRegister stack, out ulong esp)
-    {
-        stack = default;
-        esp = 0;
-        if (!TaskState.ReadStack32(s, cpl, ext, out ushort selector, out uint pointer))
-        {
-            return false;
-        }
-
-        if (DescriptorTables.IsNull(selector))
-        {
-            return Fault.Fail(s, ExceptionVector.TS, ext);
-        }
-
-        if (!DescriptorTables.Read(s, selector, out Descriptor descriptor, ExceptionVector.TS, ext))
-        {
-            return false;
-        }
-
-        uint error = DescriptorTables.Error(selector, ext);
-        if ((selector & 3) != cpl || descriptor.Dpl != cpl || !descriptor.IsWritableData)
-        {
-            return Fault.Fail(s, ExceptionVector.TS, error);
-        }
-
-        if (!descriptor.IsPresent)
-        {
-            return Fault.Fail(s, ExceptionVector.SS, error);
-        }
-
-        if (!DescriptorTables.MarkAccessed(s, selector, ref descriptor))
-        {
-            return false;
-        }
-
-        stack = descriptor.ToSegment(selector);
-        esp = pointer;
-        return true;
     }
 
     private static void DropVirtual8086Segments(CpuState* s)

@@ -95,10 +95,10 @@ internal static unsafe partial class EventDelivery
 
         if (current.Vector == ExceptionVector.DB)
         {
-            s->Dr7 &= ~(ulong)DebugTraps.GD;
+            s->Dr7 &= ~(ulong)DebugState.GD;
         }
 
-        DebugTraps.RefreshStepping(s);
+        DebugState.RefreshStepping(s);
         s->Engine->Exit = ExitCode.BlockEnd;
         return true;
     }

@@ -79,7 +79,7 @@ internal static unsafe class FlagLoads
 
         if ((changed & Flags.TF) != 0)
         {
-            DebugTraps.RefreshStepping(s);
+            DebugState.RefreshStepping(s);
             return BlockExit.Behind(s, op);
         }
 

@@ -20,9 +20,6 @@ internal static unsafe class InterruptHandlers
     public static Op* Into(CpuState* s, Op* op) =>
         Flags.Overflow(s) ? Deliver(s, op, ExceptionVector.OF, InterruptKind.SoftwareException) : op + 1;
 
-    /// <summary>UD0, UD1, UD2.</summary>
-    public static Op* Undefined(CpuState* s, Op* op) => Raise.UD(s);
-
     /// <summary>BOUND r16, m16&amp;16.</summary>
     public static Op* Bound16(CpuState* s, Op* op)
     {

@@ -38,7 +38,7 @@ internal static unsafe class InterruptReturn
         }
 
         s->NmiBlocked = false;
-        DebugTraps.RefreshStepping(s);
+        DebugState.RefreshStepping(s);
         return BlockExit.Continue(s);
     }
 

@@ -168,7 +168,7 @@ internal static unsafe class SyscallHandlers
     private static Op* Finish(CpuState* s)
     {
         Mmu.UpdateMode(s);
-        DebugTraps.RefreshStepping(s);
+        DebugState.RefreshStepping(s);
         return BlockExit.Continue(s);
     }
 }

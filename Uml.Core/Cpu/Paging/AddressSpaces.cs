@@ -11,7 +11,7 @@ namespace Uml.Core.Cpu.Paging;
 /// </summary>
 internal sealed unsafe class AddressSpaces : IDisposable
 {
-    private const int Count = 8;
+    public const int Count = 8;
     private const int TablesPerSpace = (int)TlbView.Count;
 
     /// <summary>
@@ -25,16 +25,14 @@ internal sealed unsafe class AddressSpaces : IDisposable
     private readonly int[] _touched = new int[Count * TablesPerSpace];
     private readonly HostMemory _largePages = new(Count * 2 * (ulong)sizeof(LargePageRange));
     private readonly Space[] _spaces = new Space[Count];
-    private readonly JumpTables? _jumps;
     private readonly WalkCache? _walks;
     private int _current;
     private TlbView _active;
     private ulong _clock;
 
-    /// <param name="translated">Code is translated: jumps are remembered with the translations they went by.</param>
+    /// <param name="translated">Code is translated: emitted walks are remembered.</param>
     public AddressSpaces(bool translated = false)
     {
-        _jumps = translated ? new JumpTables(Count) : null;
         _walks = translated ? new WalkCache() : null;
         for (int i = 0; i <= Count * TablesPerSpace; i++)
         {
@@ -48,6 +46,12 @@ internal sealed unsafe class AddressSpaces : IDisposable
 
         Reset(0, 0);
     }
+
+    /// <summary>Who is told of what is dropped, or null.</summary>
+    public IAddressSpaceListener? Listener { get; set; }
+
+    /// <summary>The number of the space in force.</summary>
+    public int CurrentNumber => _current;
 
     /// <summary>A table in which nothing is ever found: sends every access through the slow path.</summary>
     public TlbEntry* AlwaysMiss => Table(Count, 0);
@@ -76,17 +80,17 @@ internal sealed unsafe class AddressSpaces : IDisposable
         if (found < 0)
         {
             found = Oldest();
-            Clear(found, keepGlobalJumps: true);
+            Clear(found, globalStay: true);
             Reset(found, pcid);
         }
         else if (!keep)
         {
-            Clear(found, keepGlobalJumps: true);
+            Clear(found, globalStay: true);
         }
 
         _current = found;
         ForgetWalks();
-        _jumps?.Switch();
+        Listener?.Switched();
         _spaces[found].LastUse = ++_clock;
     }
 
@@ -122,32 +126,20 @@ internal sealed unsafe class AddressSpaces : IDisposable
         }
     }
 
-    /// <summary>Drops a space, and what the supervisor's jumps have of its pages; global ones may stay (INVPCID type 1).</summary>
+    /// <summary>Drops a space; global translations may stay (INVPCID type 1).</summary>
     public void InvalidateSpace(uint pcid)
     {
         int found = Find(pcid);
         if (found >= 0)
         {
             ForgetWalks();
-            Clear(found, keepGlobalJumps: true);
+            Clear(found, globalStay: true);
             if (found == _current)
             {
-                _jumps?.Switch();
+                Listener?.Switched();
             }
         }
     }
-
-    /// <summary>The jump table of the current space for a view, in a mode; null when nothing is translated.</summary>
-    public byte* SelectJumps(TlbView view, CpuMode mode) => _jumps is null ? null : _jumps.Select(_current, view, mode);
-
-    /// <summary>Remembers where a jump in the current space led. The address was just translated for a fetch.</summary>
-    /// <returns>The number under which it is remembered (see <see cref="JumpTables"/>).</returns>
-    public int EnterJump(TlbView view, Flavor flavor, ulong rip, byte* code, bool global) =>
-        _jumps!.Enter(_current, view, flavor, rip, code, global);
-
-    /// <summary>Notes that translated code depends on an address in the current space that was just translated for a fetch.</summary>
-    /// <returns>The number under which that is so.</returns>
-    public int NoteJump(TlbView view, ulong rip, bool global) => _jumps!.Note(_current, view, rip, global);
 
     /// <summary>Where emitted walks of the paging structures are remembered; null when nothing is translated.</summary>
     public byte* Walks => _walks is null ? null : _walks.First;
@@ -155,18 +147,12 @@ internal sealed unsafe class AddressSpaces : IDisposable
     /// <summary>What counts as an entry of the paging structures has changed.</summary>
     public void ForgetWalks() => _walks?.Forget();
 
-    /// <summary>Forgets all jumps.</summary>
-    public void ClearJumps() => _jumps?.Reset();
-
-    /// <summary>Whether translated code has to be dropped because jumps in it cannot be told apart much longer.</summary>
-    public bool JumpsRunOut => _jumps is { EpochsRunOut: true };
-
     public void FlushAll()
     {
         ForgetWalks();
         for (int i = 0; i < Count; i++)
         {
-            Clear(i, keepGlobalJumps: false);
+            Clear(i, globalStay: false);
         }
     }
 
@@ -189,7 +175,6 @@ internal sealed unsafe class AddressSpaces : IDisposable
     {
         _tables.Dispose();
         _largePages.Dispose();
-        _jumps?.Dispose();
         _walks?.Dispose();
     }
 
@@ -229,7 +214,7 @@ internal sealed unsafe class AddressSpaces : IDisposable
         LargePageRange* range = LargePages(space) + (linear >> 63);
         if (linear >= range->Start && linear <= range->Last)
         {
-            Clear(space, keepGlobalJumps: false);
+            Clear(space, globalStay: false);
             return;
         }
 
@@ -238,7 +223,7 @@ internal sealed unsafe class AddressSpaces : IDisposable
             Tlb.Remove(Table(space, (TlbView)view), linear);
         }
 
-        _jumps?.ClearPage(space, linear);
+        Listener?.PageInvalidated(space, linear);
     }
 
     private void Clear(int table)
@@ -252,7 +237,7 @@ internal sealed unsafe class AddressSpaces : IDisposable
         }
     }
 
-    private void Clear(int space, bool keepGlobalJumps)
+    private void Clear(int space, bool globalStay)
     {
         ref Space entry = ref _spaces[space];
         for (int view = 0; view < TablesPerSpace; view++)
@@ -263,14 +248,7 @@ internal sealed unsafe class AddressSpaces : IDisposable
             }
         }
 
-        if (keepGlobalJumps)
-        {
-            _jumps?.ClearSpace(space);
-        }
-        else
-        {
-            _jumps?.ClearWithSupervisor(space);
-        }
+        Listener?.SpaceInvalidated(space, globalStay);
 
         ulong lastUse = entry.LastUse;
         Reset(space, entry.Pcid);

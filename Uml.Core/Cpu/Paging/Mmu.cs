@@ -165,7 +165,7 @@ internal static unsafe partial class Mmu
 
         if ((s->Dr7 & 0xFF) != 0)
         {
-            DebugTraps.NoteAccess(s, linear, size, kind == AccessKind.Write);
+            DebugState.NoteAccess(s, linear, size, kind == AccessKind.Write);
         }
 
         return true;

@@ -42,14 +42,14 @@ internal static unsafe partial class Mmu
             s->StackMask = (mode & CpuMode.Stack32) != 0 ? uint.MaxValue : ushort.MaxValue;
         }
 
-        s->Mode = mode | Enablement.VectorModeBits(s);
+        s->Mode = mode | VectorModes.ModeBits(s);
         AddressSpaces spaces = MemoryUnit.Of(s).Spaces;
         TlbView view = View(s);
-        bool alwaysMiss = AlignmentChecked(s) || (s->Dr7 & DebugTraps.Enables) != 0;
+        bool alwaysMiss = AlignmentChecked(s) || (s->Dr7 & DebugState.Enables) != 0;
         PagingState.Of(s)->Tlb = alwaysMiss ? spaces.AlwaysMiss : spaces.Activate(view);
         UpdateWalk(s, view, alwaysMiss);
         PagingState.Of(s)->LargePages = spaces.CurrentLargePages;
-        s->Engine->JumpTable = spaces.SelectJumps(view, s->Mode);
+        spaces.Listener?.ViewChanged(s, spaces.CurrentNumber, view);
     }
 
     /// <summary>What the emitted page walk may enter without asking.</summary>

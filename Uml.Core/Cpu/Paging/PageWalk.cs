@@ -29,10 +29,8 @@ internal static unsafe class PageWalk
     // Page-fault error code (vol. 3, 4.7).
     public const uint ErrorPresent = 1, ErrorWrite = 2, ErrorUser = 4, ErrorReserved = 8, ErrorFetch = 16;
 
-    /// <summary>MAXPHYADDR of the CPU model (CPUID 80000008H): address bits above are reserved in entries.</summary>
-    public const int PhysicalBits = 46;
-    public const ulong AddressMask = ((1UL << PhysicalBits) - 1) & ~0xFFFUL;
-    public const ulong ReservedHigh = ~((1UL << PhysicalBits) - 1) & 0x000F_FFFF_FFFF_FFFFUL;
+    public const ulong AddressMask = ((1UL << PhysicalAddresses.Bits) - 1) & ~0xFFFUL;
+    public const ulong ReservedHigh = ~((1UL << PhysicalAddresses.Bits) - 1) & 0x000F_FFFF_FFFF_FFFFUL;
 
 
     /// <summary>Bits 52 to 62 of PAE entries, which IA-32e mode ignores (vol. 3, 4.4.2).</summary>

@@ -171,7 +171,7 @@ internal static unsafe class FarTransfers
     private static bool CallInnerLegacy(CpuState* s, Gate gate, Descriptor code, ulong returnRip)
     {
         int cpl = code.Dpl;
-        if (!EventDelivery.InnerStack(s, cpl, 0, out SegmentRegister stack, out ulong esp)
+        if (!TaskState.ReadInnerStack(s, cpl, 0, out SegmentRegister stack, out ulong esp)
             || !SegmentLoader.CheckTarget(s, gate.Selector, ref code, gate.Offset))
         {
             return false;

@@ -47,7 +47,7 @@ internal static unsafe class SegmentBinder
             // CS cannot be loaded this way, and there are no segment registers 6 and 7.
             if (i.Op0Register == Register.CS)
             {
-                return &InterruptHandlers.Undefined;
+                return &Raise.Undefined;
             }
 
             return i.Op1Kind == OpKind.Memory ? &SegmentHandlers.LoadFromMemory : &SegmentHandlers.LoadFromRegister;

@@ -110,7 +110,7 @@ internal static unsafe class SegmentHandlers
         }
 
         // MOV SS and POP SS hold off interrupts and debug traps, so that the stack pointer can follow (vol. 3, 6.8.3).
-        DebugTraps.HoldOff(s);
+        DebugState.HoldOff(s);
         return BlockExit.NextInShadow(s, op, endBlock: s->Mode != before);
     }
 

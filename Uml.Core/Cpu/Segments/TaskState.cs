@@ -94,4 +94,47 @@ internal static unsafe class TaskState
         Fault.Fail(s, ExceptionVector.TS, DescriptorTables.Error(s->Segments[(int)SegmentIndex.Tr].Selector, ext));
 
     private static ulong Wrap(CpuState* s, ulong linear) => (s->Mode & CpuMode.LongActive) != 0 ? linear : (uint)linear;
+
+    /// <summary>
+    /// The stack of an inner privilege level, from the TSS, checked (Intel SDM vol. 2, INT n, INTER-PRIVILEGE-LEVEL-INTERRUPT).
+    /// </summary>
+    public static bool ReadInnerStack(CpuState* s, int cpl, uint ext, out SegmentRegister stack, out ulong esp)
+    {
+        stack = default;
+        esp = 0;
+        if (!ReadStack32(s, cpl, ext, out ushort selector, out uint pointer))
+        {
+            return false;
+        }
+
+        if (DescriptorTables.IsNull(selector))
+        {
+            return Fault.Fail(s, ExceptionVector.TS, ext);
+        }
+
+        if (!DescriptorTables.Read(s, selector, out Descriptor descriptor, ExceptionVector.TS, ext))
+        {
+            return false;
+        }
+
+        uint error = DescriptorTables.Error(selector, ext);
+        if ((selector & 3) != cpl || descriptor.Dpl != cpl || !descriptor.IsWritableData)
+        {
+            return Fault.Fail(s, ExceptionVector.TS, error);
+        }
+
+        if (!descriptor.IsPresent)
+        {
+            return Fault.Fail(s, ExceptionVector.SS, error);
+        }
+
+        if (!DescriptorTables.MarkAccessed(s, selector, ref descriptor))
+        {
+            return false;
+        }
+
+        stack = descriptor.ToSegment(selector);
+        esp = pointer;
+        return true;
+    }
 }

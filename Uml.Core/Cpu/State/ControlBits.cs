@@ -14,6 +14,12 @@ internal static class Cr4
         OSXMMEXCPT = 1 << 10, UMIP = 1 << 11, FSGSBASE = 1 << 16, PCIDE = 1 << 17, OSXSAVE = 1 << 18, SMEP = 1 << 20, SMAP = 1 << 21;
 }
 
+/// <summary>Bits of XCR0: state components (Intel SDM vol. 1, 13.3).</summary>
+internal static class Xcr0
+{
+    public const ulong X87 = 1, SSE = 2, AVX = 4;
+}
+
 /// <summary>Bits of IA32_EFER (Intel SDM vol. 3, table 2-1).</summary>
 internal static class Efer
 {

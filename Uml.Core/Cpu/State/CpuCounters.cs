@@ -4,7 +4,7 @@ namespace Uml.Core.Cpu.State;
 
 /// <summary>
 /// What a virtual CPU counts about its own work. Plain memory of the machine's thread: slow paths, and what is emitted, add to it without
-/// synchronisation; <see cref="CpuStatistics"/> is what others see, and says what each number means.
+/// synchronisation; <c>CpuStatistics</c> is what others see, and says what each number means.
 /// </summary>
 [StructLayout(LayoutKind.Sequential)]
 internal struct CpuCounters
@@ -40,26 +40,4 @@ internal struct CpuCounters
 
     /// <summary>Translations that the checker has refused.</summary>
     public ulong TranslationsRefused;
-
-    /// <summary>The numbers so far.</summary>
-    /// <param name="instructionsRetired">What is counted by the budget instead.</param>
-    public readonly CpuStatistics ToStatistics(ulong instructionsRetired) => new()
-    {
-        InstructionsRetired = instructionsRetired,
-        BlocksDecoded = BlocksDecoded,
-        BlocksTranslated = BlocksTranslated,
-        BytesEmitted = BytesEmitted,
-        ChainHits = ChainHits,
-        BlocksInvalidated = BlocksInvalidated,
-        CodeCacheFlushes = CacheFlushes,
-        TranslationTime = System.Diagnostics.Stopwatch.GetElapsedTime(0, (long)TranslationTicks),
-        TlbMisses = TlbMisses,
-        DeviceAccesses = DeviceAccesses,
-        CodePageWrites = CodePageWrites,
-        PageCrossings = PageCrossings,
-        HandlerCalls = HandlerCalls,
-        JumpSearches = JumpSearches,
-        EncodingMismatches = EncodingMismatches,
-        TranslationsRefused = TranslationsRefused,
-    };
 }

@@ -19,7 +19,7 @@ internal enum SystemReport
 }
 
 /// <summary>Logs what a guest did that deserves a line, each thing once and a bounded number of them.</summary>
-internal sealed unsafe partial class CpuLog(ILogger logger)
+internal sealed unsafe partial class CpuLog(ILogger logger, int index)
 {
     /// <summary>Our limit: a guest that probes every MSR must not fill the host's memory or its log.</summary>
     private const int MaximumReports = 256;
@@ -55,6 +55,34 @@ internal sealed unsafe partial class CpuLog(ILogger logger)
                 break;
         }
     }
+
+    /// <summary>Logs a fault in translated code.</summary>
+    public void ReportFault(string report) => LogFault(logger, index, report);
+
+    /// <summary>Logs that the checker has refused a translation; a bounded number of them.</summary>
+    /// <param name="defect">What is wrong with it.</param>
+    /// <param name="count">How many there were, this one included.</param>
+    public void ReportRefusal(string defect, ulong count)
+    {
+        // A limit of ours: one line tells of the defect, and the guest decides how often it occurs.
+        const int maximumReports = 16;
+        if (count <= maximumReports)
+        {
+            LogRefusal(logger, index, defect);
+        }
+    }
+
+    /// <summary>Logs that a fault in translated code would end the process.</summary>
+    public void ReportFaultsNotCaught() => LogFaultsNotCaught(logger, index);
+
+    [LoggerMessage(102, LogLevel.Critical, "Processor {Index}: {Report}")]
+    private static partial void LogFault(ILogger logger, int index, string report);
+
+    [LoggerMessage(103, LogLevel.Error, "Processor {Index}: a translation was refused. {Defect}")]
+    private static partial void LogRefusal(ILogger logger, int index, string defect);
+
+    [LoggerMessage(104, LogLevel.Warning, "Processor {Index}: faults in translated code are not caught, and would end the process")]
+    private static partial void LogFaultsNotCaught(ILogger logger, int index);
 
     [LoggerMessage(101, LogLevel.Warning, "Instruction {Code} at RIP 0x{Rip:x} is not implemented: the guest gets #UD")]
     private static partial void LogNotImplemented(ILogger logger, Iced.Intel.Code code, ulong rip);

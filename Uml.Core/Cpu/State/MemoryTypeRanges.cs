@@ -14,7 +14,7 @@ internal unsafe struct MemoryTypeRanges
     /// <summary>IA32_MTRRCAP: eight variable ranges, fixed ranges, write-combining.</summary>
     public const ulong Capabilities = VariableCount | 1 << 8 | 1 << 10;
 
-    private const ulong PhysicalMask = (1UL << Paging.PageWalk.PhysicalBits) - 1;
+    private const ulong PhysicalMask = (1UL << PhysicalAddresses.Bits) - 1;
 
     public fixed ulong Variable[VariableCount * 2];
     public fixed ulong Fixed[FixedCount];

@@ -3,46 +3,6 @@ using Uml.Core.Cpu.Contract;
 
 namespace Uml.Core.Cpu.Translate;
 
-/// <summary>How an instruction is translated.</summary>
-internal enum Form : byte
-{
-    /// <summary>By a call of the interpreter's handler.</summary>
-    Handler,
-
-    /// <summary>No effect.</summary>
-    Nothing,
-
-    /// <summary>As it is, with registers and the memory operand replaced.</summary>
-    Plain,
-    Lea,
-    Push,
-    PushImmediate,
-    PushMemory,
-    PushFlags,
-    Pop,
-    LeaveFrame,
-    Divide,
-
-    /// <summary>FLDCW, unless it unmasks an exception.</summary>
-    LoadControlWord,
-    Jump,
-    JumpIf,
-    Call,
-    ClearInterrupt,
-    SetInterrupt,
-    SwapGs,
-    ReadSegment,
-
-    /// <summary>RDTSC and RDTSCP, by the host's counter.</summary>
-    TimeStamp,
-    BitTest,
-    StringMove,
-    StringStore,
-    JumpIndirect,
-    CallIndirect,
-    Return,
-}
-
 /// <summary>What becomes of the flags an instruction leaves in the host's flags register.</summary>
 internal enum FlagFate : byte
 {
@@ -58,9 +18,6 @@ internal enum FlagFate : byte
     /// <summary>What they are made of is kept, so that they can be made again.</summary>
     Kept,
 }
-
-/// <summary>What a memory operand is used for.</summary>
-internal enum OperandUse : byte { None, Read, Write, Update }
 
 /// <summary>Accesses near one base register that are looked up together (see <see cref="AccessGroups"/>).</summary>
 internal struct AccessGroup

@@ -116,8 +116,8 @@ public sealed class CpuModelTests
         CpuState* s = sandbox.Registers.State;
         Op op = default;
         const CpuMode mode = CpuMode.Protected | CpuMode.User;
-        Assert.That(Binder.Bind(in instruction, &op, mode, CpuFeatures.X64V3)(s, &op) == &op + 1);
-        Assert.That(Binder.Bind(in instruction, &op, mode | CpuMode.Virtual8086, CpuFeatures.X64V3)(s, &op) == null);
+        Assert.That(new InstructionBinder().Bind(in instruction, &op, mode, CpuFeatures.X64V3)(s, &op) == &op + 1);
+        Assert.That(new InstructionBinder().Bind(in instruction, &op, mode | CpuMode.Virtual8086, CpuFeatures.X64V3)(s, &op) == null);
         Assert.That(s->Engine->ExceptionVector, Is.EqualTo(InvalidOpcode));
     }
 

@@ -240,7 +240,7 @@ internal sealed unsafe class VirtualCpuExecutor : IExecutor
 
         s->Rip = state.Rip;
         Flags.Set(s, state.Rflags);
-        DebugTraps.RefreshStepping(s);
+        DebugState.RefreshStepping(s);
         s->Mxcsr = state.Mxcsr;
         s->X87.ControlWord = state.ControlWord;
         s->X87.StatusWord = state.StatusWord;

@@ -20,7 +20,7 @@ internal static unsafe class FormStatus
 
         Op op = default;
         Uml.Core.Cpu.Decode.OperandFields.Fill(in instruction, &op, mode);
-        return Binder.Bind(in instruction, &op, mode, CpuFeatures.X64V3) != null;
+        return new InstructionBinder().Bind(in instruction, &op, mode, CpuFeatures.X64V3) != null;
     }
 
     /// <summary>Any encoding of the form.</summary>

@@ -78,7 +78,7 @@ internal sealed unsafe class SystemState(FuzzRandom random, StartMode mode)
 
         Mmu.FlushAll(s);
         Mmu.SwitchAddressSpace(s, keep: false);
-        DebugTraps.RefreshStepping(s);
+        DebugState.RefreshStepping(s);
     }
 
     private void Enter(CpuState* s)

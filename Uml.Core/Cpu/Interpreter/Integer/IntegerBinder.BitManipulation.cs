@@ -1,4 +1,6 @@
 using Iced.Intel;
+using Uml.Core.Cpu.Blocks;
+using Uml.Core.Cpu.Interpreter.Integer;
 using Uml.Core.Cpu.Semantics;
 using Uml.Core.Cpu.State;
 
@@ -21,13 +23,13 @@ internal static unsafe partial class IntegerBinder
 
         if ((features & needed) == 0)
         {
-            return i.Mnemonic is Mnemonic.Tzcnt or Mnemonic.Lzcnt ? BindScan(in i) : &MiscHandlers.Invalid;
+            return i.Mnemonic is Mnemonic.Tzcnt or Mnemonic.Lzcnt ? BindScan(in i) : &Raise.Undefined;
         }
 
         // The VEX forms are for protected mode (Intel SDM vol. 2, 2.5, VEX encoding support for GPR instructions).
         if (i.Encoding == EncodingKind.VEX && (mode & (CpuMode.Protected | CpuMode.Virtual8086)) != CpuMode.Protected)
         {
-            return &MiscHandlers.Invalid;
+            return &Raise.Undefined;
         }
 
         return i.Mnemonic switch

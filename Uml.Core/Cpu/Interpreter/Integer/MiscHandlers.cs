@@ -9,16 +9,6 @@ internal static unsafe class MiscHandlers
 {
     private const ushort Rax = CpuState.GprStart, Rdx = CpuState.GprStart + 16;
 
-    /// <summary>Bytes that are no instruction.</summary>
-    public static Op* Invalid(CpuState* s, Op* op)
-    {
-        _ = op;
-        return Raise.UD(s);
-    }
-
-    /// <summary>More bytes than an instruction may have.</summary>
-    public static Op* TooLong(CpuState* s, Op* op) => Raise.GP(s);
-
     /// <summary>An instruction this CPU does not have: #UD in the guest, logged once.</summary>
     public static Op* NotImplemented(CpuState* s, Op* op)
     {

@@ -99,7 +99,7 @@ internal static unsafe class StateSave
     public static Op* Xsave(CpuState* s, Op* op)
     {
         ulong requested = Requested(s);
-        return (requested & StateComponents.Avx) != 0
+        return (requested & Xcr0.AVX) != 0
             ? SaveStandard<XsaveAvxArea>(s, op, requested)
             : SaveStandard<XsaveArea>(s, op, requested);
     }
@@ -108,7 +108,7 @@ internal static unsafe class StateSave
     public static Op* Xsaveopt(CpuState* s, Op* op)
     {
         ulong written = Requested(s) & StateComponents.InUse(s);
-        return (written & StateComponents.Avx) != 0
+        return (written & Xcr0.AVX) != 0
             ? SaveStandard<XsaveAvxArea>(s, op, written)
             : SaveStandard<XsaveArea>(s, op, written);
     }
@@ -117,7 +117,7 @@ internal static unsafe class StateSave
     public static Op* Xsavec(CpuState* s, Op* op)
     {
         ulong written = Requested(s) & StateComponents.InUseWithMxcsr(s);
-        return (written & StateComponents.Avx) != 0
+        return (written & Xcr0.AVX) != 0
             ? SaveCompacted<XsaveAvxArea>(s, op, written)
             : SaveCompacted<XsaveArea>(s, op, written);
     }
@@ -132,7 +132,7 @@ internal static unsafe class StateSave
 
         Span<byte> area = new(&image, sizeof(TArea));
         SaveX87AndAvx(s, op, written, area);
-        if ((written & StateComponents.Sse) != 0)
+        if ((written & Xcr0.SSE) != 0)
         {
             StateComponents.SaveMxcsr(s, area);
             StateComponents.SaveXmm(s, area);
@@ -157,9 +157,9 @@ internal static unsafe class StateSave
         Header header = new(area);
         bool compacted = (header.Compaction & Compacted) != 0;
         ulong requested = Requested(s);
-        const ulong withMxcsr = StateComponents.Sse | StateComponents.Avx;
+        const ulong withMxcsr = Xcr0.SSE | Xcr0.AVX;
         bool fromMemory = compacted
-            ? (requested & header.States & StateComponents.Sse) != 0
+            ? (requested & header.States & Xcr0.SSE) != 0
             : (requested & withMxcsr) != 0;
         uint mxcsr = StateComponents.MxcsrOf(area);
         if (!IsValid(s, header, compacted) || (fromMemory && (mxcsr & ~StateComponents.MxcsrMask) != 0))
@@ -173,7 +173,7 @@ internal static unsafe class StateSave
         }
 
         RestoreX87(s, op, requested, header.States, area);
-        if (fromMemory || (requested & StateComponents.Sse) != 0)
+        if (fromMemory || (requested & Xcr0.SSE) != 0)
         {
             s->Mxcsr = fromMemory ? mxcsr : StateComponents.InitialMxcsr;
         }
@@ -184,11 +184,11 @@ internal static unsafe class StateSave
 
     private static void RestoreXmm(CpuState* s, ulong requested, ulong states, ReadOnlySpan<byte> area)
     {
-        if ((requested & states & StateComponents.Sse) != 0)
+        if ((requested & states & Xcr0.SSE) != 0)
         {
             StateComponents.LoadXmm(s, area);
         }
-        else if ((requested & StateComponents.Sse) != 0)
+        else if ((requested & Xcr0.SSE) != 0)
         {
             StateComponents.ResetXmm(s);
         }
@@ -197,12 +197,12 @@ internal static unsafe class StateSave
     /// <summary>The one component behind the header, and so the only part of the restoration that can still fault: it comes first.</summary>
     private static bool RestoreAvx(CpuState* s, Op* op, ulong requested, ulong states)
     {
-        if ((requested & StateComponents.Avx) == 0)
+        if ((requested & Xcr0.AVX) == 0)
         {
             return true;
         }
 
-        if ((states & StateComponents.Avx) == 0)
+        if ((states & Xcr0.AVX) == 0)
         {
             StateComponents.ResetAvx(s);
             return true;
@@ -269,12 +269,12 @@ internal static unsafe class StateSave
         ulong requested = Requested(s);
         Span<byte> area = new(&image, sizeof(TArea));
         SaveX87AndAvx(s, op, written, area);
-        if ((requested & (StateComponents.Sse | StateComponents.Avx)) != 0)
+        if ((requested & (Xcr0.SSE | Xcr0.AVX)) != 0)
         {
             StateComponents.SaveMxcsr(s, area);
         }
 
-        if ((written & StateComponents.Sse) != 0)
+        if ((written & Xcr0.SSE) != 0)
         {
             StateComponents.SaveXmm(s, area);
         }
@@ -287,12 +287,12 @@ internal static unsafe class StateSave
 
     private static void SaveX87AndAvx(CpuState* s, Op* op, ulong written, Span<byte> area)
     {
-        if ((written & StateComponents.X87) != 0)
+        if ((written & Xcr0.X87) != 0)
         {
             StateComponents.SaveX87(s, IsWide(op), area);
         }
 
-        if ((written & StateComponents.Avx) != 0)
+        if ((written & Xcr0.AVX) != 0)
         {
             StateComponents.SaveAvx(s, area);
         }
@@ -314,12 +314,12 @@ internal static unsafe class StateSave
 
     private static void RestoreX87(CpuState* s, Op* op, ulong requested, ulong states, ReadOnlySpan<byte> area)
     {
-        if ((requested & StateComponents.X87) == 0)
+        if ((requested & Xcr0.X87) == 0)
         {
             return;
         }
 
-        if ((states & StateComponents.X87) != 0)
+        if ((states & Xcr0.X87) != 0)
         {
             StateComponents.LoadX87(s, IsWide(op), area);
         }

@@ -210,7 +210,7 @@ internal static unsafe class VectorMoves
         // Whether a page is checked that nothing is written to is the processor's choice (Intel SDM vol. 2B, MASKMOVQ); they check the whole
         // operand. Intel's begin with the upper half of 16 bytes, which CR2 tells. The alignment of 16 bytes is not checked.
         bool canStore = size == 16
-            ? VexElements.ProbeStore(s, linear + 8, 8, op->Segment) && VexElements.ProbeStore(s, linear, 8, op->Segment)
+            ? VectorElements.ProbeStore(s, linear + 8, 8, op->Segment) && VectorElements.ProbeStore(s, linear, 8, op->Segment)
             : Mmu.ProbeWrite(s, linear, size, op->Segment);
         if (!canStore)
         {

@@ -69,7 +69,7 @@ internal static unsafe class VexMaskedMoves<T>
         for (; mask != 0; mask &= mask - 1)
         {
             int i = BitOperations.TrailingZeroCount(mask);
-            if (!VexElements.Load(s, linear + (ulong)(i * sizeof(T)), op->Segment, out result[i]))
+            if (!VectorElements.Load(s, linear + (ulong)(i * sizeof(T)), op->Segment, out result[i]))
             {
                 return false;
             }
@@ -94,7 +94,7 @@ internal static unsafe class VexMaskedMoves<T>
         for (uint bits = mask; bits != 0; bits &= bits - 1)
         {
             ulong address = linear + (ulong)(BitOperations.TrailingZeroCount(bits) * sizeof(T));
-            if (!VexElements.ProbeStore(s, address, sizeof(T), op->Segment))
+            if (!VectorElements.ProbeStore(s, address, sizeof(T), op->Segment))
             {
                 ReportLastByte(s, linear, mask);
                 return false;
@@ -104,7 +104,7 @@ internal static unsafe class VexMaskedMoves<T>
         for (; mask != 0; mask &= mask - 1)
         {
             int i = BitOperations.TrailingZeroCount(mask);
-            VexElements.Store(s, linear + (ulong)(i * sizeof(T)), op->Segment, data[i]);
+            VectorElements.Store(s, linear + (ulong)(i * sizeof(T)), op->Segment, data[i]);
         }
 
         return true;
@@ -120,57 +120,6 @@ internal static unsafe class VexMaskedMoves<T>
         if (s->Engine->ExceptionVector == ExceptionVector.PF && (s->Cr2 & ~0xFFFUL) != (Mmu.Wrap(s, lowest) & ~0xFFFUL))
         {
             s->Cr2 = Mmu.Wrap(s, linear + (ulong)((BitOperations.Log2(mask) + 1) * sizeof(T)) - 1);
-        }
-    }
-}
-
-/// <summary>Elements that masked moves and gathers access, which are not subject to alignment checks (Intel SDM vol. 2, VMASKMOV).</summary>
-// SAFETY: memory is reached only through Access and Mmu.
-internal static unsafe class VexElements
-{
-    public static bool Load<T>(CpuState* s, ulong linear, SegmentIndex segment, out T value)
-        where T : unmanaged
-    {
-        if ((linear & ((ulong)sizeof(T) - 1)) == 0)
-        {
-            return Operand.LoadAt(s, Mmu.Wrap(s, linear), segment, out value);
-        }
-
-        T result = default;
-        for (int i = 0; i < sizeof(T); i++)
-        {
-            if (!Operand.LoadAt(s, Mmu.Wrap(s, linear + (ulong)i), segment, out ((byte*)&result)[i]))
-            {
-                value = default;
-                return false;
-            }
-        }
-
-        value = result;
-        return true;
-    }
-
-    /// <summary>Checks that the bytes may be written; a fault in a second page is at its start.</summary>
-    public static bool ProbeStore(CpuState* s, ulong linear, int size, SegmentIndex segment)
-    {
-        ulong last = linear + (ulong)size - 1;
-        ulong page = last & ~0xFFFUL;
-        return Mmu.ProbeWrite(s, Mmu.Wrap(s, linear), 1, segment) && (page <= linear || Mmu.ProbeWrite(s, Mmu.Wrap(s, page), 1, segment));
-    }
-
-    /// <summary>Stores bytes that were probed.</summary>
-    public static void Store<T>(CpuState* s, ulong linear, SegmentIndex segment, T value)
-        where T : unmanaged
-    {
-        if ((linear & ((ulong)sizeof(T) - 1)) == 0)
-        {
-            _ = Operand.StoreAt(s, Mmu.Wrap(s, linear), segment, value);
-            return;
-        }
-
-        for (int i = 0; i < sizeof(T); i++)
-        {
-            _ = Operand.StoreAt(s, Mmu.Wrap(s, linear + (ulong)i), segment, ((byte*)&value)[i]);
         }
     }
 }
@@ -241,7 +190,7 @@ internal static unsafe class GatherHandlers<T, TIndex>
         ulong linear = Operand.Reg<ulong>(s, op->Base) + (ulong.CreateTruncating(index) << op->Scale) + (ulong)op->Disp;
         if (op->Address == AddressFlags.None || Segmentation.Adjust(s, op, sizeof(T), write: false, ref linear))
         {
-            return VexElements.Load(s, linear, op->Segment, out value);
+            return VectorElements.Load(s, linear, op->Segment, out value);
         }
 
         value = default;

@@ -1,6 +1,7 @@
 using Iced.Intel;
 using Uml.Core.Bus;
 using Uml.Core.Cpu.State;
+using Uml.Core.Cpu;
 using static Iced.Intel.AssemblerRegisters;
 
 namespace Uml.Core.Tests.Cpu.Engine;

@@ -63,11 +63,11 @@ public sealed unsafe class AvxTests : IDisposable
     {
         CpuState* s = _machine.State;
         s->SystemFlags |= Flags.VM;
-        Assert.That((Enablement.VectorModeBits(s) & CpuMode.AvxDisabled) != 0);
+        Assert.That((VectorModes.ModeBits(s) & CpuMode.AvxDisabled) != 0);
         s->SystemFlags &= ~(ulong)Flags.VM;
-        Assert.That((Enablement.VectorModeBits(s) & CpuMode.AvxDisabled) == 0);
+        Assert.That((VectorModes.ModeBits(s) & CpuMode.AvxDisabled) == 0);
         s->Cr0 &= ~1UL;
-        Assert.That((Enablement.VectorModeBits(s) & CpuMode.AvxDisabled) != 0);
+        Assert.That((VectorModes.ModeBits(s) & CpuMode.AvxDisabled) != 0);
     }
 
     [Test]

@@ -1,5 +1,6 @@
 using System.Runtime.Intrinsics;
 using Iced.Intel;
+using Uml.Core.Cpu.Access;
 using Uml.Core.Cpu.Paging;
 using Uml.Core.Cpu.Semantics.Float;
 using Uml.Core.Cpu.State;

@@ -159,8 +159,8 @@ public sealed unsafe class ControlRegisterTests(CpuEngine engine) : IDisposable
             a.hlt();
         });
         Assert.That(vector, Is.EqualTo(ExceptionVector.DB));
-        Assert.That(_machine.State->Dr6 & DebugTraps.BD, Is.Not.Zero);
-        Assert.That(_machine.State->Dr7 & DebugTraps.GD, Is.Zero);
+        Assert.That(_machine.State->Dr6 & DebugState.BD, Is.Not.Zero);
+        Assert.That(_machine.State->Dr7 & DebugState.GD, Is.Zero);
         Assert.That(_machine.Frame(0), Is.EqualTo(SystemMachine.Code + 8));
     }
 

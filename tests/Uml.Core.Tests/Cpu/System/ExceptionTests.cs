@@ -279,7 +279,7 @@ public sealed unsafe class ExceptionTests(CpuEngine engine) : IDisposable
         });
         Assert.That(vector, Is.EqualTo(-1));
         Assert.That(_machine.State->Gpr[3], Is.EqualTo(6UL), "three NOPs, PUSHF, AND and the POPF that ends it");
-        Assert.That(_machine.State->Dr6 & DebugTraps.BS, Is.Not.Zero);
+        Assert.That(_machine.State->Dr6 & DebugState.BS, Is.Not.Zero);
     }
 
     /// <summary>Ten repetitions are ten traps, the first nine at the instruction (Intel SDM vol. 2, REP), also when the TLB has the pages.</summary>

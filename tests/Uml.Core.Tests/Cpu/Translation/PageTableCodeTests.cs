@@ -188,7 +188,7 @@ public sealed unsafe class PageTableCodeTests : IDisposable
         _pair.Jit.Map(Page, Frame, 0x107);
         _pair.Jit.State->Cr4 |= 1 << 7;
         Assert.That(PageWalk.IsGlobal(_pair.Jit.State, Page));
-        MemoryOperands.NoteJump(_pair.Jit.State, Page);
+        MemoryOperands.NoteJump(_pair.Jit.State, _pair.Jit.Cpu.Jit!.Jumps, Page);
         Assert.That(_pair.Jit.Peek<ulong>(entry), Is.EqualTo(Frame | 0x107));
     }
 

@@ -7,6 +7,7 @@ using Uml.Core.Cpu.Emit;
 using Uml.Core.Cpu.Execute;
 using Uml.Core.Cpu.State;
 using Uml.Core.Cpu.Verify;
+using Uml.Core.Cpu;
 using static Iced.Intel.AssemblerRegisters;
 
 namespace Uml.Core.Tests.Cpu.Verify;
@@ -25,7 +26,7 @@ internal sealed unsafe class CheckedTranslation : IDisposable
         _block = (Block*)NativeMemory.AllocZeroed((nuint)sizeof(Block));
         _block->Count = 1;
         var code = new HostAssembler();
-        Stubs = new RuntimeStubs(code, _memory, _state, CpuModels.OfHost());
+        Stubs = new RuntimeStubs(code, _memory, _state, Runtime.Table, CpuModels.OfHost());
         code.Align(16);
         Start = code.Position;
     }

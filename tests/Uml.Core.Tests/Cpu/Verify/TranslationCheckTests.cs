@@ -1,9 +1,10 @@
 using System.Collections;
 using System.Reflection;
 using Iced.Intel;
-using Uml.Core.Cpu;
+using Uml.Core.Cpu.Emit;
 using Uml.Core.Cpu.Execute;
 using Uml.Core.Cpu.Verify;
+using Uml.Core.Cpu;
 using Uml.Core.Tests.Cpu.System;
 using static Iced.Intel.AssemblerRegisters;
 

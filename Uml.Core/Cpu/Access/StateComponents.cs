@@ -2,8 +2,9 @@ using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
 using Uml.Core.Cpu.Interpreter.Vex;
 using Uml.Core.Cpu.Semantics.Float;
+using Uml.Core.Cpu.State;
 
-namespace Uml.Core.Cpu.State;
+namespace Uml.Core.Cpu.Access;
 
 /// <summary>The FXSAVE area (Intel SDM vol. 1, table 10-2), which is the legacy region of an XSAVE area too.</summary>
 [InlineArray(Size)]
@@ -33,9 +34,6 @@ internal struct XsaveAvxArea
 // SAFETY: register operands are offsets within CpuState that the decoder made; memory is reached only through Access and Mmu.
 internal static unsafe class StateComponents
 {
-    /// <summary>Bits of XCR0.</summary>
-    public const ulong X87 = 1, Sse = 2, Avx = 4;
-
     /// <summary>The AVX component: bits 255:128 of the vector registers (Intel SDM vol. 1, 13.5.3).</summary>
     public const int AvxSize = 256, AvxOffset = XsaveArea.Size;
 
@@ -95,20 +93,20 @@ internal static unsafe class StateComponents
 
     /// <summary>XINUSE: the components that are not in their initial configuration (Intel SDM vol. 1, 13.6).</summary>
     public static ulong InUse(CpuState* s) =>
-        (IsX87Initial(s) ? 0 : X87) | (IsXmmInitial(s) ? 0 : Sse) | (IsAvxInitial(s) ? 0 : Avx);
+        (IsX87Initial(s) ? 0 : Xcr0.X87) | (IsXmmInitial(s) ? 0 : Xcr0.SSE) | (IsAvxInitial(s) ? 0 : Xcr0.AVX);
 
     /// <summary>As <see cref="InUse"/>, with an MXCSR other than the initial one as use of SSE (XGETBV with ECX = 1, XSAVEC).</summary>
-    public static ulong InUseWithMxcsr(CpuState* s) => InUse(s) | (s->Mxcsr != InitialMxcsr ? Sse : 0);
+    public static ulong InUseWithMxcsr(CpuState* s) => InUse(s) | (s->Mxcsr != InitialMxcsr ? Xcr0.SSE : 0);
 
     /// <summary>Every component the CPU model has: CPUID.(EAX=0DH,ECX=0):EDX:EAX.</summary>
-    public static ulong Supported(CpuState* s) => (s->Features & CpuFeatures.Avx) != 0 ? X87 | Sse | Avx : X87 | Sse;
+    public static ulong Supported(CpuState* s) => (s->Features & CpuFeatures.Avx) != 0 ? Xcr0.X87 | Xcr0.SSE | Xcr0.AVX : Xcr0.X87 | Xcr0.SSE;
 
     /// <summary>Whether XCR0 may have a value: x87 always, AVX only with SSE (Intel SDM vol. 1, 13.3).</summary>
     public static bool IsValidXcr0(CpuState* s, ulong value) =>
-        (value & X87) != 0 && (value & ~Supported(s)) == 0 && (value & (Sse | Avx)) != Avx;
+        (value & Xcr0.X87) != 0 && (value & ~Supported(s)) == 0 && (value & (Xcr0.SSE | Xcr0.AVX)) != Xcr0.AVX;
 
     /// <summary>Bytes of an XSAVE area, in either format, with these components.</summary>
-    public static int SizeOf(ulong components) => (components & Avx) != 0 ? XsaveAvxArea.Size : XsaveArea.Size;
+    public static int SizeOf(ulong components) => (components & Xcr0.AVX) != 0 ? XsaveAvxArea.Size : XsaveArea.Size;
 
     public static void SaveAvx(CpuState* s, Span<byte> area)
     {

@@ -1,7 +1,7 @@
 using Uml.Core.Cpu.Contract;
 using Uml.Core.Cpu.State;
 
-namespace Uml.Core.Cpu.Translate;
+namespace Uml.Core.Cpu.Contract;
 
 /// <summary>What sets the arithmetic flags when it is done again.</summary>
 internal enum FlagOperation : byte { None, Cmp, Test, Add, Sub, Inc, Dec, Shl, Shr, Sar, Neg }

@@ -1,4 +1,6 @@
-namespace Uml.Core.Cpu.State;
+using Uml.Core.Cpu.State;
+
+namespace Uml.Core.Cpu;
 
 /// <summary>What the virtual CPUs of a machine have done since it was built, as of one moment. Numbers only grow.</summary>
 /// <remarks>
@@ -67,4 +69,27 @@ public readonly record struct CpuStatistics
     /// the blocks are interpreted.
     /// </summary>
     public ulong TranslationsRefused { get; init; }
+
+    /// <summary>The numbers so far.</summary>
+    /// <param name="counters">What the processor has counted.</param>
+    /// <param name="instructionsRetired">What is counted by the budget instead.</param>
+    internal static CpuStatistics From(in CpuCounters counters, ulong instructionsRetired) => new()
+    {
+        InstructionsRetired = instructionsRetired,
+        BlocksDecoded = counters.BlocksDecoded,
+        BlocksTranslated = counters.BlocksTranslated,
+        BytesEmitted = counters.BytesEmitted,
+        ChainHits = counters.ChainHits,
+        BlocksInvalidated = counters.BlocksInvalidated,
+        CodeCacheFlushes = counters.CacheFlushes,
+        TranslationTime = System.Diagnostics.Stopwatch.GetElapsedTime(0, (long)counters.TranslationTicks),
+        TlbMisses = counters.TlbMisses,
+        DeviceAccesses = counters.DeviceAccesses,
+        CodePageWrites = counters.CodePageWrites,
+        PageCrossings = counters.PageCrossings,
+        HandlerCalls = counters.HandlerCalls,
+        JumpSearches = counters.JumpSearches,
+        EncodingMismatches = counters.EncodingMismatches,
+        TranslationsRefused = counters.TranslationsRefused,
+    };
 }

@@ -5,7 +5,7 @@ using Uml.Core.Cpu.Emit;
 using Uml.Core.Cpu.Semantics.Float;
 using Uml.Core.Cpu.State;
 
-namespace Uml.Core.Cpu.Execute;
+namespace Uml.Core.Cpu.Emit;
 
 /// <summary>
 /// The fixed pieces of emitted code around translations: getting in, getting out, and calling the runtime with all of the guest's state in
@@ -14,8 +14,8 @@ namespace Uml.Core.Cpu.Execute;
 /// <remarks>
 /// Translations have no stack: the stack pointer points to the state. The host's is at <see cref="EngineState.HostStack"/>, aligned for a call.
 /// A runtime function takes the state, the return
-/// address (which tells the place, see <see cref="SiteTable"/>) and the address register. It returns <see cref="Runtime.Continue"/>, to go
-/// on behind the call; <see cref="Runtime.Leave"/>; or an address to go on at.
+/// address (which tells the place, see <see cref="SiteTable"/>) and the address register. It returns <see cref="SlowPaths.Continue"/>, to go
+/// on behind the call; <see cref="SlowPaths.Leave"/>; or an address to go on at.
 /// </remarks>
 internal sealed unsafe class RuntimeStubs
 {
@@ -49,8 +49,9 @@ internal sealed unsafe class RuntimeStubs
     /// <param name="code">Writes them.</param>
     /// <param name="memory">Where they go.</param>
     /// <param name="state">The state that emitted code runs with.</param>
+    /// <param name="slowPaths">What they call.</param>
     /// <param name="features">What both the guest's processor and the host's have.</param>
-    public RuntimeStubs(HostAssembler code, CodeMemory memory, CpuState* state, CpuFeatures features)
+    public RuntimeStubs(HostAssembler code, CodeMemory memory, CpuState* state, in SlowPaths slowPaths, CpuFeatures features)
     {
         _code = code;
         _memory = memory;
@@ -59,16 +60,16 @@ internal sealed unsafe class RuntimeStubs
         byte* enter = EmitEnter();
         for (Flavor flavor = Flavor.Integer; flavor < Flavor.Count; flavor++)
         {
-            _access[(int)flavor] = Note(StubKind.Access, flavor, EmitRuntimeCall(flavor, &Runtime.Access, isAccess: true));
-            _commit[(int)flavor] = Note(StubKind.Commit, flavor, EmitRuntimeCall(flavor, &Runtime.Commit));
+            _access[(int)flavor] = Note(StubKind.Access, flavor, EmitRuntimeCall(flavor, slowPaths.Access, isAccess: true));
+            _commit[(int)flavor] = Note(StubKind.Commit, flavor, EmitRuntimeCall(flavor, slowPaths.Commit));
             _handler[(int)flavor] = Note(
-                StubKind.Handler, flavor, EmitRuntimeCall(flavor, &Runtime.Handle, changesRegisters: true, sharesX87: flavor == Flavor.X87));
-            _handlerAside[(int)flavor] = Note(StubKind.Handler, flavor, EmitRuntimeCall(flavor, &Runtime.HandleAside, changesRegisters: true));
-            _lookup[(int)flavor] = Note(StubKind.Lookup, flavor, EmitRuntimeCall(flavor, &Runtime.Lookup));
-            _link[(int)flavor] = Note(StubKind.Link, flavor, EmitRuntimeCall(flavor, &Runtime.Link));
-            _checkPage[(int)flavor] = Note(StubKind.CheckPage, flavor, EmitRuntimeCall(flavor, &Runtime.CheckPage));
-            _specialize[(int)flavor] = Note(StubKind.Specialize, flavor, EmitRuntimeCall(flavor, &Runtime.Specialize));
-            _reenter[(int)flavor] = Note(StubKind.Reenter, flavor, EmitRuntimeCall(flavor, &Runtime.Reenter));
+                StubKind.Handler, flavor, EmitRuntimeCall(flavor, slowPaths.Handle, changesRegisters: true, sharesX87: flavor == Flavor.X87));
+            _handlerAside[(int)flavor] = Note(StubKind.Handler, flavor, EmitRuntimeCall(flavor, slowPaths.HandleAside, changesRegisters: true));
+            _lookup[(int)flavor] = Note(StubKind.Lookup, flavor, EmitRuntimeCall(flavor, slowPaths.Lookup));
+            _link[(int)flavor] = Note(StubKind.Link, flavor, EmitRuntimeCall(flavor, slowPaths.Link));
+            _checkPage[(int)flavor] = Note(StubKind.CheckPage, flavor, EmitRuntimeCall(flavor, slowPaths.CheckPage));
+            _specialize[(int)flavor] = Note(StubKind.Specialize, flavor, EmitRuntimeCall(flavor, slowPaths.Specialize));
+            _reenter[(int)flavor] = Note(StubKind.Reenter, flavor, EmitRuntimeCall(flavor, slowPaths.Reenter));
             _refill[(int)flavor] = Note(StubKind.Refill, flavor, EmitRefill(flavor));
         }
 
@@ -81,10 +82,10 @@ internal sealed unsafe class RuntimeStubs
         var walk = new EmittedPageWalk(code);
         _walkForRead = Note(StubKind.WalkForRead, Flavor.Count, walk.Emit(write: false));
         _walkForWrite = Note(StubKind.WalkForWrite, Flavor.Count, walk.Emit(write: true));
-        _interpret = Note(StubKind.Interpret, Flavor.Integer, EmitRuntimeCall(Flavor.Integer, &Runtime.Interpret));
-        _loadX87 = Note(StubKind.LoadX87, Flavor.Vector, EmitRuntimeCall(Flavor.Vector, &Runtime.PrepareX87, sharesX87: true));
+        _interpret = Note(StubKind.Interpret, Flavor.Integer, EmitRuntimeCall(Flavor.Integer, slowPaths.Interpret));
+        _loadX87 = Note(StubKind.LoadX87, Flavor.Vector, EmitRuntimeCall(Flavor.Vector, slowPaths.PrepareX87, sharesX87: true));
         _loadVectors = Note(StubKind.LoadVectors, Flavor.Integer, EmitLoadVectors());
-        Recovery = memory.ToExecutable(EmitRecovery(state));
+        Recovery = memory.ToExecutable(EmitRecovery(state, slowPaths.Fault));
         FloatingPoint = new FloatingPointSwitch(code, memory);
         byte* readTimeStamp = EmitReadTimeStamp();
         ReadTimeStamp = (delegate* unmanaged[SuppressGCTransition]<ulong>)memory.ToExecutable(readTimeStamp);
@@ -229,7 +230,7 @@ internal sealed unsafe class RuntimeStubs
         _code.Move(GuestRegisters.State, GuestRegisters.Tlb);
         LoadTlb();
         _code.Move(GuestRegisters.Address, HostRegister.Rax);
-        _code.ArithmeticImmediate(Arithmetic.Cmp, GuestRegisters.Address, (int)Runtime.Leave);
+        _code.ArithmeticImmediate(Arithmetic.Cmp, GuestRegisters.Address, (int)SlowPaths.Leave);
         byte* leave = _code.JumpIf(Condition.E);
         byte* elsewhere = isAccess ? null : _code.JumpIf(Condition.A);
         RestoreX87(isLoaded);
@@ -265,7 +266,7 @@ internal sealed unsafe class RuntimeStubs
     /// After a fault, with nothing to be relied on but the state's place: general registers are kept for whoever looks at them, and the
     /// runtime writes a report.
     /// </summary>
-    private byte* EmitRecovery(CpuState* state)
+    private byte* EmitRecovery(CpuState* state, delegate* unmanaged<CpuState*, void> fault)
     {
         _code.Align(16);
         byte* start = _code.Position;
@@ -276,7 +277,7 @@ internal sealed unsafe class RuntimeStubs
         _code.LoadAddress(HostRegister.Rdi, GuestRegisters.State, -StateLayout.Bias);
         _code.Move(GuestRegisters.Tlb, GuestRegisters.State);
         _code.Load(HostRegister.Rsp, GuestRegisters.State, StateLayout.HostStack);
-        _code.MoveImmediate(HostRegister.Rax, (long)(delegate* unmanaged<CpuState*, void>)&Runtime.Fault);
+        _code.MoveImmediate(HostRegister.Rax, (long)fault);
         _code.CallRegister(HostRegister.Rax);
         _code.Move(GuestRegisters.State, GuestRegisters.Tlb);
         _code.Jump(_epilogue);

@@ -4,7 +4,7 @@ using Uml.Core.Cpu.Contract;
 using Uml.Core.Cpu.Emit;
 using Uml.Core.Cpu.Semantics.Float;
 
-namespace Uml.Core.Cpu.Execute;
+namespace Uml.Core.Cpu.Emit;
 
 /// <summary>
 /// Puts the application's floating-point settings aside while the guest runs: MXCSR, and the x87 unit's control, status and tag words

@@ -1,0 +1,28 @@
+using Iced.Intel;
+using Uml.Core.Cpu.Blocks;
+using Uml.Core.Cpu.State;
+
+namespace Uml.Core.Cpu.Decode;
+
+/// <summary>Finds the handlers of instructions.</summary>
+internal unsafe interface IInstructionBinder
+{
+    /// <summary>
+    /// The handler of a decoded instruction. Its register operands are in <see cref="Op.R0"/>..<see cref="Op.R2"/> by operand number (a
+    /// register in operand n is in Rn; XMM, MMX and general registers alike as byte offsets; ST(i), segment, control and debug registers as
+    /// plain numbers), its memory operand and its immediate (sign- or zero-extended as Iced's GetImmediate says; the first one if there are
+    /// two) are filled in.
+    /// </summary>
+    /// <param name="instruction">What was decoded.</param>
+    /// <param name="op">Receives what the handler needs besides.</param>
+    /// <param name="mode">The mode of the block.</param>
+    /// <param name="features">What the CPU model has; the same for every block of a processor.</param>
+    /// <returns>Null for an instruction that there is no handler for.</returns>
+    Handler Bind(in Instruction instruction, Op* op, CpuMode mode, CpuFeatures features);
+
+    /// <summary>Whether nothing can follow the instruction in its block though it is no jump.</summary>
+    bool EndsBlock(in Instruction instruction);
+
+    /// <summary>The handler of an instruction that this CPU does not have: #UD, logged once.</summary>
+    Handler NotImplemented { get; }
+}
