@@ -12,6 +12,7 @@ namespace Uml.Differential.Tests.Comparison;
 internal static class Outcomes
 {
     private const int Completed = MachineSnapshot.Completed, PageFault = 14, AlignmentCheck = 17, SimdException = 19;
+    private const int Source = 6, Destination = 7;
     private const uint Ac = 0x4_0000;
     private const uint MxcsrFlags = 0x3F;
     private const ushort Top = 0x3800, X87Exceptions = 0xFF, ErrorSummary = 0x80, X87Masks = 0x3F, Conditions = 0x4700, Busy = 0x8000;
@@ -113,6 +114,32 @@ internal static class Outcomes
 
         c.Expected.State.Cr2 = c.Actual.State.Cr2;
         return Explanation.Adjusted;
+    }
+
+    /// <summary>One names a byte of the operand at RSI, the other one of that at RDI.</summary>
+    public static Explanation TakeOtherOperand(ChoiceCase c)
+    {
+        ref MachineSnapshot expected = ref c.Expected.State, actual = ref c.Actual.State;
+        if (expected.Vector != PageFault || actual.Vector != PageFault || expected.Rip != actual.Rip
+            || !IsAt(Source, expected.Cr2, c) || !IsAt(Destination, actual.Cr2, c))
+        {
+            return Explanation.None;
+        }
+
+        expected.Cr2 = actual.Cr2;
+        expected.ErrorCode = actual.ErrorCode;
+        return Explanation.Adjusted;
+    }
+
+    private static bool IsAt(int register, ulong address, ChoiceCase c)
+    {
+        ulong mask = c.Instruction.Op0Kind switch
+        {
+            OpKind.MemorySegSI => ushort.MaxValue,
+            OpKind.MemorySegESI => uint.MaxValue,
+            _ => ulong.MaxValue,
+        };
+        return address - (c.Expected.State.Gprs[register] & mask) < (ulong)c.Instruction.MemorySize.GetSize();
     }
 
     /// <summary>ST(i) are counted from TOP.</summary>

@@ -23,6 +23,7 @@ internal static class ProcessorChoices
         new(null, Is(Mnemonic.Fxrstor, Mnemonic.Fxrstor64, Mnemonic.Fldenv, Mnemonic.Frstor, Mnemonic.Retf, Mnemonic.Iret, Mnemonic.Iretd, Mnemonic.Iretq),
             new Tolerance { AnyFaultAddress = true }, "the order of several accesses"),
         new(null, Is(Mnemonic.Cmpsb, Mnemonic.Cmpsw, Mnemonic.Cmpsd, Mnemonic.Cmpsq), new Tolerance { AnyFault = true }, "which of two operands faults first"),
+        new(null, Is(Mnemonic.Cmpsb, Mnemonic.Cmpsw, Mnemonic.Cmpsd, Mnemonic.Cmpsq), Outcomes.TakeOtherOperand, "which of two operands faults first: CR2 in a program"),
         new(null, Is(Mnemonic.Popa, Mnemonic.Popad), new Tolerance { PartialOnFault = true }, "registers that were read before a fault"),
         new(null, (in Instruction i) => i.Code is Code.Fnstenv_m14byte or Code.Fnsave_m94byte,
             new Tolerance { AnyFaultAddress = true, IgnoredStore = [(6, 14)] }, "FPU pointers, and the order of accesses"),
@@ -89,7 +90,7 @@ internal static class ProcessorChoices
         Explanation result = Explanation.None;
         foreach (ProcessorChoice choice in s_all)
         {
-            if (choice.Adjust is { } adjust && choice.Vendor == vendor && choice.Applies(in single.Instruction))
+            if (choice.Adjust is { } adjust && (choice.Vendor is null || choice.Vendor == vendor) && choice.Applies(in single.Instruction))
             {
                 result = (Explanation)Math.Max((int)result, (int)adjust(single));
             }
