@@ -1,4 +1,3 @@
-using Uml.Core.Cpu.State;
 using Uml.Core.Machine;
 
 namespace Uml.Core.Cpu;

@@ -1,5 +1,4 @@
 using Uml.Core.Bus;
-using Uml.Core.Cpu.State;
 
 namespace Uml.Core.Cpu;
 

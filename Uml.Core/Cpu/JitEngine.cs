@@ -1,5 +1,4 @@
 using System.Diagnostics;
-using System.Runtime.ExceptionServices;
 using Uml.Core.Cpu.Blocks;
 using Uml.Core.Cpu.CodeCache;
 using Uml.Core.Cpu.Contract;

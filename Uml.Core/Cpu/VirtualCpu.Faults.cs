@@ -1,4 +1,3 @@
-using Microsoft.Extensions.Logging;
 using Uml.Core.Cpu.Emit;
 using Uml.Core.Cpu.Execute;
 using Uml.Core.Cpu.State;

@@ -1,4 +1,3 @@
-using Uml.Core.Cpu.State;
 using Uml.Core.Cpu;
 
 namespace Uml.Core.Machine;

@@ -1,5 +1,4 @@
 using System.Diagnostics.Metrics;
-using Uml.Core.Cpu.State;
 using Uml.Core.Cpu;
 
 namespace Uml.Core.Machine;

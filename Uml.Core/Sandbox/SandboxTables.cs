@@ -1,6 +1,5 @@
 using System.Buffers.Binary;
 using Uml.Core.Cpu.Access;
-using Uml.Core.Cpu.State;
 using Uml.Core.Cpu;
 using Uml.Core.Memory;
 

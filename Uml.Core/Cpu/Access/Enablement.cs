@@ -1,5 +1,4 @@
 using Uml.Core.Cpu.Blocks;
-using Uml.Core.Cpu.Control;
 using Uml.Core.Cpu.State;
 
 namespace Uml.Core.Cpu.Access;

@@ -1,6 +1,5 @@
 using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
-using Uml.Core.Cpu.Interpreter.Vex;
 using Uml.Core.Cpu.Semantics.Float;
 using Uml.Core.Cpu.State;
 

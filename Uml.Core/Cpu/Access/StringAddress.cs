@@ -1,3 +1,4 @@
+using Iced.Intel;
 using Uml.Core.Cpu.Blocks;
 using Uml.Core.Cpu.State;
 
@@ -74,4 +75,20 @@ internal unsafe struct StringAddress
 
     private readonly void Put(CpuState* s, int register, ulong value) =>
         s->Gpr[register] = _mask == ushort.MaxValue ? (s->Gpr[register] & ~_mask) | (value & _mask) : value & _mask;
+
+    /// <summary>Bytes of rSI and rDI, from whichever of the two the instruction has.</summary>
+    public static int SizeOf(in Instruction i)
+    {
+        for (int n = 0; n < i.OpCount; n++)
+        {
+            switch (i.GetOpKind(n))
+            {
+                case OpKind.MemorySegRSI or OpKind.MemorySegRDI or OpKind.MemoryESRDI: return 8;
+                case OpKind.MemorySegESI or OpKind.MemorySegEDI or OpKind.MemoryESEDI: return 4;
+                case OpKind.MemorySegSI or OpKind.MemorySegDI or OpKind.MemoryESDI: return 2;
+            }
+        }
+
+        return 8;
+    }
 }

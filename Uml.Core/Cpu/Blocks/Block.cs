@@ -1,5 +1,4 @@
 using System.Runtime.InteropServices;
-using Uml.Core.Cpu.Contract;
 using Uml.Core.Cpu.State;
 
 namespace Uml.Core.Cpu.Blocks;

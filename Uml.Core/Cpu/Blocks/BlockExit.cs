@@ -1,5 +1,3 @@
-using System.Runtime.CompilerServices;
-using Uml.Core.Cpu.Interrupts;
 using Uml.Core.Cpu.State;
 
 namespace Uml.Core.Cpu.Blocks;

@@ -2,7 +2,6 @@ using System.Runtime.InteropServices;
 using Uml.Core.Cpu.Blocks;
 using Uml.Core.Cpu.Contract;
 using Uml.Core.Cpu.State;
-using Uml.Core.Cpu.Translate;
 using Uml.Core.Interop;
 
 namespace Uml.Core.Cpu.CodeCache;

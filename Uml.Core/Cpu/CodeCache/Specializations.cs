@@ -1,6 +1,5 @@
 using Uml.Core.Cpu.Blocks;
 using Uml.Core.Cpu.Contract;
-using Uml.Core.Cpu.Translate;
 using Uml.Core.Interop;
 
 namespace Uml.Core.Cpu.CodeCache;

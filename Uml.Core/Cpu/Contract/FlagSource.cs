@@ -1,4 +1,3 @@
-using Uml.Core.Cpu.Contract;
 using Uml.Core.Cpu.State;
 
 namespace Uml.Core.Cpu.Contract;

@@ -1,5 +1,4 @@
 using Uml.Core.Cpu.Blocks;
-using Uml.Core.Cpu.CodeCache;
 
 namespace Uml.Core.Cpu.Contract;
 

@@ -1,5 +1,4 @@
 using Uml.Core.Cpu.Access;
-using Uml.Core.Cpu.Interrupts;
 using Uml.Core.Cpu.Paging;
 using Uml.Core.Cpu.Segments;
 using Uml.Core.Cpu.State;

@@ -1,6 +1,6 @@
 using Iced.Intel;
+using Uml.Core.Cpu.Access;
 using Uml.Core.Cpu.Blocks;
-using Uml.Core.Cpu.Interpreter.Integer;
 using Uml.Core.Cpu.Interrupts;
 using Uml.Core.Cpu.Segments;
 using Uml.Core.Cpu.State;
@@ -34,7 +34,7 @@ internal static unsafe partial class SystemBinder
             handler = BindTransfers(in i, op);
         }
 
-        return handler != null ? handler : BindPortsAndHints(in i, op);
+        return handler != null ? handler : BindPorts(in i, op);
     }
 
     private static Handler BindProcessorControl(in Instruction i, Op* op, CpuMode mode)
@@ -142,21 +142,13 @@ internal static unsafe partial class SystemBinder
         };
     }
 
-    private static Handler BindPortsAndHints(in Instruction i, Op* op) => i.Mnemonic switch
+    private static Handler BindPorts(in Instruction i, Op* op) => i.Mnemonic switch
     {
         Mnemonic.In or Mnemonic.Out => BindPort(in i),
         Mnemonic.Insb or Mnemonic.Outsb => BindStringPort<byte>(in i, op),
         Mnemonic.Insw or Mnemonic.Outsw => BindStringPort<ushort>(in i, op),
         Mnemonic.Insd or Mnemonic.Outsd => BindStringPort<uint>(in i, op),
         Mnemonic.Clflush or Mnemonic.Clflushopt or Mnemonic.Clwb => &MiscSystemHandlers.FlushLine,
-        Mnemonic.Lfence or Mnemonic.Mfence or Mnemonic.Sfence or Mnemonic.Pause => &MiscHandlers.Nop,
-        Mnemonic.Prefetch or Mnemonic.Prefetchw or Mnemonic.Prefetchwt1 or Mnemonic.Prefetchnta or Mnemonic.Prefetcht0
-            or Mnemonic.Prefetcht1 or Mnemonic.Prefetcht2 or Mnemonic.Prefetchit0 or Mnemonic.Prefetchit1 => &MiscHandlers.Nop,
-
-        // Encodings that are hints to processors without the feature: CET, MPX, CLDEMOTE, the reserved NOPs (Intel SDM vol. 2, NOP).
-        Mnemonic.Endbr32 or Mnemonic.Endbr64 or Mnemonic.Rdsspd or Mnemonic.Rdsspq or Mnemonic.Cldemote or Mnemonic.Reservednop
-            or Mnemonic.Bndcl or Mnemonic.Bndcn or Mnemonic.Bndcu or Mnemonic.Bndldx or Mnemonic.Bndmk or Mnemonic.Bndmov
-            or Mnemonic.Bndstx => &MiscHandlers.Nop,
         _ => null,
     };
 
@@ -179,7 +171,7 @@ internal static unsafe partial class SystemBinder
     private static Handler BindStringPort<T>(in Instruction i, Op* op) where T : unmanaged
     {
         op->R2 = (ushort)(i.HasRepPrefix || i.HasRepnePrefix ? 1 : 0);
-        op->Address = IntegerBinder.AddressSizeOf(in i) switch
+        op->Address = StringAddress.SizeOf(in i) switch
         {
             8 => AddressFlags.None,
             4 => AddressFlags.Wrap32,

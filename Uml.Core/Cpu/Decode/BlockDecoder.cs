@@ -2,8 +2,6 @@ using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using Iced.Intel;
 using Uml.Core.Cpu.Blocks;
-using Uml.Core.Cpu.Interpreter;
-using Uml.Core.Cpu.Interpreter.Integer;
 using Uml.Core.Cpu.Paging;
 using Uml.Core.Cpu.State;
 

@@ -1,7 +1,6 @@
 using System.Numerics;
 using Uml.Core.Cpu.Contract;
 using Uml.Core.Cpu.State;
-using Uml.Core.Cpu.Translate;
 using Uml.Core.Memory;
 
 namespace Uml.Core.Cpu.Emit;

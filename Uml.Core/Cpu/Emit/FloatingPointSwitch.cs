@@ -1,7 +1,6 @@
 using System.Runtime.InteropServices;
 using Uml.Core.Cpu.CodeCache;
 using Uml.Core.Cpu.Contract;
-using Uml.Core.Cpu.Emit;
 using Uml.Core.Cpu.Semantics.Float;
 
 namespace Uml.Core.Cpu.Emit;

@@ -1,7 +1,6 @@
 using System.Numerics;
 using Uml.Core.Cpu.CodeCache;
 using Uml.Core.Cpu.Contract;
-using Uml.Core.Cpu.Emit;
 using Uml.Core.Cpu.Semantics.Float;
 using Uml.Core.Cpu.State;
 

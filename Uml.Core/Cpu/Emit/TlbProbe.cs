@@ -1,7 +1,6 @@
 using System.Runtime.Intrinsics.X86;
 using Uml.Core.Cpu.Contract;
 using Uml.Core.Cpu.Paging;
-using Uml.Core.Cpu.Translate;
 
 namespace Uml.Core.Cpu.Emit;
 

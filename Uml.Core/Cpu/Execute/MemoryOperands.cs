@@ -1,10 +1,8 @@
 using Uml.Core.Cpu.Blocks;
 using Uml.Core.Cpu.CodeCache;
 using Uml.Core.Cpu.Contract;
-using Uml.Core.Cpu.Control;
 using Uml.Core.Cpu.Paging;
 using Uml.Core.Cpu.State;
-using Uml.Core.Cpu.Translate;
 
 namespace Uml.Core.Cpu.Execute;
 

@@ -6,7 +6,6 @@ using Uml.Core.Cpu.CodeCache;
 using Uml.Core.Cpu.Contract;
 using Uml.Core.Cpu.Paging;
 using Uml.Core.Cpu.State;
-using Uml.Core.Cpu.Translate;
 using Uml.Core.Memory;
 
 namespace Uml.Core.Cpu.Execute;

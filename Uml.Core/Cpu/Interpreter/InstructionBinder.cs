@@ -48,7 +48,12 @@ internal sealed unsafe class InstructionBinder : IInstructionBinder
             handler = SimdBinder.BindState(in instruction, op, mode);
         }
 
-        return handler != null ? handler : SystemBinder.Bind(in instruction, op, mode);
+        if (handler == null)
+        {
+            handler = SystemBinder.Bind(in instruction, op, mode);
+        }
+
+        return handler != null ? handler : IntegerBinder.BindHint(in instruction);
     }
 
     /// <inheritdoc/>

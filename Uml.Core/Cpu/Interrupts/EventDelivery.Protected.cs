@@ -1,4 +1,3 @@
-using Uml.Core.Cpu.Control;
 using Uml.Core.Cpu.Paging;
 using Uml.Core.Cpu.Segments;
 using Uml.Core.Cpu.State;

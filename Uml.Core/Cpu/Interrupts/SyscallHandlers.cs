@@ -1,5 +1,4 @@
 using Uml.Core.Cpu.Blocks;
-using Uml.Core.Cpu.Control;
 using Uml.Core.Cpu.Paging;
 using Uml.Core.Cpu.Segments;
 using Uml.Core.Cpu.State;

@@ -1,6 +1,3 @@
-using Uml.Core.Cpu.CodeCache;
-using Uml.Core.Cpu.Contract;
-using Uml.Core.Cpu.State;
 using Uml.Core.Interop;
 
 namespace Uml.Core.Cpu.Paging;

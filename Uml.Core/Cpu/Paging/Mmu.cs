@@ -1,8 +1,6 @@
 using System.Runtime.CompilerServices;
 using Uml.Core.Bus;
 using Uml.Core.Cpu.Access;
-using Uml.Core.Cpu.Blocks;
-using Uml.Core.Cpu.Interrupts;
 using Uml.Core.Cpu.State;
 using Uml.Core.Memory;
 

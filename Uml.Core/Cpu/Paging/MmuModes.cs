@@ -1,5 +1,3 @@
-using Uml.Core.Cpu.Access;
-using Uml.Core.Cpu.Interrupts;
 using Uml.Core.Cpu.State;
 
 namespace Uml.Core.Cpu.Paging;

@@ -1,6 +1,5 @@
 using Iced.Intel;
 using Uml.Core.Cpu.Blocks;
-using Uml.Core.Cpu.Interrupts;
 using Uml.Core.Cpu.State;
 
 namespace Uml.Core.Cpu.Segments;

@@ -1,7 +1,6 @@
 using System.Diagnostics.CodeAnalysis;
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
-using Uml.Core.Cpu.Semantics.Float;
 
 namespace Uml.Core.Cpu.State;
 
@@ -13,6 +12,9 @@ namespace Uml.Core.Cpu.State;
 internal struct X87State
 {
     public const ushort InitialControlWord = 0x037F;
+
+    /// <summary>ES: an unmasked exception is pending (Intel SDM vol. 1, 8.1.3.3).</summary>
+    public const ushort ErrorSummary = 0x0080;
 
     [FieldOffset(0)]
     private RegisterFile _registers;
@@ -51,7 +53,7 @@ internal struct X87State
     }
 
     /// <summary>ES: the next waiting instruction raises #MF (SDM vol. 1, 8.7).</summary>
-    public readonly bool HasPendingException => (StatusWord & X87.ErrorSummary) != 0;
+    public readonly bool HasPendingException => (StatusWord & ErrorSummary) != 0;
 
     // SAFETY: the index is taken mod 8 and the inline array has 8 elements.
     [UnscopedRef]

@@ -2,7 +2,6 @@ using Iced.Intel;
 using Uml.Core.Cpu.CodeCache;
 using Uml.Core.Cpu.Contract;
 using Uml.Core.Cpu.State;
-using Uml.Core.Cpu.Translate;
 
 namespace Uml.Core.Cpu.Verify;
 

@@ -4,7 +4,6 @@ using Uml.Core.Cpu.CodeCache;
 using Uml.Core.Cpu.Contract;
 using Uml.Core.Cpu.Decode;
 using Uml.Core.Cpu.Emit;
-using Uml.Core.Cpu.Execute;
 
 namespace Uml.Core.Cpu.Verify;
 

@@ -1,6 +1,5 @@
 using Iced.Intel;
 using Uml.Core.Cpu.Blocks;
-using Uml.Core.Cpu.Interpreter.Integer;
 using Uml.Core.Cpu.Semantics;
 using Uml.Core.Cpu.State;
 

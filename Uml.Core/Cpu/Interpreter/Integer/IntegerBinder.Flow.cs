@@ -221,4 +221,18 @@ internal static unsafe partial class IntegerBinder
         Mnemonic.Aad => &DecimalHandlers.Aad,
         _ => null,
     };
+
+    /// <summary>What only advises the processor, or orders what is in order here.</summary>
+    public static Handler BindHint(in Instruction i) => i.Mnemonic switch
+    {
+        Mnemonic.Lfence or Mnemonic.Mfence or Mnemonic.Sfence or Mnemonic.Pause => &MiscHandlers.Nop,
+        Mnemonic.Prefetch or Mnemonic.Prefetchw or Mnemonic.Prefetchwt1 or Mnemonic.Prefetchnta or Mnemonic.Prefetcht0
+            or Mnemonic.Prefetcht1 or Mnemonic.Prefetcht2 or Mnemonic.Prefetchit0 or Mnemonic.Prefetchit1 => &MiscHandlers.Nop,
+
+        // Encodings that are hints to processors without the feature: CET, MPX, CLDEMOTE, the reserved NOPs (Intel SDM vol. 2, NOP).
+        Mnemonic.Endbr32 or Mnemonic.Endbr64 or Mnemonic.Rdsspd or Mnemonic.Rdsspq or Mnemonic.Cldemote or Mnemonic.Reservednop
+            or Mnemonic.Bndcl or Mnemonic.Bndcn or Mnemonic.Bndcu or Mnemonic.Bndldx or Mnemonic.Bndmk or Mnemonic.Bndmov
+            or Mnemonic.Bndstx => &MiscHandlers.Nop,
+        _ => null,
+    };
 }

@@ -1,4 +1,5 @@
 using Iced.Intel;
+using Uml.Core.Cpu.Access;
 using Uml.Core.Cpu.Blocks;
 
 namespace Uml.Core.Cpu.Interpreter.Integer;
@@ -12,7 +13,7 @@ internal static unsafe partial class IntegerBinder
             return null;
         }
 
-        op->Address = AddressSizeOf(in i) switch
+        op->Address = StringAddress.SizeOf(in i) switch
         {
             8 => AddressFlags.None,
             4 => AddressFlags.Wrap32,
@@ -25,22 +26,6 @@ internal static unsafe partial class IntegerBinder
             4 => BindString<uint>(in i),
             _ => BindString<ulong>(in i),
         };
-    }
-
-    /// <summary>Bytes of rSI and rDI, from whichever of the two the instruction has.</summary>
-    public static int AddressSizeOf(in Instruction i)
-    {
-        for (int n = 0; n < i.OpCount; n++)
-        {
-            switch (i.GetOpKind(n))
-            {
-                case OpKind.MemorySegRSI or OpKind.MemorySegRDI or OpKind.MemoryESRDI: return 8;
-                case OpKind.MemorySegESI or OpKind.MemorySegEDI or OpKind.MemoryESEDI: return 4;
-                case OpKind.MemorySegSI or OpKind.MemorySegDI or OpKind.MemoryESDI: return 2;
-            }
-        }
-
-        return 8;
     }
 
     private static Handler BindString<T>(in Instruction i) where T : unmanaged, IEquatable<T>

@@ -1,7 +1,6 @@
 using System.Runtime.Intrinsics;
 using Uml.Core.Cpu.Access;
 using Uml.Core.Cpu.Blocks;
-using Uml.Core.Cpu.Interpreter.Vex;
 using Uml.Core.Cpu.Semantics.Simd;
 using Uml.Core.Cpu.State;
 

@@ -3,7 +3,6 @@ using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
 using Uml.Core.Cpu.Access;
 using Uml.Core.Cpu.Blocks;
-using Uml.Core.Cpu.Interpreter.Vex;
 using Uml.Core.Cpu.Paging;
 using Uml.Core.Cpu.State;
 

@@ -1,3 +1,5 @@
+using Uml.Core.Cpu.State;
+
 namespace Uml.Core.Cpu.Semantics.Float;
 
 internal static partial class SoftFloat

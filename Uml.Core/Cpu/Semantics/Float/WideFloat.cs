@@ -1,4 +1,5 @@
 using System.Numerics;
+using Uml.Core.Cpu.State;
 
 namespace Uml.Core.Cpu.Semantics.Float;
 

@@ -13,7 +13,6 @@ namespace Uml.Core.Cpu.Semantics.Float;
 internal static partial class X87
 {
     public const ushort StackFault = 0x0040;
-    public const ushort ErrorSummary = 0x0080;
     public const ushort C0 = 0x0100;
     public const ushort C1 = 0x0200;
     public const ushort C2 = 0x0400;
@@ -34,8 +33,8 @@ internal static partial class X87
     {
         bool pending = (state.StatusWord & ~state.ControlWord & FloatFlags.All) != 0;
         state.StatusWord = (ushort)(pending
-            ? state.StatusWord | ErrorSummary | Busy
-            : state.StatusWord & ~(ErrorSummary | Busy));
+            ? state.StatusWord | X87State.ErrorSummary | Busy
+            : state.StatusWord & ~(X87State.ErrorSummary | Busy));
     }
 
     /// <summary>Stack overflow (C1 = 1) or underflow (C1 = 0); true if the masked response applies (SDM vol. 1, 8.5.1.1).</summary>

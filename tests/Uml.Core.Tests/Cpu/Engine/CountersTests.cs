@@ -1,6 +1,5 @@
 using Iced.Intel;
 using Uml.Core.Bus;
-using Uml.Core.Cpu.State;
 using Uml.Core.Cpu;
 using static Iced.Intel.AssemblerRegisters;
 

@@ -42,7 +42,7 @@ public sealed class X87Tests
         X87.ArithmeticRegisters(ref state, X87Operation.Divide, 1, 0, true);
         Assert.That(state.StatusWord & FloatFlags.All, Is.EqualTo(FloatFlags.ZeroDivide));
         X87.LoadControlWord(ref state, 0x037B);
-        Assert.That(state.StatusWord & (X87.ErrorSummary | X87.Busy), Is.EqualTo(X87.ErrorSummary | X87.Busy));
+        Assert.That(state.StatusWord & (X87State.ErrorSummary | X87.Busy), Is.EqualTo(X87State.ErrorSummary | X87.Busy));
     }
 
     [Test]

@@ -1,7 +1,6 @@
 using System.Runtime.Intrinsics;
 using Iced.Intel;
 using Uml.Core.Bus;
-using Uml.Core.Cpu.Access;
 using Uml.Core.Cpu.Paging;
 using Uml.Core.Cpu.State;
 using Uml.Core.Tests.Cpu.Engine;

@@ -2,7 +2,6 @@ using Iced.Intel;
 using Uml.Core.Cpu.CodeCache;
 using Uml.Core.Cpu.Contract;
 using Uml.Core.Cpu.Paging;
-using Uml.Core.Cpu.Translate;
 using static Iced.Intel.AssemblerRegisters;
 using static Uml.Core.Tests.Cpu.Verify.CheckedTranslation;
 

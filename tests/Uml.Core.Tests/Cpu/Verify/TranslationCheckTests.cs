@@ -2,7 +2,6 @@ using System.Collections;
 using System.Reflection;
 using Iced.Intel;
 using Uml.Core.Cpu.Emit;
-using Uml.Core.Cpu.Execute;
 using Uml.Core.Cpu.Verify;
 using Uml.Core.Cpu;
 using Uml.Core.Tests.Cpu.System;
