@@ -277,7 +277,7 @@ internal static unsafe partial class Mmu
         {
             s->Counters.DeviceAccesses++;
             int part = DevicePart(size);
-            ulong value = cpu.Bus.ReadMemory(physical, part);
+            ulong value = cpu.Bus.ReadMemory(cpu, physical, part);
             Unsafe.CopyBlockUnaligned(buffer, &value, (uint)part);
             physical += (ulong)part;
             buffer += part;
@@ -308,7 +308,7 @@ internal static unsafe partial class Mmu
             int part = DevicePart(size);
             ulong value = 0;
             Unsafe.CopyBlockUnaligned(&value, buffer, (uint)part);
-            cpu.Bus.WriteMemory(physical, part, value);
+            cpu.Bus.WriteMemory(cpu, physical, part, value);
             physical += (ulong)part;
             buffer += part;
             size -= part;

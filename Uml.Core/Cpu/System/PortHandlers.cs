@@ -135,13 +135,15 @@ internal static unsafe class PortHandlers<T>
     private static ulong Read(CpuState* s, ushort port)
     {
         s->Counters.DeviceAccesses++;
-        return VirtualCpu.From(s).Bus.ReadPort(port, sizeof(T));
+        VirtualCpu cpu = VirtualCpu.From(s);
+        return cpu.Bus.ReadPort(cpu, port, sizeof(T));
     }
 
     private static void Write(CpuState* s, ushort port, ulong value)
     {
         s->Counters.DeviceAccesses++;
-        VirtualCpu.From(s).Bus.WritePort(port, sizeof(T), value);
+        VirtualCpu cpu = VirtualCpu.From(s);
+        cpu.Bus.WritePort(cpu, port, sizeof(T), value);
     }
 
     private static ulong MaskOf(Op* op) => (op->Address & AddressFlags.Wrap32) != 0 ? uint.MaxValue

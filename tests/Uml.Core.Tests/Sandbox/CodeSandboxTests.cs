@@ -278,12 +278,12 @@ public sealed class CodeSandboxTests
     {
         public List<string> Log { get; } = [];
 
-        public ulong Read(ulong offset, int size)
+        public ulong Read(IProcessor processor, ulong offset, int size)
         {
             Log.Add($"read {offset:x} {size}");
             return 0xAB;
         }
 
-        public void Write(ulong offset, int size, ulong value) => Log.Add($"write {offset:x} {size} {value:x}");
+        public void Write(IProcessor processor, ulong offset, int size, ulong value) => Log.Add($"write {offset:x} {size} {value:x}");
     }
 }
