@@ -55,11 +55,11 @@ internal sealed unsafe partial class VirtualCpu : ICodeObserver, ICpuRunner
         Registers = new ProcessorRegisters(_state);
         ram.CodeObserver = this;
         _systemLog = new SystemLog(logger);
-        Cpuid = new CpuidTable(index, processorCount: 1, clock);
+        Cpuid = new CpuidTable(index, options.Count, clock);
         ApplyModel(options.Model);
         if (options.RandomSeed is { } seed)
         {
-            Entropy = new SeededEntropySource(seed);
+            Entropy = new SeededEntropySource(seed + (ulong)index);
         }
 
         if (translate)

@@ -10,8 +10,9 @@ internal sealed unsafe class ScriptedCpu : ICpuRunner
     private readonly CpuState* _state;
     private volatile bool _attention;
 
-    public ScriptedCpu()
+    public ScriptedCpu(int index = 0)
     {
+        Index = index;
         // SAFETY: freed in Dispose, after the registers were told to forget it.
         _state = (CpuState*)NativeMemory.AllocZeroed((nuint)sizeof(CpuState));
         Registers = new ProcessorRegisters(_state);
@@ -31,7 +32,10 @@ internal sealed unsafe class ScriptedCpu : ICpuRunner
 
     public bool IsDisposed { get; private set; }
 
-    public int Index => 0;
+    public int Index { get; }
+
+    /// <summary>Whether the last run ended so and no interrupt has come since.</summary>
+    public bool IsHalted { get; private set; }
 
     public bool AttentionRequested => _attention;
 
@@ -46,7 +50,10 @@ internal sealed unsafe class ScriptedCpu : ICpuRunner
 
         if (Script is { } script)
         {
-            return script(this, instructionBudget);
+            IsHalted = false;
+            RunResult result = script(this, instructionBudget);
+            IsHalted = result == RunResult.Halted;
+            return result;
         }
 
         InstructionsRetired += (ulong)instructionBudget;
@@ -57,9 +64,7 @@ internal sealed unsafe class ScriptedCpu : ICpuRunner
 
     public void RequestAttention() => _attention = true;
 
-    public void SetInterruptRequest(bool asserted)
-    {
-    }
+    public void SetInterruptRequest(bool asserted) => IsHalted &= !asserted;
 
     public void RaiseNmi()
     {
