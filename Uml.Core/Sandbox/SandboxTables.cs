@@ -16,7 +16,7 @@ internal static unsafe class SandboxTables
     public const int VectorCount = 256;
     public const ushort CodeSelector = 0x08, DataSelector = 0x10, TaskSelector = 0x18;
 
-    private const ulong PageBytes = 4096;
+    private const ulong PageBytes = GuestRam.PageSize;
 
     /// <summary>Descriptors (Intel SDM vol. 3, 3.4.5): flat, present, DPL 0, accessed.</summary>
     private const ulong Code64 = 0x00AF_9B00_0000_FFFF, Code32 = 0x00CF_9B00_0000_FFFF, Data = 0x00CF_9300_0000_FFFF;

@@ -2,7 +2,6 @@ using System.Runtime.Intrinsics.X86;
 using Iced.Intel;
 using Uml.Core.Cpu;
 using Uml.Core.Cpu.Interpreter;
-using Uml.Core.Machine;
 using Uml.Core.Sandbox;
 using static Iced.Intel.AssemblerRegisters;
 

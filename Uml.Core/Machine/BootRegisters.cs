@@ -1,6 +1,7 @@
+using Uml.Core.Boot;
 using Uml.Core.Cpu;
 
-namespace Uml.Core.Boot;
+namespace Uml.Core.Machine;
 
 /// <summary>Puts a CPU into the state that a boot protocol starts in.</summary>
 internal static class BootRegisters
