@@ -1,23 +1,58 @@
+using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
+using Microsoft.Extensions.Logging;
+using Uml.Core;
 using Uml.Core.Machine;
 
 namespace Uml.Hosting;
 
 /// <summary>Starts a machine with its host and stops it with it.</summary>
-internal sealed class MachineHostedService(IVirtualMachine machine, MachineHostOptions options, IHostApplicationLifetime lifetime)
-    : IHostedService
+/// <remarks>
+/// The host shows an exception with its stack, behind which what the user has to know is hard to find. A sentence in the log comes first.
+/// </remarks>
+internal sealed partial class MachineHostedService : IHostedService
 {
+    private readonly IVirtualMachine _machine;
+    private readonly MachineHostOptions _options;
+    private readonly ILogger _logger;
+    private readonly IHostApplicationLifetime _lifetime;
     private Task _watch = Task.CompletedTask;
+
+    /// <summary>Builds the machine of a name.</summary>
+    public MachineHostedService(IServiceProvider host, string name, MachineHostOptions options)
+    {
+        _options = options;
+        _logger = host.GetRequiredService<ILoggerFactory>().CreateLogger("Uml.Hosting");
+        _lifetime = host.GetRequiredService<IHostApplicationLifetime>();
+        try
+        {
+            _machine = host.GetRequiredKeyedService<IVirtualMachine>(name);
+        }
+        catch (MachineConfigurationException e)
+        {
+            LogCannotStart(_logger, name, e.Message);
+            throw;
+        }
+    }
 
     public async Task StartAsync(CancellationToken cancellationToken)
     {
-        if (!options.StartWithHost)
+        if (!_options.StartWithHost)
         {
             return;
         }
 
-        await machine.StartAsync(cancellationToken).ConfigureAwait(false);
-        if (options.StopHostOnExit)
+        try
+        {
+            await _machine.StartAsync(cancellationToken).ConfigureAwait(false);
+        }
+        catch (MachineConfigurationException e)
+        {
+            LogCannotStart(_logger, _machine.Name, e.Message);
+            throw;
+        }
+
+        if (_options.StopHostOnExit)
         {
             _watch = WatchAsync();
         }
@@ -25,13 +60,16 @@ internal sealed class MachineHostedService(IVirtualMachine machine, MachineHostO
 
     public async Task StopAsync(CancellationToken cancellationToken)
     {
-        await machine.StopAsync(cancellationToken).ConfigureAwait(false);
+        await _machine.StopAsync(cancellationToken).ConfigureAwait(false);
         await _watch.ConfigureAwait(false);
     }
 
+    [LoggerMessage(2001, LogLevel.Error, "Machine {Name} cannot start: {Problem}")]
+    private static partial void LogCannotStart(ILogger logger, string name, string problem);
+
     private async Task WatchAsync()
     {
-        await machine.WaitForExitAsync(CancellationToken.None).ConfigureAwait(false);
-        lifetime.StopApplication();
+        await _machine.WaitForExitAsync(CancellationToken.None).ConfigureAwait(false);
+        _lifetime.StopApplication();
     }
 }

@@ -39,10 +39,7 @@ public static class MachineServiceCollectionExtensions
         ArgumentNullException.ThrowIfNull(configure);
         services.AddKeyedSingleton(name, (host, _) => Build(host, name, configure));
         services.TryAddSingleton(host => host.GetRequiredKeyedService<IVirtualMachine>(name));
-        services.AddSingleton<IHostedService>(host => new MachineHostedService(
-            host.GetRequiredKeyedService<IVirtualMachine>(name),
-            options ?? new MachineHostOptions(),
-            host.GetRequiredService<IHostApplicationLifetime>()));
+        services.AddSingleton<IHostedService>(host => new MachineHostedService(host, name, options ?? new MachineHostOptions()));
         return services;
     }
 

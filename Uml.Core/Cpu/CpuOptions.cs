@@ -1,3 +1,4 @@
+using Uml.Core.Cpu.State;
 using Uml.Core.Machine;
 
 namespace Uml.Core.Cpu;

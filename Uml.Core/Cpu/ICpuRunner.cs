@@ -1,5 +1,6 @@
 using Uml.Core.Bus;
 using Uml.Core.Clock;
+using Uml.Core.Cpu.State;
 
 namespace Uml.Core.Cpu;
 

@@ -1,10 +1,12 @@
 using System.Diagnostics;
 using System.Runtime.ExceptionServices;
+using Uml.Core.Cpu.Blocks;
 using Uml.Core.Cpu.CodeCache;
+using Uml.Core.Cpu.Contract;
 using Uml.Core.Cpu.Emit;
 using Uml.Core.Cpu.Execute;
-using Uml.Core.Cpu.Interpreter;
 using Uml.Core.Cpu.Paging;
+using Uml.Core.Cpu.State;
 using Uml.Core.Cpu.Translate;
 using Uml.Core.Cpu.Verify;
 

@@ -1,5 +1,7 @@
 using System.Runtime.Intrinsics;
+using Uml.Core.Cpu.Interrupts;
 using Uml.Core.Cpu.Paging;
+using Uml.Core.Cpu.State;
 
 namespace Uml.Core.Cpu;
 

@@ -1,2 +1,2 @@
 // A decoded operation's code: takes the CPU and the operation, returns the next operation or null (see Op).
-global using unsafe Handler = delegate*<Uml.Core.Cpu.CpuState*, Uml.Core.Cpu.Interpreter.Op*, Uml.Core.Cpu.Interpreter.Op*>;
+global using unsafe Handler = delegate*<Uml.Core.Cpu.State.CpuState*, Uml.Core.Cpu.Blocks.Op*, Uml.Core.Cpu.Blocks.Op*>;

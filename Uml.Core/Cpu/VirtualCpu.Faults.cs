@@ -1,5 +1,6 @@
 using Microsoft.Extensions.Logging;
 using Uml.Core.Cpu.Execute;
+using Uml.Core.Cpu.State;
 
 namespace Uml.Core.Cpu;
 

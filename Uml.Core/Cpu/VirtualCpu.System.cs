@@ -1,4 +1,7 @@
 using Uml.Core.Bus;
+using Uml.Core.Cpu.Control;
+using Uml.Core.Cpu.State;
+using Uml.Core.Cpu.Time;
 
 namespace Uml.Core.Cpu;
 

@@ -3,9 +3,14 @@ using System.Runtime.InteropServices;
 using Microsoft.Extensions.Logging;
 using Uml.Core.Bus;
 using Uml.Core.Clock;
+using Uml.Core.Cpu.Blocks;
+using Uml.Core.Cpu.Control;
 using Uml.Core.Cpu.Interpreter;
+using Uml.Core.Cpu.Interrupts;
 using Uml.Core.Cpu.Paging;
-using Uml.Core.Cpu.Semantics;
+using Uml.Core.Cpu.Semantics.Float;
+using Uml.Core.Cpu.State;
+using Uml.Core.Cpu.Time;
 using Uml.Core.Interop;
 using Uml.Core.Memory;
 
@@ -208,7 +213,7 @@ internal sealed unsafe partial class VirtualCpu : ICodeObserver, ICpuRunner
             {
                 case ExitCode.ExceptionAtRip:
                     deliveries++;
-                    Interrupts.DeliverException(s);
+                    EventDelivery.DeliverException(s);
                     if (s->Exit == ExitCode.Shutdown)
                     {
                         return RunResult.Shutdown;
@@ -265,7 +270,7 @@ internal sealed unsafe partial class VirtualCpu : ICodeObserver, ICpuRunner
         {
             Volatile.Write(ref s->NmiLine, 0);
             s->Halted = false;
-            Interrupts.DeliverNmi(s);
+            EventDelivery.DeliverNmi(s);
         }
         else if (Volatile.Read(ref s->InterruptLine) != 0 && (s->SystemFlags & Flags.IF) != 0)
         {
@@ -273,7 +278,7 @@ internal sealed unsafe partial class VirtualCpu : ICodeObserver, ICpuRunner
             if (vector >= 0)
             {
                 s->Halted = false;
-                Interrupts.DeliverInterrupt(s, (byte)vector);
+                EventDelivery.DeliverInterrupt(s, (byte)vector);
             }
         }
         else

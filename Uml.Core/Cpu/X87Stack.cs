@@ -1,5 +1,5 @@
 using System.Buffers.Binary;
-using Uml.Core.Cpu.Semantics;
+using Uml.Core.Cpu.Semantics.Float;
 
 namespace Uml.Core.Cpu;
 

@@ -1,4 +1,4 @@
-using Uml.Core.Cpu;
+using Uml.Core.Cpu.State;
 
 namespace Uml.Core.Machine;
 

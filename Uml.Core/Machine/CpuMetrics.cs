@@ -1,5 +1,5 @@
 using System.Diagnostics.Metrics;
-using Uml.Core.Cpu;
+using Uml.Core.Cpu.State;
 
 namespace Uml.Core.Machine;
 

@@ -1,5 +1,6 @@
 using Uml.Core.Bus;
 using Uml.Core.Cpu;
+using Uml.Core.Cpu.State;
 using Uml.Core.Memory;
 
 namespace Uml.Core.Machine;

@@ -1,5 +1,6 @@
 using Uml.Core.Clock;
 using Uml.Core.Cpu;
+using Uml.Core.Cpu.State;
 
 namespace Uml.Core.Machine;
 

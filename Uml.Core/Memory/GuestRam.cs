@@ -1,6 +1,6 @@
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
-using Uml.Core.Cpu.Interpreter;
+using Uml.Core.Cpu.Blocks;
 using Uml.Core.Interop;
 
 namespace Uml.Core.Memory;

@@ -4,6 +4,7 @@ using Microsoft.Extensions.Logging.Abstractions;
 using Uml.Core.Bus;
 using Uml.Core.Clock;
 using Uml.Core.Cpu;
+using Uml.Core.Cpu.State;
 using Uml.Core.Memory;
 
 namespace Uml.Core.Sandbox;
@@ -120,22 +121,26 @@ public sealed class CodeSandbox : IDisposable
     /// <summary>Loads and runs code.</summary>
     /// <param name="write">Writes the code; HLT is added behind it.</param>
     /// <param name="instructionBudget">The most instructions to run, at least 1.</param>
-    public CodeResult Run(Action<Assembler> write, long instructionBudget = DefaultBudget)
+    /// <param name="cancellationToken">Ends the run.</param>
+    /// <exception cref="OperationCanceledException">The run was ended; <see cref="Run(long, CancellationToken)"/> continues it.</exception>
+    public CodeResult Run(Action<Assembler> write, long instructionBudget = DefaultBudget, CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(write);
         Assembler assembler = new(Bitness);
         write(assembler);
         Load(assembler);
-        return Run(instructionBudget);
+        return Run(instructionBudget, cancellationToken);
     }
 
     /// <summary>Loads and runs code.</summary>
     /// <param name="code">The code; HLT is added behind it.</param>
     /// <param name="instructionBudget">The most instructions to run, at least 1.</param>
-    public CodeResult Run(ReadOnlySpan<byte> code, long instructionBudget = DefaultBudget)
+    /// <param name="cancellationToken">Ends the run.</param>
+    /// <exception cref="OperationCanceledException">The run was ended; <see cref="Run(long, CancellationToken)"/> continues it.</exception>
+    public CodeResult Run(ReadOnlySpan<byte> code, long instructionBudget = DefaultBudget, CancellationToken cancellationToken = default)
     {
         Load(code);
-        return Run(instructionBudget);
+        return Run(instructionBudget, cancellationToken);
     }
 
     /// <summary>Runs from where RIP is.</summary>

@@ -1,6 +1,7 @@
 using System.Buffers.Binary;
 using Uml.Core.Cpu;
-using Uml.Core.Cpu.Interpreter;
+using Uml.Core.Cpu.Control;
+using Uml.Core.Cpu.State;
 using Uml.Core.Memory;
 
 namespace Uml.Core.Sandbox;
@@ -21,11 +22,8 @@ internal static unsafe class SandboxTables
     /// <summary>Descriptors (Intel SDM vol. 3, 3.4.5): flat, present, DPL 0, accessed.</summary>
     private const ulong Code64 = 0x00AF_9B00_0000_FFFF, Code32 = 0x00CF_9B00_0000_FFFF, Data = 0x00CF_9300_0000_FFFF;
 
-    private const ulong Cr0 = (1UL << 0) | (1 << 1) | (1 << 4) | (1 << 5); // PE, MP, ET, NE
-    private const ulong Cr0Paging = 1UL << 31;
-    private const ulong Cr4 = (1UL << 9) | (1 << 10) | (1 << 18); // OSFXSR, OSXMMEXCPT, OSXSAVE
-    private const ulong Cr4Pae = 1UL << 5;
-    private const ulong EferLongModeEnable = 1UL << 8;
+    private const ulong Cr0 = ControlRegisters.PE | ControlRegisters.MP | ControlRegisters.ET | ControlRegisters.NE;
+    private const ulong Cr4 = ControlRegisters.OSFXSR | ControlRegisters.OSXMMEXCPT | ControlRegisters.OSXSAVE;
 
     public static void Write(IGuestMemory memory, CodeMode mode)
     {
@@ -57,11 +55,11 @@ internal static unsafe class SandboxTables
 
     public static void Enter(ProcessorRegisters registers, CodeMode mode)
     {
-        registers.Cr4 = mode == CodeMode.Bits64 ? Cr4 | Cr4Pae : Cr4;
+        registers.Cr4 = mode == CodeMode.Bits64 ? Cr4 | ControlRegisters.PAE : Cr4;
         registers.Xcr0 = StateComponents.Supported(registers.State);
         if (mode == CodeMode.Bits16)
         {
-            registers.Cr0 = Cr0 & ~1UL;
+            registers.Cr0 = Cr0 & ~ControlRegisters.PE;
             SegmentState segment = SegmentState.RealMode((ushort)(CodeSandbox.CodeAddress >> 4));
             (registers.Cs, registers.Ss, registers.Ds, registers.Es) = (segment, segment, segment, segment);
             (registers.Fs, registers.Gs) = (SegmentState.RealMode(0), SegmentState.RealMode(0));
@@ -75,8 +73,8 @@ internal static unsafe class SandboxTables
         if (mode == CodeMode.Bits64)
         {
             registers.Cr3 = PageTableAddress;
-            registers.Efer = EferLongModeEnable;
-            registers.Cr0 = Cr0 | Cr0Paging;
+            registers.Efer = ModelSpecificRegisters.LME;
+            registers.Cr0 = Cr0 | ControlRegisters.PG;
             registers.Cs = SegmentState.Code64(CodeSelector);
         }
         else

@@ -1,4 +1,5 @@
 using System.Text;
+using System.Text.RegularExpressions;
 
 namespace Uml.Devices.Consoles;
 
@@ -47,12 +48,13 @@ internal sealed class ConsoleTranscript(int maximum)
     /// <summary>Everything that is kept.</summary>
     public override string ToString() => _text.ToString();
 
-    /// <summary>The last lines, as they can be shown, and of very long lines the end.</summary>
-    public string GetTail(int lines) => ConsoleText.ToPrintable(GetLastLines(lines), MaximumTail);
+    /// <summary>The last lines without what is hidden, as they can be shown, and of very long lines the end.</summary>
+    public string GetTail(int lines, IEnumerable<Regex> hidden) =>
+        ConsoleText.ToPrintable(GetLastLines(hidden.Aggregate(_text.ToString(), (text, pattern) => pattern.Replace(text, "")), lines), MaximumTail);
 
-    private string GetLastLines(int lines)
+    private static string GetLastLines(string text, int lines)
     {
-        string text = _text.ToString().TrimEnd();
+        text = text.TrimEnd();
         int start = text.Length;
         while (lines-- > 0 && start > 0)
         {

@@ -18,6 +18,7 @@ public sealed class InMemoryConsoleChannel : IConsoleChannel, IMachineExitInterp
     private readonly ConsoleTranscript _transcript;
     private readonly ByteRing _input = new(InputBytes);
     private readonly KernelPanicMonitor _panic = new();
+    private readonly List<Regex> _hidden = [];
 
     /// <summary>What waiters wait for; null while there are none.</summary>
     private TaskCompletionSource? _changed;
@@ -190,10 +191,24 @@ public sealed class InMemoryConsoleChannel : IConsoleChannel, IMachineExitInterp
         {
             string panic = _panic.Panic is not { } text ? " The guest kernel has not panicked."
                 : problem.Contains(text, StringComparison.Ordinal) ? "" : $" The guest kernel panicked: {text}";
-            string tail = _transcript.GetTail(_options.TailLines);
+            string tail = _transcript.GetTail(_options.TailLines, _hidden);
             return tail.Length == 0
                 ? $"{problem}{panic} The console is empty."
                 : $"{problem}{panic} The console ends with:{Environment.NewLine}{tail}";
+        }
+    }
+
+    /// <summary>
+    /// Leaves text out of the lines that <see cref="Explain"/>, and so each message of an exception, shows: that of a protocol which a
+    /// program speaks with the guest on this console. The transcript keeps it.
+    /// </summary>
+    /// <param name="pattern">What is left out; as for <see cref="ExpectAsync(Regex, TimeSpan?, CancellationToken)"/>, the guest chooses what it runs on.</param>
+    public void HideInMessages(Regex pattern)
+    {
+        ArgumentNullException.ThrowIfNull(pattern);
+        lock (_sync)
+        {
+            _hidden.Add(pattern);
         }
     }
 

@@ -24,6 +24,7 @@ internal sealed class ShellConnection(InMemoryConsoleChannel console, Cancellati
     public async Task OpenAsync(TimeSpan timeout, CancellationToken cancellationToken)
     {
         await console.ExpectAsync(new Regex("[#$] ", RegexOptions.CultureInvariant), timeout, cancellationToken).ConfigureAwait(false);
+        console.HideInMessages(_protocol.OwnText);
         using var limit = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
         limit.CancelAfter(timeout);
         try

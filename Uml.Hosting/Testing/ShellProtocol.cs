@@ -1,4 +1,5 @@
 using System.Text;
+using System.Text.RegularExpressions;
 
 namespace Uml.Hosting.Testing;
 
@@ -61,13 +62,24 @@ internal sealed class ShellProtocol
     private readonly byte[] _loop;
 
     /// <summary>A protocol with words that nobody else knows.</summary>
-    public ShellProtocol() =>
+    public ShellProtocol()
+    {
         _loop = Encoding.ASCII.GetBytes(Loop.ReplaceLineEndings("\n")
             .Replace("__MARKER__", Marker, StringComparison.Ordinal)
             .Replace("__TOKEN__", _token, StringComparison.Ordinal));
 
+        // A terminal wraps the line where it likes.
+        string firstLine = string.Join(@"\s*", Encoding.ASCII.GetString(GetFirstLine()).Where(c => !char.IsWhiteSpace(c)).Select(c => Regex.Escape($"{c}")));
+        OwnText = new Regex(
+            $@"{Marker}[a-z][0-9]+:[^;\n]*;|{_token} [a-z] \S+ [0-9]+(\r*\n)?|{firstLine}",
+            RegexOptions.NonBacktracking | RegexOptions.CultureInvariant);
+    }
+
     /// <summary>What events begin with.</summary>
     public string Marker { get; } = Guid.NewGuid().ToString("N");
+
+    /// <summary>What of a console's text is the protocol's: events, and what a terminal echoes of the first line and of frames.</summary>
+    public Regex OwnText { get; }
 
     /// <summary>
     /// The line to type at the prompt. It makes the terminal raw, tells so by event a 0, and then reads <see cref="GetLoop"/>. The

@@ -2,8 +2,9 @@ using Iced.Intel;
 using Microsoft.Extensions.Logging.Abstractions;
 using Uml.Core.Bus;
 using Uml.Core.Cpu;
+using Uml.Core.Cpu.Control;
 using Uml.Core.Cpu.Paging;
-using Uml.Core.Cpu.Semantics;
+using Uml.Core.Cpu.Semantics.Float;
 using Uml.Core.Memory;
 
 namespace Uml.Benchmarks;

@@ -3,6 +3,7 @@ using System.CommandLine.Help;
 using System.CommandLine.Invocation;
 using Uml.Core.Boot;
 using Uml.Core.Cpu;
+using Uml.Core.Machine;
 using Uml.Hosting.CommandLine;
 
 namespace BootLinux;
@@ -80,9 +81,14 @@ internal static class CommandLine
                 }
             }
 
-            if (result.GetValue(memory) is { } size && !ByteSize.TryParse(size, out _, out string? problem))
+            if (result.GetValue(memory) is { } size && FindProblem(size) is { } problem)
             {
-                result.AddError($"--mem: {problem}");
+                result.AddError(problem);
+            }
+
+            if (result.GetValue(run) is { } command && string.IsNullOrWhiteSpace(command))
+            {
+                result.AddError("--run is empty; write a command, such as --run \"uname -a\", or leave the option out for a shell.");
             }
 
             if (result.GetValue(initrd) is not null && result.GetValue(run) is not null)
@@ -129,6 +135,20 @@ internal static class CommandLine
                 return missing;
             },
         };
+    }
+
+    /// <summary>What is wrong with a size, in the option's words: those of <see cref="MachineOptions"/> are for programs.</summary>
+    private static string? FindProblem(string size)
+    {
+        if (!ByteSize.TryParse(size, out ulong bytes, out string? problem))
+        {
+            return $"--mem: {problem}";
+        }
+
+        return bytes is >= MachineOptions.MinimumMemorySize and <= MachineOptions.MaximumMemorySize && bytes % MachineOptions.MemorySizeGranularity == 0
+            ? null
+            : $"--mem is '{size}'; write {MachineOptions.MinimumMemorySize >> 20}M to {MachineOptions.MaximumMemorySize >> 30}G "
+                + $"in steps of {MachineOptions.MemorySizeGranularity >> 10}K, such as 256M. Without a suffix it counts bytes.";
     }
 
     /// <summary>The size, which the command's validator has looked at.</summary>

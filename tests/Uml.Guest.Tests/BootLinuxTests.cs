@@ -67,6 +67,22 @@ public sealed partial class BootLinuxTests
         Assert.That(output, Is.EqualTo("xterm-256color\n"));
     }
 
+    [TestCase("--run", "", "--run is empty; write a command, such as --run \"uname -a\", or leave the option out for a shell.")]
+    [TestCase("--run", " ", "--run is empty; write a command,")]
+    [TestCase("--kernel", "", "--kernel is empty; name a file or a package, or leave the option out.")]
+    [TestCase("--initrd", "", "--initrd is empty; name a file, or leave the option out.")]
+    [TestCase("--mem", "", "--mem: '' is not a size; write a whole number with an optional K, M, G or T, such as 256M.")]
+    [TestCase("--mem", "1", "--mem is '1'; write 1M to 512G in steps of 4K, such as 256M. Without a suffix it counts bytes.")]
+    [TestCase("--mem", "1023K", "--mem is '1023K'; write 1M to 512G in steps of 4K, such as 256M. Without a suffix it counts bytes.")]
+    [TestCase("--mem", "1T", "--mem is '1T'; write 1M to 512G in steps of 4K, such as 256M. Without a suffix it counts bytes.")]
+    [TestCase("--mem", "67108865", "--mem is '67108865'; write 1M to 512G in steps of 4K, such as 256M. Without a suffix it counts bytes.")]
+    public async Task A_value_that_nothing_can_be_done_with_is_refused_with_what_to_write(string option, string value, string advice)
+    {
+        (int status, string output, string error) = await RunAsync("", option, value);
+        Assert.That((status, output), Is.EqualTo((125, "")), error);
+        Assert.That(error, Does.StartWith(advice));
+    }
+
     [TestCase("--check", "", "--check is ''; write None, Interpret or Stop.")]
     [TestCase("--check", "1", "--check is '1'; write None, Interpret or Stop.")]
     [TestCase("--check", "-1", "--check is '-1'; write None, Interpret or Stop.")]

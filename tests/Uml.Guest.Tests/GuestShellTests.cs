@@ -115,6 +115,14 @@ public sealed class GuestShellTests
     }
 
     [Test]
+    public async Task A_command_that_takes_too_long_shows_what_it_wrote_and_nothing_of_the_shells()
+    {
+        ConsoleExpectException? error = await Assert.ThrowsAsync<ConsoleExpectException>(
+            () => Shell.RunAsync("echo hello; stty sane </dev/console; sleep 1000", TimeSpan.FromSeconds(1)));
+        Assert.That(error!.Message, Does.Contain("hello").And.Not.Match("[0-9a-f]{16}").And.Not.Contain("stty raw"));
+    }
+
+    [Test]
     public async Task A_cancelled_command_is_interrupted()
     {
         using var source = new CancellationTokenSource(500);

@@ -1,8 +1,11 @@
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using Iced.Intel;
+using Uml.Core.Cpu.Blocks;
 using Uml.Core.Cpu.Interpreter;
+using Uml.Core.Cpu.Interpreter.Integer;
 using Uml.Core.Cpu.Paging;
+using Uml.Core.Cpu.State;
 
 namespace Uml.Core.Cpu.Decode;
 
@@ -146,7 +149,7 @@ internal sealed unsafe class BlockDecoder
             return false;
         }
 
-        Operands.Fill(in instruction, op, block->Mode);
+        OperandFields.Fill(in instruction, op, block->Mode);
         Handler handler = Binder.Bind(in instruction, op, block->Mode, s->Features);
         op->Handler = handler != null ? handler : &MiscHandlers.NotImplemented;
         op->IsImplemented = handler != null;

@@ -1,4 +1,5 @@
 using System.Runtime.CompilerServices;
+using Uml.Core.Cpu.Contract;
 
 namespace Uml.Core.Cpu.Emit;
 

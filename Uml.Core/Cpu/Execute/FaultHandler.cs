@@ -1,5 +1,7 @@
 using System.Runtime.InteropServices;
+using Uml.Core.Cpu.Contract;
 using Uml.Core.Cpu.Emit;
+using Uml.Core.Cpu.State;
 using Uml.Core.Interop;
 
 namespace Uml.Core.Cpu.Execute;

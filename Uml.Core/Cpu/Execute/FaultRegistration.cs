@@ -1,4 +1,5 @@
 using Uml.Core.Cpu.CodeCache;
+using Uml.Core.Cpu.State;
 
 namespace Uml.Core.Cpu.Execute;
 

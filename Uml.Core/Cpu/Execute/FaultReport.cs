@@ -1,7 +1,8 @@
 using System.Globalization;
 using System.Text;
+using Uml.Core.Cpu.Blocks;
 using Uml.Core.Cpu.CodeCache;
-using Uml.Core.Cpu.Interpreter;
+using Uml.Core.Cpu.State;
 
 namespace Uml.Core.Cpu.Execute;
 

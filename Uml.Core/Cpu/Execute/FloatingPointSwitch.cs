@@ -1,7 +1,8 @@
 using System.Runtime.InteropServices;
 using Uml.Core.Cpu.CodeCache;
+using Uml.Core.Cpu.Contract;
 using Uml.Core.Cpu.Emit;
-using Uml.Core.Cpu.Semantics;
+using Uml.Core.Cpu.Semantics.Float;
 
 namespace Uml.Core.Cpu.Execute;
 

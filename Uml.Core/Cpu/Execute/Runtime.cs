@@ -1,7 +1,11 @@
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
-using Uml.Core.Cpu.Interpreter;
+using Uml.Core.Cpu.Access;
+using Uml.Core.Cpu.Blocks;
+using Uml.Core.Cpu.CodeCache;
+using Uml.Core.Cpu.Contract;
 using Uml.Core.Cpu.Paging;
+using Uml.Core.Cpu.State;
 using Uml.Core.Cpu.Translate;
 using Uml.Core.Memory;
 
@@ -23,7 +27,7 @@ internal static unsafe class Runtime
     private static nint Access(CpuState* s, VirtualCpu cpu, Site* site, ulong linear)
     {
         Enter(s, site);
-        byte* operand = Mmu.Operand(s, linear, site);
+        byte* operand = MemoryOperands.Find(s, linear, site);
         if (operand != null)
         {
             return (nint)operand;
@@ -61,7 +65,7 @@ internal static unsafe class Runtime
     private static nint Commit(CpuState* s, VirtualCpu cpu, Site* site, ulong unused)
     {
         Enter(s, site);
-        Mmu.CommitOperand(s);
+        MemoryOperands.Commit(s);
         return ContinueBehind(s, site);
     }
 
@@ -234,7 +238,7 @@ internal static unsafe class Runtime
             return (nint)site->Unlinked;
         }
 
-        *(int*)site->Epoch = Mmu.NoteJump(s, next);
+        *(int*)site->Epoch = MemoryOperands.NoteJump(s, next);
         return Continue;
     }
 
@@ -277,7 +281,7 @@ internal static unsafe class Runtime
             return null;
         }
 
-        int number = Mmu.EnterJump(s, flavor, rip, block->Translations[(int)flavor].Entry);
+        int number = MemoryOperands.EnterJump(s, flavor, rip, block->Translations[(int)flavor].Entry);
         if (epoch != null)
         {
             *epoch = number;

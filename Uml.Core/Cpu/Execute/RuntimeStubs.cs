@@ -1,8 +1,9 @@
 using System.Numerics;
 using Uml.Core.Cpu.CodeCache;
+using Uml.Core.Cpu.Contract;
 using Uml.Core.Cpu.Emit;
-using Uml.Core.Cpu.Semantics;
-using Uml.Core.Cpu.Translate;
+using Uml.Core.Cpu.Semantics.Float;
+using Uml.Core.Cpu.State;
 
 namespace Uml.Core.Cpu.Execute;
 

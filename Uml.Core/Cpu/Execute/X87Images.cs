@@ -1,5 +1,6 @@
 using System.Buffers.Binary;
-using Uml.Core.Cpu.Semantics;
+using Uml.Core.Cpu.Semantics.Float;
+using Uml.Core.Cpu.State;
 
 namespace Uml.Core.Cpu.Execute;
 

@@ -1,4 +1,11 @@
 using Iced.Intel;
+using Uml.Core.Cpu.Blocks;
+using Uml.Core.Cpu.Control;
+using Uml.Core.Cpu.Interpreter.Fpu;
+using Uml.Core.Cpu.Interpreter.Integer;
+using Uml.Core.Cpu.Interpreter.Simd;
+using Uml.Core.Cpu.Interpreter.Vex;
+using Uml.Core.Cpu.State;
 
 namespace Uml.Core.Cpu.Interpreter;
 
@@ -6,7 +13,7 @@ namespace Uml.Core.Cpu.Interpreter;
 /// Finds the handler of a decoded instruction: one partial file for each instruction family, next to the family's handlers. A family's
 /// method returns null for what it does not implement; the instruction then raises #UD in the guest.
 /// </summary>
-internal static unsafe partial class Binder
+internal static unsafe class Binder
 {
     /// <summary>
     /// The instruction's register operands are in <see cref="Op.R0"/>..<see cref="Op.R2"/> by operand number (a register in operand n is
@@ -20,35 +27,35 @@ internal static unsafe partial class Binder
     /// <param name="features">What the CPU model has; the same for every block of a processor.</param>
     public static Handler Bind(in Instruction instruction, Op* op, CpuMode mode, CpuFeatures features)
     {
-        Handler handler = instruction.Encoding == EncodingKind.VEX ? BindVex(in instruction, op, mode) : null;
+        Handler handler = instruction.Encoding == EncodingKind.VEX ? VexBinder.Bind(in instruction, op, mode) : null;
         if (handler == null)
         {
-            handler = BindInteger(instruction, op, mode);
+            handler = IntegerBinder.Bind(in instruction, op, mode);
         }
 
         if (handler == null)
         {
-            handler = BindBitManipulation(in instruction, mode, features);
+            handler = IntegerBinder.BindBitManipulation(in instruction, mode, features);
         }
 
         if (handler == null)
         {
-            handler = BindSimd(in instruction, op, mode);
+            handler = SimdBinder.Bind(in instruction, op, mode);
         }
 
         if (handler == null)
         {
-            handler = BindX87(in instruction, op, mode);
+            handler = X87Binder.Bind(in instruction, op, mode);
         }
 
         if (handler == null)
         {
-            handler = BindState(in instruction, op, mode);
+            handler = SimdBinder.BindState(in instruction, op, mode);
         }
 
-        return handler != null ? handler : BindSystem(in instruction, op, mode);
+        return handler != null ? handler : SystemBinder.Bind(in instruction, op, mode);
     }
 
     /// <summary>Whether nothing can follow the instruction in its block though it is no jump.</summary>
-    public static bool EndsBlock(in Instruction instruction) => EndsSystemBlock(instruction);
+    public static bool EndsBlock(in Instruction instruction) => SystemBinder.EndsBlock(in instruction);
 }

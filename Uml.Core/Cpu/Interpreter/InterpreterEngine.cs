@@ -1,3 +1,6 @@
+using Uml.Core.Cpu.Blocks;
+using Uml.Core.Cpu.State;
+
 namespace Uml.Core.Cpu.Interpreter;
 
 /// <summary>Runs decoded blocks by calling their handlers: the portable engine and the reference for every other.</summary>

@@ -1,4 +1,6 @@
-using Uml.Core.Cpu.Execute;
+using Uml.Core.Cpu.CodeCache;
+using Uml.Core.Cpu.Contract;
+using Uml.Core.Cpu.State;
 using Uml.Core.Interop;
 
 namespace Uml.Core.Cpu.Paging;

@@ -1,11 +1,13 @@
 using System.Runtime.CompilerServices;
 using Iced.Intel;
-using Uml.Core.Cpu.Interpreter;
+using Uml.Core.Cpu.Access;
+using Uml.Core.Cpu.Interrupts;
+using Uml.Core.Cpu.State;
 using Uml.Core.Memory;
 
 namespace Uml.Core.Cpu.Paging;
 
-/// <summary>The slow paths behind <see cref="Access"/>: page walks, page crossings, devices, code pages, watchpoints.</summary>
+/// <summary>The slow paths behind <see cref="Operand"/>: page walks, page crossings, devices, code pages, watchpoints.</summary>
 internal static unsafe partial class Mmu
 {
     private const ulong PageOffset = 0xFFF;
@@ -136,20 +138,20 @@ internal static unsafe partial class Mmu
     }
 
     /// <summary>Translates every page of an operand before anything is touched.</summary>
-    private static bool Locate(
+    public static bool Locate(
         CpuState* s, ulong linear, int size, AccessKind kind, SegmentIndex segment, out ulong first, out ulong second, out int firstSize)
     {
         first = second = 0;
         firstSize = FirstPart(s, linear, size);
         if (!IsCanonical(s, linear) || !IsCanonical(s, linear + (ulong)size - 1))
         {
-            return Fault.Fail(s, segment == SegmentIndex.Ss ? Vector.SS : Vector.GP, 0);
+            return Fault.Fail(s, segment == SegmentIndex.Ss ? ExceptionVector.SS : ExceptionVector.GP, 0);
         }
 
         bool user = s->Cpl == 3;
         if (user && (linear & AlignmentMask(size)) != 0 && AlignmentChecked(s) && !IsAlignmentFree(s))
         {
-            return Fault.Fail(s, Vector.AC, 0);
+            return Fault.Fail(s, ExceptionVector.AC, 0);
         }
 
         bool allowUserPages = (s->SystemFlags & Flags.AC) != 0;
@@ -215,7 +217,7 @@ internal static unsafe partial class Mmu
         {
             physical = 0;
             s->Cr2 = linear;
-            return Fault.Fail(s, Vector.PF, error);
+            return Fault.Fail(s, ExceptionVector.PF, error);
         }
 
         physical = t.Physical;
@@ -251,9 +253,9 @@ internal static unsafe partial class Mmu
         }
     }
 
-    private static PageInfo* Info(CpuState* s, byte* host) => s->Pages + ((ulong)(host - s->RamBase) >> 12);
+    public static PageInfo* Info(CpuState* s, byte* host) => s->Pages + ((ulong)(host - s->RamBase) >> 12);
 
-    private static void ReadParts(CpuState* s, ulong first, ulong second, int firstSize, byte* buffer, int size)
+    public static void ReadParts(CpuState* s, ulong first, ulong second, int firstSize, byte* buffer, int size)
     {
         ReadPhysical(s, first, buffer, firstSize);
         if (firstSize < size)

@@ -1,4 +1,6 @@
-using Uml.Core.Cpu.Interpreter;
+using Uml.Core.Cpu.Access;
+using Uml.Core.Cpu.Interrupts;
+using Uml.Core.Cpu.State;
 
 namespace Uml.Core.Cpu.Paging;
 
@@ -90,7 +92,7 @@ internal static unsafe partial class Mmu
     /// <summary>Drops every translation, global ones too.</summary>
     public static void FlushAll(CpuState* s) => VirtualCpu.From(s).AddressSpaces.FlushAll();
 
-    private static TlbView View(CpuState* s)
+    public static TlbView View(CpuState* s)
     {
         if (s->Cpl == 3)
         {

@@ -1,4 +1,5 @@
 using System.Runtime.CompilerServices;
+using Uml.Core.Cpu.State;
 using Uml.Core.Memory;
 
 namespace Uml.Core.Cpu.Paging;

@@ -5,7 +5,7 @@ namespace Uml.Core.Cpu.Paging;
 
 /// <summary>
 /// Where the last level of the paging structures of 2 MiB of linear addresses lies: a processor's paging-structure cache (Intel SDM vol. 3,
-/// 5.10.3), which <see cref="Execute.EmittedPageWalk"/> fills and uses. Everything in it is forgotten at once, by a new epoch, whenever
+/// 5.10.3), which <c>EmittedPageWalk</c> fills and uses. Everything in it is forgotten at once, by a new epoch, whenever
 /// anything is invalidated or another address space comes into force.
 /// </summary>
 internal sealed unsafe class WalkCache : IDisposable

@@ -1,4 +1,5 @@
 using System.Runtime.CompilerServices;
+using Uml.Core.Cpu.State;
 
 namespace Uml.Core.Cpu.Semantics;
 

@@ -2,6 +2,7 @@ using System.Buffers.Binary;
 using System.Numerics;
 using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics.X86;
+using Uml.Core.Cpu.State;
 
 namespace Uml.Core.Cpu.Semantics;
 

@@ -1,3 +1,5 @@
+using Uml.Core.Cpu.State;
+
 namespace Uml.Core.Cpu.Semantics;
 
 /// <summary>A double-width product: each half zero-extended from the operand width.</summary>

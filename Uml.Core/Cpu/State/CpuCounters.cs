@@ -1,6 +1,6 @@
 using System.Runtime.InteropServices;
 
-namespace Uml.Core.Cpu;
+namespace Uml.Core.Cpu.State;
 
 /// <summary>
 /// What a virtual CPU counts about its own work. Plain memory of the machine's thread: slow paths, and what is emitted, add to it without

@@ -1,12 +1,11 @@
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using System.Runtime.Intrinsics;
-using Uml.Core.Cpu.Interpreter;
+using Uml.Core.Cpu.Blocks;
 using Uml.Core.Cpu.Paging;
-using Uml.Core.Cpu.Semantics;
 using Uml.Core.Memory;
 
-namespace Uml.Core.Cpu;
+namespace Uml.Core.Cpu.State;
 
 /// <summary>
 /// Everything a virtual CPU is, in unmanaged memory at fixed offsets: interpreter handlers, shared helpers and emitted code
@@ -39,7 +38,7 @@ internal unsafe struct CpuState
     /// <summary>Arithmetic flags as LAHF and SETO leave them in AX; the truth while translated code runs, when the host's flags are not.</summary>
     public ulong FlagWord;
 
-    /// <summary>Where indirect jumps led, for the address space and view in force (see <see cref="Execute.JumpTables"/>).</summary>
+    /// <summary>Where indirect jumps led, for the address space and view in force (see <c>JumpTables</c>).</summary>
     public byte* JumpTable;
 
     /// <summary>Hold values across a memory access in the middle of an instruction.</summary>
@@ -71,7 +70,7 @@ internal unsafe struct CpuState
     /// <summary>RFLAGS without CF PF AF ZF SF OF. Bit 1 is always set.</summary>
     public ulong SystemFlags;
 
-    /// <summary>While translated code runs: what of the budget is not in <see cref="Remaining"/> (see <see cref="Execute.Slices"/>).</summary>
+    /// <summary>While translated code runs: what of the budget is not in <see cref="Remaining"/> (see <c>Slices</c>).</summary>
     public long Reserve;
 
     /// <summary>Non-zero asks the engine to return at the next block boundary (<see cref="Attention"/> bits; other threads set it).</summary>

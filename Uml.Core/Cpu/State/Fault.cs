@@ -1,9 +1,9 @@
-using Uml.Core.Cpu.Interpreter;
+using Uml.Core.Cpu.Blocks;
 
-namespace Uml.Core.Cpu;
+namespace Uml.Core.Cpu.State;
 
 /// <summary>Exception vectors (Intel SDM vol. 3, table 6-1).</summary>
-internal static class Vector
+internal static class ExceptionVector
 {
     public const byte DE = 0, DB = 1, NMI = 2, BP = 3, OF = 4, BR = 5, UD = 6, NM = 7, DF = 8, TS = 10, NP = 11, SS = 12, GP = 13,
         PF = 14, MF = 16, AC = 17, MC = 18, XM = 19;
@@ -35,11 +35,11 @@ internal static unsafe class Fault
         return null;
     }
 
-    public static Op* UD(CpuState* s) => Raise(s, Vector.UD);
+    public static Op* UD(CpuState* s) => Raise(s, ExceptionVector.UD);
 
-    public static Op* NM(CpuState* s) => Raise(s, Vector.NM);
+    public static Op* NM(CpuState* s) => Raise(s, ExceptionVector.NM);
 
-    public static Op* GP(CpuState* s, uint errorCode = 0) => Raise(s, Vector.GP, errorCode);
+    public static Op* GP(CpuState* s, uint errorCode = 0) => Raise(s, ExceptionVector.GP, errorCode);
 
     /// <summary>As <see cref="GP"/>, for helpers whose callers expect a success flag.</summary>
     public static bool FailGP(CpuState* s, uint errorCode = 0)

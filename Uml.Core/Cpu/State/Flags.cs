@@ -1,7 +1,7 @@
 using System.Numerics;
 using System.Runtime.CompilerServices;
 
-namespace Uml.Core.Cpu;
+namespace Uml.Core.Cpu.State;
 
 /// <summary>
 /// RFLAGS. The six arithmetic flags are kept as the operation left its result, and made into bits only when something reads them:

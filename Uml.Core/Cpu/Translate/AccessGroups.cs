@@ -1,4 +1,6 @@
 using Iced.Intel;
+using Uml.Core.Cpu.Contract;
+using Uml.Core.Cpu.State;
 
 namespace Uml.Core.Cpu.Translate;
 

@@ -1,6 +1,6 @@
 using Iced.Intel;
-using Uml.Core.Cpu.Emit;
-using Uml.Core.Cpu.Execute;
+using Uml.Core.Cpu.CodeCache;
+using Uml.Core.Cpu.Contract;
 
 namespace Uml.Core.Cpu.Translate;
 

@@ -1,5 +1,5 @@
 using Iced.Intel;
-using Uml.Core.Cpu.Emit;
+using Uml.Core.Cpu.Contract;
 
 namespace Uml.Core.Cpu.Translate;
 

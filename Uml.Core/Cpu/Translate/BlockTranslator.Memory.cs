@@ -1,7 +1,9 @@
 using Iced.Intel;
+using Uml.Core.Cpu.Blocks;
+using Uml.Core.Cpu.CodeCache;
+using Uml.Core.Cpu.Contract;
 using Uml.Core.Cpu.Emit;
-using Uml.Core.Cpu.Execute;
-using Uml.Core.Cpu.Interpreter;
+using Uml.Core.Cpu.State;
 using Uml.Core.Memory;
 
 namespace Uml.Core.Cpu.Translate;
@@ -39,7 +41,7 @@ internal sealed unsafe partial class BlockTranslator
     private void EmitLinear(in Plan plan)
     {
         EmitEffective(in plan, GuestRegisters.Address, wide: IsLong && !plan.Encoding.AddressSize);
-        SegmentIndex segment = Decode.Operands.SegmentOf(plan.Instruction.MemorySegment);
+        SegmentIndex segment = Decode.OperandFields.SegmentOf(plan.Instruction.MemorySegment);
         if (segment is SegmentIndex.Fs or SegmentIndex.Gs)
         {
             _code.ArithmeticMemory(Arithmetic.Add, GuestRegisters.Address, GuestRegisters.State, StateLayout.SegmentBase(segment), IsLong);

@@ -1,4 +1,4 @@
-using Uml.Core.Cpu.Emit;
+using Uml.Core.Cpu.Contract;
 
 namespace Uml.Core.Cpu.Translate;
 

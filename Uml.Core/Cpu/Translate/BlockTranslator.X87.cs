@@ -1,4 +1,4 @@
-using Uml.Core.Cpu.Emit;
+using Uml.Core.Cpu.Contract;
 using Uml.Core.Cpu.Execute;
 
 namespace Uml.Core.Cpu.Translate;

@@ -1,9 +1,11 @@
 using Iced.Intel;
+using Uml.Core.Cpu.Blocks;
 using Uml.Core.Cpu.CodeCache;
+using Uml.Core.Cpu.Contract;
 using Uml.Core.Cpu.Decode;
 using Uml.Core.Cpu.Emit;
 using Uml.Core.Cpu.Execute;
-using Uml.Core.Cpu.Interpreter;
+using Uml.Core.Cpu.State;
 
 namespace Uml.Core.Cpu.Translate;
 

@@ -1,4 +1,5 @@
 using Iced.Intel;
+using Uml.Core.Cpu.State;
 
 namespace Uml.Core.Cpu.Translate;
 

@@ -1,5 +1,7 @@
 using Iced.Intel;
-using Uml.Core.Cpu.Interpreter;
+using Uml.Core.Cpu.Contract;
+using Uml.Core.Cpu.Interpreter.Integer;
+using Uml.Core.Cpu.State;
 
 namespace Uml.Core.Cpu.Translate;
 
@@ -12,7 +14,7 @@ internal static class IntegerForms
     /// <param name="host">What the host's has.</param>
     public static Form Classify(in Instruction i, in Encoding encoding, CpuFeatures features, CpuFeatures host)
     {
-        CpuFeatures needed = Binder.NeededBy(i.Mnemonic);
+        CpuFeatures needed = IntegerBinder.NeededBy(i.Mnemonic);
         if (needed != CpuFeatures.None)
         {
             return ClassifyExtension(in i, in encoding, needed, features, host);

@@ -1,5 +1,5 @@
 using Iced.Intel;
-using Uml.Core.Cpu.Execute;
+using Uml.Core.Cpu.Contract;
 
 namespace Uml.Core.Cpu.Translate;
 

@@ -1,5 +1,6 @@
 using System.Runtime.Intrinsics.X86;
 using Iced.Intel;
+using Uml.Core.Cpu.State;
 
 namespace Uml.Core.Cpu.Translate;
 

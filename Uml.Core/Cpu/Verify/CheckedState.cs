@@ -1,5 +1,5 @@
 using System.Runtime.CompilerServices;
-using Uml.Core.Cpu.Execute;
+using Uml.Core.Cpu.Contract;
 
 namespace Uml.Core.Cpu.Verify;
 

@@ -1,5 +1,7 @@
 using Iced.Intel;
-using Uml.Core.Cpu.Execute;
+using Uml.Core.Cpu.CodeCache;
+using Uml.Core.Cpu.Contract;
+using Uml.Core.Cpu.State;
 using Uml.Core.Cpu.Translate;
 
 namespace Uml.Core.Cpu.Verify;

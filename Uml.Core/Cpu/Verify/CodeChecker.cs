@@ -1,9 +1,9 @@
 using Iced.Intel;
+using Uml.Core.Cpu.Blocks;
 using Uml.Core.Cpu.CodeCache;
+using Uml.Core.Cpu.Contract;
 using Uml.Core.Cpu.Decode;
-using Uml.Core.Cpu.Emit;
 using Uml.Core.Cpu.Execute;
-using Uml.Core.Cpu.Interpreter;
 
 namespace Uml.Core.Cpu.Verify;
 

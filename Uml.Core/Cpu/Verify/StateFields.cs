@@ -1,4 +1,5 @@
-using Uml.Core.Cpu.Emit;
+using Uml.Core.Cpu.Contract;
+using Uml.Core.Cpu.State;
 
 namespace Uml.Core.Cpu.Verify;
 

@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using System.Runtime.InteropServices;
 using Uml.Core.Cpu;
+using Uml.Core.Cpu.State;
 using Uml.Core.Interop;
 using Uml.Core.Memory;
 using Uml.Core.Tests.Cpu.System;

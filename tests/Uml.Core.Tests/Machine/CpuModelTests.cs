@@ -1,7 +1,10 @@
 using System.Runtime.Intrinsics.X86;
 using Iced.Intel;
 using Uml.Core.Cpu;
+using Uml.Core.Cpu.Blocks;
+using Uml.Core.Cpu.Control;
 using Uml.Core.Cpu.Interpreter;
+using Uml.Core.Cpu.State;
 using Uml.Core.Sandbox;
 using static Iced.Intel.AssemblerRegisters;
 

@@ -3,6 +3,7 @@ using System.Diagnostics.Metrics;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging;
 using Uml.Core.Cpu;
+using Uml.Core.Cpu.State;
 using Uml.Core.Machine;
 
 namespace Uml.Core.Tests.Machine;

@@ -1,6 +1,7 @@
 using System.Runtime.InteropServices;
 using Uml.Core.Bus;
 using Uml.Core.Cpu;
+using Uml.Core.Cpu.State;
 
 namespace Uml.Core.Tests.Machine;
 

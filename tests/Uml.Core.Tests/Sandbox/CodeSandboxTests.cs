@@ -2,6 +2,7 @@ using System.Runtime.Intrinsics;
 using Iced.Intel;
 using Uml.Core.Bus;
 using Uml.Core.Cpu;
+using Uml.Core.Cpu.State;
 using Uml.Core.Memory;
 using Uml.Core.Sandbox;
 using static Iced.Intel.AssemblerRegisters;
@@ -118,6 +119,20 @@ public sealed class CodeSandboxTests
         }
 
         Assert.That(places, Is.EqualTo(new ulong[] { 1, 1, 1, 3, 4 }));
+    }
+
+    [TestCase(CpuEngine.Interpreter)]
+    [TestCase(CpuEngine.Jit)]
+    public void A_run_of_code_that_is_given_with_it_can_be_ended_and_continued(CpuEngine engine)
+    {
+        using var sandbox = new CodeSandbox(new CodeSandboxOptions { Engine = engine });
+        foreach (Func<CancellationToken, CodeResult> run in (Func<CancellationToken, CodeResult>[])
+            [token => sandbox.Run([0xEB, 0xFE], long.MaxValue, token), token => sandbox.Run(a => a.jmp(CodeSandbox.CodeAddress), long.MaxValue, token)])
+        {
+            using var end = new CancellationTokenSource(TimeSpan.FromMilliseconds(50));
+            Assert.That(() => run(end.Token), Throws.InstanceOf<OperationCanceledException>());
+            Assert.That(sandbox.Run(1000), Is.EqualTo(new CodeResult(CodeStopReason.BudgetExhausted, 1000)));
+        }
     }
 
     [TestCase(CpuEngine.Interpreter)]

@@ -52,6 +52,17 @@ public sealed class InMemoryConsoleChannelTests
     }
 
     [Test]
+    public void Messages_leave_out_what_is_hidden_and_the_transcript_keeps_it()
+    {
+        var console = new InMemoryConsoleChannel(new InMemoryConsoleOptions { TailLines = 2 });
+        console.HideInMessages(new Regex("<.*?>"));
+        console.HideInMessages(new Regex("#\\d\n"));
+        console.Write("first\nsecond<a>\n#1\n#2\n<b>third"u8);
+        Assert.That(console.Explain("Why."), Does.EndWith($"with:{Environment.NewLine}second\nthird"));
+        Assert.That(console.Transcript, Does.EndWith("#2\n<b>third"));
+    }
+
+    [Test]
     public async Task A_timeout_tells_of_a_panic()
     {
         Print("[    1.5] Kernel panic - not syncing: VFS: Unable to mount root fs\r\n");

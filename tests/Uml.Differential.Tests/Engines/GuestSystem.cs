@@ -1,5 +1,5 @@
 using System.Runtime.InteropServices;
-using Uml.Core.Cpu;
+using Uml.Core.Cpu.State;
 using Uml.Core.Memory;
 using Uml.Differential.Tests.Native;
 

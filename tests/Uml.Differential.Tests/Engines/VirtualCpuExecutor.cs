@@ -3,9 +3,12 @@ using System.Numerics;
 using Iced.Intel;
 using Microsoft.Extensions.Logging.Abstractions;
 using Uml.Core.Bus;
-using Uml.Core.Cpu;
+using Uml.Core.Cpu.Control;
+using Uml.Core.Cpu.Interrupts;
 using Uml.Core.Cpu.Paging;
-using Uml.Core.Cpu.Semantics;
+using Uml.Core.Cpu.Semantics.Float;
+using Uml.Core.Cpu.State;
+using Uml.Core.Cpu;
 using Uml.Core.Memory;
 using Uml.Differential.Tests.Native;
 

@@ -1,7 +1,7 @@
 using System.Runtime.InteropServices;
 using System.Runtime.Intrinsics;
 using System.Runtime.Intrinsics.X86;
-using Uml.Core.Cpu.Semantics;
+using Uml.Core.Cpu.Semantics.Float;
 using Uml.Differential.Tests.Comparison;
 using Uml.Differential.Tests.Native;
 using static Iced.Intel.AssemblerRegisters;

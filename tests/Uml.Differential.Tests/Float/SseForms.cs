@@ -1,6 +1,6 @@
 using System.Runtime.Intrinsics;
 using Iced.Intel;
-using Uml.Core.Cpu.Semantics;
+using Uml.Core.Cpu.Semantics.Float;
 using static Iced.Intel.AssemblerRegisters;
 
 namespace Uml.Differential.Tests.Float;

@@ -1,6 +1,7 @@
 using System.Buffers.Binary;
 using Iced.Intel;
-using Uml.Core.Cpu.Semantics;
+using Uml.Core.Cpu.Semantics.Float;
+using Uml.Core.Cpu.State;
 using static Iced.Intel.AssemblerRegisters;
 
 namespace Uml.Differential.Tests.Float;

@@ -1,6 +1,7 @@
 using Iced.Intel;
-using Uml.Core.Cpu;
+using Uml.Core.Cpu.Blocks;
 using Uml.Core.Cpu.Interpreter;
+using Uml.Core.Cpu.State;
 using Uml.Differential.Tests.Engines;
 
 namespace Uml.Differential.Tests.Generation;
@@ -18,7 +19,7 @@ internal static unsafe class FormStatus
         }
 
         Op op = default;
-        Uml.Core.Cpu.Decode.Operands.Fill(in instruction, &op, mode);
+        Uml.Core.Cpu.Decode.OperandFields.Fill(in instruction, &op, mode);
         return Binder.Bind(in instruction, &op, mode, CpuFeatures.X64V3) != null;
     }
 

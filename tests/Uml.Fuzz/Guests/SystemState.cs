@@ -1,6 +1,9 @@
 using System.Buffers.Binary;
-using Uml.Core.Cpu;
+using Uml.Core.Cpu.Control;
+using Uml.Core.Cpu.Interrupts;
 using Uml.Core.Cpu.Paging;
+using Uml.Core.Cpu.State;
+using Uml.Core.Cpu;
 using Uml.Devices.Platform;
 using Uml.Fuzz.Running;
 using static Uml.Fuzz.Guests.SystemLayout;

@@ -1,7 +1,8 @@
-using Uml.Core.Cpu;
 using Uml.Core.Cpu.Execute;
 using Uml.Core.Cpu.Paging;
-using Uml.Core.Cpu.Semantics;
+using Uml.Core.Cpu.Semantics.Float;
+using Uml.Core.Cpu.State;
+using Uml.Core.Cpu;
 using Uml.Core.Tests.Cpu.System;
 using Uml.Fuzz.Running;
 

@@ -1,6 +1,6 @@
 using System.Runtime.InteropServices;
 using Uml.Core.Cpu;
-using Uml.Core.Cpu.Semantics;
+using Uml.Core.Cpu.State;
 using Uml.Core.Tests.Cpu.System;
 
 namespace Uml.Fuzz.Translations;

@@ -1,4 +1,5 @@
 using Uml.Core.Cpu;
+using Uml.Core.Cpu.State;
 using Uml.Core.Tests.Cpu.System;
 
 namespace Uml.Fuzz.Translations;

@@ -1,7 +1,7 @@
 using System.Globalization;
 using System.Text;
-using Uml.Core.Cpu.Execute;
-using Uml.Core.Cpu.Interpreter;
+using Uml.Core.Cpu.Blocks;
+using Uml.Core.Cpu.Contract;
 using Uml.Core.Cpu.Verify;
 using Uml.Fuzz.Running;
 

@@ -1,6 +1,9 @@
+using Uml.Core.Cpu.Access;
+using Uml.Core.Cpu.Blocks;
 using Uml.Core.Cpu.Semantics;
+using Uml.Core.Cpu.State;
 
-namespace Uml.Core.Cpu.Interpreter;
+namespace Uml.Core.Cpu.Interpreter.Integer;
 
 /// <summary>Operand forms of two-operand integer instructions.</summary>
 internal static unsafe class BinaryHandlers<TOperation, T>
@@ -9,10 +12,10 @@ internal static unsafe class BinaryHandlers<TOperation, T>
 {
     public static Op* RegReg(CpuState* s, Op* op)
     {
-        ulong r = TOperation.Apply<T>(s, Access.Get<T>(s, op->R0), Access.Get<T>(s, op->R1));
+        ulong r = TOperation.Apply<T>(s, Operand.Get<T>(s, op->R0), Operand.Get<T>(s, op->R1));
         if (TOperation.Writes)
         {
-            Access.Set<T>(s, op->R0, r);
+            Operand.Set<T>(s, op->R0, r);
         }
 
         return op + 1;
@@ -20,10 +23,10 @@ internal static unsafe class BinaryHandlers<TOperation, T>
 
     public static Op* RegImm(CpuState* s, Op* op)
     {
-        ulong r = TOperation.Apply<T>(s, Access.Get<T>(s, op->R0), Access.Widen(Access.Narrow<T>((ulong)op->Imm)));
+        ulong r = TOperation.Apply<T>(s, Operand.Get<T>(s, op->R0), Operand.Widen(Operand.Narrow<T>((ulong)op->Imm)));
         if (TOperation.Writes)
         {
-            Access.Set<T>(s, op->R0, r);
+            Operand.Set<T>(s, op->R0, r);
         }
 
         return op + 1;
@@ -31,44 +34,44 @@ internal static unsafe class BinaryHandlers<TOperation, T>
 
     public static Op* RegMem(CpuState* s, Op* op)
     {
-        if (!Access.Load(s, op, out T b))
+        if (!Operand.Load(s, op, out T b))
         {
             return null;
         }
 
-        ulong r = TOperation.Apply<T>(s, Access.Get<T>(s, op->R0), Access.Widen(b));
+        ulong r = TOperation.Apply<T>(s, Operand.Get<T>(s, op->R0), Operand.Widen(b));
         if (TOperation.Writes)
         {
-            Access.Set<T>(s, op->R0, r);
+            Operand.Set<T>(s, op->R0, r);
         }
 
         return op + 1;
     }
 
-    public static Op* MemReg(CpuState* s, Op* op) => Mem(s, op, Access.Get<T>(s, op->R1));
+    public static Op* MemReg(CpuState* s, Op* op) => Mem(s, op, Operand.Get<T>(s, op->R1));
 
-    public static Op* MemImm(CpuState* s, Op* op) => Mem(s, op, Access.Widen(Access.Narrow<T>((ulong)op->Imm)));
+    public static Op* MemImm(CpuState* s, Op* op) => Mem(s, op, Operand.Widen(Operand.Narrow<T>((ulong)op->Imm)));
 
     private static Op* Mem(CpuState* s, Op* op, ulong b)
     {
         if (TOperation.Writes)
         {
-            if (!Access.BeginUpdate(s, op, out T a, out T* host, out ulong linear))
+            if (!Operand.BeginUpdate(s, op, out T a, out T* host, out ulong linear))
             {
                 return null;
             }
 
-            ulong r = TOperation.Apply<T>(s, Access.Widen(a), b);
-            Access.EndUpdate(s, host, linear, Access.Narrow<T>(r));
+            ulong r = TOperation.Apply<T>(s, Operand.Widen(a), b);
+            Operand.EndUpdate(s, host, linear, Operand.Narrow<T>(r));
         }
         else
         {
-            if (!Access.Load(s, op, out T a))
+            if (!Operand.Load(s, op, out T a))
             {
                 return null;
             }
 
-            TOperation.Apply<T>(s, Access.Widen(a), b);
+            TOperation.Apply<T>(s, Operand.Widen(a), b);
         }
 
         return op + 1;
@@ -82,18 +85,18 @@ internal static unsafe class UnaryHandlers<TOperation, T>
 {
     public static Op* Reg(CpuState* s, Op* op)
     {
-        Access.Set<T>(s, op->R0, TOperation.Apply<T>(s, Access.Get<T>(s, op->R0)));
+        Operand.Set<T>(s, op->R0, TOperation.Apply<T>(s, Operand.Get<T>(s, op->R0)));
         return op + 1;
     }
 
     public static Op* Mem(CpuState* s, Op* op)
     {
-        if (!Access.BeginUpdate(s, op, out T a, out T* host, out ulong linear))
+        if (!Operand.BeginUpdate(s, op, out T a, out T* host, out ulong linear))
         {
             return null;
         }
 
-        Access.EndUpdate(s, host, linear, Access.Narrow<T>(TOperation.Apply<T>(s, Access.Widen(a))));
+        Operand.EndUpdate(s, host, linear, Operand.Narrow<T>(TOperation.Apply<T>(s, Operand.Widen(a))));
         return op + 1;
     }
 }
@@ -115,22 +118,22 @@ internal static unsafe class ShiftHandlers<TOperation, T>
 
     private static Op* Reg(CpuState* s, Op* op, int count)
     {
-        ulong a = Access.Get<T>(s, op->R0);
+        ulong a = Operand.Get<T>(s, op->R0);
 
         // A count of zero changes no flag, but a 32-bit destination is still written.
-        Access.Set<T>(s, op->R0, count == 0 ? a : TOperation.Apply<T>(s, a, count));
+        Operand.Set<T>(s, op->R0, count == 0 ? a : TOperation.Apply<T>(s, a, count));
         return op + 1;
     }
 
     private static Op* Mem(CpuState* s, Op* op, int count)
     {
-        if (!Access.BeginUpdate(s, op, out T a, out T* host, out ulong linear))
+        if (!Operand.BeginUpdate(s, op, out T a, out T* host, out ulong linear))
         {
             return null;
         }
 
-        ulong value = Access.Widen(a);
-        Access.EndUpdate(s, host, linear, Access.Narrow<T>(count == 0 ? value : TOperation.Apply<T>(s, value, count)));
+        ulong value = Operand.Widen(a);
+        Operand.EndUpdate(s, host, linear, Operand.Narrow<T>(count == 0 ? value : TOperation.Apply<T>(s, value, count)));
         return op + 1;
     }
 }
@@ -164,30 +167,30 @@ internal static unsafe class DoubleShiftHandlers<T>
         ulong linear = 0;
         if (memory)
         {
-            if (!Access.BeginUpdate(s, op, out value, out host, out linear))
+            if (!Operand.BeginUpdate(s, op, out value, out host, out linear))
             {
                 return null;
             }
         }
         else
         {
-            value = Access.Reg<T>(s, op->R0);
+            value = Operand.Reg<T>(s, op->R0);
         }
 
-        ulong r = Access.Widen(value);
+        ulong r = Operand.Widen(value);
         if (count != 0)
         {
-            ulong b = Access.Get<T>(s, op->R1);
+            ulong b = Operand.Get<T>(s, op->R1);
             r = left ? DoubleShifts.Left<T>(s, r, b, count) : DoubleShifts.Right<T>(s, r, b, count);
         }
 
         if (memory)
         {
-            Access.EndUpdate(s, host, linear, Access.Narrow<T>(r));
+            Operand.EndUpdate(s, host, linear, Operand.Narrow<T>(r));
         }
         else
         {
-            Access.Set<T>(s, op->R0, r);
+            Operand.Set<T>(s, op->R0, r);
         }
 
         return op + 1;

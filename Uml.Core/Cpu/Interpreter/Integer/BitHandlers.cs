@@ -1,6 +1,9 @@
 using System.Numerics;
+using Uml.Core.Cpu.Access;
+using Uml.Core.Cpu.Blocks;
+using Uml.Core.Cpu.State;
 
-namespace Uml.Core.Cpu.Interpreter;
+namespace Uml.Core.Cpu.Interpreter.Integer;
 
 /// <summary>What BT, BTS, BTR or BTC does to the bit after copying it to CF.</summary>
 internal interface IBitOperation
@@ -45,7 +48,7 @@ internal static unsafe class BitTestHandlers<TOperation, T>
 {
     private static int Mask => (sizeof(T) * 8) - 1;
 
-    public static Op* RegReg(CpuState* s, Op* op) => Reg(s, op, (int)Access.Get<T>(s, op->R1) & Mask);
+    public static Op* RegReg(CpuState* s, Op* op) => Reg(s, op, (int)Operand.Get<T>(s, op->R1) & Mask);
 
     public static Op* RegImm(CpuState* s, Op* op) => Reg(s, op, (int)op->Imm & Mask);
 
@@ -54,7 +57,7 @@ internal static unsafe class BitTestHandlers<TOperation, T>
     /// <summary>A register bit offset is signed and reaches beyond the operand (Intel SDM vol. 2, 3.1.1.9).</summary>
     public static Op* MemReg(CpuState* s, Op* op)
     {
-        long offset = (long)Flags.SignExtend<T>(Access.Get<T>(s, op->R1));
+        long offset = (long)Flags.SignExtend<T>(Operand.Get<T>(s, op->R1));
         Op shifted = *op;
         shifted.Disp += (offset >> BitOperations.Log2((uint)sizeof(T) * 8)) * sizeof(T);
         return Mem(s, op, &shifted, (int)offset & Mask);
@@ -62,10 +65,10 @@ internal static unsafe class BitTestHandlers<TOperation, T>
 
     private static Op* Reg(CpuState* s, Op* op, int bit)
     {
-        ulong value = Access.Get<T>(s, op->R0);
+        ulong value = Operand.Get<T>(s, op->R0);
         if (TOperation.Writes)
         {
-            Access.Set<T>(s, op->R0, TOperation.Apply(value, 1UL << bit));
+            Operand.Set<T>(s, op->R0, TOperation.Apply(value, 1UL << bit));
         }
 
         Flags.SetCarry(s, ((value >> bit) & 1) != 0);
@@ -77,19 +80,19 @@ internal static unsafe class BitTestHandlers<TOperation, T>
         T value;
         if (TOperation.Writes)
         {
-            if (!Access.BeginUpdate(s, operand, out value, out T* host, out ulong linear))
+            if (!Operand.BeginUpdate(s, operand, out value, out T* host, out ulong linear))
             {
                 return null;
             }
 
-            Access.EndUpdate(s, host, linear, Access.Narrow<T>(TOperation.Apply(Access.Widen(value), 1UL << bit)));
+            Operand.EndUpdate(s, host, linear, Operand.Narrow<T>(TOperation.Apply(Operand.Widen(value), 1UL << bit)));
         }
-        else if (!Access.Load(s, operand, out value))
+        else if (!Operand.Load(s, operand, out value))
         {
             return null;
         }
 
-        Flags.SetCarry(s, ((Access.Widen(value) >> bit) & 1) != 0);
+        Flags.SetCarry(s, ((Operand.Widen(value) >> bit) & 1) != 0);
         return op + 1;
     }
 }
@@ -98,21 +101,21 @@ internal static unsafe class BitTestHandlers<TOperation, T>
 internal static unsafe class BitScanHandlers<T>
     where T : unmanaged
 {
-    public static Op* ForwardReg(CpuState* s, Op* op) => Scan(s, op, Access.Get<T>(s, op->R1), forward: true);
+    public static Op* ForwardReg(CpuState* s, Op* op) => Scan(s, op, Operand.Get<T>(s, op->R1), forward: true);
 
-    public static Op* ForwardMem(CpuState* s, Op* op) => Access.Load(s, op, out T v) ? Scan(s, op, Access.Widen(v), forward: true) : null;
+    public static Op* ForwardMem(CpuState* s, Op* op) => Operand.Load(s, op, out T v) ? Scan(s, op, Operand.Widen(v), forward: true) : null;
 
-    public static Op* ReverseReg(CpuState* s, Op* op) => Scan(s, op, Access.Get<T>(s, op->R1), forward: false);
+    public static Op* ReverseReg(CpuState* s, Op* op) => Scan(s, op, Operand.Get<T>(s, op->R1), forward: false);
 
-    public static Op* ReverseMem(CpuState* s, Op* op) => Access.Load(s, op, out T v) ? Scan(s, op, Access.Widen(v), forward: false) : null;
+    public static Op* ReverseMem(CpuState* s, Op* op) => Operand.Load(s, op, out T v) ? Scan(s, op, Operand.Widen(v), forward: false) : null;
 
-    public static Op* PopcntReg(CpuState* s, Op* op) => Count(s, op, Access.Get<T>(s, op->R1));
+    public static Op* PopcntReg(CpuState* s, Op* op) => Count(s, op, Operand.Get<T>(s, op->R1));
 
-    public static Op* PopcntMem(CpuState* s, Op* op) => Access.Load(s, op, out T v) ? Count(s, op, Access.Widen(v)) : null;
+    public static Op* PopcntMem(CpuState* s, Op* op) => Operand.Load(s, op, out T v) ? Count(s, op, Operand.Widen(v)) : null;
 
     public static Op* Bswap(CpuState* s, Op* op)
     {
-        ulong value = Access.Get<T>(s, op->R0);
+        ulong value = Operand.Get<T>(s, op->R0);
         ulong r = sizeof(T) switch
         {
             8 => System.Buffers.Binary.BinaryPrimitives.ReverseEndianness(value),
@@ -121,7 +124,7 @@ internal static unsafe class BitScanHandlers<T>
             // Undefined for 16 bits; processors store zero.
             _ => 0,
         };
-        Access.Set<T>(s, op->R0, r);
+        Operand.Set<T>(s, op->R0, r);
         return op + 1;
     }
 
@@ -135,7 +138,7 @@ internal static unsafe class BitScanHandlers<T>
         else
         {
             int bit = forward ? BitOperations.TrailingZeroCount(value) : BitOperations.Log2(value);
-            Access.Set<T>(s, op->R0, (ulong)bit);
+            Operand.Set<T>(s, op->R0, (ulong)bit);
 
             // Only ZF is defined.
             Flags.SetStatus(s, (Flags.GetStatus(s) & ~Flags.Status) | ((BitOperations.PopCount((uint)bit) & 1) == 0 ? Flags.PF : 0));
@@ -146,7 +149,7 @@ internal static unsafe class BitScanHandlers<T>
 
     private static Op* Count(CpuState* s, Op* op, ulong value)
     {
-        Access.Set<T>(s, op->R0, (ulong)BitOperations.PopCount(value));
+        Operand.Set<T>(s, op->R0, (ulong)BitOperations.PopCount(value));
         Flags.SetStatus(s, value == 0 ? Flags.ZF : 0);
         return op + 1;
     }

@@ -1,4 +1,8 @@
-namespace Uml.Core.Cpu.Interpreter;
+using Uml.Core.Cpu.Access;
+using Uml.Core.Cpu.Blocks;
+using Uml.Core.Cpu.State;
+
+namespace Uml.Core.Cpu.Interpreter.Integer;
 
 /// <summary>Decimal adjustment (Intel SDM vol. 2, AAA to DAS); not in 64-bit mode.</summary>
 internal static unsafe class DecimalHandlers
@@ -7,7 +11,7 @@ internal static unsafe class DecimalHandlers
 
     public static Op* Daa(CpuState* s, Op* op)
     {
-        byte al = Access.Reg<byte>(s, Al);
+        byte al = Operand.Reg<byte>(s, Al);
         bool carry = Flags.Carry(s);
         bool adjust = (al & 0xF) > 9 || Flags.Adjust(s);
         bool high = al > 0x99 || carry;
@@ -17,7 +21,7 @@ internal static unsafe class DecimalHandlers
 
     public static Op* Das(CpuState* s, Op* op)
     {
-        byte al = Access.Reg<byte>(s, Al);
+        byte al = Operand.Reg<byte>(s, Al);
         bool carry = Flags.Carry(s);
         bool adjust = (al & 0xF) > 9 || Flags.Adjust(s);
         bool high = al > 0x99 || carry;
@@ -28,13 +32,13 @@ internal static unsafe class DecimalHandlers
 
     public static Op* Aaa(CpuState* s, Op* op)
     {
-        bool adjust = (Access.Reg<byte>(s, Al) & 0xF) > 9 || Flags.Adjust(s);
+        bool adjust = (Operand.Reg<byte>(s, Al) & 0xF) > 9 || Flags.Adjust(s);
         return AdjustAscii(s, op, adjust, adjust ? 0x106 : 0);
     }
 
     public static Op* Aas(CpuState* s, Op* op)
     {
-        bool adjust = (Access.Reg<byte>(s, Al) & 0xF) > 9 || Flags.Adjust(s);
+        bool adjust = (Operand.Reg<byte>(s, Al) & 0xF) > 9 || Flags.Adjust(s);
         return AdjustAscii(s, op, adjust, adjust ? -0x106 : 0);
     }
 
@@ -43,32 +47,32 @@ internal static unsafe class DecimalHandlers
         byte by = (byte)op->Imm;
         if (by == 0)
         {
-            return Fault.Raise(s, Vector.DE);
+            return Fault.Raise(s, ExceptionVector.DE);
         }
 
-        byte al = Access.Reg<byte>(s, Al);
-        Access.SetReg(s, Ah, (byte)(al / by));
+        byte al = Operand.Reg<byte>(s, Al);
+        Operand.SetReg(s, Ah, (byte)(al / by));
         return Finish(s, op, (byte)(al % by), carry: false, adjust: false);
     }
 
     public static Op* Aad(CpuState* s, Op* op)
     {
-        int r = Access.Reg<byte>(s, Al) + (Access.Reg<byte>(s, Ah) * (byte)op->Imm);
-        Access.SetReg(s, Ah, (byte)0);
+        int r = Operand.Reg<byte>(s, Al) + (Operand.Reg<byte>(s, Ah) * (byte)op->Imm);
+        Operand.SetReg(s, Ah, (byte)0);
         return Finish(s, op, (byte)r, carry: false, adjust: false);
     }
 
     private static Op* AdjustAscii(CpuState* s, Op* op, bool adjust, int by)
     {
-        ushort ax = (ushort)(Access.Reg<ushort>(s, Al) + by);
-        Access.SetReg(s, Al, (ushort)(ax & 0xFF0F));
+        ushort ax = (ushort)(Operand.Reg<ushort>(s, Al) + by);
+        Operand.SetReg(s, Al, (ushort)(ax & 0xFF0F));
         Flags.SetResult<byte>(s, (byte)(ax & 0xF), adjust, overflow: false, adjust);
         return op + 1;
     }
 
     private static Op* Finish(CpuState* s, Op* op, byte al, bool carry, bool adjust)
     {
-        Access.SetReg(s, Al, al);
+        Operand.SetReg(s, Al, al);
         Flags.SetResult<byte>(s, al, carry, overflow: false, adjust);
         return op + 1;
     }

@@ -1,11 +1,13 @@
 using Iced.Intel;
+using Uml.Core.Cpu.Blocks;
 using Uml.Core.Cpu.Semantics;
+using Uml.Core.Cpu.State;
 
-namespace Uml.Core.Cpu.Interpreter;
+namespace Uml.Core.Cpu.Interpreter.Integer;
 
-internal static unsafe partial class Binder
+internal static unsafe partial class IntegerBinder
 {
-    private static Handler BindInteger(in Instruction i, Op* op, CpuMode mode) => i.Mnemonic switch
+    public static Handler Bind(in Instruction i, Op* op, CpuMode mode) => i.Mnemonic switch
     {
         Mnemonic.Add => BindBinary<Add>(in i),
         Mnemonic.Adc => BindBinary<Adc>(in i),

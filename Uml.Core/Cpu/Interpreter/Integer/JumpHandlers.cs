@@ -1,4 +1,8 @@
-namespace Uml.Core.Cpu.Interpreter;
+using Uml.Core.Cpu.Access;
+using Uml.Core.Cpu.Blocks;
+using Uml.Core.Cpu.State;
+
+namespace Uml.Core.Cpu.Interpreter.Integer;
 
 /// <summary>Direct jumps, and LOOP, JRCXZ by address size.</summary>
 internal static unsafe class JumpHandlers
@@ -18,12 +22,12 @@ internal static unsafe class LoopHandlers<T>
 
     public static Op* LoopNe(CpuState* s, Op* op) => Flow.Follow(s, CountDown(s) & !Flags.Zero(s) ? op : op + 1);
 
-    public static Op* JumpIfZero(CpuState* s, Op* op) => Flow.Follow(s, Access.Get<T>(s, Rcx) == 0 ? op : op + 1);
+    public static Op* JumpIfZero(CpuState* s, Op* op) => Flow.Follow(s, Operand.Get<T>(s, Rcx) == 0 ? op : op + 1);
 
     private static bool CountDown(CpuState* s)
     {
-        ulong count = Access.Widen(Access.Narrow<T>(Access.Get<T>(s, Rcx) - 1));
-        Access.Set<T>(s, Rcx, count);
+        ulong count = Operand.Widen(Operand.Narrow<T>(Operand.Get<T>(s, Rcx) - 1));
+        Operand.Set<T>(s, Rcx, count);
         return count != 0;
     }
 }

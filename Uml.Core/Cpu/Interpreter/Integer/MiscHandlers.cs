@@ -1,4 +1,8 @@
-namespace Uml.Core.Cpu.Interpreter;
+using Uml.Core.Cpu.Access;
+using Uml.Core.Cpu.Blocks;
+using Uml.Core.Cpu.State;
+
+namespace Uml.Core.Cpu.Interpreter.Integer;
 
 /// <summary>Flag instructions, width conversions, BCD, XLAT and what is not there.</summary>
 internal static unsafe class MiscHandlers
@@ -60,57 +64,57 @@ internal static unsafe class MiscHandlers
 
     public static Op* Lahf(CpuState* s, Op* op)
     {
-        Access.SetReg(s, 1, (byte)((Flags.GetStatus(s) & ~Flags.OF) | Flags.Fixed1));
+        Operand.SetReg(s, 1, (byte)((Flags.GetStatus(s) & ~Flags.OF) | Flags.Fixed1));
         return op + 1;
     }
 
     public static Op* Sahf(CpuState* s, Op* op)
     {
         uint kept = Flags.GetStatus(s) & Flags.OF;
-        Flags.SetStatus(s, kept | (Access.Reg<byte>(s, 1) & ~Flags.OF & Flags.Status));
+        Flags.SetStatus(s, kept | (Operand.Reg<byte>(s, 1) & ~Flags.OF & Flags.Status));
         return op + 1;
     }
 
     /// <summary>SALC: AL becomes all ones or zero, as CF is (AMD APM vol. 3 lists the opcode; Intel's processors have it undocumented).</summary>
     public static Op* Salc(CpuState* s, Op* op)
     {
-        Access.SetReg(s, Rax, Flags.Carry(s) ? byte.MaxValue : (byte)0);
+        Operand.SetReg(s, Rax, Flags.Carry(s) ? byte.MaxValue : (byte)0);
         return op + 1;
     }
 
     public static Op* Cbw(CpuState* s, Op* op)
     {
-        Access.SetReg(s, Rax, (ushort)(sbyte)s->Gpr[0]);
+        Operand.SetReg(s, Rax, (ushort)(sbyte)s->Gpr[0]);
         return op + 1;
     }
 
     public static Op* Cwde(CpuState* s, Op* op)
     {
-        Access.SetReg(s, Rax, (uint)(short)s->Gpr[0]);
+        Operand.SetReg(s, Rax, (uint)(short)s->Gpr[0]);
         return op + 1;
     }
 
     public static Op* Cdqe(CpuState* s, Op* op)
     {
-        Access.SetReg(s, Rax, (ulong)(int)s->Gpr[0]);
+        Operand.SetReg(s, Rax, (ulong)(int)s->Gpr[0]);
         return op + 1;
     }
 
     public static Op* Cwd(CpuState* s, Op* op)
     {
-        Access.SetReg(s, Rdx, (ushort)((short)s->Gpr[0] >> 15));
+        Operand.SetReg(s, Rdx, (ushort)((short)s->Gpr[0] >> 15));
         return op + 1;
     }
 
     public static Op* Cdq(CpuState* s, Op* op)
     {
-        Access.SetReg(s, Rdx, (uint)((int)s->Gpr[0] >> 31));
+        Operand.SetReg(s, Rdx, (uint)((int)s->Gpr[0] >> 31));
         return op + 1;
     }
 
     public static Op* Cqo(CpuState* s, Op* op)
     {
-        Access.SetReg(s, Rdx, (ulong)((long)s->Gpr[0] >> 63));
+        Operand.SetReg(s, Rdx, (ulong)((long)s->Gpr[0] >> 63));
         return op + 1;
     }
 
@@ -120,25 +124,25 @@ internal static unsafe class MiscHandlers
         Op indexed = *op;
         indexed.Index = (ushort)CpuState.ZeroOffset;
         indexed.Disp = (byte)s->Gpr[0];
-        if (!Access.Load(s, &indexed, out byte value))
+        if (!Operand.Load(s, &indexed, out byte value))
         {
             return null;
         }
 
-        Access.SetReg(s, Rax, value);
+        Operand.SetReg(s, Rax, value);
         return op + 1;
     }
 
     public static Op* Cmpxchg8b(CpuState* s, Op* op)
     {
-        if (!Access.BeginUpdate(s, op, out ulong value, out ulong* host, out ulong linear))
+        if (!Operand.BeginUpdate(s, op, out ulong value, out ulong* host, out ulong linear))
         {
             return null;
         }
 
         ulong expected = (s->Gpr[2] << 32) | (uint)s->Gpr[0];
         bool equal = value == expected;
-        Access.EndUpdate(s, host, linear, equal ? (s->Gpr[1] << 32) | (uint)s->Gpr[3] : value);
+        Operand.EndUpdate(s, host, linear, equal ? (s->Gpr[1] << 32) | (uint)s->Gpr[3] : value);
         if (!equal)
         {
             s->Gpr[0] = (uint)value;
@@ -151,7 +155,7 @@ internal static unsafe class MiscHandlers
 
     public static Op* Cmpxchg16b(CpuState* s, Op* op)
     {
-        if (!Access.Linear(s, op, 16, write: true, out ulong linear))
+        if (!Operand.Linear(s, op, 16, write: true, out ulong linear))
         {
             return null;
         }
@@ -161,13 +165,13 @@ internal static unsafe class MiscHandlers
             return Fault.GP(s);
         }
 
-        if (!Access.BeginUpdate(s, op, out UInt128 value, out UInt128* host, out linear))
+        if (!Operand.BeginUpdate(s, op, out UInt128 value, out UInt128* host, out linear))
         {
             return null;
         }
 
         bool equal = value == new UInt128(s->Gpr[2], s->Gpr[0]);
-        Access.EndUpdate(s, host, linear, equal ? new UInt128(s->Gpr[1], s->Gpr[3]) : value);
+        Operand.EndUpdate(s, host, linear, equal ? new UInt128(s->Gpr[1], s->Gpr[3]) : value);
         if (!equal)
         {
             s->Gpr[0] = (ulong)value;

@@ -1,7 +1,10 @@
 using System.Runtime.CompilerServices;
+using Uml.Core.Cpu.Access;
+using Uml.Core.Cpu.Blocks;
 using Uml.Core.Cpu.Semantics;
+using Uml.Core.Cpu.State;
 
-namespace Uml.Core.Cpu.Interpreter;
+namespace Uml.Core.Cpu.Interpreter.Integer;
 
 /// <summary>MOV, XCHG, XADD, CMPXCHG, CMOVcc, SETcc at one operand width.</summary>
 internal static unsafe class MoveHandlers<T>
@@ -9,92 +12,92 @@ internal static unsafe class MoveHandlers<T>
 {
     public static Op* RegReg(CpuState* s, Op* op)
     {
-        Access.SetReg(s, op->R0, Access.Reg<T>(s, op->R1));
+        Operand.SetReg(s, op->R0, Operand.Reg<T>(s, op->R1));
         return op + 1;
     }
 
     public static Op* RegImm(CpuState* s, Op* op)
     {
-        Access.Set<T>(s, op->R0, (ulong)op->Imm);
+        Operand.Set<T>(s, op->R0, (ulong)op->Imm);
         return op + 1;
     }
 
     public static Op* RegMem(CpuState* s, Op* op)
     {
-        if (!Access.Load(s, op, out T value))
+        if (!Operand.Load(s, op, out T value))
         {
             return null;
         }
 
-        Access.SetReg(s, op->R0, value);
+        Operand.SetReg(s, op->R0, value);
         return op + 1;
     }
 
-    public static Op* MemReg(CpuState* s, Op* op) => Access.Store(s, op, Access.Reg<T>(s, op->R1)) ? op + 1 : null;
+    public static Op* MemReg(CpuState* s, Op* op) => Operand.Store(s, op, Operand.Reg<T>(s, op->R1)) ? op + 1 : null;
 
-    public static Op* MemImm(CpuState* s, Op* op) => Access.Store(s, op, Access.Narrow<T>((ulong)op->Imm)) ? op + 1 : null;
+    public static Op* MemImm(CpuState* s, Op* op) => Operand.Store(s, op, Operand.Narrow<T>((ulong)op->Imm)) ? op + 1 : null;
 
     public static Op* Lea(CpuState* s, Op* op)
     {
-        Access.Set<T>(s, op->R0, Access.Effective(s, op));
+        Operand.Set<T>(s, op->R0, Operand.Effective(s, op));
         return op + 1;
     }
 
     public static Op* XchgRegReg(CpuState* s, Op* op)
     {
-        T a = Access.Reg<T>(s, op->R0);
-        T b = Access.Reg<T>(s, op->R1);
-        Access.SetReg(s, op->R0, b);
-        Access.SetReg(s, op->R1, a);
+        T a = Operand.Reg<T>(s, op->R0);
+        T b = Operand.Reg<T>(s, op->R1);
+        Operand.SetReg(s, op->R0, b);
+        Operand.SetReg(s, op->R1, a);
         return op + 1;
     }
 
     public static Op* XchgMemReg(CpuState* s, Op* op)
     {
-        if (!Access.BeginUpdate(s, op, out T a, out T* host, out ulong linear))
+        if (!Operand.BeginUpdate(s, op, out T a, out T* host, out ulong linear))
         {
             return null;
         }
 
-        Access.EndUpdate(s, host, linear, Access.Reg<T>(s, op->R1));
-        Access.SetReg(s, op->R1, a);
+        Operand.EndUpdate(s, host, linear, Operand.Reg<T>(s, op->R1));
+        Operand.SetReg(s, op->R1, a);
         return op + 1;
     }
 
     public static Op* XaddRegReg(CpuState* s, Op* op)
     {
-        ulong a = Access.Get<T>(s, op->R0);
-        ulong r = Add.Apply<T>(s, a, Access.Get<T>(s, op->R1));
-        Access.Set<T>(s, op->R1, a);
-        Access.Set<T>(s, op->R0, r);
+        ulong a = Operand.Get<T>(s, op->R0);
+        ulong r = Add.Apply<T>(s, a, Operand.Get<T>(s, op->R1));
+        Operand.Set<T>(s, op->R1, a);
+        Operand.Set<T>(s, op->R0, r);
         return op + 1;
     }
 
     public static Op* XaddMemReg(CpuState* s, Op* op)
     {
-        if (!Access.BeginUpdate(s, op, out T a, out T* host, out ulong linear))
+        if (!Operand.BeginUpdate(s, op, out T a, out T* host, out ulong linear))
         {
             return null;
         }
 
-        ulong r = Add.Apply<T>(s, Access.Widen(a), Access.Get<T>(s, op->R1));
-        Access.SetReg(s, op->R1, a);
-        Access.EndUpdate(s, host, linear, Access.Narrow<T>(r));
+        ulong r = Add.Apply<T>(s, Operand.Widen(a), Operand.Get<T>(s, op->R1));
+        Operand.SetReg(s, op->R1, a);
+        Operand.EndUpdate(s, host, linear, Operand.Narrow<T>(r));
         return op + 1;
     }
 
     public static Op* CmpxchgRegReg(CpuState* s, Op* op)
     {
-        ulong destination = Access.Get<T>(s, op->R0);
-        ulong accumulator = Access.Get<T>(s, 0);
+        ulong destination = Operand.Get<T>(s, op->R0);
+        ulong accumulator = Operand.Get<T>(s, 0);
         Sub.Apply<T>(s, accumulator, destination);
         if (accumulator == destination)
         {
-            Access.Set<T>(s, op->R0, Access.Get<T>(s, op->R1));
+            Operand.Set<T>(s, op->R0, Operand.Get<T>(s, op->R1));
         }
         else
         {
-            Access.Set<T>(s, 0, destination);
+            Operand.Set<T>(s, 0, destination);
         }
 
         return op + 1;
@@ -102,23 +105,23 @@ internal static unsafe class MoveHandlers<T>
 
     public static Op* CmpxchgMemReg(CpuState* s, Op* op)
     {
-        if (!Access.BeginUpdate(s, op, out T value, out T* host, out ulong linear))
+        if (!Operand.BeginUpdate(s, op, out T value, out T* host, out ulong linear))
         {
             return null;
         }
 
-        ulong destination = Access.Widen(value);
-        ulong accumulator = Access.Get<T>(s, 0);
+        ulong destination = Operand.Widen(value);
+        ulong accumulator = Operand.Get<T>(s, 0);
         Sub.Apply<T>(s, accumulator, destination);
         if (accumulator == destination)
         {
-            Access.EndUpdate(s, host, linear, Access.Reg<T>(s, op->R1));
+            Operand.EndUpdate(s, host, linear, Operand.Reg<T>(s, op->R1));
         }
         else
         {
             // The destination is written back in any case (Intel SDM vol. 2, CMPXCHG).
-            Access.EndUpdate(s, host, linear, value);
-            Access.Set<T>(s, 0, destination);
+            Operand.EndUpdate(s, host, linear, value);
+            Operand.Set<T>(s, 0, destination);
         }
 
         return op + 1;
@@ -132,35 +135,35 @@ internal static unsafe class ExtendHandlers<TFrom, TTo>
 {
     public static Op* ZeroRegReg(CpuState* s, Op* op)
     {
-        Access.Set<TTo>(s, op->R0, Access.Get<TFrom>(s, op->R1));
+        Operand.Set<TTo>(s, op->R0, Operand.Get<TFrom>(s, op->R1));
         return op + 1;
     }
 
     public static Op* ZeroRegMem(CpuState* s, Op* op)
     {
-        if (!Access.Load(s, op, out TFrom value))
+        if (!Operand.Load(s, op, out TFrom value))
         {
             return null;
         }
 
-        Access.Set<TTo>(s, op->R0, Access.Widen(value));
+        Operand.Set<TTo>(s, op->R0, Operand.Widen(value));
         return op + 1;
     }
 
     public static Op* SignRegReg(CpuState* s, Op* op)
     {
-        Access.Set<TTo>(s, op->R0, Flags.SignExtend<TFrom>(Access.Get<TFrom>(s, op->R1)));
+        Operand.Set<TTo>(s, op->R0, Flags.SignExtend<TFrom>(Operand.Get<TFrom>(s, op->R1)));
         return op + 1;
     }
 
     public static Op* SignRegMem(CpuState* s, Op* op)
     {
-        if (!Access.Load(s, op, out TFrom value))
+        if (!Operand.Load(s, op, out TFrom value))
         {
             return null;
         }
 
-        Access.Set<TTo>(s, op->R0, Flags.SignExtend<TFrom>(Access.Widen(value)));
+        Operand.Set<TTo>(s, op->R0, Flags.SignExtend<TFrom>(Operand.Widen(value)));
         return op + 1;
     }
 }
@@ -173,18 +176,18 @@ internal static unsafe class ConditionalMoveHandlers<TCondition, T>
     public static Op* RegReg(CpuState* s, Op* op)
     {
         // A 32-bit destination is zero-extended whether or not it moves.
-        Access.SetReg(s, op->R0, Access.Reg<T>(s, TCondition.Holds(s) ? op->R1 : op->R0));
+        Operand.SetReg(s, op->R0, Operand.Reg<T>(s, TCondition.Holds(s) ? op->R1 : op->R0));
         return op + 1;
     }
 
     public static Op* RegMem(CpuState* s, Op* op)
     {
-        if (!Access.Load(s, op, out T value))
+        if (!Operand.Load(s, op, out T value))
         {
             return null;
         }
 
-        Access.SetReg(s, op->R0, TCondition.Holds(s) ? value : Access.Reg<T>(s, op->R0));
+        Operand.SetReg(s, op->R0, TCondition.Holds(s) ? value : Operand.Reg<T>(s, op->R0));
         return op + 1;
     }
 }
@@ -195,11 +198,11 @@ internal static unsafe class ConditionHandlers<TCondition>
 {
     public static Op* SetReg(CpuState* s, Op* op)
     {
-        Access.SetReg(s, op->R0, TCondition.Holds(s) ? (byte)1 : (byte)0);
+        Operand.SetReg(s, op->R0, TCondition.Holds(s) ? (byte)1 : (byte)0);
         return op + 1;
     }
 
-    public static Op* SetMem(CpuState* s, Op* op) => Access.Store(s, op, TCondition.Holds(s) ? (byte)1 : (byte)0) ? op + 1 : null;
+    public static Op* SetMem(CpuState* s, Op* op) => Operand.Store(s, op, TCondition.Holds(s) ? (byte)1 : (byte)0) ? op + 1 : null;
 
     [SkipLocalsInit]
     public static Op* Jump(CpuState* s, Op* op)

@@ -1,41 +1,44 @@
 using System.Runtime.CompilerServices;
+using Uml.Core.Cpu.Access;
+using Uml.Core.Cpu.Blocks;
 using Uml.Core.Cpu.Semantics;
+using Uml.Core.Cpu.State;
 
-namespace Uml.Core.Cpu.Interpreter;
+namespace Uml.Core.Cpu.Interpreter.Integer;
 
 /// <summary>MUL, IMUL, DIV, IDIV.</summary>
 internal static unsafe class MultiplyHandlers<T>
     where T : unmanaged
 {
-    public static Op* MulReg(CpuState* s, Op* op) => Multiply(s, op, Access.Get<T>(s, op->R0), signed: false);
+    public static Op* MulReg(CpuState* s, Op* op) => Multiply(s, op, Operand.Get<T>(s, op->R0), signed: false);
 
-    public static Op* MulMem(CpuState* s, Op* op) => Access.Load(s, op, out T b) ? Multiply(s, op, Access.Widen(b), signed: false) : null;
+    public static Op* MulMem(CpuState* s, Op* op) => Operand.Load(s, op, out T b) ? Multiply(s, op, Operand.Widen(b), signed: false) : null;
 
-    public static Op* ImulReg(CpuState* s, Op* op) => Multiply(s, op, Access.Get<T>(s, op->R0), signed: true);
+    public static Op* ImulReg(CpuState* s, Op* op) => Multiply(s, op, Operand.Get<T>(s, op->R0), signed: true);
 
-    public static Op* ImulMem(CpuState* s, Op* op) => Access.Load(s, op, out T b) ? Multiply(s, op, Access.Widen(b), signed: true) : null;
+    public static Op* ImulMem(CpuState* s, Op* op) => Operand.Load(s, op, out T b) ? Multiply(s, op, Operand.Widen(b), signed: true) : null;
 
-    public static Op* ImulRegReg(CpuState* s, Op* op) => Truncated(s, op, Access.Get<T>(s, op->R0), Access.Get<T>(s, op->R1));
+    public static Op* ImulRegReg(CpuState* s, Op* op) => Truncated(s, op, Operand.Get<T>(s, op->R0), Operand.Get<T>(s, op->R1));
 
     public static Op* ImulRegMem(CpuState* s, Op* op) =>
-        Access.Load(s, op, out T b) ? Truncated(s, op, Access.Get<T>(s, op->R0), Access.Widen(b)) : null;
+        Operand.Load(s, op, out T b) ? Truncated(s, op, Operand.Get<T>(s, op->R0), Operand.Widen(b)) : null;
 
-    public static Op* ImulRegRegImm(CpuState* s, Op* op) => Truncated(s, op, Access.Get<T>(s, op->R1), (ulong)op->Imm);
+    public static Op* ImulRegRegImm(CpuState* s, Op* op) => Truncated(s, op, Operand.Get<T>(s, op->R1), (ulong)op->Imm);
 
     public static Op* ImulRegMemImm(CpuState* s, Op* op) =>
-        Access.Load(s, op, out T a) ? Truncated(s, op, Access.Widen(a), (ulong)op->Imm) : null;
+        Operand.Load(s, op, out T a) ? Truncated(s, op, Operand.Widen(a), (ulong)op->Imm) : null;
 
-    public static Op* DivReg(CpuState* s, Op* op) => Divide(s, op, Access.Get<T>(s, op->R0), signed: false);
+    public static Op* DivReg(CpuState* s, Op* op) => Divide(s, op, Operand.Get<T>(s, op->R0), signed: false);
 
-    public static Op* DivMem(CpuState* s, Op* op) => Access.Load(s, op, out T b) ? Divide(s, op, Access.Widen(b), signed: false) : null;
+    public static Op* DivMem(CpuState* s, Op* op) => Operand.Load(s, op, out T b) ? Divide(s, op, Operand.Widen(b), signed: false) : null;
 
-    public static Op* IdivReg(CpuState* s, Op* op) => Divide(s, op, Access.Get<T>(s, op->R0), signed: true);
+    public static Op* IdivReg(CpuState* s, Op* op) => Divide(s, op, Operand.Get<T>(s, op->R0), signed: true);
 
-    public static Op* IdivMem(CpuState* s, Op* op) => Access.Load(s, op, out T b) ? Divide(s, op, Access.Widen(b), signed: true) : null;
+    public static Op* IdivMem(CpuState* s, Op* op) => Operand.Load(s, op, out T b) ? Divide(s, op, Operand.Widen(b), signed: true) : null;
 
     private static Op* Multiply(CpuState* s, Op* op, ulong b, bool signed)
     {
-        ulong a = Access.Get<T>(s, 0);
+        ulong a = Operand.Get<T>(s, 0);
         Wide product = signed ? MultiplyDivide.MultiplySigned<T>(a, b) : MultiplyDivide.Multiply<T>(a, b);
         Store(s, product.Low, product.High);
         MultiplyDivide.SetFlags<T>(s, product.Low, signed ? product.High != SignFill(product.Low) : product.High != 0);
@@ -45,7 +48,7 @@ internal static unsafe class MultiplyHandlers<T>
     private static Op* Truncated(CpuState* s, Op* op, ulong a, ulong b)
     {
         Wide product = MultiplyDivide.MultiplySigned<T>(a, b);
-        Access.Set<T>(s, op->R0, product.Low);
+        Operand.Set<T>(s, op->R0, product.Low);
         MultiplyDivide.SetFlags<T>(s, product.Low, product.High != SignFill(product.Low));
         return op + 1;
     }
@@ -58,11 +61,11 @@ internal static unsafe class MultiplyHandlers<T>
 
     private static Op* Divide(CpuState* s, Op* op, ulong divisor, bool signed)
     {
-        ulong low = Access.Get<T>(s, 0);
-        ulong high = sizeof(T) == 1 ? Access.Get<byte>(s, 1) : Access.Get<T>(s, (ushort)CpuState.GprOffset(2));
+        ulong low = Operand.Get<T>(s, 0);
+        ulong high = sizeof(T) == 1 ? Operand.Get<byte>(s, 1) : Operand.Get<T>(s, (ushort)CpuState.GprOffset(2));
         if (!MultiplyDivide.Divide<T>(high, low, divisor, signed, out ulong quotient, out ulong remainder))
         {
-            return Fault.Raise(s, Vector.DE);
+            return Fault.Raise(s, ExceptionVector.DE);
         }
 
         Store(s, quotient, remainder);
@@ -73,7 +76,7 @@ internal static unsafe class MultiplyHandlers<T>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static void Store(CpuState* s, ulong low, ulong high)
     {
-        Access.Set<T>(s, 0, low);
-        Access.Set<T>(s, sizeof(T) == 1 ? (ushort)1 : (ushort)CpuState.GprOffset(2), high);
+        Operand.Set<T>(s, 0, low);
+        Operand.Set<T>(s, sizeof(T) == 1 ? (ushort)1 : (ushort)CpuState.GprOffset(2), high);
     }
 }

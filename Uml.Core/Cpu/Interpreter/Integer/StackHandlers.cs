@@ -1,6 +1,9 @@
 using System.Runtime.CompilerServices;
+using Uml.Core.Cpu.Access;
+using Uml.Core.Cpu.Blocks;
+using Uml.Core.Cpu.State;
 
-namespace Uml.Core.Cpu.Interpreter;
+namespace Uml.Core.Cpu.Interpreter.Integer;
 
 /// <summary>Implicit stack accesses. RSP changes only after the access succeeded.</summary>
 internal static unsafe class Stack
@@ -11,7 +14,7 @@ internal static unsafe class Stack
     public static bool Push<T>(CpuState* s, T value) where T : unmanaged
     {
         ulong sp = (s->Gpr[Rsp] - (ulong)sizeof(T)) & s->StackMask;
-        if (!Linear(s, sp, sizeof(T), write: true, out ulong linear) || !Access.StoreAt(s, linear, SegmentIndex.Ss, value))
+        if (!Linear(s, sp, sizeof(T), write: true, out ulong linear) || !Operand.StoreAt(s, linear, SegmentIndex.Ss, value))
         {
             return false;
         }
@@ -30,7 +33,7 @@ internal static unsafe class Stack
             return false;
         }
 
-        return Access.LoadAt(s, linear, SegmentIndex.Ss, out value);
+        return Operand.LoadAt(s, linear, SegmentIndex.Ss, out value);
     }
 
     /// <summary>Drops bytes from the top of the stack.</summary>
@@ -58,11 +61,11 @@ internal static unsafe class StackHandlers<T>
 {
     private const int Rsp = 4, Rbp = 5;
 
-    public static Op* PushReg(CpuState* s, Op* op) => Stack.Push(s, Access.Reg<T>(s, op->R0)) ? op + 1 : null;
+    public static Op* PushReg(CpuState* s, Op* op) => Stack.Push(s, Operand.Reg<T>(s, op->R0)) ? op + 1 : null;
 
-    public static Op* PushImm(CpuState* s, Op* op) => Stack.Push(s, Access.Narrow<T>((ulong)op->Imm)) ? op + 1 : null;
+    public static Op* PushImm(CpuState* s, Op* op) => Stack.Push(s, Operand.Narrow<T>((ulong)op->Imm)) ? op + 1 : null;
 
-    public static Op* PushMem(CpuState* s, Op* op) => Access.Load(s, op, out T value) && Stack.Push(s, value) ? op + 1 : null;
+    public static Op* PushMem(CpuState* s, Op* op) => Operand.Load(s, op, out T value) && Stack.Push(s, value) ? op + 1 : null;
 
     public static Op* PopReg(CpuState* s, Op* op)
     {
@@ -72,7 +75,7 @@ internal static unsafe class StackHandlers<T>
         }
 
         Stack.Drop(s, (ulong)sizeof(T));
-        Access.SetReg(s, op->R0, value);
+        Operand.SetReg(s, op->R0, value);
         return op + 1;
     }
 
@@ -86,7 +89,7 @@ internal static unsafe class StackHandlers<T>
 
         ulong before = s->Gpr[Rsp];
         Stack.Drop(s, (ulong)sizeof(T));
-        if (Access.Store(s, op, value))
+        if (Operand.Store(s, op, value))
         {
             return op + 1;
         }
@@ -96,26 +99,26 @@ internal static unsafe class StackHandlers<T>
     }
 
     public static Op* CallDirect(CpuState* s, Op* op) =>
-        Stack.Push(s, Access.Narrow<T>(Flow.Next(s, op))) ? Flow.Follow(s, op) : null;
+        Stack.Push(s, Operand.Narrow<T>(Flow.Next(s, op))) ? Flow.Follow(s, op) : null;
 
-    public static Op* CallReg(CpuState* s, Op* op) => Call(s, op, Access.Get<T>(s, op->R0));
+    public static Op* CallReg(CpuState* s, Op* op) => Call(s, op, Operand.Get<T>(s, op->R0));
 
-    public static Op* CallMem(CpuState* s, Op* op) => Access.Load(s, op, out T target) ? Call(s, op, Access.Widen(target)) : null;
+    public static Op* CallMem(CpuState* s, Op* op) => Operand.Load(s, op, out T target) ? Call(s, op, Operand.Widen(target)) : null;
 
-    public static Op* JumpReg(CpuState* s, Op* op) => Jump(s, Access.Get<T>(s, op->R0));
+    public static Op* JumpReg(CpuState* s, Op* op) => Jump(s, Operand.Get<T>(s, op->R0));
 
-    public static Op* JumpMem(CpuState* s, Op* op) => Access.Load(s, op, out T target) ? Jump(s, Access.Widen(target)) : null;
+    public static Op* JumpMem(CpuState* s, Op* op) => Operand.Load(s, op, out T target) ? Jump(s, Operand.Widen(target)) : null;
 
     /// <summary>Near RET; <see cref="Op.Imm"/> bytes of arguments are dropped.</summary>
     public static Op* Return(CpuState* s, Op* op)
     {
-        if (!Stack.Peek(s, 0, out T target) || !IsTarget(s, Access.Widen(target)))
+        if (!Stack.Peek(s, 0, out T target) || !IsTarget(s, Operand.Widen(target)))
         {
             return null;
         }
 
         Stack.Drop(s, (ulong)sizeof(T) + (ulong)op->Imm);
-        return Flow.Jump(s, Access.Widen(target));
+        return Flow.Jump(s, Operand.Widen(target));
     }
 
     public static Op* Leave(CpuState* s, Op* op)
@@ -129,7 +132,7 @@ internal static unsafe class StackHandlers<T>
         }
 
         Stack.Drop(s, (ulong)sizeof(T));
-        Access.SetReg(s, (ushort)CpuState.GprOffset(Rbp), value);
+        Operand.SetReg(s, (ushort)CpuState.GprOffset(Rbp), value);
         return op + 1;
     }
 
@@ -139,7 +142,7 @@ internal static unsafe class StackHandlers<T>
         ulong rsp = s->Gpr[Rsp];
         ulong rbp = s->Gpr[Rbp];
         int level = op->R0;
-        if (!Stack.Push(s, Access.Narrow<T>(rbp)))
+        if (!Stack.Push(s, Operand.Narrow<T>(rbp)))
         {
             return null;
         }
@@ -149,11 +152,11 @@ internal static unsafe class StackHandlers<T>
         for (int i = 1; i < level && ok; i++)
         {
             ok = Stack.Linear(s, (rbp - (ulong)(i * sizeof(T))) & s->StackMask, sizeof(T), write: false, out ulong linear) &&
-                Access.LoadAt(s, linear, SegmentIndex.Ss, out T display) &&
+                Operand.LoadAt(s, linear, SegmentIndex.Ss, out T display) &&
                 Stack.Push(s, display);
         }
 
-        ok = ok && (level == 0 || Stack.Push(s, Access.Narrow<T>(frame)));
+        ok = ok && (level == 0 || Stack.Push(s, Operand.Narrow<T>(frame)));
         ulong top = (s->Gpr[Rsp] - (ulong)op->Imm) & s->StackMask;
 
         // The new top of the stack has to be writable (Intel SDM vol. 2, ENTER).
@@ -165,7 +168,7 @@ internal static unsafe class StackHandlers<T>
             return null;
         }
 
-        Access.Set<T>(s, (ushort)CpuState.GprOffset(Rbp), frame);
+        Operand.Set<T>(s, (ushort)CpuState.GprOffset(Rbp), frame);
         Stack.SetPointer(s, top);
         return op + 1;
     }
@@ -177,7 +180,7 @@ internal static unsafe class StackHandlers<T>
         for (int i = 0; i < 8; i++)
         {
             ulong value = i == Rsp ? rsp : s->Gpr[i];
-            if (!Stack.Push(s, Access.Narrow<T>(value)))
+            if (!Stack.Push(s, Operand.Narrow<T>(value)))
             {
                 s->Gpr[Rsp] = rsp;
                 return null;
@@ -203,7 +206,7 @@ internal static unsafe class StackHandlers<T>
         {
             if (i != Rsp)
             {
-                Access.SetReg(s, (ushort)CpuState.GprOffset(i), values[i]);
+                Operand.SetReg(s, (ushort)CpuState.GprOffset(i), values[i]);
             }
         }
 
@@ -212,7 +215,7 @@ internal static unsafe class StackHandlers<T>
     }
 
     private static Op* Call(CpuState* s, Op* op, ulong target) =>
-        IsTarget(s, target) && Stack.Push(s, Access.Narrow<T>(Flow.Next(s, op))) ? Flow.Jump(s, target) : null;
+        IsTarget(s, target) && Stack.Push(s, Operand.Narrow<T>(Flow.Next(s, op))) ? Flow.Jump(s, target) : null;
 
     private static Op* Jump(CpuState* s, ulong target) => IsTarget(s, target) ? Flow.Jump(s, target) : null;
 

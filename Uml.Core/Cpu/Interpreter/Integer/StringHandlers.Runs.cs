@@ -1,7 +1,10 @@
 using System.Runtime.CompilerServices;
+using Uml.Core.Cpu.Access;
+using Uml.Core.Cpu.Blocks;
 using Uml.Core.Cpu.Paging;
+using Uml.Core.Cpu.State;
 
-namespace Uml.Core.Cpu.Interpreter;
+namespace Uml.Core.Cpu.Interpreter.Integer;
 
 /// <summary>Repetitions within one page on each side, at once.</summary>
 internal static unsafe partial class StringHandlers<TRepeat, T>
@@ -80,7 +83,7 @@ internal static unsafe partial class StringHandlers<TRepeat, T>
         var b = new ReadOnlySpan<T>(second, (int)elements);
         int end = TRepeat.WhileZero ? a.CommonPrefixLength(b) : IndexOfEqual(a, b);
         int last = Math.Min(end, a.Length - 1);
-        Semantics.Sub.Apply<T>(s, Access.Widen(a[last]), Access.Widen(b[last]));
+        Semantics.Sub.Apply<T>(s, Operand.Widen(a[last]), Operand.Widen(b[last]));
         address.AdvanceSource(s, (last + 1) * sizeof(T));
         address.AdvanceDestination(s, (last + 1) * sizeof(T));
         address.CountDown(s, (ulong)(last + 1));
@@ -110,10 +113,10 @@ internal static unsafe partial class StringHandlers<TRepeat, T>
 
         // SAFETY: the range lies within one mapped RAM page.
         var range = new ReadOnlySpan<T>(start, (int)elements);
-        T value = Access.Reg<T>(s, 0);
+        T value = Operand.Reg<T>(s, 0);
         int end = TRepeat.WhileZero ? range.IndexOfAnyExcept(value) : range.IndexOf(value);
         int last = end < 0 ? range.Length - 1 : end;
-        Semantics.Sub.Apply<T>(s, Access.Widen(value), Access.Widen(range[last]));
+        Semantics.Sub.Apply<T>(s, Operand.Widen(value), Operand.Widen(range[last]));
         address.AdvanceDestination(s, (last + 1) * sizeof(T));
         address.CountDown(s, (ulong)(last + 1));
         return true;

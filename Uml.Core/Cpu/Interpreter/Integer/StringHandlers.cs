@@ -1,6 +1,9 @@
 using System.Runtime.CompilerServices;
+using Uml.Core.Cpu.Access;
+using Uml.Core.Cpu.Blocks;
+using Uml.Core.Cpu.State;
 
-namespace Uml.Core.Cpu.Interpreter;
+namespace Uml.Core.Cpu.Interpreter.Integer;
 
 /// <summary>How a string instruction repeats.</summary>
 internal interface IRepeat
@@ -59,8 +62,8 @@ internal static unsafe partial class StringHandlers<TRepeat, T>
 
             if (!address.Source(s, op, sizeof(T), out ulong from) ||
                 !address.Destination(s, sizeof(T), write: true, out ulong to) ||
-                !Access.LoadAt(s, from, op->Segment, out T value) ||
-                !Access.StoreAt(s, to, SegmentIndex.Es, value))
+                !Operand.LoadAt(s, from, op->Segment, out T value) ||
+                !Operand.StoreAt(s, to, SegmentIndex.Es, value))
             {
                 return null;
             }
@@ -86,7 +89,7 @@ internal static unsafe partial class StringHandlers<TRepeat, T>
             return op + 1;
         }
 
-        T value = Access.Reg<T>(s, 0);
+        T value = Operand.Reg<T>(s, 0);
         do
         {
             if (TRepeat.Repeats && TryStoreRun(s, ref address, value))
@@ -94,7 +97,7 @@ internal static unsafe partial class StringHandlers<TRepeat, T>
                 continue;
             }
 
-            if (!address.Destination(s, sizeof(T), write: true, out ulong to) || !Access.StoreAt(s, to, SegmentIndex.Es, value))
+            if (!address.Destination(s, sizeof(T), write: true, out ulong to) || !Operand.StoreAt(s, to, SegmentIndex.Es, value))
             {
                 return null;
             }
@@ -121,12 +124,12 @@ internal static unsafe partial class StringHandlers<TRepeat, T>
 
         do
         {
-            if (!address.Source(s, op, sizeof(T), out ulong from) || !Access.LoadAt(s, from, op->Segment, out T value))
+            if (!address.Source(s, op, sizeof(T), out ulong from) || !Operand.LoadAt(s, from, op->Segment, out T value))
             {
                 return null;
             }
 
-            Access.SetReg(s, 0, value);
+            Operand.SetReg(s, 0, value);
             address.AdvanceSource(s, sizeof(T));
             if (!TRepeat.Repeats)
             {
@@ -154,13 +157,13 @@ internal static unsafe partial class StringHandlers<TRepeat, T>
             {
                 if (!address.Source(s, op, sizeof(T), out ulong first) ||
                     !address.Destination(s, sizeof(T), write: false, out ulong second) ||
-                    !Access.LoadAt(s, second, SegmentIndex.Es, out T b) ||
-                    !Access.LoadAt(s, first, op->Segment, out T a))
+                    !Operand.LoadAt(s, second, SegmentIndex.Es, out T b) ||
+                    !Operand.LoadAt(s, first, op->Segment, out T a))
                 {
                     return FaultWithFlags(s, before);
                 }
 
-                Semantics.Sub.Apply<T>(s, Access.Widen(a), Access.Widen(b));
+                Semantics.Sub.Apply<T>(s, Operand.Widen(a), Operand.Widen(b));
                 address.AdvanceSource(s, sizeof(T));
                 address.AdvanceDestination(s, sizeof(T));
                 if (!TRepeat.Repeats)
@@ -193,12 +196,12 @@ internal static unsafe partial class StringHandlers<TRepeat, T>
         {
             if (!TRepeat.Repeats || !TryScanRun(s, ref address))
             {
-                if (!address.Destination(s, sizeof(T), write: false, out ulong at) || !Access.LoadAt(s, at, SegmentIndex.Es, out T b))
+                if (!address.Destination(s, sizeof(T), write: false, out ulong at) || !Operand.LoadAt(s, at, SegmentIndex.Es, out T b))
                 {
                     return FaultWithFlags(s, before);
                 }
 
-                Semantics.Sub.Apply<T>(s, Access.Get<T>(s, 0), Access.Widen(b));
+                Semantics.Sub.Apply<T>(s, Operand.Get<T>(s, 0), Operand.Widen(b));
                 address.AdvanceDestination(s, sizeof(T));
                 if (!TRepeat.Repeats)
                 {

@@ -1,6 +1,9 @@
 using System.Runtime.Intrinsics;
+using Uml.Core.Cpu.Access;
+using Uml.Core.Cpu.Blocks;
+using Uml.Core.Cpu.State;
 
-namespace Uml.Core.Cpu.Interpreter;
+namespace Uml.Core.Cpu.Interpreter.Simd;
 
 /// <summary>An instruction that turns a value of one type into one of another; false when an unmasked exception was raised.</summary>
 internal interface IFloatConversion<TFrom, TTo>
@@ -21,14 +24,14 @@ internal static unsafe class ConversionHandlers<TOperation, TFrom, TTo>
     where TTo : unmanaged
 {
     /// <summary>From a register.</summary>
-    public static Op* Register(CpuState* s, Op* op) => Apply(s, op, Access.Reg<TFrom>(s, op->R1));
+    public static Op* Register(CpuState* s, Op* op) => Apply(s, op, Operand.Reg<TFrom>(s, op->R1));
 
     /// <summary>From memory, aligned if it is a whole vector.</summary>
     public static Op* Memory(CpuState* s, Op* op) => Load(s, op, out TFrom source) ? Apply(s, op, source) : null;
 
     /// <summary>From a register to an MMX register.</summary>
     public static Op* ToMmx(CpuState* s, Op* op) =>
-        Enablement.IsX87ErrorPending(s) ? Enablement.RaiseX87Error(s) : WriteMmx(s, op, Access.Reg<TFrom>(s, op->R1));
+        Enablement.IsX87ErrorPending(s) ? Enablement.RaiseX87Error(s) : WriteMmx(s, op, Operand.Reg<TFrom>(s, op->R1));
 
     /// <summary>From memory to an MMX register.</summary>
     public static Op* MemoryToMmx(CpuState* s, Op* op)
@@ -50,17 +53,17 @@ internal static unsafe class ConversionHandlers<TOperation, TFrom, TTo>
         }
 
         Mmx.Enter(s); // before numeric exceptions, as processors do (measured: Zen 3)
-        return Apply(s, op, Access.Reg<TFrom>(s, op->R1));
+        return Apply(s, op, Operand.Reg<TFrom>(s, op->R1));
     }
 
     private static bool Load(CpuState* s, Op* op, out TFrom source)
     {
         if (sizeof(TFrom) != 16)
         {
-            return Access.Load(s, op, out source);
+            return Operand.Load(s, op, out source);
         }
 
-        bool ok = Access.LoadAligned(s, op, out Vector128<byte> vector);
+        bool ok = Operand.LoadAligned(s, op, out Vector128<byte> vector);
         source = *(TFrom*)&vector;
         return ok;
     }
@@ -78,7 +81,7 @@ internal static unsafe class ConversionHandlers<TOperation, TFrom, TTo>
         }
         else
         {
-            Access.SetReg(s, op->R0, result);
+            Operand.SetReg(s, op->R0, result);
         }
 
         return op + 1;

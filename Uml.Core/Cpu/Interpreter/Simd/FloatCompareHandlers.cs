@@ -1,6 +1,9 @@
-using Uml.Core.Cpu.Semantics;
+using Uml.Core.Cpu.Access;
+using Uml.Core.Cpu.Blocks;
+using Uml.Core.Cpu.Semantics.Float;
+using Uml.Core.Cpu.State;
 
-namespace Uml.Core.Cpu.Interpreter;
+namespace Uml.Core.Cpu.Interpreter.Simd;
 
 /// <summary>A comparison whose result is flags; false when an unmasked exception was raised.</summary>
 internal interface IFloatCompare<T>
@@ -16,14 +19,14 @@ internal static unsafe class FloatCompareHandlers<TOperation, T>
     where T : unmanaged
 {
     /// <summary>xmm, xmm.</summary>
-    public static Op* Register(CpuState* s, Op* op) => Apply(s, op, Access.Reg<T>(s, op->R1));
+    public static Op* Register(CpuState* s, Op* op) => Apply(s, op, Operand.Reg<T>(s, op->R1));
 
     /// <summary>xmm, m32 or m64.</summary>
-    public static Op* Memory(CpuState* s, Op* op) => Access.Load(s, op, out T source) ? Apply(s, op, source) : null;
+    public static Op* Memory(CpuState* s, Op* op) => Operand.Load(s, op, out T source) ? Apply(s, op, source) : null;
 
     private static Op* Apply(CpuState* s, Op* op, T source)
     {
-        if (!TOperation.Apply(Access.Reg<T>(s, op->R0), source, ref s->Mxcsr, out uint flags))
+        if (!TOperation.Apply(Operand.Reg<T>(s, op->R0), source, ref s->Mxcsr, out uint flags))
         {
             return Enablement.RaiseSimdError(s);
         }

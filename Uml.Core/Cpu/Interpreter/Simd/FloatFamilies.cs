@@ -1,7 +1,7 @@
 using System.Runtime.Intrinsics;
-using Uml.Core.Cpu.Semantics;
+using Uml.Core.Cpu.Semantics.Float;
 
-namespace Uml.Core.Cpu.Interpreter;
+namespace Uml.Core.Cpu.Interpreter.Simd;
 
 /// <summary>A floating-point instruction with its four forms: PS, PD, SS, SD.</summary>
 internal interface IFloatFamily : IPackedFloat<float>, IPackedFloat<double>, IScalarFloat<uint>, IScalarFloat<ulong>;

@@ -1,6 +1,9 @@
 using System.Runtime.Intrinsics;
+using Uml.Core.Cpu.Access;
+using Uml.Core.Cpu.Blocks;
+using Uml.Core.Cpu.State;
 
-namespace Uml.Core.Cpu.Interpreter;
+namespace Uml.Core.Cpu.Interpreter.Simd;
 
 /// <summary>Operand plumbing of packed floating-point instructions.</summary>
 // SAFETY: register operands are offsets within CpuState that the decoder made; memory is reached only through Access and Mmu.
@@ -9,15 +12,15 @@ internal static unsafe class PackedFloatHandlers<TOperation, T>
     where T : unmanaged
 {
     /// <summary>xmm, xmm.</summary>
-    public static Op* Register(CpuState* s, Op* op) => Apply(s, op, Access.Reg<Vector128<T>>(s, op->R1));
+    public static Op* Register(CpuState* s, Op* op) => Apply(s, op, Operand.Reg<Vector128<T>>(s, op->R1));
 
     /// <summary>xmm, m128, aligned.</summary>
     public static Op* Memory(CpuState* s, Op* op) =>
-        Access.LoadAligned(s, op, out Vector128<byte> source) ? Apply(s, op, source.As<byte, T>()) : null;
+        Operand.LoadAligned(s, op, out Vector128<byte> source) ? Apply(s, op, source.As<byte, T>()) : null;
 
     private static Op* Apply(CpuState* s, Op* op, Vector128<T> source)
     {
-        if (!TOperation.Apply(Access.Reg<Vector128<T>>(s, op->R0), source, (byte)op->Imm, ref s->Mxcsr, out Vector128<T> result))
+        if (!TOperation.Apply(Operand.Reg<Vector128<T>>(s, op->R0), source, (byte)op->Imm, ref s->Mxcsr, out Vector128<T> result))
         {
             return Enablement.RaiseSimdError(s);
         }
@@ -33,14 +36,14 @@ internal static unsafe class ScalarFloatHandlers<TOperation, T>
     where T : unmanaged
 {
     /// <summary>xmm, xmm.</summary>
-    public static Op* Register(CpuState* s, Op* op) => Apply(s, op, Access.Reg<T>(s, op->R1));
+    public static Op* Register(CpuState* s, Op* op) => Apply(s, op, Operand.Reg<T>(s, op->R1));
 
     /// <summary>xmm, m32 or m64.</summary>
-    public static Op* Memory(CpuState* s, Op* op) => Access.Load(s, op, out T source) ? Apply(s, op, source) : null;
+    public static Op* Memory(CpuState* s, Op* op) => Operand.Load(s, op, out T source) ? Apply(s, op, source) : null;
 
     private static Op* Apply(CpuState* s, Op* op, T source)
     {
-        if (!TOperation.Apply(Access.Reg<T>(s, op->R0), source, (byte)op->Imm, ref s->Mxcsr, out T result))
+        if (!TOperation.Apply(Operand.Reg<T>(s, op->R0), source, (byte)op->Imm, ref s->Mxcsr, out T result))
         {
             return Enablement.RaiseSimdError(s);
         }

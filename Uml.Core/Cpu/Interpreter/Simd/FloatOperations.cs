@@ -1,6 +1,6 @@
 using System.Runtime.Intrinsics;
 
-namespace Uml.Core.Cpu.Interpreter;
+namespace Uml.Core.Cpu.Interpreter.Simd;
 
 /// <summary>A packed floating-point instruction; false when an unmasked exception was raised.</summary>
 internal interface IPackedFloat<T>

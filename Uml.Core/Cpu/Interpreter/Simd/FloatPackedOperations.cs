@@ -1,7 +1,7 @@
 using System.Runtime.Intrinsics;
-using Uml.Core.Cpu.Semantics;
+using Uml.Core.Cpu.Semantics.Float;
 
-namespace Uml.Core.Cpu.Interpreter;
+namespace Uml.Core.Cpu.Interpreter.Simd;
 
 /// <summary>ADDSUBPS, ADDSUBPD.</summary>
 internal readonly struct AddSubFloat : IPackedFloat<float>, IPackedFloat<double>

@@ -1,7 +1,7 @@
 using System.Runtime.Intrinsics;
-using Uml.Core.Cpu.Semantics;
+using Uml.Core.Cpu.Semantics.Float;
 
-namespace Uml.Core.Cpu.Interpreter;
+namespace Uml.Core.Cpu.Interpreter.Simd;
 
 /// <summary>Whether a conversion to integers truncates (CVTT..) or rounds as MXCSR says.</summary>
 internal interface IRoundingChoice

@@ -1,8 +1,12 @@
 using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
-using Uml.Core.Cpu.Semantics;
+using Uml.Core.Cpu.Access;
+using Uml.Core.Cpu.Blocks;
+using Uml.Core.Cpu.Semantics.Float;
+using Uml.Core.Cpu.Semantics.Simd;
+using Uml.Core.Cpu.State;
 
-namespace Uml.Core.Cpu.Interpreter;
+namespace Uml.Core.Cpu.Interpreter.Simd;
 
 /// <summary>MMX registers: the significands of the x87 registers (Intel SDM vol. 1, 9.2.1 and 9.5.1).</summary>
 // SAFETY: register operands are offsets within CpuState that the decoder made; memory is reached only through Access and Mmu.
@@ -47,7 +51,7 @@ internal static unsafe class MmxHandlers<TOperation>
             return Enablement.RaiseX87Error(s);
         }
 
-        return Access.Load(s, op, out T source) ? Apply(s, op, Vector128.CreateScalar(source).AsUInt64().ToScalar()) : null;
+        return Operand.Load(s, op, out T source) ? Apply(s, op, Vector128.CreateScalar(source).AsUInt64().ToScalar()) : null;
     }
 
     /// <summary>mm, imm8 as the source: shifts.</summary>
@@ -78,7 +82,7 @@ internal static unsafe class MmxImmediateHandlers<TOperation>
             return Enablement.RaiseX87Error(s);
         }
 
-        return Access.Load(s, op, out ulong source) ? Apply(s, op, source) : null;
+        return Operand.Load(s, op, out ulong source) ? Apply(s, op, source) : null;
     }
 
     private static Op* Apply(CpuState* s, Op* op, ulong source)

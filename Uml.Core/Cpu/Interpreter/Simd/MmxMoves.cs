@@ -1,8 +1,11 @@
 using System.Numerics;
 using System.Runtime.Intrinsics;
-using Uml.Core.Cpu.Semantics;
+using Uml.Core.Cpu.Access;
+using Uml.Core.Cpu.Blocks;
+using Uml.Core.Cpu.Semantics.Float;
+using Uml.Core.Cpu.State;
 
-namespace Uml.Core.Cpu.Interpreter;
+namespace Uml.Core.Cpu.Interpreter.Simd;
 
 /// <summary>MMX instructions that move data; each checks for a pending x87 exception first.</summary>
 // SAFETY: register operands are offsets within CpuState that the decoder made; memory is reached only through Access and Mmu.
@@ -17,7 +20,7 @@ internal static unsafe class MmxMoves
             return Enablement.RaiseX87Error(s);
         }
 
-        Mmx.Write(s, op->R0, Access.Widen(Access.Reg<T>(s, op->R1)));
+        Mmx.Write(s, op->R0, Operand.Widen(Operand.Reg<T>(s, op->R1)));
         return op + 1;
     }
 
@@ -30,12 +33,12 @@ internal static unsafe class MmxMoves
             return Enablement.RaiseX87Error(s);
         }
 
-        if (!Access.Load(s, op, out T value))
+        if (!Operand.Load(s, op, out T value))
         {
             return null;
         }
 
-        Mmx.Write(s, op->R0, Access.Widen(value));
+        Mmx.Write(s, op->R0, Operand.Widen(value));
         return op + 1;
     }
 
@@ -48,7 +51,7 @@ internal static unsafe class MmxMoves
             return Enablement.RaiseX87Error(s);
         }
 
-        Access.SetReg(s, op->R0, Access.Reg<T>(s, op->R1));
+        Operand.SetReg(s, op->R0, Operand.Reg<T>(s, op->R1));
         Mmx.Enter(s);
         return op + 1;
     }
@@ -65,7 +68,7 @@ internal static unsafe class MmxMoves
         // TOP is reset before the store faults and the tags are not, which is the processor's choice: Intel's.
         ulong value = Mmx.Read(s, op->R1);
         s->X87.Top = 0;
-        if (!Access.Store(s, op, Access.Narrow<T>(value)))
+        if (!Operand.Store(s, op, Operand.Narrow<T>(value)))
         {
             return null;
         }
@@ -95,7 +98,7 @@ internal static unsafe class MmxMoves
             return Enablement.RaiseX87Error(s);
         }
 
-        Access.SetReg<ulong>(s, op->R0, Mmx.Vector(Mmx.Read(s, op->R1)).ExtractMostSignificantBits());
+        Operand.SetReg<ulong>(s, op->R0, Mmx.Vector(Mmx.Read(s, op->R1)).ExtractMostSignificantBits());
         Mmx.Enter(s);
         return op + 1;
     }
@@ -108,7 +111,7 @@ internal static unsafe class MmxMoves
             return Enablement.RaiseX87Error(s);
         }
 
-        Access.SetReg<ulong>(s, op->R0, (ushort)(Mmx.Read(s, op->R1) >> (16 * (int)(op->Imm & 3))));
+        Operand.SetReg<ulong>(s, op->R0, (ushort)(Mmx.Read(s, op->R1) >> (16 * (int)(op->Imm & 3))));
         Mmx.Enter(s);
         return op + 1;
     }
@@ -121,7 +124,7 @@ internal static unsafe class MmxMoves
             return Enablement.RaiseX87Error(s);
         }
 
-        return Insert(s, op, Access.Reg<ushort>(s, op->R1));
+        return Insert(s, op, Operand.Reg<ushort>(s, op->R1));
     }
 
     /// <summary>PINSRW mm, m16, imm8.</summary>
@@ -132,7 +135,7 @@ internal static unsafe class MmxMoves
             return Enablement.RaiseX87Error(s);
         }
 
-        return Access.Load(s, op, out ushort value) ? Insert(s, op, value) : null;
+        return Operand.Load(s, op, out ushort value) ? Insert(s, op, value) : null;
     }
 
     /// <summary>MASKMOVQ mm, mm.</summary>

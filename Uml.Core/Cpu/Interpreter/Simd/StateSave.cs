@@ -1,7 +1,10 @@
 using System.Runtime.CompilerServices;
+using Uml.Core.Cpu.Access;
+using Uml.Core.Cpu.Blocks;
 using Uml.Core.Cpu.Paging;
+using Uml.Core.Cpu.State;
 
-namespace Uml.Core.Cpu.Interpreter;
+namespace Uml.Core.Cpu.Interpreter.Simd;
 
 /// <summary>FXSAVE, FXRSTOR, the XSAVE family, XCR0 and MXCSR.</summary>
 // SAFETY: register operands are offsets within CpuState that the decoder made; memory is reached only through Access and Mmu.
@@ -36,7 +39,7 @@ internal static unsafe class StateSave
     /// <summary>LDMXCSR: #GP(0) for reserved bits.</summary>
     public static Op* LoadMxcsr(CpuState* s, Op* op)
     {
-        if (!Access.Load(s, op, out uint value))
+        if (!Operand.Load(s, op, out uint value))
         {
             return null;
         }
@@ -51,13 +54,13 @@ internal static unsafe class StateSave
     }
 
     /// <summary>STMXCSR.</summary>
-    public static Op* StoreMxcsr(CpuState* s, Op* op) => Access.Store(s, op, s->Mxcsr) ? op + 1 : null;
+    public static Op* StoreMxcsr(CpuState* s, Op* op) => Operand.Store(s, op, s->Mxcsr) ? op + 1 : null;
 
     /// <summary>FXSAVE, FXSAVE64 when <see cref="Op.Imm"/> is not zero, like all instructions here.</summary>
     public static Op* Fxsave(CpuState* s, Op* op)
     {
         if (!Enablement.FxsaveAllowed(s) || !IsAligned(s, op, FxsaveArea.Size, 16, write: true)
-            || !Access.BeginUpdate(s, op, out FxsaveArea area, out FxsaveArea* host, out ulong linear))
+            || !Operand.BeginUpdate(s, op, out FxsaveArea area, out FxsaveArea* host, out ulong linear))
         {
             return null;
         }
@@ -66,7 +69,7 @@ internal static unsafe class StateSave
         StateComponents.SaveX87(s, IsWide(op), legacy);
         StateComponents.SaveMxcsr(s, legacy);
         StateComponents.SaveXmm(s, legacy);
-        Access.EndUpdate(s, host, linear, area);
+        Operand.EndUpdate(s, host, linear, area);
         return op + 1;
     }
 
@@ -74,7 +77,7 @@ internal static unsafe class StateSave
     public static Op* Fxrstor(CpuState* s, Op* op)
     {
         if (!Enablement.FxsaveAllowed(s) || !IsAligned(s, op, FxsaveArea.Size, 16, write: false)
-            || !Access.Load(s, op, out FxsaveArea area))
+            || !Operand.Load(s, op, out FxsaveArea area))
         {
             return null;
         }
@@ -138,7 +141,7 @@ internal static unsafe class StateSave
         Header header = new(area);
         header.States = written;
         header.Compaction = Requested(s) | Compacted;
-        Access.EndUpdate(s, host, linear, image);
+        Operand.EndUpdate(s, host, linear, image);
         return op + 1;
     }
 
@@ -146,7 +149,7 @@ internal static unsafe class StateSave
     public static Op* Xrstor(CpuState* s, Op* op)
     {
         if (!Enablement.XsaveAllowed(s) || !IsAligned(s, op, XsaveArea.Size, 64, write: false)
-            || !Access.Load(s, op, out XsaveArea area))
+            || !Operand.Load(s, op, out XsaveArea area))
         {
             return null;
         }
@@ -205,7 +208,7 @@ internal static unsafe class StateSave
             return true;
         }
 
-        if (!Access.Load(s, op, out XsaveAvxArea area))
+        if (!Operand.Load(s, op, out XsaveAvxArea area))
         {
             return false;
         }
@@ -278,7 +281,7 @@ internal static unsafe class StateSave
 
         Header header = new(area);
         header.States = (header.States & ~requested) | (requested & StateComponents.InUse(s));
-        Access.EndUpdate(s, host, linear, image);
+        Operand.EndUpdate(s, host, linear, image);
         return op + 1;
     }
 
@@ -300,7 +303,7 @@ internal static unsafe class StateSave
     {
         if (Enablement.XsaveAllowed(s) && IsAligned(s, op, sizeof(TArea), 64, write: true))
         {
-            return Access.BeginUpdate(s, op, out area, out host, out linear);
+            return Operand.BeginUpdate(s, op, out area, out host, out linear);
         }
 
         area = default;
@@ -340,7 +343,7 @@ internal static unsafe class StateSave
 
     private static bool IsAligned(CpuState* s, Op* op, int size, int alignment, bool write)
     {
-        if (!Access.Linear(s, op, size, write, out ulong linear))
+        if (!Operand.Linear(s, op, size, write, out ulong linear))
         {
             return false;
         }

@@ -1,8 +1,11 @@
 using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
-using Uml.Core.Cpu.Semantics;
+using Uml.Core.Cpu.Access;
+using Uml.Core.Cpu.Blocks;
+using Uml.Core.Cpu.Semantics.Simd;
+using Uml.Core.Cpu.State;
 
-namespace Uml.Core.Cpu.Interpreter;
+namespace Uml.Core.Cpu.Interpreter.Simd;
 
 /// <summary>
 /// Operand plumbing of XMM instructions with a destination and a source. Bits 255:128 of the register slot are left alone.
@@ -15,14 +18,14 @@ internal static unsafe class VectorHandlers<TOperation>
     public static Op* Register(CpuState* s, Op* op)
     {
         ref Vector128<byte> destination = ref CpuState.At<Vector128<byte>>(s, op->R0);
-        destination = TOperation.Apply(destination, Access.Reg<Vector128<byte>>(s, op->R1));
+        destination = TOperation.Apply(destination, Operand.Reg<Vector128<byte>>(s, op->R1));
         return op + 1;
     }
 
     /// <summary>xmm, m128, aligned.</summary>
     public static Op* Memory(CpuState* s, Op* op)
     {
-        if (!Access.LoadAligned(s, op, out Vector128<byte> source))
+        if (!Operand.LoadAligned(s, op, out Vector128<byte> source))
         {
             return null;
         }
@@ -36,7 +39,7 @@ internal static unsafe class VectorHandlers<TOperation>
     public static Op* Narrow<T>(CpuState* s, Op* op)
         where T : unmanaged
     {
-        if (!Access.Load(s, op, out T source))
+        if (!Operand.Load(s, op, out T source))
         {
             return null;
         }
@@ -63,14 +66,14 @@ internal static unsafe class VectorImmediateHandlers<TOperation>
     public static Op* Register(CpuState* s, Op* op)
     {
         ref Vector128<byte> destination = ref CpuState.At<Vector128<byte>>(s, op->R0);
-        destination = TOperation.Apply(destination, Access.Reg<Vector128<byte>>(s, op->R1), (byte)op->Imm);
+        destination = TOperation.Apply(destination, Operand.Reg<Vector128<byte>>(s, op->R1), (byte)op->Imm);
         return op + 1;
     }
 
     /// <summary>xmm, m128, imm8; aligned.</summary>
     public static Op* Memory(CpuState* s, Op* op)
     {
-        if (!Access.LoadAligned(s, op, out Vector128<byte> source))
+        if (!Operand.LoadAligned(s, op, out Vector128<byte> source))
         {
             return null;
         }
@@ -97,14 +100,14 @@ internal static unsafe class VectorMaskedHandlers<TOperation>
     public static Op* Register(CpuState* s, Op* op)
     {
         ref Vector128<byte> destination = ref CpuState.At<Vector128<byte>>(s, op->R0);
-        destination = TOperation.Apply(destination, Access.Reg<Vector128<byte>>(s, op->R1), Mask(s));
+        destination = TOperation.Apply(destination, Operand.Reg<Vector128<byte>>(s, op->R1), Mask(s));
         return op + 1;
     }
 
     /// <summary>xmm, m128, aligned.</summary>
     public static Op* Memory(CpuState* s, Op* op)
     {
-        if (!Access.LoadAligned(s, op, out Vector128<byte> source))
+        if (!Operand.LoadAligned(s, op, out Vector128<byte> source))
         {
             return null;
         }

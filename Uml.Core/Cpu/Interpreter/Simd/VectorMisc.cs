@@ -1,25 +1,28 @@
 using System.Numerics;
 using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
-using Uml.Core.Cpu.Semantics;
+using Uml.Core.Cpu.Access;
+using Uml.Core.Cpu.Blocks;
+using Uml.Core.Cpu.Semantics.Simd;
+using Uml.Core.Cpu.State;
 
-namespace Uml.Core.Cpu.Interpreter;
+namespace Uml.Core.Cpu.Interpreter.Simd;
 
 /// <summary>PTEST, CRC32 and INSERTPS from memory: what has operands or results of its own kind.</summary>
 // SAFETY: register operands are offsets within CpuState that the decoder made; memory is reached only through Access and Mmu.
 internal static unsafe class VectorMisc
 {
     /// <summary>PTEST xmm, xmm.</summary>
-    public static Op* Test(CpuState* s, Op* op) => Test(s, op, Access.Reg<Vector128<byte>>(s, op->R1));
+    public static Op* Test(CpuState* s, Op* op) => Test(s, op, Operand.Reg<Vector128<byte>>(s, op->R1));
 
     /// <summary>PTEST xmm, m128.</summary>
     public static Op* TestMemory(CpuState* s, Op* op) =>
-        Access.LoadAligned(s, op, out Vector128<byte> source) ? Test(s, op, source) : null;
+        Operand.LoadAligned(s, op, out Vector128<byte> source) ? Test(s, op, source) : null;
 
     /// <summary>INSERTPS xmm, m32, imm8: the immediate's source field is ignored.</summary>
     public static Op* InsertSingleMemory(CpuState* s, Op* op)
     {
-        if (!Access.Load(s, op, out uint source))
+        if (!Operand.Load(s, op, out uint source))
         {
             return null;
         }
@@ -33,7 +36,7 @@ internal static unsafe class VectorMisc
     public static Op* Crc<T>(CpuState* s, Op* op)
         where T : unmanaged
     {
-        Accumulate(s, op, Access.Reg<T>(s, op->R1));
+        Accumulate(s, op, Operand.Reg<T>(s, op->R1));
         return op + 1;
     }
 
@@ -41,7 +44,7 @@ internal static unsafe class VectorMisc
     public static Op* CrcMemory<T>(CpuState* s, Op* op)
         where T : unmanaged
     {
-        if (!Access.Load(s, op, out T value))
+        if (!Operand.Load(s, op, out T value))
         {
             return null;
         }
@@ -54,7 +57,7 @@ internal static unsafe class VectorMisc
     private static void Accumulate<T>(CpuState* s, Op* op, T value)
         where T : unmanaged
     {
-        uint crc = Access.Reg<uint>(s, op->R0);
+        uint crc = Operand.Reg<uint>(s, op->R0);
         uint result = sizeof(T) switch
         {
             1 => BitOperations.Crc32C(crc, Unsafe.BitCast<T, byte>(value)),
@@ -62,12 +65,12 @@ internal static unsafe class VectorMisc
             4 => BitOperations.Crc32C(crc, Unsafe.BitCast<T, uint>(value)),
             _ => BitOperations.Crc32C(crc, Unsafe.BitCast<T, ulong>(value)),
         };
-        Access.SetReg(s, op->R0, result);
+        Operand.SetReg(s, op->R0, result);
     }
 
     private static Op* Test(CpuState* s, Op* op, Vector128<byte> source)
     {
-        Vector128<byte> destination = Access.Reg<Vector128<byte>>(s, op->R0);
+        Vector128<byte> destination = Operand.Reg<Vector128<byte>>(s, op->R0);
         uint flags = (source & destination) == Vector128<byte>.Zero ? Flags.ZF : 0;
         flags |= Vector128.AndNot(source, destination) == Vector128<byte>.Zero ? Flags.CF : 0;
         Flags.SetStatus(s, flags);

@@ -1,9 +1,13 @@
 using System.Numerics;
 using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
+using Uml.Core.Cpu.Access;
+using Uml.Core.Cpu.Blocks;
+using Uml.Core.Cpu.Interpreter.Vex;
 using Uml.Core.Cpu.Paging;
+using Uml.Core.Cpu.State;
 
-namespace Uml.Core.Cpu.Interpreter;
+namespace Uml.Core.Cpu.Interpreter.Simd;
 
 /// <summary>Instructions that move data between XMM registers, general registers and memory unchanged.</summary>
 // SAFETY: register operands are offsets within CpuState that the decoder made; memory is reached only through Access and Mmu.
@@ -14,14 +18,14 @@ internal static unsafe class VectorMoves
     /// <summary>MOVAPS and the like, xmm, xmm.</summary>
     public static Op* Register(CpuState* s, Op* op)
     {
-        CpuState.At<Vector128<byte>>(s, op->R0) = Access.Reg<Vector128<byte>>(s, op->R1);
+        CpuState.At<Vector128<byte>>(s, op->R0) = Operand.Reg<Vector128<byte>>(s, op->R1);
         return op + 1;
     }
 
     /// <summary>MOVUPS, MOVDQU, LDDQU xmm, m128.</summary>
     public static Op* LoadUnaligned(CpuState* s, Op* op)
     {
-        if (!Access.Load(s, op, out Vector128<byte> value))
+        if (!Operand.Load(s, op, out Vector128<byte> value))
         {
             return null;
         }
@@ -33,7 +37,7 @@ internal static unsafe class VectorMoves
     /// <summary>MOVAPS, MOVDQA, MOVNTDQA xmm, m128.</summary>
     public static Op* LoadAligned(CpuState* s, Op* op)
     {
-        if (!Access.LoadAligned(s, op, out Vector128<byte> value))
+        if (!Operand.LoadAligned(s, op, out Vector128<byte> value))
         {
             return null;
         }
@@ -44,17 +48,17 @@ internal static unsafe class VectorMoves
 
     /// <summary>MOVUPS, MOVDQU m128, xmm.</summary>
     public static Op* StoreUnaligned(CpuState* s, Op* op) =>
-        Access.Store(s, op, Access.Reg<Vector128<byte>>(s, op->R1)) ? op + 1 : null;
+        Operand.Store(s, op, Operand.Reg<Vector128<byte>>(s, op->R1)) ? op + 1 : null;
 
     /// <summary>MOVAPS, MOVDQA, MOVNTDQ, MOVNTPS, MOVNTPD m128, xmm.</summary>
     public static Op* StoreAligned(CpuState* s, Op* op) =>
-        Access.StoreAligned(s, op, Access.Reg<Vector128<byte>>(s, op->R1)) ? op + 1 : null;
+        Operand.StoreAligned(s, op, Operand.Reg<Vector128<byte>>(s, op->R1)) ? op + 1 : null;
 
     /// <summary>MOVSS, MOVSD xmm, xmm: only the lowest element changes.</summary>
     public static Op* MergeLow<T>(CpuState* s, Op* op)
         where T : unmanaged
     {
-        CpuState.At<T>(s, op->R0) = Access.Reg<T>(s, op->R1);
+        CpuState.At<T>(s, op->R0) = Operand.Reg<T>(s, op->R1);
         return op + 1;
     }
 
@@ -76,7 +80,7 @@ internal static unsafe class VectorMoves
     public static Op* LoadScalar<T>(CpuState* s, Op* op)
         where T : unmanaged
     {
-        if (!Access.Load(s, op, out T value))
+        if (!Operand.Load(s, op, out T value))
         {
             return null;
         }
@@ -89,7 +93,7 @@ internal static unsafe class VectorMoves
     public static Op* FromScalar<T>(CpuState* s, Op* op)
         where T : unmanaged
     {
-        CpuState.At<Vector128<T>>(s, op->R0) = Vector128.CreateScalar(Access.Reg<T>(s, op->R1));
+        CpuState.At<Vector128<T>>(s, op->R0) = Vector128.CreateScalar(Operand.Reg<T>(s, op->R1));
         return op + 1;
     }
 
@@ -97,18 +101,18 @@ internal static unsafe class VectorMoves
     public static Op* ToGeneral<T>(CpuState* s, Op* op)
         where T : unmanaged
     {
-        Access.SetReg(s, op->R0, Access.Reg<T>(s, op->R1));
+        Operand.SetReg(s, op->R0, Operand.Reg<T>(s, op->R1));
         return op + 1;
     }
 
     /// <summary>MOVSS, MOVSD, MOVD, MOVQ, MOVLPS m, xmm; MOVNTI m, r.</summary>
     public static Op* StoreScalar<T>(CpuState* s, Op* op)
-        where T : unmanaged => Access.Store(s, op, Access.Reg<T>(s, op->R1)) ? op + 1 : null;
+        where T : unmanaged => Operand.Store(s, op, Operand.Reg<T>(s, op->R1)) ? op + 1 : null;
 
     /// <summary>MOVLPS, MOVLPD xmm, m64: the high half stays.</summary>
     public static Op* LoadLow(CpuState* s, Op* op)
     {
-        if (!Access.Load(s, op, out ulong value))
+        if (!Operand.Load(s, op, out ulong value))
         {
             return null;
         }
@@ -120,7 +124,7 @@ internal static unsafe class VectorMoves
     /// <summary>MOVHPS, MOVHPD xmm, m64: the low half stays.</summary>
     public static Op* LoadHigh(CpuState* s, Op* op)
     {
-        if (!Access.Load(s, op, out ulong value))
+        if (!Operand.Load(s, op, out ulong value))
         {
             return null;
         }
@@ -131,7 +135,7 @@ internal static unsafe class VectorMoves
 
     /// <summary>MOVHPS, MOVHPD m64, xmm.</summary>
     public static Op* StoreHigh(CpuState* s, Op* op) =>
-        Access.Store(s, op, CpuState.At<ulong>(s, op->R1 + HighHalf)) ? op + 1 : null;
+        Operand.Store(s, op, CpuState.At<ulong>(s, op->R1 + HighHalf)) ? op + 1 : null;
 
     /// <summary>MOVDQ2Q mm, xmm.</summary>
     public static Op* ToMmx(CpuState* s, Op* op)
@@ -141,7 +145,7 @@ internal static unsafe class VectorMoves
             return Enablement.RaiseX87Error(s);
         }
 
-        Mmx.Write(s, op->R0, Access.Reg<ulong>(s, op->R1));
+        Mmx.Write(s, op->R0, Operand.Reg<ulong>(s, op->R1));
         return op + 1;
     }
 
@@ -149,7 +153,7 @@ internal static unsafe class VectorMoves
     public static Op* MoveMask<T>(CpuState* s, Op* op)
         where T : unmanaged
     {
-        Access.SetReg<ulong>(s, op->R0, Access.Reg<Vector128<T>>(s, op->R1).ExtractMostSignificantBits());
+        Operand.SetReg<ulong>(s, op->R0, Operand.Reg<Vector128<T>>(s, op->R1).ExtractMostSignificantBits());
         return op + 1;
     }
 
@@ -157,19 +161,19 @@ internal static unsafe class VectorMoves
     public static Op* Extract<T>(CpuState* s, Op* op)
         where T : unmanaged, IBinaryInteger<T>
     {
-        Access.SetReg(s, op->R0, Access.Widen(Access.Reg<T>(s, Element<T>(op->R1, op))));
+        Operand.SetReg(s, op->R0, Operand.Widen(Operand.Reg<T>(s, Element<T>(op->R1, op))));
         return op + 1;
     }
 
     /// <summary>PEXTRB, PEXTRW, PEXTRD, PEXTRQ, EXTRACTPS m, xmm, imm8.</summary>
     public static Op* ExtractToMemory<T>(CpuState* s, Op* op)
-        where T : unmanaged => Access.Store(s, op, Access.Reg<T>(s, Element<T>(op->R1, op))) ? op + 1 : null;
+        where T : unmanaged => Operand.Store(s, op, Operand.Reg<T>(s, Element<T>(op->R1, op))) ? op + 1 : null;
 
     /// <summary>PINSRB, PINSRW, PINSRD, PINSRQ xmm, r, imm8.</summary>
     public static Op* Insert<T>(CpuState* s, Op* op)
         where T : unmanaged
     {
-        CpuState.At<T>(s, Element<T>(op->R0, op)) = Access.Reg<T>(s, op->R1);
+        CpuState.At<T>(s, Element<T>(op->R0, op)) = Operand.Reg<T>(s, op->R1);
         return op + 1;
     }
 
@@ -177,7 +181,7 @@ internal static unsafe class VectorMoves
     public static Op* InsertFromMemory<T>(CpuState* s, Op* op)
         where T : unmanaged
     {
-        if (!Access.Load(s, op, out T value))
+        if (!Operand.Load(s, op, out T value))
         {
             return null;
         }
@@ -188,19 +192,19 @@ internal static unsafe class VectorMoves
 
     /// <summary>MASKMOVDQU xmm, xmm.</summary>
     public static Op* MaskedStore(CpuState* s, Op* op) =>
-        StoreMasked(s, op, Access.Reg<Vector128<byte>>(s, op->R1), Access.Reg<Vector128<byte>>(s, op->R2), 16) ? op + 1 : null;
+        StoreMasked(s, op, Operand.Reg<Vector128<byte>>(s, op->R1), Operand.Reg<Vector128<byte>>(s, op->R2), 16) ? op + 1 : null;
 
     /// <summary>Stores the bytes whose mask byte has its top bit set at the memory operand, which has to be writable as a whole.</summary>
     public static bool StoreMasked(CpuState* s, Op* op, Vector128<byte> data, Vector128<byte> mask, int size)
     {
-        if (!Access.Linear(s, op, size, write: true, out ulong linear))
+        if (!Operand.Linear(s, op, size, write: true, out ulong linear))
         {
             return false;
         }
 
         if (!Mmu.IsCanonical(s, linear) || !Mmu.IsCanonical(s, linear + (uint)size - 1))
         {
-            return Fault.Fail(s, op->Segment == SegmentIndex.Ss ? Vector.SS : Vector.GP, 0);
+            return Fault.Fail(s, op->Segment == SegmentIndex.Ss ? ExceptionVector.SS : ExceptionVector.GP, 0);
         }
 
         // Whether a page is checked that nothing is written to is the processor's choice (Intel SDM vol. 2B, MASKMOVQ); they check the whole
@@ -217,7 +221,7 @@ internal static unsafe class VectorMoves
         for (; bits != 0; bits &= bits - 1)
         {
             int i = BitOperations.TrailingZeroCount(bits);
-            if (!Access.StoreAt(s, Mmu.Wrap(s, linear + (uint)i), op->Segment, data.GetElement(i)))
+            if (!Operand.StoreAt(s, Mmu.Wrap(s, linear + (uint)i), op->Segment, data.GetElement(i)))
             {
                 return false;
             }

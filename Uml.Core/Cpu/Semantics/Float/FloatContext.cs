@@ -1,6 +1,6 @@
 using System.Runtime.InteropServices;
 
-namespace Uml.Core.Cpu.Semantics;
+namespace Uml.Core.Cpu.Semantics.Float;
 
 /// <summary>Rounding modes in the encoding that MXCSR.RC, the x87 control word's RC and the ROUNDSS immediate share (SDM vol. 1, 4.8.4).</summary>
 internal enum FloatRounding

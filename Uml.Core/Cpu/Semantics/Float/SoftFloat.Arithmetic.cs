@@ -1,6 +1,6 @@
 using System.Runtime.CompilerServices;
 
-namespace Uml.Core.Cpu.Semantics;
+namespace Uml.Core.Cpu.Semantics.Float;
 
 internal static partial class SoftFloat
 {

@@ -1,4 +1,4 @@
-namespace Uml.Core.Cpu.Semantics;
+namespace Uml.Core.Cpu.Semantics.Float;
 
 internal static partial class SoftFloat
 {

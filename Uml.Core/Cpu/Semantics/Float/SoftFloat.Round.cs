@@ -1,6 +1,6 @@
 using System.Runtime.CompilerServices;
 
-namespace Uml.Core.Cpu.Semantics;
+namespace Uml.Core.Cpu.Semantics.Float;
 
 /// <summary>
 /// IEEE 754 arithmetic with x86's choices: tininess detected after rounding, x86 NaN rules, and the six exception flags

@@ -1,6 +1,6 @@
 using System.Runtime.Intrinsics;
 
-namespace Uml.Core.Cpu.Semantics;
+namespace Uml.Core.Cpu.Semantics.Float;
 
 internal static partial class SseFloat
 {

@@ -1,6 +1,6 @@
 using System.Runtime.Intrinsics;
 
-namespace Uml.Core.Cpu.Semantics;
+namespace Uml.Core.Cpu.Semantics.Float;
 
 /// <summary>Binary16, which F16C converts from and to.</summary>
 internal readonly struct Format16 : IFloatFormat<ushort>

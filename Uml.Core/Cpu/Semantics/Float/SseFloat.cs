@@ -1,7 +1,7 @@
 using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
 
-namespace Uml.Core.Cpu.Semantics;
+namespace Uml.Core.Cpu.Semantics.Float;
 
 /// <summary>
 /// The floating-point instructions of SSE to SSE4.1 on values. Every method ORs the exceptions it finds into MXCSR and returns

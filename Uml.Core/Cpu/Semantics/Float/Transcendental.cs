@@ -1,4 +1,4 @@
-namespace Uml.Core.Cpu.Semantics;
+namespace Uml.Core.Cpu.Semantics.Float;
 
 /// <summary>
 /// Elementary functions to about 120 bits, for the x87's transcendental instructions. Rounded to 64 bits they are the correctly

@@ -1,6 +1,6 @@
 using System.Numerics;
 
-namespace Uml.Core.Cpu.Semantics;
+namespace Uml.Core.Cpu.Semantics.Float;
 
 /// <summary>What a datum is. The order matters: everything from <see cref="QuietNaN"/> on is not a number.</summary>
 internal enum FloatClass : byte

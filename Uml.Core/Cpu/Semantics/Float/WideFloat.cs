@@ -1,6 +1,6 @@
 using System.Numerics;
 
-namespace Uml.Core.Cpu.Semantics;
+namespace Uml.Core.Cpu.Semantics.Float;
 
 /// <summary>
 /// A number with a 128-bit significand and unlimited exponent: (-1)^Sign * Significand * 2^(Exponent - 127), bit 127 set, or zero.

@@ -1,6 +1,6 @@
 using System.Numerics;
 
-namespace Uml.Core.Cpu.Semantics;
+namespace Uml.Core.Cpu.Semantics.Float;
 
 /// <summary>128-bit integer pieces that the arithmetic needs and the base library has not, or only slowly.</summary>
 internal static class WideMath

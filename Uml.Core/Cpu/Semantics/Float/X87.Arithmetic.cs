@@ -1,4 +1,6 @@
-namespace Uml.Core.Cpu.Semantics;
+using Uml.Core.Cpu.State;
+
+namespace Uml.Core.Cpu.Semantics.Float;
 
 /// <summary>The two-operand operations, in the order of the opcode's reg field.</summary>
 internal enum X87Operation

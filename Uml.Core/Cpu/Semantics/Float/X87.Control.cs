@@ -1,6 +1,7 @@
 using System.Buffers.Binary;
+using Uml.Core.Cpu.State;
 
-namespace Uml.Core.Cpu.Semantics;
+namespace Uml.Core.Cpu.Semantics.Float;
 
 /// <summary>Layout of the FSTENV and FSAVE image: operand size and processor mode (SDM vol. 1, figures 8-9 to 8-12).</summary>
 internal enum X87ImageFormat

@@ -1,6 +1,7 @@
 using System.Buffers.Binary;
+using Uml.Core.Cpu.State;
 
-namespace Uml.Core.Cpu.Semantics;
+namespace Uml.Core.Cpu.Semantics.Float;
 
 internal static partial class X87
 {

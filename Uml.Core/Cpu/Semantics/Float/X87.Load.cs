@@ -1,4 +1,6 @@
-namespace Uml.Core.Cpu.Semantics;
+using Uml.Core.Cpu.State;
+
+namespace Uml.Core.Cpu.Semantics.Float;
 
 internal static partial class X87
 {

@@ -1,4 +1,6 @@
-namespace Uml.Core.Cpu.Semantics;
+using Uml.Core.Cpu.State;
+
+namespace Uml.Core.Cpu.Semantics.Float;
 
 /// <summary>
 /// The x87 instructions on register state (SDM vol. 1, chapter 8). Values from and to memory are arguments and results; a store

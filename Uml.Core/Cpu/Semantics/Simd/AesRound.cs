@@ -1,7 +1,7 @@
 using System.Runtime.Intrinsics;
 using X86Aes = System.Runtime.Intrinsics.X86.Aes;
 
-namespace Uml.Core.Cpu.Semantics;
+namespace Uml.Core.Cpu.Semantics.Simd;
 
 /// <summary>The AES round functions (FIPS 197, chapter 5) on a state in the byte order of the AES instructions (SDM vol. 1, 12.13).</summary>
 internal static class AesRound

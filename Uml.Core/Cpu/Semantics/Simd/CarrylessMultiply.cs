@@ -1,7 +1,7 @@
 using System.Runtime.Intrinsics;
 using System.Runtime.Intrinsics.X86;
 
-namespace Uml.Core.Cpu.Semantics;
+namespace Uml.Core.Cpu.Semantics.Simd;
 
 /// <summary>PCLMULQDQ: the product of two quadwords as polynomials over GF(2); bits 0 and 4 of the immediate choose them.</summary>
 internal readonly struct CarrylessMultiply : IVectorImmediate

@@ -1,6 +1,6 @@
 using System.Runtime.Intrinsics;
 
-namespace Uml.Core.Cpu.Semantics;
+namespace Uml.Core.Cpu.Semantics.Simd;
 
 /// <summary>An instruction that computes a vector from its destination and its source: a pure function, so that one class of operand
 /// plumbing serves all of them. The MMX form of most is the same function on the low halves.</summary>

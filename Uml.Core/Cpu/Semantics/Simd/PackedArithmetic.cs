@@ -1,6 +1,6 @@
 using System.Runtime.Intrinsics;
 
-namespace Uml.Core.Cpu.Semantics;
+namespace Uml.Core.Cpu.Semantics.Simd;
 
 /// <summary>PADDB, PADDW, PADDD, PADDQ.</summary>
 internal readonly struct PackedAdd<T> : IVectorBinary

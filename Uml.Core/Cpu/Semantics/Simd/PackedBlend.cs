@@ -1,7 +1,7 @@
 using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
 
-namespace Uml.Core.Cpu.Semantics;
+namespace Uml.Core.Cpu.Semantics.Simd;
 
 /// <summary>PBLENDW, BLENDPS, BLENDPD, VPBLENDD: each set bit of the immediate takes an element from the source.</summary>
 internal readonly struct BlendImmediate<T> : IVectorImmediate

@@ -1,6 +1,6 @@
 using System.Runtime.Intrinsics;
 
-namespace Uml.Core.Cpu.Semantics;
+namespace Uml.Core.Cpu.Semantics.Simd;
 
 /// <summary>Adjacent words, widened: sums and differences that cannot overflow.</summary>
 internal static class AdjacentWords

@@ -1,6 +1,6 @@
 using System.Runtime.Intrinsics;
 
-namespace Uml.Core.Cpu.Semantics;
+namespace Uml.Core.Cpu.Semantics.Simd;
 
 /// <summary>PMULLW, PMULLD: low halves of the products.</summary>
 internal readonly struct MultiplyLow<T> : IVectorBinary

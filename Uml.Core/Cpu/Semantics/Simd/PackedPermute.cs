@@ -2,7 +2,7 @@ using System.Numerics;
 using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
 
-namespace Uml.Core.Cpu.Semantics;
+namespace Uml.Core.Cpu.Semantics.Simd;
 
 /// <summary>VPERMILPS with a vector of selectors: bits 1:0 of each.</summary>
 internal readonly struct PermuteSingles : IVectorBinary

@@ -2,7 +2,7 @@ using System.Numerics;
 using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
 
-namespace Uml.Core.Cpu.Semantics;
+namespace Uml.Core.Cpu.Semantics.Simd;
 
 /// <summary>PSLLW, PSLLD, PSLLQ: the count is the source's low quadword, the same for all elements; too large a count gives zero.</summary>
 internal readonly struct ShiftLeft<T> : IVectorBinary

@@ -1,6 +1,6 @@
 using System.Runtime.Intrinsics;
 
-namespace Uml.Core.Cpu.Semantics;
+namespace Uml.Core.Cpu.Semantics.Simd;
 
 /// <summary>PMOVZXBW.</summary>
 internal readonly struct ZeroExtendByteToWord : IVectorBinary

@@ -1,8 +1,8 @@
 using System.Runtime.CompilerServices;
 using Iced.Intel;
-using Uml.Core.Cpu;
-using Uml.Core.Cpu.Interpreter;
+using Uml.Core.Cpu.Blocks;
 using Uml.Core.Cpu.Paging;
+using Uml.Core.Cpu;
 using Uml.Core.Memory;
 using static Iced.Intel.AssemblerRegisters;
 

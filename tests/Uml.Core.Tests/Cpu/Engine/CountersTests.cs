@@ -1,6 +1,6 @@
 using Iced.Intel;
 using Uml.Core.Bus;
-using Uml.Core.Cpu;
+using Uml.Core.Cpu.State;
 using static Iced.Intel.AssemblerRegisters;
 
 namespace Uml.Core.Tests.Cpu.Engine;

@@ -1,8 +1,10 @@
 using Iced.Intel;
 using Microsoft.Extensions.Logging.Abstractions;
 using Uml.Core.Bus;
-using Uml.Core.Cpu;
+using Uml.Core.Cpu.Control;
 using Uml.Core.Cpu.Paging;
+using Uml.Core.Cpu.State;
+using Uml.Core.Cpu;
 using Uml.Core.Memory;
 
 namespace Uml.Core.Tests.Cpu.Engine;

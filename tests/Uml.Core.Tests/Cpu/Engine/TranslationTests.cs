@@ -1,7 +1,8 @@
 using Iced.Intel;
 using Uml.Core.Bus;
 using Uml.Core.Cpu;
-using Uml.Core.Cpu.Interpreter;
+using Uml.Core.Cpu.Blocks;
+using Uml.Core.Cpu.State;
 using static Iced.Intel.AssemblerRegisters;
 
 namespace Uml.Core.Tests.Cpu.Engine;

@@ -1,4 +1,4 @@
-using Uml.Core.Cpu.Semantics;
+using Uml.Core.Cpu.Semantics.Float;
 
 namespace Uml.Core.Tests.Cpu.Semantics;
 

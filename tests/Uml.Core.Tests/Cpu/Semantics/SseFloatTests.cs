@@ -1,5 +1,5 @@
 using System.Runtime.Intrinsics;
-using Uml.Core.Cpu.Semantics;
+using Uml.Core.Cpu.Semantics.Float;
 
 namespace Uml.Core.Tests.Cpu.Semantics;
 

@@ -1,4 +1,5 @@
-using Uml.Core.Cpu.Semantics;
+using Uml.Core.Cpu.Semantics.Float;
+using Uml.Core.Cpu.State;
 
 namespace Uml.Core.Tests.Cpu.Semantics;
 

@@ -1,9 +1,9 @@
 using System.Runtime.Intrinsics;
 using Iced.Intel;
 using Uml.Core.Bus;
-using Uml.Core.Cpu;
-using Uml.Core.Cpu.Interpreter;
+using Uml.Core.Cpu.Access;
 using Uml.Core.Cpu.Paging;
+using Uml.Core.Cpu.State;
 using Uml.Core.Tests.Cpu.Engine;
 using static Iced.Intel.AssemblerRegisters;
 
@@ -32,13 +32,13 @@ public sealed unsafe class AvxTests : IDisposable
     public void Dispose() => _machine.Dispose();
 
     [TestCase(0UL, 0UL, 7UL, null, TestName = "AVX is enabled")]
-    [TestCase(VectorMachine.Ts, 0UL, 7UL, Vector.NM, TestName = "CR0.TS")]
+    [TestCase(VectorMachine.Ts, 0UL, 7UL, ExceptionVector.NM, TestName = "CR0.TS")]
     [TestCase(VectorMachine.Em, 0UL, 7UL, null, TestName = "CR0.EM has no say")]
     [TestCase(0UL, VectorMachine.OsFxsr, 7UL, null, TestName = "CR4.OSFXSR has no say")]
-    [TestCase(0UL, VectorMachine.OsXsave, 7UL, Vector.UD, TestName = "no CR4.OSXSAVE")]
-    [TestCase(0UL, 0UL, 3UL, Vector.UD, TestName = "XCR0 without AVX")]
-    [TestCase(0UL, 0UL, 1UL, Vector.UD, TestName = "XCR0 without SSE")]
-    [TestCase(VectorMachine.Ts, 0UL, 3UL, Vector.UD, TestName = "CR0.TS and XCR0 without AVX")]
+    [TestCase(0UL, VectorMachine.OsXsave, 7UL, ExceptionVector.UD, TestName = "no CR4.OSXSAVE")]
+    [TestCase(0UL, 0UL, 3UL, ExceptionVector.UD, TestName = "XCR0 without AVX")]
+    [TestCase(0UL, 0UL, 1UL, ExceptionVector.UD, TestName = "XCR0 without SSE")]
+    [TestCase(VectorMachine.Ts, 0UL, 3UL, ExceptionVector.UD, TestName = "CR0.TS and XCR0 without AVX")]
     public void Instructions_run_only_where_the_system_has_enabled_them(ulong cr0, ulong clearCr4, ulong xcr0, byte? expected)
     {
         CpuState* s = _machine.State;
@@ -101,10 +101,10 @@ public sealed unsafe class AvxTests : IDisposable
         SetMask(7);
         Assert.That(Run(a => a.xsetbv()), Is.Null);
         SetMask(5);
-        Assert.That(Run(a => a.xsetbv()), Is.EqualTo(Vector.GP), "AVX without SSE");
+        Assert.That(Run(a => a.xsetbv()), Is.EqualTo(ExceptionVector.GP), "AVX without SSE");
         s->Features &= ~CpuFeatures.Avx;
         SetMask(7);
-        Assert.That(Run(a => a.xsetbv()), Is.EqualTo(Vector.GP));
+        Assert.That(Run(a => a.xsetbv()), Is.EqualTo(ExceptionVector.GP));
     }
 
     [TestCase(true)]
@@ -150,9 +150,9 @@ public sealed unsafe class AvxTests : IDisposable
         _machine.State->Gpr[7] = Area + 16;
         using (Assert.EnterMultipleScope())
         {
-            Assert.That(Run(a => a.vmovaps(ymm0, __[rdi])), Is.EqualTo(Vector.GP));
-            Assert.That(Run(a => a.vmovdqa(__[rdi], ymm0)), Is.EqualTo(Vector.GP));
-            Assert.That(Run(a => a.vmovntdqa(ymm0, __[rdi])), Is.EqualTo(Vector.GP));
+            Assert.That(Run(a => a.vmovaps(ymm0, __[rdi])), Is.EqualTo(ExceptionVector.GP));
+            Assert.That(Run(a => a.vmovdqa(__[rdi], ymm0)), Is.EqualTo(ExceptionVector.GP));
+            Assert.That(Run(a => a.vmovntdqa(ymm0, __[rdi])), Is.EqualTo(ExceptionVector.GP));
             Assert.That(Run(a => a.vmovaps(xmm0, __[rdi])), Is.Null);
             Assert.That(Run(a => a.vmovups(ymm0, __[rdi + 1])), Is.Null);
             Assert.That(Run(a => a.vaddps(ymm0, ymm1, __[rdi + 1])), Is.Null);
@@ -168,7 +168,7 @@ public sealed unsafe class AvxTests : IDisposable
         _machine.Poke(Area, 0x11111111u);
         CpuState.At<Vector128<int>>(s, CpuState.VectorsOffset + 32) = Vector128.Create(0, 0x1000, 0, 0);
         CpuState.At<Vector128<int>>(s, CpuState.VectorsOffset + 64) = Vector128<int>.AllBitsSet;
-        Assert.That(Run(a => a.vpgatherdd(xmm0, __[rdi + xmm1], xmm2)), Is.EqualTo(Vector.PF));
+        Assert.That(Run(a => a.vpgatherdd(xmm0, __[rdi + xmm1], xmm2)), Is.EqualTo(ExceptionVector.PF));
         using (Assert.EnterMultipleScope())
         {
             Assert.That(s->Cr2, Is.EqualTo(Area + 0x1000));
@@ -257,7 +257,7 @@ public sealed unsafe class AvxTests : IDisposable
         _machine.Map(Area + 0x1000, 0, flags: 0);
         Mmu.FlushAll(s);
         s->Vectors = default;
-        Assert.That(Run(a => a.xrstor64(__[rdi])), Is.EqualTo(Vector.PF));
+        Assert.That(Run(a => a.xrstor64(__[rdi])), Is.EqualTo(ExceptionVector.PF));
         Assert.That(CpuState.At<Vector256<byte>>(s, CpuState.VectorsOffset), Is.EqualTo(Vector256<byte>.Zero));
         SetMask(3);
         Assert.That(Run(a => a.xrstor64(__[rdi])), Is.Null);

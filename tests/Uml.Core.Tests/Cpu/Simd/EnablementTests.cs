@@ -1,9 +1,10 @@
 using System.Runtime.Intrinsics;
 using Iced.Intel;
-using Uml.Core.Cpu;
 using Uml.Core.Cpu.Interpreter;
 using Uml.Core.Cpu.Paging;
-using Uml.Core.Cpu.Semantics;
+using Uml.Core.Cpu.Semantics.Float;
+using Uml.Core.Cpu.State;
+using Uml.Core.Cpu;
 using Uml.Core.Tests.Cpu.Engine;
 using static Iced.Intel.AssemblerRegisters;
 
@@ -33,17 +34,17 @@ public sealed unsafe class EnablementTests : IDisposable
     {
         (string Name, Action<Assembler> Code, byte? Em, byte? Ts, byte? NoFxsr)[] cases =
         [
-            ("PXOR xmm", a => a.pxor(xmm0, xmm1), Vector.UD, Vector.NM, Vector.UD),
-            ("ADDSD xmm", a => a.addsd(xmm0, xmm1), Vector.UD, Vector.NM, Vector.UD),
-            ("MOVUPS load", a => a.movups(xmm0, __[rdi]), Vector.UD, Vector.NM, Vector.UD),
-            ("CVTPI2PS", a => a.cvtpi2ps(xmm0, mm0), Vector.UD, Vector.NM, Vector.UD),
-            ("STMXCSR", a => a.stmxcsr(__[rdi]), Vector.UD, Vector.NM, Vector.UD),
-            ("PXOR mm", a => a.pxor(mm0, mm1), Vector.UD, Vector.NM, null),
-            ("EMMS", a => a.emms(), Vector.UD, Vector.NM, null),
-            ("FLD1", a => a.fld1(), Vector.NM, Vector.NM, null),
-            ("FNSTSW", a => a.fnstsw(ax), Vector.NM, Vector.NM, null),
-            ("WAIT", a => a.wait(), null, Vector.NM, null),
-            ("FXSAVE", a => a.fxsave(__[rdi]), Vector.NM, Vector.NM, null),
+            ("PXOR xmm", a => a.pxor(xmm0, xmm1), ExceptionVector.UD, ExceptionVector.NM, ExceptionVector.UD),
+            ("ADDSD xmm", a => a.addsd(xmm0, xmm1), ExceptionVector.UD, ExceptionVector.NM, ExceptionVector.UD),
+            ("MOVUPS load", a => a.movups(xmm0, __[rdi]), ExceptionVector.UD, ExceptionVector.NM, ExceptionVector.UD),
+            ("CVTPI2PS", a => a.cvtpi2ps(xmm0, mm0), ExceptionVector.UD, ExceptionVector.NM, ExceptionVector.UD),
+            ("STMXCSR", a => a.stmxcsr(__[rdi]), ExceptionVector.UD, ExceptionVector.NM, ExceptionVector.UD),
+            ("PXOR mm", a => a.pxor(mm0, mm1), ExceptionVector.UD, ExceptionVector.NM, null),
+            ("EMMS", a => a.emms(), ExceptionVector.UD, ExceptionVector.NM, null),
+            ("FLD1", a => a.fld1(), ExceptionVector.NM, ExceptionVector.NM, null),
+            ("FNSTSW", a => a.fnstsw(ax), ExceptionVector.NM, ExceptionVector.NM, null),
+            ("WAIT", a => a.wait(), null, ExceptionVector.NM, null),
+            ("FXSAVE", a => a.fxsave(__[rdi]), ExceptionVector.NM, ExceptionVector.NM, null),
             ("CRC32", a => a.crc32(eax, ebx), null, null, null),
             ("MOVNTI", a => a.movnti(__dword_ptr[rdi], eax), null, null, null),
         ];
@@ -92,9 +93,9 @@ public sealed unsafe class EnablementTests : IDisposable
         using (Assert.EnterMultipleScope())
         {
             Assert.That(VectorMachine.Run(_machine, a => a.fnstsw(ax)), Is.Null);
-            Assert.That(VectorMachine.Run(_machine, a => a.wait()), Is.EqualTo(Vector.MF));
-            Assert.That(VectorMachine.Run(_machine, a => a.fld1()), Is.EqualTo(Vector.MF));
-            Assert.That(VectorMachine.Run(_machine, a => a.movd(mm0, eax)), Is.EqualTo(Vector.MF));
+            Assert.That(VectorMachine.Run(_machine, a => a.wait()), Is.EqualTo(ExceptionVector.MF));
+            Assert.That(VectorMachine.Run(_machine, a => a.fld1()), Is.EqualTo(ExceptionVector.MF));
+            Assert.That(VectorMachine.Run(_machine, a => a.movd(mm0, eax)), Is.EqualTo(ExceptionVector.MF));
             Assert.That(VectorMachine.Run(_machine, a => a.pxor(xmm0, xmm0)), Is.Null);
             Assert.That(VectorMachine.Run(_machine, a => a.fnclex()), Is.Null);
             Assert.That(VectorMachine.Run(_machine, a => a.wait()), Is.Null);
@@ -107,7 +108,7 @@ public sealed unsafe class EnablementTests : IDisposable
         CpuState* s = _machine.State;
         s->Mxcsr = 0x1D80;
         CpuState.At<double>(s, CpuState.VectorsOffset) = 1.5;
-        Assert.That(VectorMachine.Run(_machine, a => a.divsd(xmm0, xmm1)), Is.EqualTo(Vector.XM));
+        Assert.That(VectorMachine.Run(_machine, a => a.divsd(xmm0, xmm1)), Is.EqualTo(ExceptionVector.XM));
         using (Assert.EnterMultipleScope())
         {
             Assert.That(CpuState.At<double>(s, CpuState.VectorsOffset), Is.EqualTo(1.5));
@@ -115,7 +116,7 @@ public sealed unsafe class EnablementTests : IDisposable
         }
 
         s->Cr4 &= ~VectorMachine.OsXmmExcpt;
-        Assert.That(VectorMachine.Run(_machine, a => a.divsd(xmm0, xmm1)), Is.EqualTo(Vector.UD));
+        Assert.That(VectorMachine.Run(_machine, a => a.divsd(xmm0, xmm1)), Is.EqualTo(ExceptionVector.UD));
     }
 
     [Test]
@@ -124,11 +125,11 @@ public sealed unsafe class EnablementTests : IDisposable
         _machine.State->Gpr[7] = EngineMachine.Data + 4;
         using (Assert.EnterMultipleScope())
         {
-            Assert.That(VectorMachine.Run(_machine, a => a.movaps(xmm0, __[rdi])), Is.EqualTo(Vector.GP));
-            Assert.That(VectorMachine.Run(_machine, a => a.movntdq(__[rdi], xmm0)), Is.EqualTo(Vector.GP));
-            Assert.That(VectorMachine.Run(_machine, a => a.paddb(xmm0, __[rdi])), Is.EqualTo(Vector.GP));
-            Assert.That(VectorMachine.Run(_machine, a => a.addps(xmm0, __[rdi])), Is.EqualTo(Vector.GP));
-            Assert.That(VectorMachine.Run(_machine, a => a.cvtpd2ps(xmm0, __[rdi])), Is.EqualTo(Vector.GP));
+            Assert.That(VectorMachine.Run(_machine, a => a.movaps(xmm0, __[rdi])), Is.EqualTo(ExceptionVector.GP));
+            Assert.That(VectorMachine.Run(_machine, a => a.movntdq(__[rdi], xmm0)), Is.EqualTo(ExceptionVector.GP));
+            Assert.That(VectorMachine.Run(_machine, a => a.paddb(xmm0, __[rdi])), Is.EqualTo(ExceptionVector.GP));
+            Assert.That(VectorMachine.Run(_machine, a => a.addps(xmm0, __[rdi])), Is.EqualTo(ExceptionVector.GP));
+            Assert.That(VectorMachine.Run(_machine, a => a.cvtpd2ps(xmm0, __[rdi])), Is.EqualTo(ExceptionVector.GP));
             Assert.That(VectorMachine.Run(_machine, a => a.movups(xmm0, __[rdi])), Is.Null);
             Assert.That(VectorMachine.Run(_machine, a => a.lddqu(xmm0, __[rdi])), Is.Null);
             Assert.That(VectorMachine.Run(_machine, a => a.pcmpistri(xmm0, __[rdi], 0)), Is.Null);

@@ -1,9 +1,9 @@
 using System.Runtime.Intrinsics;
 using Iced.Intel;
-using Uml.Core.Cpu;
-using Uml.Core.Cpu.Interpreter;
 using Uml.Core.Cpu.Paging;
-using Uml.Core.Cpu.Semantics;
+using Uml.Core.Cpu.Semantics.Float;
+using Uml.Core.Cpu.State;
+using Uml.Core.Cpu;
 using Uml.Core.Tests.Cpu.Engine;
 using static Iced.Intel.AssemblerRegisters;
 
@@ -69,7 +69,7 @@ public sealed unsafe class StateSaveTests : IDisposable
     public void Fxsave_needs_alignment_to_16_bytes()
     {
         _machine.State->Gpr[7] = Area + 8;
-        Assert.That(Run(a => a.fxsave(__[rdi])), Is.EqualTo(Vector.GP));
+        Assert.That(Run(a => a.fxsave(__[rdi])), Is.EqualTo(ExceptionVector.GP));
     }
 
     [Test]
@@ -79,9 +79,9 @@ public sealed unsafe class StateSaveTests : IDisposable
         Run(a => a.fxsave64(__[rdi]));
         _machine.Poke(Area + 24, 0x1_0000u);
         CpuState before = *_machine.State;
-        Assert.That(Run(a => a.fxrstor64(__[rdi])), Is.EqualTo(Vector.GP));
+        Assert.That(Run(a => a.fxrstor64(__[rdi])), Is.EqualTo(ExceptionVector.GP));
         AssertRestored(&before);
-        Assert.That(Run(a => a.ldmxcsr(__[rdi + 24])), Is.EqualTo(Vector.GP));
+        Assert.That(Run(a => a.ldmxcsr(__[rdi + 24])), Is.EqualTo(ExceptionVector.GP));
     }
 
     [Test]
@@ -186,7 +186,7 @@ public sealed unsafe class StateSaveTests : IDisposable
         _machine.Poke(Area + Xstate + 8, compaction);
         _machine.Poke(Area + Xstate + 56, reserved);
         CpuState before = *_machine.State;
-        Assert.That(Run(a => a.xrstor64(__[rdi])), Is.EqualTo(Vector.GP));
+        Assert.That(Run(a => a.xrstor64(__[rdi])), Is.EqualTo(ExceptionVector.GP));
         AssertRestored(&before);
     }
 
@@ -194,8 +194,8 @@ public sealed unsafe class StateSaveTests : IDisposable
     public void The_area_needs_alignment_to_64_bytes()
     {
         _machine.State->Gpr[7] = Area + 16;
-        Assert.That(Run(a => a.xsave(__[rdi])), Is.EqualTo(Vector.GP));
-        Assert.That(Run(a => a.xrstor(__[rdi])), Is.EqualTo(Vector.GP));
+        Assert.That(Run(a => a.xsave(__[rdi])), Is.EqualTo(ExceptionVector.GP));
+        Assert.That(Run(a => a.xrstor(__[rdi])), Is.EqualTo(ExceptionVector.GP));
     }
 
     [Test]
@@ -205,7 +205,7 @@ public sealed unsafe class StateSaveTests : IDisposable
         _machine.Map(Area + 0x1000, Area + 0x1000, flags: 5);
         _machine.State->Cr0 |= 1 << 16;
         _machine.State->Gpr[7] = Area + 0x1000 - 64;
-        Assert.That(Run(a => a.xsave64(__[rdi])), Is.EqualTo(Vector.PF));
+        Assert.That(Run(a => a.xsave64(__[rdi])), Is.EqualTo(ExceptionVector.PF));
         Assert.That(_machine.Peek<ulong>(Area + 0x1000 - 64), Is.Zero);
     }
 
@@ -220,13 +220,13 @@ public sealed unsafe class StateSaveTests : IDisposable
         foreach (ulong invalid in new ulong[] { 0, 2, 5, 1UL << 63 | 1 })
         {
             SetMask(invalid);
-            Assert.That(Run(a => a.xsetbv()), Is.EqualTo(Vector.GP), $"{invalid:X}");
+            Assert.That(Run(a => a.xsetbv()), Is.EqualTo(ExceptionVector.GP), $"{invalid:X}");
         }
 
         Run(a => a.xgetbv());
         Assert.That((s->Gpr[0], s->Gpr[2]), Is.EqualTo((1UL, 0UL)));
         s->Gpr[1] = 2;
-        Assert.That(Run(a => a.xgetbv()), Is.EqualTo(Vector.GP));
+        Assert.That(Run(a => a.xgetbv()), Is.EqualTo(ExceptionVector.GP));
     }
 
     [Test]
@@ -234,8 +234,8 @@ public sealed unsafe class StateSaveTests : IDisposable
     {
         _machine.State->Cr4 &= ~(1UL << 18);
         Mmu.UpdateMode(_machine.State);
-        Assert.That(Run(a => a.xsave(__[rdi])), Is.EqualTo(Vector.UD));
-        Assert.That(Run(a => a.xgetbv()), Is.EqualTo(Vector.UD));
+        Assert.That(Run(a => a.xsave(__[rdi])), Is.EqualTo(ExceptionVector.UD));
+        Assert.That(Run(a => a.xgetbv()), Is.EqualTo(ExceptionVector.UD));
     }
 
     private byte? Run(Action<Assembler> code) => VectorMachine.Run(_machine, code);

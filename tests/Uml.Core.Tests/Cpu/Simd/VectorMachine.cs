@@ -1,7 +1,7 @@
 using Iced.Intel;
-using Uml.Core.Cpu;
 using Uml.Core.Cpu.Interpreter;
 using Uml.Core.Cpu.Paging;
+using Uml.Core.Cpu.State;
 using Uml.Core.Tests.Cpu.Engine;
 
 namespace Uml.Core.Tests.Cpu.Simd;

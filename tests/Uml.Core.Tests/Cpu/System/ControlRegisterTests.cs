@@ -1,4 +1,7 @@
 using Uml.Core.Cpu;
+using Uml.Core.Cpu.Control;
+using Uml.Core.Cpu.Interrupts;
+using Uml.Core.Cpu.State;
 using static Iced.Intel.AssemblerRegisters;
 
 namespace Uml.Core.Tests.Cpu.System;
@@ -37,7 +40,7 @@ public sealed unsafe class ControlRegisterTests(CpuEngine engine) : IDisposable
             a.mov(new Iced.Intel.AssemblerRegisterCR(Iced.Intel.Register.CR0 + number), rax);
             a.hlt();
         });
-        Assert.That(vector, Is.EqualTo(allowed ? -1 : number == 5 ? Vector.UD : Vector.GP));
+        Assert.That(vector, Is.EqualTo(allowed ? -1 : number == 5 ? ExceptionVector.UD : ExceptionVector.GP));
     }
 
     [Test]
@@ -66,7 +69,7 @@ public sealed unsafe class ControlRegisterTests(CpuEngine engine) : IDisposable
             a.mov(eax, 0x20020);
             a.mov(cr4, rax);
         });
-        Assert.That(vector, Is.EqualTo(Vector.GP));
+        Assert.That(vector, Is.EqualTo(ExceptionVector.GP));
     }
 
     [TestCase(3UL, 0UL, 0UL, true)]
@@ -85,7 +88,7 @@ public sealed unsafe class ControlRegisterTests(CpuEngine engine) : IDisposable
             a.invpcid(rax, __xmmword_ptr[SystemMachine.Data]);
             a.hlt();
         });
-        Assert.That(vector, Is.EqualTo(allowed ? -1 : Vector.GP));
+        Assert.That(vector, Is.EqualTo(allowed ? -1 : ExceptionVector.GP));
     }
 
     [TestCase(0xC0000080U, 0xD01UL, true)]
@@ -109,7 +112,7 @@ public sealed unsafe class ControlRegisterTests(CpuEngine engine) : IDisposable
             a.wrmsr();
             a.hlt();
         });
-        Assert.That(vector, Is.EqualTo(allowed ? -1 : Vector.GP));
+        Assert.That(vector, Is.EqualTo(allowed ? -1 : ExceptionVector.GP));
     }
 
     [Test]
@@ -142,7 +145,7 @@ public sealed unsafe class ControlRegisterTests(CpuEngine engine) : IDisposable
         }), Is.EqualTo(-1));
         Assert.That(_machine.Rax, Is.EqualTo(0xFFFF0FF0UL));
         _machine.State->Cr4 |= ControlRegisters.DE;
-        Assert.That(_machine.RunToHalt(a => a.mov(rax, dr5)), Is.EqualTo(Vector.UD));
+        Assert.That(_machine.RunToHalt(a => a.mov(rax, dr5)), Is.EqualTo(ExceptionVector.UD));
     }
 
     [Test]
@@ -155,7 +158,7 @@ public sealed unsafe class ControlRegisterTests(CpuEngine engine) : IDisposable
             a.mov(rbx, dr0);
             a.hlt();
         });
-        Assert.That(vector, Is.EqualTo(Vector.DB));
+        Assert.That(vector, Is.EqualTo(ExceptionVector.DB));
         Assert.That(_machine.State->Dr6 & DebugTraps.BD, Is.Not.Zero);
         Assert.That(_machine.State->Dr7 & DebugTraps.GD, Is.Zero);
         Assert.That(_machine.Frame(0), Is.EqualTo(SystemMachine.Code + 8));
@@ -181,7 +184,7 @@ public sealed unsafe class ControlRegisterTests(CpuEngine engine) : IDisposable
                 }
             },
             SystemMachine.UserCode);
-        Assert.That(_machine.RunToHalt(a => SystemMachine.GoToUser(a)), Is.EqualTo(Vector.GP));
+        Assert.That(_machine.RunToHalt(a => SystemMachine.GoToUser(a)), Is.EqualTo(ExceptionVector.GP));
         Assert.That(_machine.Frame(0), Is.Zero);
         Assert.That(_machine.Frame(1), Is.EqualTo(SystemMachine.UserCode));
     }
@@ -197,7 +200,7 @@ public sealed unsafe class ControlRegisterTests(CpuEngine engine) : IDisposable
                 a.ud2();
             },
             SystemMachine.UserCode);
-        Assert.That(_machine.RunToHalt(a => SystemMachine.GoToUser(a)), Is.EqualTo(prevented ? Vector.GP : Vector.UD));
+        Assert.That(_machine.RunToHalt(a => SystemMachine.GoToUser(a)), Is.EqualTo(prevented ? ExceptionVector.GP : ExceptionVector.UD));
         Assert.That(_machine.Peek<ulong>(SystemMachine.Data + 2), Is.EqualTo(prevented ? 0 : SystemMachine.Gdt));
     }
 

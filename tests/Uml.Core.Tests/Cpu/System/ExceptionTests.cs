@@ -1,4 +1,6 @@
 using Uml.Core.Cpu;
+using Uml.Core.Cpu.Interrupts;
+using Uml.Core.Cpu.State;
 using static Iced.Intel.AssemblerRegisters;
 
 namespace Uml.Core.Tests.Cpu.System;
@@ -23,7 +25,7 @@ public sealed unsafe class ExceptionTests(CpuEngine engine) : IDisposable
         });
         Assert.Multiple(() =>
         {
-            Assert.That(vector, Is.EqualTo(Vector.UD));
+            Assert.That(vector, Is.EqualTo(ExceptionVector.UD));
             Assert.That(_machine.Rsp, Is.EqualTo(SystemMachine.Stack - 16 - 40), "aligned to 16 bytes before the pushes");
             Assert.That(_machine.Frame(0), Is.EqualTo(SystemMachine.Code + 1));
             Assert.That(_machine.Frame(1), Is.EqualTo(SystemMachine.Code64));
@@ -44,7 +46,7 @@ public sealed unsafe class ExceptionTests(CpuEngine engine) : IDisposable
         });
         Assert.Multiple(() =>
         {
-            Assert.That(vector, Is.EqualTo(Vector.PF));
+            Assert.That(vector, Is.EqualTo(ExceptionVector.PF));
             Assert.That(_machine.State->Cr2, Is.EqualTo(0x21234UL));
             Assert.That(_machine.Frame(0), Is.EqualTo(2UL), "a write to a page that is not present");
         });
@@ -68,7 +70,7 @@ public sealed unsafe class ExceptionTests(CpuEngine engine) : IDisposable
         int vector = _machine.RunToHalt(a => a.int3());
         Assert.Multiple(() =>
         {
-            Assert.That(vector, Is.EqualTo(Vector.BP));
+            Assert.That(vector, Is.EqualTo(ExceptionVector.BP));
             Assert.That(_machine.Frame(0), Is.EqualTo(SystemMachine.Code + 1));
             Assert.That(_machine.Frame(2), Is.EqualTo((ulong)Flags.Fixed1));
         });
@@ -90,7 +92,7 @@ public sealed unsafe class ExceptionTests(CpuEngine engine) : IDisposable
     [Test]
     public void A_gate_with_an_IST_index_starts_on_that_stack()
     {
-        _machine.SetGate64(Vector.UD, SystemMachine.Handlers + (Vector.UD * 16), ist: 1);
+        _machine.SetGate64(ExceptionVector.UD, SystemMachine.Handlers + (ExceptionVector.UD * 16), ist: 1);
         _machine.RunToHalt(a => a.ud2());
         Assert.That(_machine.Rsp, Is.EqualTo(SystemMachine.Ist - 40));
         Assert.That(_machine.Ss, Is.EqualTo(SystemMachine.Data0), "the level did not change, so SS did not");
@@ -103,7 +105,7 @@ public sealed unsafe class ExceptionTests(CpuEngine engine) : IDisposable
         int vector = _machine.RunToHalt(a => SystemMachine.GoToUser(a));
         Assert.Multiple(() =>
         {
-            Assert.That(vector, Is.EqualTo(Vector.GP));
+            Assert.That(vector, Is.EqualTo(ExceptionVector.GP));
             Assert.That(_machine.State->Cpl, Is.Zero);
             Assert.That(_machine.Rsp, Is.EqualTo(SystemMachine.Stack0 - 48));
             Assert.That(_machine.Ss, Is.Zero, "a null selector");
@@ -122,7 +124,7 @@ public sealed unsafe class ExceptionTests(CpuEngine engine) : IDisposable
         int vector = _machine.RunToHalt(a => SystemMachine.GoToUser(a));
         Assert.Multiple(() =>
         {
-            Assert.That(vector, Is.EqualTo(Vector.GP));
+            Assert.That(vector, Is.EqualTo(ExceptionVector.GP));
             Assert.That(_machine.Frame(0), Is.EqualTo((0x80UL * 8) + 2), "IDT bit, no EXT bit");
             Assert.That(_machine.Frame(1), Is.EqualTo(SystemMachine.UserCode), "the fault is at the instruction");
         });
@@ -140,16 +142,16 @@ public sealed unsafe class ExceptionTests(CpuEngine engine) : IDisposable
     [Test]
     public void A_gate_that_is_not_present_raises_NP_with_the_EXT_bit_for_an_exception()
     {
-        _machine.SetGate64(Vector.UD, 0x1234, type: 0x0E);
-        Assert.That(_machine.RunToHalt(a => a.ud2()), Is.EqualTo(Vector.NP));
-        Assert.That(_machine.Frame(0), Is.EqualTo((Vector.UD * 8UL) + 3));
+        _machine.SetGate64(ExceptionVector.UD, 0x1234, type: 0x0E);
+        Assert.That(_machine.RunToHalt(a => a.ud2()), Is.EqualTo(ExceptionVector.NP));
+        Assert.That(_machine.Frame(0), Is.EqualTo((ExceptionVector.UD * 8UL) + 3));
     }
 
     [Test]
     public void A_vector_beyond_the_IDT_limit_raises_GP_with_its_entry()
     {
         _machine.State->IdtLimit = (20 * 16) - 1;
-        Assert.That(_machine.RunToHalt(a => a.@int(0x80)), Is.EqualTo(Vector.GP));
+        Assert.That(_machine.RunToHalt(a => a.@int(0x80)), Is.EqualTo(ExceptionVector.GP));
         Assert.That(_machine.Frame(0), Is.EqualTo((0x80UL * 8) + 2));
     }
 
@@ -157,20 +159,20 @@ public sealed unsafe class ExceptionTests(CpuEngine engine) : IDisposable
     public void A_handler_in_data_raises_GP_with_its_selector()
     {
         _machine.SetGate64(0x80, 0x1234, selector: SystemMachine.Data0);
-        Assert.That(_machine.RunToHalt(a => a.@int(0x80)), Is.EqualTo(Vector.GP));
+        Assert.That(_machine.RunToHalt(a => a.@int(0x80)), Is.EqualTo(ExceptionVector.GP));
         Assert.That(_machine.Frame(0), Is.EqualTo(SystemMachine.Data0));
     }
 
     [Test]
     public void A_fault_while_delivering_a_contributory_fault_is_a_double_fault()
     {
-        _machine.SetGate64(Vector.GP, 0x1234, type: 0x0E);
+        _machine.SetGate64(ExceptionVector.GP, 0x1234, type: 0x0E);
         int vector = _machine.RunToHalt(a =>
         {
             a.mov(eax, 0x20);
             a.mov(cr8, rax);
         });
-        Assert.That(vector, Is.EqualTo(Vector.DF));
+        Assert.That(vector, Is.EqualTo(ExceptionVector.DF));
         Assert.That(_machine.Frame(0), Is.Zero);
         Assert.That(_machine.Frame(1), Is.EqualTo(SystemMachine.Code + 5));
     }
@@ -178,7 +180,7 @@ public sealed unsafe class ExceptionTests(CpuEngine engine) : IDisposable
     [Test]
     public void A_page_fault_on_the_stack_of_a_page_fault_is_a_double_fault()
     {
-        _machine.SetGate64(Vector.DF, SystemMachine.Handlers + (Vector.DF * 16), ist: 1);
+        _machine.SetGate64(ExceptionVector.DF, SystemMachine.Handlers + (ExceptionVector.DF * 16), ist: 1);
         _machine.Map(0x2F000, 0, flags: 0);
         _machine.Map(0x21000, 0, flags: 0);
         int vector = _machine.RunToHalt(a =>
@@ -186,7 +188,7 @@ public sealed unsafe class ExceptionTests(CpuEngine engine) : IDisposable
             a.mov(rbx, 0x21000);
             a.mov(al, __[rbx]);
         });
-        Assert.That(vector, Is.EqualTo(Vector.DF));
+        Assert.That(vector, Is.EqualTo(ExceptionVector.DF));
         Assert.That(_machine.State->Cr2, Is.EqualTo(SystemMachine.Stack - 8));
         Assert.That(_machine.Frame(4), Is.EqualTo(SystemMachine.Stack), "RSP as before the first push");
     }
@@ -195,7 +197,7 @@ public sealed unsafe class ExceptionTests(CpuEngine engine) : IDisposable
     public void A_fault_while_delivering_a_software_interrupt_is_delivered_by_itself()
     {
         _machine.SetGate64(0x80, 0x1234, type: 0x0E);
-        Assert.That(_machine.RunToHalt(a => a.@int(0x80)), Is.EqualTo(Vector.NP));
+        Assert.That(_machine.RunToHalt(a => a.@int(0x80)), Is.EqualTo(ExceptionVector.NP));
         Assert.That(_machine.Frame(0), Is.EqualTo((0x80UL * 8) + 2));
     }
 
@@ -210,13 +212,13 @@ public sealed unsafe class ExceptionTests(CpuEngine engine) : IDisposable
     [Test]
     public void A_stack_that_is_not_canonical_raises_SS()
     {
-        _machine.SetGate64(Vector.SS, SystemMachine.Handlers + (Vector.SS * 16), ist: 1);
+        _machine.SetGate64(ExceptionVector.SS, SystemMachine.Handlers + (ExceptionVector.SS * 16), ist: 1);
         int vector = _machine.RunToHalt(a =>
         {
             a.mov(rsp, long.MinValue);
             a.push(rax);
         });
-        Assert.That(vector, Is.EqualTo(Vector.SS));
+        Assert.That(vector, Is.EqualTo(ExceptionVector.SS));
         Assert.That(_machine.Frame(0), Is.Zero);
         Assert.That(_machine.Frame(4), Is.EqualTo(1UL << 63));
     }
@@ -224,7 +226,7 @@ public sealed unsafe class ExceptionTests(CpuEngine engine) : IDisposable
     [Test]
     public void An_NMI_is_held_off_until_IRET()
     {
-        _machine.SetGate64(Vector.NMI, SystemMachine.Handlers + 0x1000);
+        _machine.SetGate64(ExceptionVector.NMI, SystemMachine.Handlers + 0x1000);
         _machine.Load(a =>
         {
             a.inc(rbx);
@@ -255,7 +257,7 @@ public sealed unsafe class ExceptionTests(CpuEngine engine) : IDisposable
     [Test]
     public void Single_stepping_traps_behind_each_instruction()
     {
-        _machine.SetGate64(Vector.DB, SystemMachine.Handlers + 0x1000);
+        _machine.SetGate64(ExceptionVector.DB, SystemMachine.Handlers + 0x1000);
         _machine.Load(a =>
         {
             a.inc(rbx);
@@ -284,7 +286,7 @@ public sealed unsafe class ExceptionTests(CpuEngine engine) : IDisposable
     [Test]
     public void Single_stepping_traps_behind_each_repetition([Values("movs", "stos", "lods", "cmps", "scas")] string name)
     {
-        _machine.SetGate64(Vector.DB, SystemMachine.Handlers + 0x1000);
+        _machine.SetGate64(ExceptionVector.DB, SystemMachine.Handlers + 0x1000);
         _machine.Load(a =>
         {
             a.inc(r8);
@@ -321,7 +323,7 @@ public sealed unsafe class ExceptionTests(CpuEngine engine) : IDisposable
             a.popfq();
             a.jmp(SystemMachine.Code + 0x200);
         });
-        Assert.That(vector, Is.EqualTo(Vector.UD));
+        Assert.That(vector, Is.EqualTo(ExceptionVector.UD));
         Assert.That(_machine.State->Gpr[1], Is.Zero);
         Assert.That(_machine.State->Gpr[9], Is.EqualTo(10UL), "behind the jump and nine of the repetitions");
         Assert.That(_machine.State->Gpr[8], Is.EqualTo(11UL), "and the last repetition");
@@ -330,7 +332,7 @@ public sealed unsafe class ExceptionTests(CpuEngine engine) : IDisposable
     [Test]
     public void An_instruction_breakpoint_hits_before_the_instruction_and_once()
     {
-        _machine.SetGate64(Vector.DB, SystemMachine.Handlers + 0x1000);
+        _machine.SetGate64(ExceptionVector.DB, SystemMachine.Handlers + 0x1000);
         _machine.Load(a =>
         {
             a.inc(rbx);
@@ -371,7 +373,7 @@ public sealed unsafe class ExceptionTests(CpuEngine engine) : IDisposable
             a.mov(__dword_ptr[SystemMachine.Data + 3], ecx);
             a.hlt();
         });
-        Assert.That(vector, Is.EqualTo(Vector.DB));
+        Assert.That(vector, Is.EqualTo(ExceptionVector.DB));
         Assert.That(_machine.State->Dr6 & 0xF, Is.EqualTo(2UL));
     }
 }

@@ -1,5 +1,7 @@
 using Iced.Intel;
 using Uml.Core.Cpu;
+using Uml.Core.Cpu.Control;
+using Uml.Core.Cpu.State;
 using static Iced.Intel.AssemblerRegisters;
 
 namespace Uml.Core.Tests.Cpu.System;
@@ -25,7 +27,7 @@ public sealed unsafe class HeldDebugTrapTests(CpuEngine engine) : IDisposable
             a.mov(esp, (int)SystemMachine.Stack - 0x100);
             a.hlt();
         });
-        Assert.That(vector, Is.EqualTo(Vector.DB));
+        Assert.That(vector, Is.EqualTo(ExceptionVector.DB));
         Assert.That(_machine.State->Dr6 & 0xF, Is.EqualTo(Watched));
         Assert.That(_machine.Frame(3), Is.EqualTo(SystemMachine.Stack - 0x100), "the stack pointer that the instruction in between loads");
     }
@@ -51,7 +53,7 @@ public sealed unsafe class HeldDebugTrapTests(CpuEngine engine) : IDisposable
 
             a.hlt();
         });
-        Assert.That(vector, Is.EqualTo(Vector.DB));
+        Assert.That(vector, Is.EqualTo(ExceptionVector.DB));
         Assert.That(_machine.State->Dr6 & 0xF, Is.EqualTo(Watched));
         ulong handler = kind switch { 1 => SystemMachine.Handlers + 0x400, 3 => SystemMachine.Handlers + 0x30, _ => SystemMachine.Handlers + 0x2000 };
         Assert.That(_machine.Frame(0), Is.EqualTo(handler), "before the first instruction of the handler");
@@ -65,7 +67,7 @@ public sealed unsafe class HeldDebugTrapTests(CpuEngine engine) : IDisposable
             a.mov(ss, __word_ptr[SystemMachine.Data]);
             a.ud2();
         });
-        Assert.That(vector, Is.EqualTo(Vector.UD));
+        Assert.That(vector, Is.EqualTo(ExceptionVector.UD));
         Assert.That(_machine.State->Dr6 & 0xF, Is.Zero);
     }
 
@@ -78,7 +80,7 @@ public sealed unsafe class HeldDebugTrapTests(CpuEngine engine) : IDisposable
             a.AddInstruction(Instruction.Create(Code.Int1));
             a.hlt();
         });
-        Assert.That(vector, Is.EqualTo(Vector.DB));
+        Assert.That(vector, Is.EqualTo(ExceptionVector.DB));
         Assert.That(_machine.State->Dr6 & 0xF, Is.Zero);
     }
 
@@ -91,7 +93,7 @@ public sealed unsafe class HeldDebugTrapTests(CpuEngine engine) : IDisposable
             a.mov(ecx, __dword_ptr[SystemMachine.Data + 8]);
             a.hlt();
         });
-        Assert.That(vector, Is.EqualTo(Vector.DB));
+        Assert.That(vector, Is.EqualTo(ExceptionVector.DB));
         Assert.That(_machine.State->Dr6 & 0xF, Is.EqualTo(Watched | 2));
     }
 
@@ -104,7 +106,7 @@ public sealed unsafe class HeldDebugTrapTests(CpuEngine engine) : IDisposable
             a.sti();
             a.hlt();
         });
-        Assert.That(vector, Is.EqualTo(Vector.DB));
+        Assert.That(vector, Is.EqualTo(ExceptionVector.DB));
         Assert.That(_machine.State->SystemFlags & Flags.IF, Is.Zero);
     }
 

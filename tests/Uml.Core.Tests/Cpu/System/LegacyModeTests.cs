@@ -1,4 +1,6 @@
 using Uml.Core.Cpu;
+using Uml.Core.Cpu.Control;
+using Uml.Core.Cpu.State;
 using static Iced.Intel.AssemblerRegisters;
 
 namespace Uml.Core.Tests.Cpu.System;
@@ -29,7 +31,7 @@ public sealed unsafe class LegacyModeTests(CpuEngine engine) : IDisposable
     public void A_32_bit_fault_at_the_same_level_pushes_no_stack()
     {
         _machine.Start32();
-        Assert.That(_machine.RunToHalt(a => a.ud2()), Is.EqualTo(Vector.UD));
+        Assert.That(_machine.RunToHalt(a => a.ud2()), Is.EqualTo(ExceptionVector.UD));
         Assert.Multiple(() =>
         {
             Assert.That(_machine.Rsp, Is.EqualTo(SystemMachine.Stack - 12));
@@ -44,7 +46,7 @@ public sealed unsafe class LegacyModeTests(CpuEngine engine) : IDisposable
     {
         _machine.Start32();
         _machine.Load(a => a.hlt(), SystemMachine.UserCode);
-        Assert.That(_machine.RunToHalt(a => GoToUser32(a)), Is.EqualTo(Vector.GP));
+        Assert.That(_machine.RunToHalt(a => GoToUser32(a)), Is.EqualTo(ExceptionVector.GP));
         Assert.Multiple(() =>
         {
             Assert.That(_machine.Rsp, Is.EqualTo(SystemMachine.Stack0 - 24));
@@ -74,7 +76,7 @@ public sealed unsafe class LegacyModeTests(CpuEngine engine) : IDisposable
     {
         _machine.Start32();
         _machine.SetGate32(0x80, 0, type: 0x85, selector: SystemMachine.TssSelector);
-        Assert.That(_machine.RunToHalt(a => a.@int(0x80)), Is.EqualTo(Vector.GP));
+        Assert.That(_machine.RunToHalt(a => a.@int(0x80)), Is.EqualTo(ExceptionVector.GP));
         Assert.That(Frame32(0), Is.EqualTo((0x80u * 8) + 2));
     }
 
@@ -89,7 +91,7 @@ public sealed unsafe class LegacyModeTests(CpuEngine engine) : IDisposable
         // #TS goes to level 0 too, over the same stack: a double fault that faults.
         _machine.Load(a => GoToUser32(a));
         Assert.That(_machine.Cpu.Run(100), Is.EqualTo(RunResult.Shutdown));
-        Assert.That(_machine.State->ExceptionVector, Is.EqualTo(Vector.TS));
+        Assert.That(_machine.State->ExceptionVector, Is.EqualTo(ExceptionVector.TS));
         Assert.That(_machine.State->ExceptionError, Is.EqualTo((uint)(SystemMachine.UserData & ~3) | 1));
     }
 
@@ -123,7 +125,7 @@ public sealed unsafe class LegacyModeTests(CpuEngine engine) : IDisposable
         });
         Assert.Multiple(() =>
         {
-            Assert.That(vector, Is.EqualTo(Vector.GP));
+            Assert.That(vector, Is.EqualTo(ExceptionVector.GP));
             Assert.That(_machine.Rsp, Is.EqualTo(SystemMachine.Stack0 - 40));
             Assert.That(Frame32(1), Is.EqualTo(7));
             Assert.That(Frame32(2), Is.EqualTo(SystemMachine.UserCode >> 4));
@@ -163,7 +165,7 @@ public sealed unsafe class LegacyModeTests(CpuEngine engine) : IDisposable
                 a.ud2();
             },
             SystemMachine.UserCode);
-        Assert.That(_machine.RunToHalt(a => GoToUser32(a)), Is.EqualTo(Vector.UD));
+        Assert.That(_machine.RunToHalt(a => GoToUser32(a)), Is.EqualTo(ExceptionVector.UD));
         Assert.Multiple(() =>
         {
             Assert.That(_machine.Rax, Is.EqualTo(0x2222UL));
@@ -183,7 +185,7 @@ public sealed unsafe class LegacyModeTests(CpuEngine engine) : IDisposable
         _machine.SetDescriptor(SystemMachine.Scratch, SystemMachine.Descriptor((uint)SystemMachine.Data, 0xFFF, 0x93, 4));
         _machine.Poke(SystemMachine.Data + 0xFFC, 0xAABBCCDDu);
         int vector = Access(offset, size);
-        Assert.That(vector, Is.EqualTo(inside ? -1 : Vector.GP));
+        Assert.That(vector, Is.EqualTo(inside ? -1 : ExceptionVector.GP));
         Assert.That(_machine.Rax != 0, Is.EqualTo(inside));
     }
 
@@ -195,7 +197,7 @@ public sealed unsafe class LegacyModeTests(CpuEngine engine) : IDisposable
     {
         _machine.Start32();
         _machine.SetDescriptor(SystemMachine.Scratch, SystemMachine.Descriptor((uint)SystemMachine.Data, 0xFFF, 0x97, 0));
-        Assert.That(Access(offset, size), Is.EqualTo(inside ? -1 : Vector.GP));
+        Assert.That(Access(offset, size), Is.EqualTo(inside ? -1 : ExceptionVector.GP));
     }
 
     private int Access(uint offset, int size) => _machine.RunToHalt(a =>
@@ -228,7 +230,7 @@ public sealed unsafe class LegacyModeTests(CpuEngine engine) : IDisposable
             a.mov(__dword_ptr.gs[0x10], eax);
             a.hlt();
         });
-        Assert.That(vector, Is.EqualTo(Vector.GP));
+        Assert.That(vector, Is.EqualTo(ExceptionVector.GP));
         Assert.That(Frame32(0), Is.EqualTo(access == 0x99 ? SystemMachine.Scratch : 0), "execute-only code cannot even be loaded");
     }
 
@@ -243,15 +245,15 @@ public sealed unsafe class LegacyModeTests(CpuEngine engine) : IDisposable
             a.inc(ebx);
             a.mov(al, __byte_ptr.es[0x10]);
         });
-        Assert.That(vector, Is.EqualTo(Vector.GP));
+        Assert.That(vector, Is.EqualTo(ExceptionVector.GP));
         Assert.That(_machine.State->Gpr[3], Is.EqualTo(1UL));
     }
 
-    [TestCase(SystemMachine.UserData, Vector.GP, Description = "RPL and DPL 3 at level 0")]
-    [TestCase((ushort)0, Vector.GP, Description = "null")]
-    [TestCase(SystemMachine.Code32, Vector.GP, Description = "code")]
-    [TestCase((ushort)0x200, Vector.GP, Description = "beyond the table")]
-    [TestCase(SystemMachine.Scratch, Vector.SS, Description = "not present")]
+    [TestCase(SystemMachine.UserData, ExceptionVector.GP, Description = "RPL and DPL 3 at level 0")]
+    [TestCase((ushort)0, ExceptionVector.GP, Description = "null")]
+    [TestCase(SystemMachine.Code32, ExceptionVector.GP, Description = "code")]
+    [TestCase((ushort)0x200, ExceptionVector.GP, Description = "beyond the table")]
+    [TestCase(SystemMachine.Scratch, ExceptionVector.SS, Description = "not present")]
     public void Loading_SS_checks_the_descriptor(ushort selector, byte expected)
     {
         _machine.Start32();
@@ -296,7 +298,7 @@ public sealed unsafe class LegacyModeTests(CpuEngine engine) : IDisposable
         {
             a.mov(eax, SystemMachine.TssSelector);
             a.ltr(ax);
-        }), Is.EqualTo(Vector.GP));
+        }), Is.EqualTo(ExceptionVector.GP));
     }
 
     [Test]
@@ -382,7 +384,7 @@ public sealed unsafe class LegacyModeTests(CpuEngine engine) : IDisposable
             a.mov(bx, 0xFFFF);
             a.mov(ax, __[bx]);
         });
-        Assert.That(vector, Is.EqualTo(Vector.GP), "a word at FFFFH leaves the 64 KiB segment");
+        Assert.That(vector, Is.EqualTo(ExceptionVector.GP), "a word at FFFFH leaves the 64 KiB segment");
         Assert.That(_machine.Rsp, Is.EqualTo(0x8000UL - 6));
         Assert.That(_machine.Peek<ushort>(0x20000 + _machine.Rsp), Is.EqualTo(3));
     }

@@ -1,5 +1,7 @@
 using Uml.Core.Bus;
 using Uml.Core.Cpu;
+using Uml.Core.Cpu.Control;
+using Uml.Core.Cpu.State;
 using static Iced.Intel.AssemblerRegisters;
 
 namespace Uml.Core.Tests.Cpu.System;
@@ -63,7 +65,7 @@ public sealed unsafe class PortTests : IDisposable
             },
             SystemMachine.UserCode);
         int vector = _machine.RunToHalt(a => SystemMachine.GoToUser(a, flags: iopl ? 0x3202 : 0x202));
-        Assert.That(vector, Is.EqualTo(iopl || bitmap ? Vector.UD : Vector.GP));
+        Assert.That(vector, Is.EqualTo(iopl || bitmap ? ExceptionVector.UD : ExceptionVector.GP));
     }
 
     [Test]
@@ -72,7 +74,7 @@ public sealed unsafe class PortTests : IDisposable
         ref SegmentRegister tr = ref _machine.State->Segments[(int)SegmentIndex.Tr];
         tr.Limit = 104 + 12;
         _machine.Load(a => a.@in(al, 0x61), SystemMachine.UserCode);
-        Assert.That(_machine.RunToHalt(a => SystemMachine.GoToUser(a)), Is.EqualTo(Vector.GP));
+        Assert.That(_machine.RunToHalt(a => SystemMachine.GoToUser(a)), Is.EqualTo(ExceptionVector.GP));
     }
 
     [Test]
@@ -114,7 +116,7 @@ public sealed unsafe class PortTests : IDisposable
         });
         Assert.Multiple(() =>
         {
-            Assert.That(vector, Is.EqualTo(Vector.PF));
+            Assert.That(vector, Is.EqualTo(ExceptionVector.PF));
             Assert.That(_machine.State->Gpr[1], Is.EqualTo(3UL));
             Assert.That(_machine.State->Gpr[7], Is.EqualTo(0x21000UL));
             Assert.That(_machine.State->Cr2, Is.EqualTo(0x21000UL));

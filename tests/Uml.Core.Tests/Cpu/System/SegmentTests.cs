@@ -1,4 +1,6 @@
 using Uml.Core.Cpu;
+using Uml.Core.Cpu.Control;
+using Uml.Core.Cpu.State;
 using static Iced.Intel.AssemblerRegisters;
 
 namespace Uml.Core.Tests.Cpu.System;
@@ -39,7 +41,7 @@ public sealed unsafe class SegmentTests(CpuEngine engine) : IDisposable
         {
             a.mov(eax, SystemMachine.TssSelector);
             a.ltr(ax);
-        }), Is.EqualTo(Vector.GP));
+        }), Is.EqualTo(ExceptionVector.GP));
         Assert.That(_machine.Frame(0), Is.EqualTo(SystemMachine.TssSelector));
     }
 
@@ -77,7 +79,7 @@ public sealed unsafe class SegmentTests(CpuEngine engine) : IDisposable
         {
             a.mov(rax, 1L << 47);
             a.wrgsbase(rax);
-        }), Is.EqualTo(enabled ? Vector.GP : Vector.UD));
+        }), Is.EqualTo(enabled ? ExceptionVector.GP : ExceptionVector.UD));
     }
 
     [Test]
@@ -91,7 +93,7 @@ public sealed unsafe class SegmentTests(CpuEngine engine) : IDisposable
                 a.mov(ds, eax);
             },
             SystemMachine.UserCode);
-        Assert.That(_machine.RunToHalt(a => SystemMachine.GoToUser(a)), Is.EqualTo(Vector.GP));
+        Assert.That(_machine.RunToHalt(a => SystemMachine.GoToUser(a)), Is.EqualTo(ExceptionVector.GP));
         Assert.That(_machine.Frame(0), Is.EqualTo(SystemMachine.Data0));
     }
 
@@ -104,7 +106,7 @@ public sealed unsafe class SegmentTests(CpuEngine engine) : IDisposable
         {
             a.mov(eax, SystemMachine.Scratch);
             a.mov(ds, eax);
-        }), Is.EqualTo(Vector.NP));
+        }), Is.EqualTo(ExceptionVector.NP));
         Assert.That(_machine.Frame(0), Is.EqualTo(SystemMachine.Scratch));
     }
 
@@ -131,7 +133,7 @@ public sealed unsafe class SegmentTests(CpuEngine engine) : IDisposable
         {
             a.push(0x200);
             a.pop(ds);
-        }), Is.EqualTo(Vector.GP));
+        }), Is.EqualTo(ExceptionVector.GP));
         Assert.That(_machine.Rsp, Is.EqualTo(SystemMachine.Stack - 4 - 16));
     }
 
@@ -158,7 +160,7 @@ public sealed unsafe class SegmentTests(CpuEngine engine) : IDisposable
             },
             SystemMachine.UserCode,
             bitness: 32);
-        Assert.That(_machine.RunToHalt(a => SystemMachine.GoToUser(a, cs: SystemMachine.User32)), Is.EqualTo(Vector.UD));
+        Assert.That(_machine.RunToHalt(a => SystemMachine.GoToUser(a, cs: SystemMachine.User32)), Is.EqualTo(ExceptionVector.UD));
         Assert.Multiple(() =>
         {
             Assert.That(_machine.Rax, Is.EqualTo(6UL));
@@ -181,7 +183,7 @@ public sealed unsafe class SegmentTests(CpuEngine engine) : IDisposable
             a.inc(ebx);
             a.mov(eax, 6);
             a.bound(eax, __qword_ptr[(uint)SystemMachine.Data]);
-        }), Is.EqualTo(Vector.BR));
+        }), Is.EqualTo(ExceptionVector.BR));
         Assert.That(_machine.State->Gpr[3], Is.EqualTo(1UL));
         Assert.That(_machine.RunToHalt(a =>
         {
@@ -189,7 +191,7 @@ public sealed unsafe class SegmentTests(CpuEngine engine) : IDisposable
             a.mov(eax, int.MaxValue);
             a.inc(eax);
             a.into();
-        }), Is.EqualTo(Vector.OF));
+        }), Is.EqualTo(ExceptionVector.OF));
     }
 
     [Test]
@@ -197,7 +199,7 @@ public sealed unsafe class SegmentTests(CpuEngine engine) : IDisposable
     {
         _machine.Start32();
         _machine.State->Cr0 |= ControlRegisters.AM;
-        _machine.SetGate32(Vector.AC, (uint)SystemMachine.Handlers, type: 0xEE, selector: SystemMachine.User32);
+        _machine.SetGate32(ExceptionVector.AC, (uint)SystemMachine.Handlers, type: 0xEE, selector: SystemMachine.User32);
         _machine.Load(
             a =>
             {
@@ -230,7 +232,7 @@ public sealed unsafe class SegmentTests(CpuEngine engine) : IDisposable
             a.or(__qword_ptr[rsp], 0x100);
             a.popfq();
             a.rep.insb();
-        }), Is.EqualTo(Vector.DB));
+        }), Is.EqualTo(ExceptionVector.DB));
         Assert.That(_machine.State->Gpr[1], Is.EqualTo(4UL));
     }
 }

@@ -1,7 +1,8 @@
 using System.Runtime.CompilerServices;
 using Microsoft.Extensions.Time.Testing;
 using Uml.Core.Clock;
-using Uml.Core.Cpu;
+using Uml.Core.Cpu.State;
+using Uml.Core.Cpu.Time;
 
 namespace Uml.Core.Tests.Cpu.System;
 

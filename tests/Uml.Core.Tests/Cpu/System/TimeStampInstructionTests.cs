@@ -1,6 +1,8 @@
 using Iced.Intel;
 using Uml.Core.Clock;
 using Uml.Core.Cpu;
+using Uml.Core.Cpu.State;
+using Uml.Core.Cpu.Time;
 using static Iced.Intel.AssemblerRegisters;
 
 namespace Uml.Core.Tests.Cpu.System;
@@ -145,7 +147,7 @@ public sealed unsafe class TimeStampInstructionTests : IDisposable
         });
         Assert.Multiple(() =>
         {
-            Assert.That(vector, Is.EqualTo(Vector.GP));
+            Assert.That(vector, Is.EqualTo(ExceptionVector.GP));
             Assert.That(_machine.Rax, Is.EqualTo(0x11UL));
             Assert.That(_machine.State->Gpr[2], Is.EqualTo(0x22UL));
         });

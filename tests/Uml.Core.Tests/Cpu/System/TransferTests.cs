@@ -1,4 +1,6 @@
 using Uml.Core.Cpu;
+using Uml.Core.Cpu.Control;
+using Uml.Core.Cpu.State;
 using static Iced.Intel.AssemblerRegisters;
 
 namespace Uml.Core.Tests.Cpu.System;
@@ -69,7 +71,7 @@ public sealed unsafe class TransferTests(CpuEngine engine) : IDisposable
             a.push((int)SystemMachine.UserCode);
             a.iretq();
         });
-        Assert.That(vector, Is.EqualTo(user ? Vector.GP : -1));
+        Assert.That(vector, Is.EqualTo(user ? ExceptionVector.GP : -1));
     }
 
     [Test]
@@ -85,7 +87,7 @@ public sealed unsafe class TransferTests(CpuEngine engine) : IDisposable
             a.push(rax);
             a.iretq();
         });
-        Assert.That(vector, Is.EqualTo(Vector.GP));
+        Assert.That(vector, Is.EqualTo(ExceptionVector.GP));
         Assert.That(_machine.Frame(2), Is.EqualTo(SystemMachine.Code64), "at CPL 0");
         Assert.That(_machine.Frame(0), Is.Zero);
     }
@@ -99,7 +101,7 @@ public sealed unsafe class TransferTests(CpuEngine engine) : IDisposable
             a.popfq();
             a.iretq();
         });
-        Assert.That(vector, Is.EqualTo(Vector.GP));
+        Assert.That(vector, Is.EqualTo(ExceptionVector.GP));
     }
 
     [Test]
@@ -107,7 +109,7 @@ public sealed unsafe class TransferTests(CpuEngine engine) : IDisposable
     {
         _machine.Load(a => SystemMachine.GoToUser(a, cs: SystemMachine.Code64), SystemMachine.UserCode);
         int vector = _machine.RunToHalt(a => SystemMachine.GoToUser(a));
-        Assert.That(vector, Is.EqualTo(Vector.GP));
+        Assert.That(vector, Is.EqualTo(ExceptionVector.GP));
         Assert.That(_machine.Frame(0), Is.EqualTo(SystemMachine.Code64));
     }
 
@@ -206,7 +208,7 @@ public sealed unsafe class TransferTests(CpuEngine engine) : IDisposable
 
     [Test]
     public void SYSCALL_is_undefined_until_EFER_enables_it() =>
-        Assert.That(_machine.RunToHalt(a => a.syscall()), Is.EqualTo(Vector.UD));
+        Assert.That(_machine.RunToHalt(a => a.syscall()), Is.EqualTo(ExceptionVector.UD));
 
     [Test]
     public void SYSRETQ_returns_to_64_bit_user_code()
@@ -238,7 +240,7 @@ public sealed unsafe class TransferTests(CpuEngine engine) : IDisposable
             a.mov(r11d, 0x202);
             a.sysretq();
         });
-        Assert.That(vector, Is.EqualTo(Vector.GP));
+        Assert.That(vector, Is.EqualTo(ExceptionVector.GP));
         Assert.That(_machine.Frame(2), Is.EqualTo(SystemMachine.Code64));
         Assert.That(_machine.Frame(3) & Flags.IF, Is.Zero, "flags were not loaded");
     }
@@ -306,7 +308,7 @@ public sealed unsafe class TransferTests(CpuEngine engine) : IDisposable
             a.swapgs();
             SystemMachine.GoToUser(a);
         });
-        Assert.That(vector, Is.EqualTo(Vector.GP));
+        Assert.That(vector, Is.EqualTo(ExceptionVector.GP));
         Assert.That(_machine.State->Segments[(int)SegmentIndex.Gs].Base, Is.EqualTo(0xFFFF800000000000));
         Assert.That(_machine.State->KernelGsBase, Is.EqualTo(0x1111UL));
     }
@@ -359,7 +361,7 @@ public sealed unsafe class TransferTests(CpuEngine engine) : IDisposable
             },
             SystemMachine.UserCode);
         int vector = _machine.RunToHalt(a => SystemMachine.GoToUser(a));
-        Assert.That(vector, Is.EqualTo(Vector.UD));
+        Assert.That(vector, Is.EqualTo(ExceptionVector.UD));
         Assert.That(_machine.State->Gpr[3], Is.EqualTo(SystemMachine.User64));
         Assert.That(_machine.Frame(3), Is.EqualTo(SystemMachine.Stack));
         Assert.That(_machine.Peek<ulong>(SystemMachine.Stack0 - 8), Is.EqualTo(SystemMachine.UserData), "SS, the first pushed");
@@ -370,7 +372,7 @@ public sealed unsafe class TransferTests(CpuEngine engine) : IDisposable
         [Values(SystemMachine.Data0, SystemMachine.TssSelector)] ushort selector)
     {
         _machine.Poke(SystemMachine.Data + 4, selector);
-        Assert.That(_machine.RunToHalt(a => a.jmp(__fword_ptr[SystemMachine.Data])), Is.EqualTo(Vector.GP));
+        Assert.That(_machine.RunToHalt(a => a.jmp(__fword_ptr[SystemMachine.Data])), Is.EqualTo(ExceptionVector.GP));
         Assert.That(_machine.Frame(0), Is.EqualTo(selector));
     }
 

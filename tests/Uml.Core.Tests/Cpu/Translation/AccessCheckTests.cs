@@ -1,5 +1,5 @@
 using Iced.Intel;
-using Uml.Core.Cpu;
+using Uml.Core.Cpu.State;
 using Uml.Core.Tests.Cpu.System;
 using static Iced.Intel.AssemblerRegisters;
 
@@ -59,7 +59,7 @@ public sealed unsafe class AccessCheckTests : IDisposable
                 machine.Rsp = SystemMachine.Stack;
             });
             _pair.Run(what: $"alignment checks {asked}");
-            Assert.That(_pair.Vector, Is.EqualTo(asked ? Vector.AC : Vector.GP));
+            Assert.That(_pair.Vector, Is.EqualTo(asked ? ExceptionVector.AC : ExceptionVector.GP));
         }
 
         _pair.AssertTranslated();
@@ -106,7 +106,7 @@ public sealed unsafe class AccessCheckTests : IDisposable
             },
             SystemMachine.UserCode);
         _pair.Run();
-        Assert.That(_pair.Vector, Is.EqualTo(isChecked ? Vector.AC : Vector.GP));
+        Assert.That(_pair.Vector, Is.EqualTo(isChecked ? ExceptionVector.AC : ExceptionVector.GP));
         _pair.AssertTranslated();
     }
 
@@ -143,7 +143,7 @@ public sealed unsafe class AccessCheckTests : IDisposable
             a.hlt();
         });
         _pair.Run();
-        Assert.That(_pair.Vector, Is.EqualTo(Vector.DB));
+        Assert.That(_pair.Vector, Is.EqualTo(ExceptionVector.DB));
         Assert.That(_pair.Jit.State->Gpr[15], Is.EqualTo(2UL), "the first round behind the setting of DR7");
         _pair.AssertTranslated();
     }
@@ -180,7 +180,7 @@ public sealed unsafe class AccessCheckTests : IDisposable
             a.hlt();
         });
         _pair.Run();
-        Assert.That(_pair.Vector, Is.EqualTo(Vector.DB));
+        Assert.That(_pair.Vector, Is.EqualTo(ExceptionVector.DB));
         Assert.That(_pair.FaultRip, Is.EqualTo(function + 6));
         Assert.That(_pair.Jit.Rax, Is.EqualTo(14UL));
         _pair.AssertTranslated();
@@ -221,7 +221,7 @@ public sealed unsafe class AccessCheckTests : IDisposable
             }
         }
 
-        Assert.That(vectors, Is.SupersetOf(new[] { -1, (int)Vector.GP, Vector.PF }));
+        Assert.That(vectors, Is.SupersetOf(new[] { -1, (int)ExceptionVector.GP, ExceptionVector.PF }));
         _pair.AssertTranslated();
     }
 
@@ -234,7 +234,7 @@ public sealed unsafe class AccessCheckTests : IDisposable
         {
             _pair.ResetRegisters();
             _pair.Run(LastPage, what: $"pass {pass}");
-            Assert.That(_pair.Vector, Is.EqualTo(Vector.GP));
+            Assert.That(_pair.Vector, Is.EqualTo(ExceptionVector.GP));
         }
 
         _pair.AssertTranslated();

@@ -1,5 +1,5 @@
 using Iced.Intel;
-using Uml.Core.Cpu;
+using Uml.Core.Cpu.State;
 using Uml.Core.Tests.Cpu.System;
 using static Iced.Intel.AssemblerRegisters;
 
@@ -114,7 +114,7 @@ public sealed unsafe class AccessFaultTests : IDisposable
     public void A_stack_access_at_any_byte_around_a_page_end_does_what_it_does_in_the_interpreter(int below, Action<Assembler> code)
     {
         // Faults are delivered on a stack of their own.
-        _pair.Each(machine => machine.SetGate64(Vector.PF, SystemMachine.Handlers + (Vector.PF * 16), ist: 1));
+        _pair.Each(machine => machine.SetGate64(ExceptionVector.PF, SystemMachine.Handlers + (ExceptionVector.PF * 16), ist: 1));
         Write(code);
         int faults = RunAll(8, before =>
         {
@@ -154,7 +154,7 @@ public sealed unsafe class AccessFaultTests : IDisposable
         _pair.Run();
         Assert.Multiple(() =>
         {
-            Assert.That(_pair.Vector, Is.EqualTo(Vector.PF));
+            Assert.That(_pair.Vector, Is.EqualTo(ExceptionVector.PF));
             Assert.That(_pair.Jit.State->Gpr[1], Is.EqualTo(60UL));
             Assert.That(_pair.Jit.State->Cr2, Is.EqualTo(missing));
         });
@@ -224,7 +224,7 @@ public sealed unsafe class AccessFaultTests : IDisposable
             _pair.Each(machine => machine.Poke(address, divisor));
             string what = $"{high:x}:{low:x} / {divisor:x}";
             _pair.Run(what: what);
-            Assert.That(_pair.Vector == Vector.DE, Is.EqualTo(IsDivideError(high, low, divisor, signed, wide)), what);
+            Assert.That(_pair.Vector == ExceptionVector.DE, Is.EqualTo(IsDivideError(high, low, divisor, signed, wide)), what);
         }
 
         _pair.AssertTranslated();
@@ -308,7 +308,7 @@ public sealed unsafe class AccessFaultTests : IDisposable
 
     private static void X87Start(SystemMachine machine)
     {
-        Uml.Core.Cpu.Semantics.X87.Initialize(ref machine.State->X87);
+        Uml.Core.Cpu.Semantics.Float.X87.Initialize(ref machine.State->X87);
         machine.State->X87.ValidTags = 0xFF;
         machine.State->X87.St(0).Significand = 0xC000_0000_0000_0000;
         machine.State->X87.St(0).SignExponent = 0x4000;

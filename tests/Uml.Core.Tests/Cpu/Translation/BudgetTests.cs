@@ -1,7 +1,8 @@
 using Iced.Intel;
 using Uml.Core.Bus;
 using Uml.Core.Cpu;
-using Uml.Core.Cpu.Execute;
+using Uml.Core.Cpu.Contract;
+using Uml.Core.Cpu.State;
 using Uml.Core.Tests.Cpu.System;
 using static Iced.Intel.AssemblerRegisters;
 
@@ -101,7 +102,7 @@ public sealed unsafe class BudgetTests : IDisposable
                 machine.State->Poll |= (int)Attention.Nmi;
             });
             _pair.Continue(what: $"after {after}");
-            Assert.That(_pair.Vector, Is.EqualTo(Vector.NMI));
+            Assert.That(_pair.Vector, Is.EqualTo(ExceptionVector.NMI));
         }
     }
 
@@ -109,7 +110,7 @@ public sealed unsafe class BudgetTests : IDisposable
     public void A_trap_flag_set_in_the_middle_of_a_block_traps_behind_the_next_instruction()
     {
         const ulong handler = SystemMachine.Code + 0x3000;
-        _pair.Each(machine => machine.SetGate64(Vector.DB, handler));
+        _pair.Each(machine => machine.SetGate64(ExceptionVector.DB, handler));
         _pair.Load(
             a =>
             {

@@ -1,8 +1,9 @@
 using Iced.Intel;
 using Uml.Core.Bus;
 using Uml.Core.Cpu;
+using Uml.Core.Cpu.Blocks;
+using Uml.Core.Cpu.Contract;
 using Uml.Core.Cpu.Execute;
-using Uml.Core.Cpu.Interpreter;
 using Uml.Core.Memory;
 using Uml.Core.Tests.Cpu.System;
 using static Iced.Intel.AssemblerRegisters;

@@ -1,8 +1,9 @@
 using System.Buffers.Binary;
 using Iced.Intel;
-using Uml.Core.Cpu;
 using Uml.Core.Cpu.Paging;
-using Uml.Core.Cpu.Semantics;
+using Uml.Core.Cpu.Semantics.Float;
+using Uml.Core.Cpu.State;
+using Uml.Core.Cpu;
 using Uml.Core.Tests.Cpu.System;
 
 namespace Uml.Core.Tests.Cpu.Translation;

@@ -1,5 +1,5 @@
 using Iced.Intel;
-using Uml.Core.Cpu;
+using Uml.Core.Cpu.State;
 using Uml.Core.Tests.Cpu.System;
 using static Iced.Intel.AssemblerRegisters;
 
@@ -91,7 +91,7 @@ public sealed unsafe class FlagSourceTests : IDisposable
         _pair.Set(6, SystemMachine.Data + 0x100);
         _pair.Set(7, SystemMachine.Data + 0x200);
         _pair.Run();
-        Assert.That(_pair.Vector, Is.EqualTo(consumer == Consumer.Fault ? Vector.PF : -1));
+        Assert.That(_pair.Vector, Is.EqualTo(consumer == Consumer.Fault ? ExceptionVector.PF : -1));
         _pair.AssertTranslated();
     }
 

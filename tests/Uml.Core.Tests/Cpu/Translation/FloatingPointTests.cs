@@ -1,5 +1,5 @@
 using Iced.Intel;
-using Uml.Core.Cpu;
+using Uml.Core.Cpu.State;
 using Uml.Core.Tests.Cpu.System;
 using static Iced.Intel.AssemblerRegisters;
 
@@ -62,7 +62,7 @@ public sealed unsafe class FloatingPointTests : IDisposable
             _pair.Each(machine => machine.State->Mxcsr = unmasked ? Masked & ~(1u << mask) : Masked);
             _pair.Each(machine => machine.Rsp = SystemMachine.Stack);
             _pair.Run(what: unmasked ? "unmasked" : "masked");
-            Assert.That(_pair.Vector, Is.EqualTo(unmasked ? Vector.XM : -1));
+            Assert.That(_pair.Vector, Is.EqualTo(unmasked ? ExceptionVector.XM : -1));
         }
 
         _pair.AssertTranslated();
@@ -81,7 +81,7 @@ public sealed unsafe class FloatingPointTests : IDisposable
             machine.Poke(Control, Masked & ~(1u << mask));
         });
         _pair.Run();
-        Assert.That(_pair.Vector, Is.EqualTo(Vector.XM));
+        Assert.That(_pair.Vector, Is.EqualTo(ExceptionVector.XM));
         _pair.Each(machine =>
         {
             machine.Rsp = SystemMachine.Stack;
@@ -99,7 +99,7 @@ public sealed unsafe class FloatingPointTests : IDisposable
         _pair.Each(machine => machine.Poke(Control, 0x10000 | Masked));
         LoadVectorLoop(a => a.addpd(xmm1, xmm1), unmaskInside: true);
         _pair.Run();
-        Assert.That(_pair.Vector, Is.EqualTo(Vector.GP));
+        Assert.That(_pair.Vector, Is.EqualTo(ExceptionVector.GP));
         Assert.That(_pair.Jit.State->Mxcsr, Is.EqualTo(Masked));
         _pair.AssertTranslated();
     }
@@ -160,7 +160,7 @@ public sealed unsafe class FloatingPointTests : IDisposable
                     machine.Rsp = SystemMachine.Stack;
                 });
                 _pair.Run(what: $"control word {control:x}");
-                Assert.That(_pair.Vector, Is.EqualTo(control == 0x37F ? -1 : Vector.MF), $"control word {control:x}");
+                Assert.That(_pair.Vector, Is.EqualTo(control == 0x37F ? -1 : ExceptionVector.MF), $"control word {control:x}");
             }
         }
 
@@ -198,7 +198,7 @@ public sealed unsafe class FloatingPointTests : IDisposable
                     machine.Rsp = SystemMachine.Stack;
                 });
                 _pair.Run();
-                Assert.That(_pair.Vector, Is.EqualTo(control == 0x37F ? -1 : Vector.MF));
+                Assert.That(_pair.Vector, Is.EqualTo(control == 0x37F ? -1 : ExceptionVector.MF));
             }
         }
 
@@ -286,7 +286,7 @@ public sealed unsafe class FloatingPointTests : IDisposable
             });
             _pair.Each(machine => machine.Rsp = SystemMachine.Stack);
             _pair.Run();
-            Assert.That(_pair.Vector, Is.EqualTo(Vector.NM));
+            Assert.That(_pair.Vector, Is.EqualTo(ExceptionVector.NM));
             Assert.That(_pair.Jit.State->Gpr[1], Is.EqualTo(2UL));
         }
 

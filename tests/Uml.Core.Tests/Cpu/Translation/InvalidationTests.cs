@@ -1,6 +1,6 @@
 using Iced.Intel;
-using Uml.Core.Cpu;
 using Uml.Core.Cpu.Paging;
+using Uml.Core.Cpu.State;
 using Uml.Core.Tests.Cpu.System;
 using static Iced.Intel.AssemblerRegisters;
 
@@ -84,7 +84,7 @@ public sealed unsafe class InvalidationTests : IDisposable
             a.hlt();
         });
         _pair.Run();
-        Assert.That(_pair.Vector, Is.EqualTo(Vector.PF));
+        Assert.That(_pair.Vector, Is.EqualTo(ExceptionVector.PF));
         Assert.That(_pair.Jit.Frame(0), Is.EqualTo(PageWalk.ErrorPresent | PageWalk.ErrorReserved));
         _pair.AssertTranslated();
     }

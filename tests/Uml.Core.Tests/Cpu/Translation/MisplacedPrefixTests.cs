@@ -1,5 +1,5 @@
-using Uml.Core.Cpu;
 using Uml.Core.Cpu.Paging;
+using Uml.Core.Cpu.State;
 using Uml.Core.Tests.Cpu.System;
 
 namespace Uml.Core.Tests.Cpu.Translation;

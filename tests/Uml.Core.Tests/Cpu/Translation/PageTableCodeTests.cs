@@ -1,4 +1,5 @@
 using Uml.Core.Cpu;
+using Uml.Core.Cpu.Execute;
 using Uml.Core.Cpu.Paging;
 using Uml.Core.Tests.Cpu.System;
 using static Iced.Intel.AssemblerRegisters;
@@ -187,7 +188,7 @@ public sealed unsafe class PageTableCodeTests : IDisposable
         _pair.Jit.Map(Page, Frame, 0x107);
         _pair.Jit.State->Cr4 |= 1 << 7;
         Assert.That(PageWalk.IsGlobal(_pair.Jit.State, Page));
-        Mmu.NoteJump(_pair.Jit.State, Page);
+        MemoryOperands.NoteJump(_pair.Jit.State, Page);
         Assert.That(_pair.Jit.Peek<ulong>(entry), Is.EqualTo(Frame | 0x107));
     }
 

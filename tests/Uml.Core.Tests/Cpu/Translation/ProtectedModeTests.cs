@@ -1,5 +1,5 @@
 using Iced.Intel;
-using Uml.Core.Cpu;
+using Uml.Core.Cpu.State;
 using Uml.Core.Tests.Cpu.System;
 using static Iced.Intel.AssemblerRegisters;
 
@@ -227,7 +227,7 @@ public sealed unsafe class ProtectedModeTests : IDisposable
         Assert.That(_pair.Jit.State->Gpr[3], Is.EqualTo(_pair.Jit.Peek<uint>(SystemMachine.Data + 0x7FC)));
     }
 
-    [TestCase(0xFFEu, Vector.GP)]
+    [TestCase(0xFFEu, ExceptionVector.GP)]
     [TestCase(0xFF8u, -1)]
     public void Segments_with_a_limit_end_there(uint offset, int vector)
     {
@@ -254,7 +254,7 @@ public sealed unsafe class ProtectedModeTests : IDisposable
             a.hlt();
         });
         Run();
-        Assert.That(_pair.Vector, Is.EqualTo(Vector.GP));
+        Assert.That(_pair.Vector, Is.EqualTo(ExceptionVector.GP));
     }
 
     /// <summary>Two levels of tables, or three: what refills the translation buffer for 64-bit mode walks four.</summary>
@@ -304,7 +304,7 @@ public sealed unsafe class ProtectedModeTests : IDisposable
         Run();
         Assert.Multiple(() =>
         {
-            Assert.That(_pair.Vector, Is.EqualTo(Vector.PF));
+            Assert.That(_pair.Vector, Is.EqualTo(ExceptionVector.PF));
             Assert.That(_pair.Jit.State->Cr2, Is.EqualTo((ulong)linear + 0x1000));
             Assert.That(_pair.Jit.State->Gpr[1], Is.Zero);
         });
@@ -348,7 +348,7 @@ public sealed unsafe class ProtectedModeTests : IDisposable
             a.iretd();
         });
         Run();
-        Assert.That(_pair.Vector, Is.EqualTo(Vector.GP));
+        Assert.That(_pair.Vector, Is.EqualTo(ExceptionVector.GP));
         Assert.That((uint)_pair.Jit.State->Gpr[3], Is.EqualTo(0x0404_0404 + (30u * 31 / 2)));
         _pair.AssertTranslated();
     }

@@ -1,5 +1,5 @@
 using Iced.Intel;
-using Uml.Core.Cpu;
+using Uml.Core.Cpu.State;
 using Uml.Core.Tests.Cpu.System;
 using static Iced.Intel.AssemblerRegisters;
 
@@ -116,7 +116,7 @@ public sealed unsafe class RemappingTests : IDisposable
             },
             SystemMachine.Code + 0x1000);
         _pair.Run();
-        Assert.That(_pair.Vector, Is.EqualTo(Vector.GP));
+        Assert.That(_pair.Vector, Is.EqualTo(ExceptionVector.GP));
         Assert.That(_pair.Jit.Rax, Is.EqualTo(10UL + 10_000));
         _pair.AssertTranslated();
     }
@@ -153,7 +153,7 @@ public sealed unsafe class RemappingTests : IDisposable
             _pair.Run(what: way.ToString());
             Assert.Multiple(() =>
             {
-                Assert.That(_pair.Vector, Is.EqualTo(Vector.PF), way.ToString());
+                Assert.That(_pair.Vector, Is.EqualTo(ExceptionVector.PF), way.ToString());
                 Assert.That(_pair.FaultRip, Is.EqualTo(Far), way.ToString());
                 Assert.That(_pair.Jit.State->Cr2, Is.EqualTo(Far), way.ToString());
                 Assert.That(_pair.Jit.Rax, Is.EqualTo(16UL), "rounds before");
@@ -192,7 +192,7 @@ public sealed unsafe class RemappingTests : IDisposable
         _pair.Run();
         Assert.Multiple(() =>
         {
-            Assert.That(_pair.Vector, Is.EqualTo(Vector.PF));
+            Assert.That(_pair.Vector, Is.EqualTo(ExceptionVector.PF));
             Assert.That(_pair.Jit.Frame(0), Is.EqualTo(3UL), "a write to a present page");
             Assert.That(_pair.Jit.Peek<ulong>(SystemMachine.Data), Is.EqualTo(21UL));
         });
@@ -315,7 +315,7 @@ public sealed unsafe class RemappingTests : IDisposable
         _pair.Run();
         Assert.Multiple(() =>
         {
-            Assert.That(_pair.Vector, Is.EqualTo(Vector.PF));
+            Assert.That(_pair.Vector, Is.EqualTo(ExceptionVector.PF));
             Assert.That(_pair.FaultRip, Is.EqualTo(Far - 3));
             Assert.That(_pair.Jit.State->Cr2, Is.EqualTo(Far));
             Assert.That(_pair.Jit.Rax, Is.EqualTo(16UL));
@@ -368,7 +368,7 @@ public sealed unsafe class RemappingTests : IDisposable
         });
         _pair.Each(machine => machine.Map(SystemMachine.Data, SystemMachine.Data, 5));
         _pair.Run();
-        Assert.That(_pair.Vector, Is.EqualTo(Vector.PF));
+        Assert.That(_pair.Vector, Is.EqualTo(ExceptionVector.PF));
         Assert.That(_pair.Jit.Peek<ulong>(SystemMachine.Data), Is.EqualTo(10UL));
         _pair.AssertTranslated();
     }
@@ -425,7 +425,7 @@ public sealed unsafe class RemappingTests : IDisposable
 
         Assert.Multiple(() =>
         {
-            Assert.That(_pair.Vector, Is.EqualTo(Vector.GP));
+            Assert.That(_pair.Vector, Is.EqualTo(ExceptionVector.GP));
             Assert.That(_pair.FaultRip, Is.InRange(SystemMachine.Code, SystemMachine.Code + 0x100), "the jump's own");
             Assert.That(_pair.Jit.Frame(4), Is.EqualTo(way == Way.Return ? SystemMachine.Stack - 16 : SystemMachine.Stack), "RSP as it was");
         });

@@ -1,4 +1,4 @@
-using Uml.Core.Cpu;
+using Uml.Core.Cpu.State;
 using Uml.Core.Tests.Cpu.System;
 
 namespace Uml.Core.Tests.Cpu.Translation;
@@ -35,7 +35,7 @@ public sealed unsafe class ShortAddressTests : IDisposable
     public void A_bit_below_address_0_wraps_to_the_end_of_4_GiB(string code)
     {
         Run(code, rax: unchecked((ulong)-1), rbx: 0);
-        Assert.That(_pair.Vector, Is.EqualTo(Vector.PF));
+        Assert.That(_pair.Vector, Is.EqualTo(ExceptionVector.PF));
         Assert.That(_pair.Jit.State->Cr2 >> 32, Is.Zero);
     }
 

@@ -1,5 +1,5 @@
 using Iced.Intel;
-using Uml.Core.Cpu;
+using Uml.Core.Cpu.State;
 using Uml.Core.Tests.Cpu.System;
 using static Iced.Intel.AssemblerRegisters;
 
@@ -68,7 +68,7 @@ public sealed unsafe class StringTests : IDisposable
         _pair.Each(machine => machine.Map(Destination + 0x1000, 0, 0));
         Load(8, moves: false);
         Run(Source, Destination + 0x800, count, "overflow", budget: 200_000);
-        Assert.That(_pair.Vector, Is.EqualTo(Vector.PF));
+        Assert.That(_pair.Vector, Is.EqualTo(ExceptionVector.PF));
         Assert.That(_pair.Jit.State->Cr2, Is.EqualTo(Destination + 0x1000));
         _pair.AssertTranslated();
     }
@@ -81,7 +81,7 @@ public sealed unsafe class StringTests : IDisposable
         Run(Source, Destination + 0xF80, 0x100, "fault");
         Assert.Multiple(() =>
         {
-            Assert.That(_pair.Vector, Is.EqualTo(Vector.PF));
+            Assert.That(_pair.Vector, Is.EqualTo(ExceptionVector.PF));
             Assert.That(_pair.Jit.State->Gpr[1], Is.EqualTo(0x80UL));
             Assert.That(_pair.Jit.State->Gpr[7], Is.EqualTo(Destination + 0x1000));
         });
@@ -124,7 +124,7 @@ public sealed unsafe class StringTests : IDisposable
         Run(Source, Destination + 0xF80, 0x100, "fault");
         Assert.Multiple(() =>
         {
-            Assert.That(_pair.Vector, Is.EqualTo(Vector.PF));
+            Assert.That(_pair.Vector, Is.EqualTo(ExceptionVector.PF));
             Assert.That(_pair.Jit.State->Gpr[1], Is.EqualTo(0x80UL));
             Assert.That(_pair.Jit.Frame(3) & 0x8D5, Is.EqualTo(flags));
         });
@@ -154,7 +154,7 @@ public sealed unsafe class StringTests : IDisposable
             a.hlt();
         });
         Run(Source, Destination, 16, "write-protected");
-        Assert.That(_pair.Vector, Is.EqualTo(Vector.PF));
+        Assert.That(_pair.Vector, Is.EqualTo(ExceptionVector.PF));
         _pair.AssertTranslated();
     }
 
@@ -291,7 +291,7 @@ public sealed unsafe class StringTests : IDisposable
         Run(Source, Destination + 0xF80, 0x100, "fault");
         Assert.Multiple(() =>
         {
-            Assert.That(_pair.Vector, Is.EqualTo(Vector.PF));
+            Assert.That(_pair.Vector, Is.EqualTo(ExceptionVector.PF));
             Assert.That(_pair.Jit.State->Gpr[1], Is.EqualTo(0xE0UL));
             Assert.That(_pair.Jit.State->Gpr[7], Is.EqualTo(Destination + 0x1000));
         });

@@ -1,7 +1,8 @@
 using Uml.Core.Cpu;
+using Uml.Core.Cpu.Blocks;
+using Uml.Core.Cpu.Contract;
 using Uml.Core.Cpu.Emit;
-using Uml.Core.Cpu.Execute;
-using Uml.Core.Cpu.Interpreter;
+using Uml.Core.Cpu.State;
 using Uml.Core.Cpu.Translate;
 using Uml.Core.Tests.Cpu.System;
 using static Iced.Intel.AssemblerRegisters;

@@ -1,5 +1,5 @@
 using System.Runtime.Intrinsics;
-using Uml.Core.Cpu;
+using Uml.Core.Cpu.State;
 using Uml.Core.Tests.Cpu.System;
 using static Iced.Intel.AssemblerRegisters;
 
@@ -117,7 +117,7 @@ public sealed unsafe class UpperHalfTests : IDisposable
         _pair.Run();
 
         // 0 / 0 is masked, -1 / 0 is not.
-        Assert.That(_pair.Vector, Is.EqualTo(Vector.XM));
+        Assert.That(_pair.Vector, Is.EqualTo(ExceptionVector.XM));
         _pair.AssertTranslated();
     }
 

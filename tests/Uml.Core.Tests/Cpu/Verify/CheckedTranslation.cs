@@ -1,10 +1,11 @@
 using System.Runtime.InteropServices;
 using Iced.Intel;
-using Uml.Core.Cpu;
+using Uml.Core.Cpu.Blocks;
 using Uml.Core.Cpu.CodeCache;
+using Uml.Core.Cpu.Contract;
 using Uml.Core.Cpu.Emit;
 using Uml.Core.Cpu.Execute;
-using Uml.Core.Cpu.Interpreter;
+using Uml.Core.Cpu.State;
 using Uml.Core.Cpu.Verify;
 using static Iced.Intel.AssemblerRegisters;
 

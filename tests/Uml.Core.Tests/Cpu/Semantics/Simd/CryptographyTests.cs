@@ -1,6 +1,6 @@
 using System.Runtime.Intrinsics;
 using System.Runtime.Intrinsics.X86;
-using Uml.Core.Cpu.Semantics;
+using Uml.Core.Cpu.Semantics.Simd;
 using X86Aes = System.Runtime.Intrinsics.X86.Aes;
 
 namespace Uml.Core.Tests.Cpu.Semantics.Simd;

@@ -1,7 +1,7 @@
 using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
 using System.Runtime.Intrinsics.X86;
-using Uml.Core.Cpu.Semantics;
+using Uml.Core.Cpu.Semantics.Simd;
 using Immediate = System.Func<System.Runtime.Intrinsics.Vector128<byte>, System.Runtime.Intrinsics.Vector128<byte>, byte, System.Runtime.Intrinsics.Vector128<byte>>;
 
 // Every immediate is tried on purpose.

@@ -1,6 +1,6 @@
 using System.Runtime.Intrinsics;
 using System.Text;
-using Uml.Core.Cpu.Semantics;
+using Uml.Core.Cpu.Semantics.Simd;
 
 namespace Uml.Core.Tests.Cpu.Semantics.Simd;
 

@@ -1,0 +1,82 @@
+using System.Runtime.InteropServices;
+using Uml.Core.Cpu.Contract;
+using Uml.Core.Cpu.State;
+
+namespace Uml.Core.Cpu.Blocks;
+
+/// <summary>
+/// A run of decoded instructions that starts at one guest-physical address. Its operations follow the header in memory, behind them the
+/// bytes that they were decoded from.
+/// </summary>
+[StructLayout(LayoutKind.Sequential)]
+internal unsafe struct Block
+{
+    /// <summary>Guest-physical address of the first byte.</summary>
+    public ulong Physical;
+
+    /// <summary>Host address of the guest page the block starts in.</summary>
+    public byte* HostPage;
+
+    /// <summary>Next block in the same hash bucket.</summary>
+    public Block* HashNext;
+
+    /// <summary>Next block that has bytes in the same guest page; the second link is for the page an instruction runs over into.</summary>
+    public Block* PageNext;
+    public Block* SecondPageNext;
+
+    /// <summary>Guest-physical page the last instruction runs over into; <see cref="NoPage"/> when it does not.</summary>
+    public ulong SecondPage;
+
+    /// <summary>Host address of that page; null when there is none, or it is a device's.</summary>
+    public byte* SecondHostPage;
+
+    public CpuMode Mode;
+
+    /// <summary>Instructions in the block.</summary>
+    public ushort Count;
+
+    /// <summary>Guest bytes the block was made from.</summary>
+    public ushort ByteLength;
+
+    /// <summary>The handler of the first operation, in whose place one that counts or runs a translation may stand.</summary>
+    public Handler FirstHandler;
+
+    /// <summary>Runs in the interpreter so far, while it is of interest.</summary>
+    public int Heat;
+
+    public Translations Translations;
+
+    public const ulong NoPage = ulong.MaxValue;
+
+    /// <summary>Longest block, in instructions: bounds how late an interrupt is seen.</summary>
+    public const int MaxInstructions = 64;
+
+    /// <summary>Longest instruction, in bytes (Intel SDM vol. 2, 2.3.11).</summary>
+    public const int MaxInstructionLength = 15;
+
+    /// <summary>Longest block, in bytes.</summary>
+    public const int MaxBytes = MaxInstructions * MaxInstructionLength;
+
+    /// <summary>Memory that the longest block takes: the header, one operation more than instructions, the bytes.</summary>
+    public static ulong MaxSize => SizeOf(MaxInstructions, MaxBytes);
+
+    /// <summary>Memory that a block takes, a multiple of a cache line.</summary>
+    public static ulong SizeOf(int count, int byteLength) =>
+        ((ulong)sizeof(Block) + ((ulong)(count + 1) * (ulong)sizeof(Op)) + (ulong)byteLength + 63) & ~63UL;
+
+    public static Op* Ops(Block* block) => (Op*)(block + 1);
+
+    /// <summary>
+    /// The guest's bytes as they were decoded: the only ones that translation may look at, for those in the guest's memory may change at
+    /// any time.
+    /// </summary>
+    public static byte* Code(Block* block) => (byte*)(Ops(block) + block->Count + 1);
+}
+
+/// <summary>Where a jump to a virtual address led last time.</summary>
+[StructLayout(LayoutKind.Sequential)]
+internal unsafe struct JumpCacheEntry
+{
+    public ulong Linear;
+    public Block* Block;
+}

@@ -1,0 +1,410 @@
+using Uml.Core.Cpu.Decode;
+using Uml.Core.Cpu.Paging;
+using Uml.Core.Cpu.State;
+using Uml.Core.Interop;
+using Uml.Core.Memory;
+
+namespace Uml.Core.Cpu.Blocks;
+
+/// <summary>
+/// The decoded blocks of one processor: bounded memory that is filled from one end and emptied as a whole. Keyed by guest-physical
+/// address and mode, so that blocks outlive changes of mappings and are shared between address spaces.
+/// </summary>
+internal sealed unsafe class BlockCache : IDisposable
+{
+    private const int HashBits = 16;
+
+    /// <summary>
+    /// The most blocks with bytes in one page, which bounds how long a write to it takes: one for each byte. Code that is entered at every
+    /// byte in every mode would have a hundred times as many; the cache is emptied before it comes to that. The limit is ours.
+    /// </summary>
+    public const int MaximumInPage = GuestRam.PageSize;
+
+    private readonly HostMemory _arena;
+    private readonly HostMemory _hash = new((1UL << HashBits) * (ulong)sizeof(Block*));
+    private readonly HostMemory _jumpCache = new(Flow.JumpCacheSize * (ulong)sizeof(JumpCacheEntry));
+    private readonly BlockDecoder _decoder = new();
+    private readonly GuestRam _ram;
+    private readonly AddressSpaces _spaces;
+    private ulong _used;
+
+    /// <summary>Some page has as many blocks as it may have.</summary>
+    private bool _crowded;
+
+    /// <summary>Translates blocks, or null.</summary>
+    public JitEngine? Jit { get; set; }
+
+    public BlockCache(GuestRam ram, AddressSpaces spaces, ulong capacity)
+    {
+        _ram = ram;
+        _spaces = spaces;
+        _arena = new HostMemory(capacity);
+        ClearJumpCache();
+    }
+
+    /// <summary>Counts the times the cache was emptied: a block pointer is good only within one epoch.</summary>
+    public ulong Epoch { get; private set; }
+
+    /// <summary>Where the cache counts; set once by the processor it belongs to.</summary>
+    public CpuCounters* Counters { get; set; }
+
+    public ulong BytesUsed => _used;
+
+    public JumpCacheEntry* JumpCache => (JumpCacheEntry*)_jumpCache.Pointer;
+
+    private Block** Hash => (Block**)_hash.Pointer;
+
+    /// <summary>The block at a RIP in the current mode, decoded if need be; null after recording a fault at that RIP.</summary>
+    public Block* Find(CpuState* s, ulong rip)
+    {
+        ulong linear = rip + s->Segments[(int)SegmentIndex.Cs].Base;
+        if ((s->Mode & CpuMode.Long64) == 0)
+        {
+            linear = (uint)linear;
+            if (rip > s->Segments[(int)SegmentIndex.Cs].Limit)
+            {
+                return FetchFault(s, rip, ExceptionVector.GP);
+            }
+        }
+        else if (!Mmu.IsCanonical(s, linear))
+        {
+            return FetchFault(s, rip, ExceptionVector.GP);
+        }
+
+        if (!Mmu.TranslateFetch(s, linear, out ulong physical))
+        {
+            return FetchFault(s, rip);
+        }
+
+        Block* block = Lookup(s, linear, physical, out bool faulted);
+        if (block == null)
+        {
+            block = faulted ? null : Decode(s, linear, physical);
+            if (block == null)
+            {
+                return FetchFault(s, rip);
+            }
+        }
+
+        if (block->SecondPage == Block.NoPage)
+        {
+            JumpCacheEntry* entry = JumpCache + Flow.JumpIndex(linear);
+            entry->Linear = linear;
+            entry->Block = block;
+        }
+
+        return block;
+    }
+
+    /// <summary>The block at a linear address of 64-bit code if the translation buffer leads there and it is decoded; null otherwise.</summary>
+    public Block* Peek(CpuState* s, ulong linear)
+    {
+        TlbEntry* entry = Tlb.Entry(s->Tlb, linear);
+        if (entry->ExecuteTag != (linear & ~(GuestRam.PageSize - 1UL)))
+        {
+            return null;
+        }
+
+        Mmu.TranslateFetch(s, linear, out ulong physical);
+        for (Block* block = Hash[HashOf(physical, s->Mode)]; block != null; block = block->HashNext)
+        {
+            if (block->Physical == physical && block->Mode == s->Mode && (block->SecondPage == Block.NoPage || IsSecondPage(s, linear, block)))
+            {
+                return block;
+            }
+        }
+
+        return null;
+    }
+
+    /// <summary>Whether the translation buffer has the page behind an address, and leads to the one a block runs over into.</summary>
+    private static bool IsSecondPage(CpuState* s, ulong linear, Block* block)
+    {
+        ulong next = (linear & ~(GuestRam.PageSize - 1UL)) + GuestRam.PageSize;
+        return Tlb.Entry(s->Tlb, next)->ExecuteTag == next && Mmu.TranslateFetch(s, next, out ulong second) && second == block->SecondPage;
+    }
+
+    /// <summary>Drops the blocks made from any of these bytes.</summary>
+    public void Invalidate(ulong ramOffset, int length)
+    {
+        PageInfo* info = _ram.Pages + (ramOffset / GuestRam.PageSize);
+        int start = (int)(ramOffset % GuestRam.PageSize);
+        if ((info->CodeMask & MaskOf(start, length)) == 0)
+        {
+            return;
+        }
+
+        // One pass: what overlaps goes, and the mask is made anew of what stays.
+        ulong page = ramOffset & ~(GuestRam.PageSize - 1UL);
+        ulong mask = 0;
+        Block** link = &info->FirstBlock;
+        while (*link != null)
+        {
+            Block* block = *link;
+            if (Overlaps(block, page, start, length))
+            {
+                *link = *LinkInPage(block, page);
+                info->Blocks--;
+                Remove(block, page);
+            }
+            else
+            {
+                mask |= MaskIn(block, page);
+                link = LinkInPage(block, page);
+            }
+        }
+
+        info->CodeMask = mask;
+    }
+
+    public void Flush()
+    {
+        for (ulong i = 0; i < 1UL << HashBits; i++)
+        {
+            for (Block* block = Hash[i]; block != null; block = block->HashNext)
+            {
+                Forget(_ram.Pages + RamPage(block->HostPage));
+                if (block->SecondPage != Block.NoPage && _ram.TryGetOffset(block->SecondPage, 1, out ulong second))
+                {
+                    Forget(_ram.Pages + (second / GuestRam.PageSize));
+                }
+            }
+
+            Hash[i] = null;
+        }
+
+        _used = 0;
+        _crowded = false;
+        Epoch++;
+        Counters->CacheFlushes++;
+        ClearJumpCache();
+        Jit?.Clear();
+    }
+
+    public void Dispose()
+    {
+        _arena.Dispose();
+        _hash.Dispose();
+        _jumpCache.Dispose();
+    }
+
+    private static void Forget(PageInfo* info)
+    {
+        info->CodeMask = 0;
+        info->FirstBlock = null;
+        info->Blocks = 0;
+    }
+
+    private void ClearJumpCache()
+    {
+        // 7F7F7F7F_7F7F7F7FH is not canonical: no jump ever asks for it.
+        new Span<byte>(_jumpCache.Pointer, (int)_jumpCache.Size).Fill(0x7F);
+    }
+
+    private static Block* FetchFault(CpuState* s, ulong rip, byte vector)
+    {
+        Fault.Raise(s, vector, 0);
+        return FetchFault(s, rip);
+    }
+
+    private static Block* FetchFault(CpuState* s, ulong rip)
+    {
+        s->Rip = rip;
+        s->Exit = ExitCode.ExceptionAtRip;
+        return null;
+    }
+
+    private static uint HashOf(ulong physical, CpuMode mode) =>
+        (uint)(((physical ^ ((ulong)mode << 52)) * 0x9E37_79B9_7F4A_7C15) >> (64 - HashBits));
+
+    private Block* Lookup(CpuState* s, ulong linear, ulong physical, out bool faulted)
+    {
+        faulted = false;
+        for (Block* block = Hash[HashOf(physical, s->Mode)]; block != null; block = block->HashNext)
+        {
+            if (block->Physical != physical || block->Mode != s->Mode)
+            {
+                continue;
+            }
+
+            if (block->SecondPage == Block.NoPage)
+            {
+                return block;
+            }
+
+            ulong next = (linear & ~(GuestRam.PageSize - 1UL)) + GuestRam.PageSize;
+            next = (s->Mode & CpuMode.Long64) == 0 ? (uint)next : next;
+            if (!Mmu.TranslateFetch(s, next, out ulong second))
+            {
+                faulted = true;
+                return null;
+            }
+
+            // The walk may have set bits in an entry that the block was made from.
+            if (second == block->SecondPage && block->Mode == s->Mode)
+            {
+                return block;
+            }
+        }
+
+        return null;
+    }
+
+    private Block* Decode(CpuState* s, ulong linear, ulong physical)
+    {
+        if (PageWalk.Host(s, physical) == null)
+        {
+            // Code in device memory is not run: as if the bus had failed the fetch.
+            Fault.Raise(s, ExceptionVector.GP, 0);
+            return null;
+        }
+
+        if (_used + Block.MaxSize > _arena.Size || _crowded || Jit is { IsFull: true })
+        {
+            Flush();
+        }
+
+        Block* block = (Block*)(_arena.Pointer + _used);
+        if (!_decoder.Decode(s, block, linear, physical))
+        {
+            return null;
+        }
+
+        _used += Block.SizeOf(block->Count, block->ByteLength);
+        Counters->BlocksDecoded++;
+        Register(block);
+        block->FirstHandler = Block.Ops(block)->Handler;
+        if (Jit is not null)
+        {
+            JitEngine.Arm(block);
+        }
+
+        return block;
+    }
+
+    private void Register(Block* block)
+    {
+        Block** bucket = &Hash[HashOf(block->Physical, block->Mode)];
+        block->HashNext = *bucket;
+        *bucket = block;
+
+        ulong first = RamPage(block->HostPage);
+        block->PageNext = Watch(first, block);
+        if (block->SecondPage != Block.NoPage && _ram.TryGetOffset(block->SecondPage, 1, out ulong second) && second / GuestRam.PageSize != first)
+        {
+            block->SecondPageNext = Watch(second / GuestRam.PageSize, block);
+        }
+    }
+
+    /// <summary>Makes writes to a page that holds code visible; returns the former head of the page's list.</summary>
+    private Block* Watch(ulong page, Block* block)
+    {
+        PageInfo* info = _ram.Pages + page;
+        if (info->CodeMask == 0 && info->MayBeWriteMapped)
+        {
+            _spaces.ForbidWrites(_ram.Base + (page * GuestRam.PageSize));
+            info->MayBeWriteMapped = false;
+        }
+
+        info->CodeMask |= MaskIn(block, page * GuestRam.PageSize);
+        Block* former = info->FirstBlock;
+        info->FirstBlock = block;
+        _crowded |= ++info->Blocks >= MaximumInPage;
+        return former;
+    }
+
+    private ulong RamPage(byte* hostPage) => (ulong)(hostPage - _ram.Base) / GuestRam.PageSize;
+
+    private static ulong MaskOf(int start, int length)
+    {
+        int first = start / 64;
+        int last = (start + Math.Max(length, 1) - 1) / 64;
+        return (ulong.MaxValue << first) & (ulong.MaxValue >> (63 - last));
+    }
+
+    /// <summary>Where a block says which is the next in the list of a page.</summary>
+    private Block** LinkInPage(Block* block, ulong pageOffset) =>
+        IsFirstPage(block, pageOffset) ? &block->PageNext : &block->SecondPageNext;
+
+    /// <summary>The parts of a page that a block has bytes in.</summary>
+    private ulong MaskIn(Block* block, ulong pageOffset)
+    {
+        int start = (int)(block->Physical % GuestRam.PageSize);
+        int inFirst = Math.Min(block->ByteLength, GuestRam.PageSize - start);
+        return (IsFirstPage(block, pageOffset) ? MaskOf(start, inFirst) : 0)
+            | (IsSecondPage(block, pageOffset) ? MaskOf(0, block->ByteLength - inFirst) : 0);
+    }
+
+    private bool IsFirstPage(Block* block, ulong pageOffset) => _ram.Base + pageOffset == block->HostPage;
+
+    /// <summary>Whether a block has bytes in a part of a page. It may have some at both ends, when two linear pages in a row are the same memory.</summary>
+    private bool Overlaps(Block* block, ulong pageOffset, int start, int length)
+    {
+        int blockStart = (int)(block->Physical % GuestRam.PageSize);
+        int blockEnd = blockStart + block->ByteLength;
+        bool inFirst = IsFirstPage(block, pageOffset) && start < blockEnd && blockStart < start + length;
+        return inFirst || (IsSecondPage(block, pageOffset) && start < blockEnd - GuestRam.PageSize);
+    }
+
+    private bool IsSecondPage(Block* block, ulong pageOffset) =>
+        block->SecondPage != Block.NoPage && _ram.TryGetOffset(block->SecondPage, 1, out ulong second) && second == pageOffset;
+
+    /// <summary>Drops a block that was taken out of the list of one page already.</summary>
+    private void Remove(Block* block, ulong fromPage)
+    {
+        Counters->BlocksInvalidated++;
+        Block** link = &Hash[HashOf(block->Physical, block->Mode)];
+        while (*link != block)
+        {
+            link = &(*link)->HashNext;
+        }
+
+        *link = block->HashNext;
+        if (block->SecondPage != Block.NoPage)
+        {
+            ulong first = RamPage(block->HostPage) * GuestRam.PageSize;
+            if (first != fromPage)
+            {
+                Unwatch(first, block);
+            }
+            else if (_ram.TryGetOffset(block->SecondPage, 1, out ulong second) && second != fromPage)
+            {
+                Unwatch(second, block);
+            }
+        }
+
+        Jit?.Drop(block);
+
+        // Whoever still runs it, or is linked to it, leaves at the next operation and looks again.
+        block->Mode = (CpuMode)uint.MaxValue;
+        Op* ops = Block.Ops(block);
+        for (int i = 0; i <= block->Count; i++)
+        {
+            ops[i].Handler = &Flow.Invalidated;
+        }
+    }
+
+    /// <summary>Takes a block out of the list of a page.</summary>
+    private void Unwatch(ulong pageOffset, Block* block)
+    {
+        PageInfo* info = _ram.Pages + (pageOffset / GuestRam.PageSize);
+        ulong mask = 0;
+        Block** link = &info->FirstBlock;
+        while (*link != null)
+        {
+            Block* each = *link;
+            if (each == block)
+            {
+                *link = *LinkInPage(each, pageOffset);
+                info->Blocks--;
+            }
+            else
+            {
+                mask |= MaskIn(each, pageOffset);
+                link = LinkInPage(each, pageOffset);
+            }
+        }
+
+        info->CodeMask = mask;
+    }
+}

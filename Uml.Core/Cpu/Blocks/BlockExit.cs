@@ -1,0 +1,61 @@
+using System.Runtime.CompilerServices;
+using Uml.Core.Cpu.Interrupts;
+using Uml.Core.Cpu.State;
+
+namespace Uml.Core.Cpu.Blocks;
+
+/// <summary>How system instructions leave their block.</summary>
+internal static unsafe class BlockExit
+{
+    // SAFETY: here and in every handler of this folder, s and op are the engine's: valid and unmoving while the handler runs.
+
+    /// <summary>Ends the block behind the instruction, wherever in it that is.</summary>
+    public static Op* Behind(CpuState* s, Op* op)
+    {
+        Flow.Unretire(s, op + 1);
+        s->Rip = Flow.Next(s, op);
+        return Continue(s);
+    }
+
+    /// <summary>
+    /// Goes on at RIP, which a transfer has set: straight to the next block, or to the engine when an interrupt can be taken now or RF
+    /// asks for a single instruction. Transfers are always the last operation of their block.
+    /// </summary>
+    public static Op* Continue(CpuState* s)
+    {
+        ulong flags = s->SystemFlags;
+        int pending = Volatile.Read(ref s->NmiLine) | ((flags & Flags.IF) != 0 ? Volatile.Read(ref s->InterruptLine) : 0);
+        return pending == 0 && (flags & Flags.RF) == 0 ? Flow.Jump(s, s->Rip) : Flow.EndBlock(s, s->Rip);
+    }
+
+    /// <summary>Goes on behind an instruction that may have changed what blocks are keyed by.</summary>
+    public static Op* NextOrBehind(CpuState* s, Op* op, CpuMode before) => s->Mode == before ? op + 1 : Behind(s, op);
+
+    /// <summary>An interrupt or something else may be deliverable now that IF is set.</summary>
+    public static bool WantsAttention(CpuState* s) => (Volatile.Read(ref s->InterruptLine) | Volatile.Read(ref s->Poll)) != 0;
+
+    /// <summary>
+    /// Goes on behind an instruction that holds interrupts off for one more. Interrupts are looked at between blocks only, so the
+    /// next operation of the same block needs no care; otherwise the engine is told to do one instruction by itself.
+    /// </summary>
+    public static Op* NextInShadow(CpuState* s, Op* op, bool endBlock = false)
+    {
+        bool last = op->Offset + op->Length >= s->CurrentBlock->ByteLength;
+        if (!endBlock && !last && !WantsAttention(s))
+        {
+            return op + 1;
+        }
+
+        s->InterruptShadow = true;
+        DebugTraps.RefreshStepping(s);
+        return Behind(s, op);
+    }
+}
+
+/// <summary>Linear addresses of four-level paging (Intel SDM vol. 1, 3.3.7.1).</summary>
+internal static class Canonical
+{
+    /// <summary>Bits 63..47 are equal.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static bool Is(ulong address) => (ulong)((long)(address << 16) >> 16) == address;
+}

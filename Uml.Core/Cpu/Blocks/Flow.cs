@@ -1,0 +1,143 @@
+using System.Runtime.CompilerServices;
+using Uml.Core.Cpu.Paging;
+using Uml.Core.Cpu.State;
+
+namespace Uml.Core.Cpu.Blocks;
+
+/// <summary>Getting from one block to the next.</summary>
+internal static unsafe class Flow
+{
+    private const int JumpCacheBits = 12;
+    public const int JumpCacheSize = 1 << JumpCacheBits;
+    private const ulong PageMask = ~0xFFFUL;
+
+    /// <summary>Starts a block, or leaves the engine in front of it when the budget is used up or something wants attention.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Op* Enter(CpuState* s, Block* block, ulong rip)
+    {
+        long remaining = s->Remaining - block->Count;
+        if (remaining < 0 || Volatile.Read(ref s->Poll) != 0)
+        {
+            return Leave(s, rip);
+        }
+
+        s->Remaining = remaining;
+        s->BlockRip = rip;
+        s->CurrentBlock = block;
+        return Block.Ops(block);
+    }
+
+    /// <summary>Goes to a direct target (<see cref="Op.Disp"/> from the block's start), through the link in <see cref="Op.Imm"/> once there is one.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Op* Follow(CpuState* s, Op* op)
+    {
+        Block* link = (Block*)op->Imm;
+        ulong rip = (s->BlockRip + (ulong)op->Disp) & s->IpMask;
+        return link != null && link->Mode == s->Mode ? Enter(s, link, rip) : FollowSlow(s, op, rip);
+    }
+
+    /// <summary>Goes to a direct target from the middle of a block: what is behind does not retire.</summary>
+    public static Op* FollowOut(CpuState* s, Op* op)
+    {
+        Unretire(s, op + 1);
+        return Follow(s, op);
+    }
+
+    /// <summary>Goes to a computed target.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Op* Jump(CpuState* s, ulong rip)
+    {
+        ulong linear = rip + s->Segments[(int)SegmentIndex.Cs].Base;
+        JumpCacheEntry* cached = s->JumpCache + JumpIndex(linear);
+        if (cached->Linear == linear)
+        {
+            Block* block = cached->Block;
+            TlbEntry* entry = Tlb.Entry(s->Tlb, linear);
+            ulong page = linear & PageMask;
+            if (block->Mode == s->Mode && entry->ExecuteTag == page && entry->HostPage == block->HostPage)
+            {
+                return Enter(s, block, rip);
+            }
+        }
+
+        return JumpSlow(s, rip);
+    }
+
+    /// <summary>The end of a block that was cut short: goes on behind it.</summary>
+    public static Op* FallThrough(CpuState* s, Op* op) => Follow(s, op);
+
+    /// <summary>Ends the block: the engine looks up what follows at <paramref name="rip"/>.</summary>
+    public static Op* EndBlock(CpuState* s, ulong rip)
+    {
+        s->Rip = rip & s->IpMask;
+        s->Exit = ExitCode.BlockEnd;
+        return null;
+    }
+
+    /// <summary>RIP of the instruction behind this one.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static ulong Next(CpuState* s, Op* op) => (s->BlockRip + op->Offset + op->Length) & s->IpMask;
+
+    /// <summary>RIP of this instruction.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static ulong Current(CpuState* s, Op* op) => (s->BlockRip + op->Offset) & s->IpMask;
+
+    /// <summary>Leaves in the middle of an instruction that can go on later (REP): it has not retired, and RIP is its own.</summary>
+    public static Op* Suspend(CpuState* s, Op* op)
+    {
+        Unretire(s, op);
+        return Leave(s, Current(s, op));
+    }
+
+    /// <summary>Takes the operation and those behind it in the block out of the count of retired instructions.</summary>
+    public static void Unretire(CpuState* s, Op* op) => s->Remaining += s->CurrentBlock->Count - (op - Block.Ops(s->CurrentBlock));
+
+    /// <summary>Stands in for every operation of a block whose bytes were overwritten.</summary>
+    public static Op* Invalidated(CpuState* s, Op* op)
+    {
+        Unretire(s, op);
+        return EndBlock(s, Current(s, op));
+    }
+
+    public static int JumpIndex(ulong linear) => (int)((linear ^ (linear >> JumpCacheBits)) & (JumpCacheSize - 1));
+
+    private static Op* Leave(CpuState* s, ulong rip)
+    {
+        s->Rip = rip;
+        s->Exit = ExitCode.Attention;
+        return null;
+    }
+
+    private static Op* FollowSlow(CpuState* s, Op* op, ulong rip)
+    {
+        ulong csBase = s->Segments[(int)SegmentIndex.Cs].Base;
+        if (((rip + csBase) & PageMask) != ((s->BlockRip + csBase) & PageMask))
+        {
+            // The mapping of another page may change: it is looked up each time.
+            return Jump(s, rip);
+        }
+
+        BlockCache cache = VirtualCpu.From(s).Blocks;
+        ulong epoch = cache.Epoch;
+        Block* block = cache.Find(s, rip);
+        if (block == null)
+        {
+            return null;
+        }
+
+        // The link outlives mappings: the page may just have come to lead to another frame, from which this block was not made.
+        if (cache.Epoch == epoch && block->SecondPage == Block.NoPage && block->HostPage == s->CurrentBlock->HostPage)
+        {
+            op->Imm = (long)block;
+            s->Counters.ChainHits++;
+        }
+
+        return Enter(s, block, rip);
+    }
+
+    private static Op* JumpSlow(CpuState* s, ulong rip)
+    {
+        Block* block = VirtualCpu.From(s).Blocks.Find(s, rip);
+        return block == null ? null : Enter(s, block, rip);
+    }
+}

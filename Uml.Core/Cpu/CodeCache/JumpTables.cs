@@ -1,0 +1,228 @@
+using Uml.Core.Cpu.Contract;
+using Uml.Core.Cpu.Paging;
+using Uml.Core.Cpu.State;
+using Uml.Core.Interop;
+
+namespace Uml.Core.Cpu.CodeCache;
+
+/// <summary>
+/// Where jumps to linear addresses led, for emitted lookups: a table for user mode of each address space, and one for supervisor mode,
+/// each with a part for every flavor. An entry is good as long as the translation of the page it was made for, so a table is emptied with
+/// its translation buffer, or when one of its pages is dropped. Kernels map their code global, which is why theirs is one table that
+/// outlives changes of the address space.
+/// </summary>
+/// <remarks>
+/// In front of a table stands its epoch, a number that no other table has or had: a direct jump to another page that was linked under one
+/// epoch may be taken while the same number stands there.
+/// </remarks>
+internal sealed unsafe class JumpTables : IDisposable
+{
+    private const int Entries = 16384;
+
+    /// <summary>Size of an entry: the address jumped to, and the code to run.</summary>
+    public const int EntrySize = 16;
+
+    /// <summary>
+    /// What turns an address into the byte offset of its entry: multiply (2^32 by the golden ratio), shift, mask. All bits count, the
+    /// lowest too: neighboring calls return to within a few bytes of each other.
+    /// </summary>
+    public const int HashMultiplier = unchecked((int)0x9E3779B1), HashShift = 32 - 18 /* log2(Entries * EntrySize) */, IndexMask = -EntrySize;
+
+    /// <summary>From the start of a table to its epoch.</summary>
+    public const int EpochOffset = -8;
+
+    // A page, so that a table can be given back to the host and be empty.
+    private const int HeaderSize = 4096;
+    private const int FlavorSize = Entries * EntrySize;
+    private const int TableSize = HeaderSize + (FlavorSize * (int)Flavor.Count);
+
+    /// <summary>Bits that pages are noted by, for each half of the address space: kernels drop pages of programs all the time.</summary>
+    private const int PageBits = 1024;
+
+    /// <summary>Entries that are remembered one by one, so that emptying a table in which little was entered takes little.</summary>
+    private const int MaximumTouched = 512;
+
+    private readonly HostMemory _memory;
+    private readonly Notes[] _notes;
+    private readonly int _supervisor;
+    private int _lastEpoch;
+
+    public JumpTables(int spaces)
+    {
+        _supervisor = spaces;
+        _memory = new HostMemory((ulong)(spaces + 1) * TableSize);
+        _notes = new Notes[spaces + 1];
+        for (int i = 0; i < _notes.Length; i++)
+        {
+            _notes[i].Pages = new ulong[2 * PageBits / 64];
+            _notes[i].Touched = new int[MaximumTouched];
+            Prepare(i);
+        }
+    }
+
+    /// <summary>Whether all code has to be dropped before there are no numbers left.</summary>
+    public bool EpochsRunOut => _lastEpoch > int.MaxValue - (1 << 20);
+
+    public static int RipOffset(Flavor flavor) => (int)flavor * FlavorSize;
+
+    public static int CodeOffset(Flavor flavor) => RipOffset(flavor) + sizeof(ulong);
+
+    /// <summary>The table for a view in a mode. Blocks depend on the mode: what was entered in another is dropped.</summary>
+    public byte* Select(int space, TlbView view, CpuMode mode)
+    {
+        int index = Index(space, view);
+        ref Notes note = ref _notes[index];
+        if (note.Mode != mode)
+        {
+            Clear(index);
+            note.Mode = mode;
+        }
+
+        return Table(index);
+    }
+
+    /// <summary>Remembers where an address leads.</summary>
+    /// <param name="global">The page's translation outlives changes of the address space.</param>
+    /// <returns>The epoch of the table.</returns>
+    public int Enter(int space, TlbView view, Flavor flavor, ulong rip, byte* code, bool global)
+    {
+        int epoch = Note(space, view, rip, global);
+        int index = Index(space, view);
+        ref Notes note = ref _notes[index];
+        int offset = RipOffset(flavor) + ((int)(((uint)rip * unchecked((uint)HashMultiplier)) >> HashShift) & IndexMask);
+        if (note.TouchedCount < MaximumTouched)
+        {
+            note.Touched[note.TouchedCount++] = offset;
+        }
+
+        ulong* entry = (ulong*)(Table(index) + offset);
+        entry[0] = rip;
+        entry[1] = (ulong)code;
+        return epoch;
+    }
+
+    /// <summary>Sees to it that the epoch ends with the translation of an address.</summary>
+    /// <param name="global">The page's translation outlives changes of the address space.</param>
+    /// <returns>The epoch of the table.</returns>
+    public int Note(int space, TlbView view, ulong rip, bool global)
+    {
+        int index = Index(space, view);
+        ref Notes note = ref _notes[index];
+        note.Used = true;
+        note.HasLocal |= !global;
+        int page = PageBit(rip);
+        note.Pages[page / 64] |= 1UL << (page % 64);
+        return *(int*)(Table(index) + EpochOffset);
+    }
+
+    /// <summary>The translations of a space were dropped, all but the global ones.</summary>
+    public void ClearSpace(int space) => Clear(space);
+
+    /// <summary>Another address space is in force, or the same emptied: what the supervisor's table has of pages that are not global is gone.</summary>
+    public void Switch()
+    {
+        if (_notes[_supervisor].HasLocal)
+        {
+            Clear(_supervisor);
+        }
+    }
+
+    /// <summary>Drops what leads to a page of a space.</summary>
+    public void ClearPage(int space, ulong linear)
+    {
+        ClearNoted(space, PageBit(linear));
+        ClearNoted(_supervisor, PageBit(linear));
+    }
+
+    /// <summary>Drops all of a space and of the supervisor.</summary>
+    public void ClearWithSupervisor(int space)
+    {
+        Clear(space);
+        Clear(_supervisor);
+    }
+
+    /// <summary>Forgets everything, and what epochs there were.</summary>
+    public void Reset()
+    {
+        // Numbers start over: no jump is left that goes by an old one.
+        _lastEpoch = 0;
+        for (int i = 0; i < _notes.Length; i++)
+        {
+            Fill(i);
+        }
+    }
+
+    public void Dispose() => _memory.Dispose();
+
+    private byte* Table(int index) => _memory.Pointer + (index * TableSize) + HeaderSize;
+
+    private int Index(int space, TlbView view) => view == TlbView.User ? space : _supervisor;
+
+    private static int PageBit(ulong linear) => ((int)(linear >> 12) & (PageBits - 1)) + ((int)(linear >> 63) * PageBits);
+
+    private void ClearNoted(int index, int page)
+    {
+        if ((_notes[index].Pages[page / 64] & (1UL << (page % 64))) != 0)
+        {
+            Fill(index);
+        }
+    }
+
+    private void Clear(int index)
+    {
+        if (_notes[index].Used)
+        {
+            Fill(index);
+        }
+    }
+
+    private void Fill(int index)
+    {
+        ref Notes note = ref _notes[index];
+        byte* table = Table(index);
+        if (note.TouchedCount < MaximumTouched)
+        {
+            for (int i = 0; i < note.TouchedCount; i++)
+            {
+                Empty(table, note.Touched[i]);
+            }
+        }
+        else
+        {
+            _memory.Discard((ulong)index * TableSize, TableSize);
+        }
+
+        note.TouchedCount = 0;
+        Prepare(index);
+        note.Used = note.HasLocal = false;
+        Array.Clear(note.Pages);
+    }
+
+    /// <summary>Gives an empty table its number, and sees to address 0, for which an empty entry would be taken otherwise.</summary>
+    private void Prepare(int index)
+    {
+        byte* table = Table(index);
+        *(int*)(table + EpochOffset) = ++_lastEpoch;
+        for (Flavor flavor = Flavor.Integer; flavor < Flavor.Count; flavor++)
+        {
+            Empty(table, RipOffset(flavor));
+        }
+    }
+
+    /// <summary>Puts an address that another entry serves there: no jump that looks here asks for it.</summary>
+    private static void Empty(byte* table, int offset) => *(ulong*)(table + offset) = offset % FlavorSize == 0 ? EntrySize : 0UL;
+
+    private struct Notes
+    {
+        /// <summary>Where entries were made, unless there were too many.</summary>
+        public int[] Touched;
+        public int TouchedCount;
+
+        public CpuMode Mode;
+        public bool Used;
+        public bool HasLocal;
+
+        /// <summary>A bit for each page that has entries, by the low bits of its number.</summary>
+        public ulong[] Pages;
+    }
+}

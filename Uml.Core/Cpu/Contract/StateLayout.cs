@@ -1,0 +1,75 @@
+using Uml.Core.Cpu.State;
+
+namespace Uml.Core.Cpu.Contract;
+
+/// <summary>
+/// Displacements of fields as emitted code addresses them: from its stack pointer, which points to the first of the general registers
+/// that have no home in a register of the host.
+/// </summary>
+/// <remarks>
+/// What calls of stubs push goes where the registers before that one are kept, which are all in the host's while translated code runs.
+/// There is nothing else below the stack pointer that a signal's frame could overwrite: it leaves 128 bytes alone (System V ABI for
+/// x86-64, 3.2.2), and below the state lies room for it (<see cref="CpuState.SignalStack"/>).
+/// </remarks>
+internal static unsafe class StateLayout
+{
+    /// <summary>From the start of <see cref="CpuState"/> to where the state register points: R12.</summary>
+    public const int Bias = 12 * sizeof(ulong);
+
+    public static readonly int Remaining = Field(static s => &s->Remaining);
+    public static readonly int Reserve = Field(static s => &s->Reserve);
+    public static readonly int Poll = Field(static s => &s->Poll);
+    public static readonly int Exit = Field(static s => &s->Exit);
+    public static readonly int Rip = Field(static s => &s->Rip);
+    public static readonly int HostStack = Field(static s => &s->HostStack);
+    public static readonly int Tlb = Field(static s => &s->Tlb);
+    public static readonly int PageRip = Field(static s => &s->PageRip);
+    public static readonly int FlagWord = Field(static s => &s->FlagWord);
+    public static readonly int JumpTable = Field(static s => &s->JumpTable);
+    public static readonly int Spill = Field(static s => &s->Spill);
+    public static readonly int SecondSpill = Field(static s => &s->SecondSpill);
+    public static readonly int KeptFirst = Field(static s => &s->KeptFirst);
+    public static readonly int KeptSecond = Field(static s => &s->KeptSecond);
+    public static readonly int NextOp = Field(static s => &s->NextOp);
+    public static readonly int CommitSize = Field(static s => &s->CommitSize);
+    public static readonly int Mxcsr = Field(static s => &s->Mxcsr);
+    public static readonly int HostMxcsr = Field(static s => &s->HostMxcsr);
+    public static readonly int X87Image = Field(static s => &s->X87Image);
+    public static readonly int X87Left = Field(static s => &s->X87Left);
+    public static readonly int WalkMask = Field(static s => &s->WalkMask);
+    public static readonly int WalkWant = Field(static s => &s->WalkWant);
+    public static readonly int WalkReserved = Field(static s => &s->WalkReserved);
+    public static readonly int Walks = Field(static s => &s->Walks);
+    public static readonly int LargePages = Field(static s => &s->LargePages);
+    public static readonly int Cr3 = Field(static s => &s->Cr3);
+    public static readonly int RamBase = Field(static s => &s->RamBase);
+    public static readonly int RamLowEnd = Field(static s => &s->RamLowEnd);
+    public static readonly int RamHighEnd = Field(static s => &s->RamHighEnd);
+    public static readonly int Pages = Field(static s => &s->Pages);
+    public static readonly int SystemFlags = Field(static s => &s->SystemFlags);
+    public static readonly int InterruptLine = Field(static s => &s->InterruptLine);
+    public static readonly int Cpl = Field(static s => &s->Cpl);
+    public static readonly int KernelGsBase = Field(static s => &s->KernelGsBase);
+    public static readonly int TscAux = Field(static s => &s->TscAux);
+    public static readonly int TscAdjust = Field(static s => &s->TscAdjust);
+    public static readonly int TimeStampBase = Field(static s => &s->TimeStamps.Base);
+    public static readonly int TimeStampLimit = Field(static s => &s->TimeStamps.Limit);
+    public static readonly int TimeStampMultiplier = Field(static s => &s->TimeStamps.Multiplier);
+    public static readonly int TimeStampValue = Field(static s => &s->TimeStamps.Value);
+    public static readonly int TlbMisses = Field(static s => &s->Counters.TlbMisses);
+    private static readonly int GroupAddresses = Field(static s => &s->GroupAddresses);
+    private static readonly int Vectors = Field(static s => &s->Vectors);
+    private static readonly int Segments = Field(static s => &s->Segments);
+
+    public static int Gpr(int number) => (number * 8) - Bias;
+
+    public static int GroupAddress(int slot) => GroupAddresses + (slot * sizeof(ulong));
+
+    public static int Vector(int number) => Vectors + (number * 32);
+
+    public static int SegmentBase(SegmentIndex segment) => Segments + ((int)segment * sizeof(SegmentRegister));
+
+    public static int SegmentSelector(SegmentIndex segment) => SegmentBase(segment) + SegmentRegister.SelectorOffset;
+
+    private static int Field(CpuState.FieldAddress field) => CpuState.Measure(field) - Bias;
+}

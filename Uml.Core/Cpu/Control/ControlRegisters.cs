@@ -1,0 +1,325 @@
+using Uml.Core.Cpu.Access;
+using Uml.Core.Cpu.Blocks;
+using Uml.Core.Cpu.Paging;
+using Uml.Core.Cpu.State;
+
+namespace Uml.Core.Cpu.Control;
+
+/// <summary>CR0, CR2, CR3, CR4 and CR8: bits and the rules of changing them (Intel SDM vol. 3, 2.5 and 4.1.2).</summary>
+internal static unsafe class ControlRegisters
+{
+    public const ulong PE = 1, MP = 1 << 1, EM = 1 << 2, TS = 1 << 3, ET = 1 << 4, NE = 1 << 5, WP = 1 << 16, AM = 1 << 18,
+        NW = 1 << 29, CD = 1 << 30, PG = 1UL << 31;
+
+    public const ulong TSD = 1 << 2, DE = 1 << 3, PSE = 1 << 4, PAE = 1 << 5, MCE = 1 << 6, PGE = 1 << 7, PCE = 1 << 8, OSFXSR = 1 << 9,
+        OSXMMEXCPT = 1 << 10, UMIP = 1 << 11, FSGSBASE = 1 << 16, PCIDE = 1 << 17, OSXSAVE = 1 << 18, SMEP = 1 << 20, SMAP = 1 << 21;
+
+    private const ulong Cr0Writable = PE | MP | EM | TS | NE | WP | AM | NW | CD | PG;
+
+    /// <summary>The CR4 bits whose features the CPU model offers; all others are reserved.</summary>
+    private const ulong Cr4Writable = TSD | DE | PSE | PAE | MCE | PGE | PCE | OSFXSR | OSXMMEXCPT | UMIP | FSGSBASE | PCIDE
+        | OSXSAVE | SMEP | SMAP;
+
+    /// <summary>CR3 bit 63: keep the translations of the new PCID.</summary>
+    private const ulong NoFlush = 1UL << 63;
+
+    private const ulong PhysicalMask = (1UL << PageWalk.PhysicalBits) - 1;
+
+    /// <summary>Writes CR0; records #GP(0) for combinations that are not allowed.</summary>
+    public static bool SetCr0(CpuState* s, ulong value)
+    {
+        ulong old = s->Cr0;
+        ulong cr0 = (value & Cr0Writable) | ET;
+        if (value >> 32 != 0 || (cr0 & (PG | PE)) == PG || (cr0 & (NW | CD)) == NW)
+        {
+            return Fault.FailGP(s);
+        }
+
+        ulong efer = s->Efer;
+        if ((cr0 & ~old & PG) != 0)
+        {
+            if (!MayEnablePaging(s))
+            {
+                return false;
+            }
+
+            efer |= (efer & ModelSpecificRegisters.LME) != 0 ? ModelSpecificRegisters.LMA : 0;
+        }
+        else if ((old & ~cr0 & PG) != 0)
+        {
+            // Paging cannot be switched off in 64-bit mode, nor with PCIDs (vol. 3, 4.1.2).
+            if ((s->Mode & CpuMode.Long64) != 0 || (s->Cr4 & PCIDE) != 0)
+            {
+                return Fault.FailGP(s);
+            }
+
+            efer &= ~ModelSpecificRegisters.LMA;
+        }
+
+        s->Cr0 = cr0;
+        s->Efer = efer;
+        if (((cr0 ^ old) & (PG | WP | PE)) != 0)
+        {
+            Mmu.FlushAll(s);
+        }
+
+        Mmu.UpdateMode(s);
+        return true;
+    }
+
+    private static bool MayEnablePaging(CpuState* s)
+    {
+        if ((s->Efer & ModelSpecificRegisters.LME) == 0)
+        {
+            return (s->Cr4 & PAE) == 0 || CheckDirectoryPointers(s, s->Cr3);
+        }
+
+        // IA-32e mode begins as compatibility mode, with PAE tables and a 32-bit TSS if any (vol. 3, 10.8.5).
+        bool codeIsLong = (s->Segments[(int)SegmentIndex.Cs].Attributes & SegmentRegister.L) != 0;
+        ref SegmentRegister tr = ref s->Segments[(int)SegmentIndex.Tr];
+        bool taskIs16 = tr.IsUsable && (tr.Attributes & 8) == 0;
+        return ((s->Cr4 & PAE) != 0 && !codeIsLong && !taskIs16) || Fault.FailGP(s);
+    }
+
+    /// <summary>Writes CR3; records #GP(0) for reserved bits.</summary>
+    public static bool SetCr3(CpuState* s, ulong value)
+    {
+        bool pcid = (s->Cr4 & PCIDE) != 0;
+        bool keep = pcid && (value & NoFlush) != 0;
+        ulong cr3 = pcid ? value & ~NoFlush : value;
+        if ((s->Mode & CpuMode.LongActive) != 0)
+        {
+            if ((cr3 & ~PhysicalMask) != 0)
+            {
+                return Fault.FailGP(s);
+            }
+        }
+        else if ((s->Cr0 & PG) != 0 && (s->Cr4 & PAE) != 0 && !CheckDirectoryPointers(s, cr3))
+        {
+            return false;
+        }
+
+        s->Cr3 = cr3;
+        Mmu.SwitchAddressSpace(s, keep);
+        return true;
+    }
+
+    /// <summary>Writes CR4; records #GP(0) for reserved bits and combinations that are not allowed.</summary>
+    public static bool SetCr4(CpuState* s, ulong value)
+    {
+        const ulong paging = PSE | PAE | PGE | PCIDE | SMEP | SMAP;
+        ulong changed = value ^ s->Cr4;
+        bool isLong = (s->Mode & CpuMode.LongActive) != 0;
+        if ((value & ~Cr4Writable) != 0 || (isLong && (value & PAE) == 0))
+        {
+            return Fault.FailGP(s);
+        }
+
+        // PCIDs begin in IA-32e mode with PCID 0 current (vol. 3, 4.10.1).
+        if ((changed & value & PCIDE) != 0 && (!isLong || (s->Cr3 & 0xFFF) != 0))
+        {
+            return Fault.FailGP(s);
+        }
+
+        bool reloads = !isLong && (s->Cr0 & PG) != 0 && (value & PAE) != 0 && (changed & (PAE | PSE | PGE | SMEP)) != 0;
+        if (reloads && !CheckDirectoryPointers(s, s->Cr3))
+        {
+            return false;
+        }
+
+        if ((changed & TSD) != 0)
+        {
+            VirtualCpu.From(s).StopTimeStamps();
+        }
+
+        s->Cr4 = value;
+        if ((changed & paging) != 0)
+        {
+            Mmu.FlushAll(s);
+        }
+
+        Mmu.SwitchAddressSpace(s, keep: true);
+        return true;
+    }
+
+    /// <summary>
+    /// PAE paging loads four page-directory pointers whenever CR3 is loaded; reserved bits in one that is present fault then
+    /// (vol. 3, 4.4.1).
+    /// </summary>
+    private static bool CheckDirectoryPointers(CpuState* s, ulong cr3)
+    {
+        const ulong reserved = 0x1E6 | ~PhysicalMask;
+        for (uint i = 0; i < 4; i++)
+        {
+            // SAFETY: the 32-byte aligned table does not cross a page, so all of an entry is RAM when its first byte is.
+            var entry = (ulong*)PageWalk.Host(s, (cr3 & 0xFFFF_FFE0) + (i * 8));
+            if (entry != null && (*entry & PageWalk.P) != 0 && (*entry & reserved) != 0)
+            {
+                return Fault.FailGP(s);
+            }
+        }
+
+        return true;
+    }
+
+    /// <summary>MOV r, CRn: R0 is the register, R1 the number.</summary>
+    public static Op* Read<T>(CpuState* s, Op* op) where T : unmanaged
+    {
+        if (s->Cpl != 0)
+        {
+            return Fault.GP(s);
+        }
+
+        ulong value;
+        switch (op->R1)
+        {
+            case 0: value = s->Cr0; break;
+            case 2: value = s->Cr2; break;
+            case 3: value = s->Cr3; break;
+            case 4: value = s->Cr4; break;
+            case 8: value = VirtualCpu.From(s).TaskPriority; break;
+            default: return Fault.UD(s);
+        }
+
+        Operand.Set<T>(s, op->R0, value);
+        return op + 1;
+    }
+
+    /// <summary>MOV CRn, r: R0 is the number, R1 the register.</summary>
+    public static Op* Write<T>(CpuState* s, Op* op) where T : unmanaged
+    {
+        if (s->Cpl != 0)
+        {
+            return Fault.GP(s);
+        }
+
+        ulong value = Operand.Get<T>(s, op->R1);
+        bool done;
+        switch (op->R0)
+        {
+            case 0:
+                done = SetCr0(s, value);
+                break;
+            case 2:
+                s->Cr2 = value;
+                return op + 1;
+            case 3:
+                done = SetCr3(s, value);
+                break;
+            case 4:
+                done = SetCr4(s, value);
+                break;
+            case 8:
+                done = SetTaskPriority(s, value);
+                break;
+            default:
+                return Fault.UD(s);
+        }
+
+        return done ? BlockExit.Behind(s, op) : null;
+    }
+
+    private static bool SetTaskPriority(CpuState* s, ulong value)
+    {
+        if (value > 15)
+        {
+            return Fault.FailGP(s);
+        }
+
+        VirtualCpu.From(s).TaskPriority = (byte)value;
+        return true;
+    }
+
+    /// <summary>CLTS.</summary>
+    public static Op* ClearTaskSwitched(CpuState* s, Op* op)
+    {
+        if (s->Cpl != 0)
+        {
+            return Fault.GP(s);
+        }
+
+        CpuMode before = s->Mode;
+        s->Cr0 &= ~TS;
+        Mmu.UpdateMode(s);
+        return BlockExit.NextOrBehind(s, op, before);
+    }
+
+    /// <summary>LMSW r16.</summary>
+    public static Op* LoadMachineStatusRegister(CpuState* s, Op* op) =>
+        s->Cpl != 0 ? Fault.GP(s) : LoadMachineStatus(s, op, Operand.Reg<ushort>(s, op->R0));
+
+    /// <summary>LMSW m16.</summary>
+    public static Op* LoadMachineStatusMemory(CpuState* s, Op* op)
+    {
+        if (s->Cpl != 0)
+        {
+            return Fault.GP(s);
+        }
+
+        return Operand.Load(s, op, out ushort value) ? LoadMachineStatus(s, op, value) : null;
+    }
+
+    /// <summary>Loads PE, MP, EM, TS; PE can be set only.</summary>
+    private static Op* LoadMachineStatus(CpuState* s, Op* op, ushort value)
+    {
+        const ulong loaded = MP | EM | TS;
+        return SetCr0(s, (s->Cr0 & ~loaded) | (value & (loaded | PE))) ? BlockExit.Behind(s, op) : null;
+    }
+
+    /// <summary>INVLPG: an address that is not canonical is ignored, a segment's limit too.</summary>
+    public static Op* InvalidatePage(CpuState* s, Op* op)
+    {
+        if (s->Cpl != 0)
+        {
+            return Fault.GP(s);
+        }
+
+        ulong linear = Operand.Effective(s, op);
+        if ((op->Address & AddressFlags.SegmentBase) != 0)
+        {
+            linear += s->Segments[(int)op->Segment].Base;
+        }
+
+        Mmu.InvalidatePage(s, (s->Mode & CpuMode.Long64) != 0 ? linear : (uint)linear);
+        return BlockExit.Behind(s, op);
+    }
+
+    /// <summary>INVPCID: R0 holds the type, memory the descriptor (Intel SDM vol. 2, INVPCID).</summary>
+    public static Op* InvalidatePcid<T>(CpuState* s, Op* op) where T : unmanaged
+    {
+        if (s->Cpl != 0)
+        {
+            return Fault.GP(s);
+        }
+
+        if (!Operand.Linear(s, op, 16, write: false, out ulong linear)
+            || !Operand.LoadAt(s, linear, op->Segment, out ulong pcid)
+            || !Operand.LoadAt(s, (s->Mode & CpuMode.Long64) != 0 ? linear + 8 : (uint)(linear + 8), op->Segment, out ulong address))
+        {
+            return null;
+        }
+
+        ulong type = Operand.Get<T>(s, op->R0);
+        bool needsPcid = type < 2 && (s->Cr4 & PCIDE) == 0 && pcid != 0;
+        if (type > 3 || pcid >> 12 != 0 || needsPcid || (type == 0 && !Canonical.Is(address)))
+        {
+            return Fault.GP(s);
+        }
+
+        switch (type)
+        {
+            case 0:
+                Mmu.InvalidatePcidPage(s, (uint)pcid, address);
+                break;
+            case 1:
+                Mmu.InvalidatePcid(s, (uint)pcid);
+                break;
+            default:
+                // Type 3 may keep global translations; dropping them is allowed.
+                Mmu.FlushAll(s);
+                break;
+        }
+
+        return BlockExit.Behind(s, op);
+    }
+}

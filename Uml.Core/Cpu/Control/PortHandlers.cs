@@ -1,0 +1,168 @@
+using Uml.Core.Cpu.Access;
+using Uml.Core.Cpu.Blocks;
+using Uml.Core.Cpu.Interrupts;
+using Uml.Core.Cpu.Segments;
+using Uml.Core.Cpu.State;
+
+namespace Uml.Core.Cpu.Control;
+
+/// <summary>IN, OUT, INS, OUTS at one operand width. What writes a port ends its block: the device may want the machine to stop.</summary>
+internal static unsafe class PortHandlers<T>
+    where T : unmanaged
+{
+    private const int Rcx = 1, Rsi = 6, Rdi = 7;
+    private const ushort Rax = 0, Rdx = 16;
+
+    /// <summary>IN rAX, imm8.</summary>
+    public static Op* InImmediate(CpuState* s, Op* op) => In(s, op, (byte)op->Imm);
+
+    /// <summary>IN rAX, DX.</summary>
+    public static Op* InDx(CpuState* s, Op* op) => In(s, op, Operand.Reg<ushort>(s, Rdx));
+
+    /// <summary>OUT imm8, rAX.</summary>
+    public static Op* OutImmediate(CpuState* s, Op* op) => Out(s, op, (byte)op->Imm);
+
+    /// <summary>OUT DX, rAX.</summary>
+    public static Op* OutDx(CpuState* s, Op* op) => Out(s, op, Operand.Reg<ushort>(s, Rdx));
+
+    private static Op* In(CpuState* s, Op* op, ushort port)
+    {
+        if (!TaskState.AllowsPorts(s, port, sizeof(T)))
+        {
+            return null;
+        }
+
+        DebugTraps.NotePort(s, port, sizeof(T));
+        Operand.Set<T>(s, Rax, Read(s, port));
+        return op + 1;
+    }
+
+    private static Op* Out(CpuState* s, Op* op, ushort port)
+    {
+        if (!TaskState.AllowsPorts(s, port, sizeof(T)))
+        {
+            return null;
+        }
+
+        DebugTraps.NotePort(s, port, sizeof(T));
+        Write(s, port, Operand.Get<T>(s, Rax));
+        return BlockExit.Behind(s, op);
+    }
+
+    /// <summary>INS, R2 non-zero: repeated. Address-size bits in Address.</summary>
+    public static Op* InString(CpuState* s, Op* op)
+    {
+        ulong mask = MaskOf(op);
+        bool repeats = op->R2 != 0;
+        ushort port = Operand.Reg<ushort>(s, Rdx);
+        // A count of zero needs the permission too.
+        if (!TaskState.AllowsPorts(s, port, sizeof(T)))
+        {
+            return null;
+        }
+
+        if (repeats && (s->Gpr[Rcx] & mask) == 0)
+        {
+            return op + 1;
+        }
+
+        do
+        {
+            // Checked before the port is read, whose value could not be given back.
+            if (!Segmentation.Linear(s, SegmentIndex.Es, s->Gpr[Rdi] & mask, sizeof(T), write: true, out ulong linear)
+                || !Paging.Mmu.ProbeWrite(s, linear, sizeof(T), SegmentIndex.Es))
+            {
+                return null;
+            }
+
+            DebugTraps.NotePort(s, port, sizeof(T));
+            if (!Operand.StoreAt(s, linear, SegmentIndex.Es, Operand.Narrow<T>(Read(s, port))))
+            {
+                return null;
+            }
+
+            Advance(s, Rdi, mask);
+            if (!repeats)
+            {
+                return op + 1;
+            }
+        }
+        while (CountDown(s, mask) && Repetitions.MayGoOn(s));
+
+        return (s->Gpr[Rcx] & mask) == 0 ? Repetitions.End(s, op) : Flow.Suspend(s, op);
+    }
+
+    /// <summary>OUTS, R2 non-zero: repeated. Address-size bits in Address.</summary>
+    public static Op* OutString(CpuState* s, Op* op)
+    {
+        ulong mask = MaskOf(op);
+        bool repeats = op->R2 != 0;
+        ushort port = Operand.Reg<ushort>(s, Rdx);
+        // A count of zero needs the permission too.
+        if (!TaskState.AllowsPorts(s, port, sizeof(T)))
+        {
+            return null;
+        }
+
+        if (repeats && (s->Gpr[Rcx] & mask) == 0)
+        {
+            return op + 1;
+        }
+
+        do
+        {
+            if (!Segmentation.Linear(s, op->Segment, s->Gpr[Rsi] & mask, sizeof(T), write: false, out ulong linear)
+                || !Operand.LoadAt(s, linear, op->Segment, out T value))
+            {
+                return null;
+            }
+
+            DebugTraps.NotePort(s, port, sizeof(T));
+            Write(s, port, Operand.Widen(value));
+            Advance(s, Rsi, mask);
+            if (!repeats)
+            {
+                return BlockExit.Behind(s, op);
+            }
+        }
+        while (CountDown(s, mask) && Repetitions.MayGoOn(s));
+
+        if ((s->Gpr[Rcx] & mask) != 0)
+        {
+            return Flow.Suspend(s, op);
+        }
+
+        Repetitions.End(s, op);
+        return BlockExit.Behind(s, op);
+    }
+
+    private static ulong Read(CpuState* s, ushort port)
+    {
+        s->Counters.DeviceAccesses++;
+        VirtualCpu cpu = VirtualCpu.From(s);
+        return cpu.Bus.ReadPort(cpu, port, sizeof(T));
+    }
+
+    private static void Write(CpuState* s, ushort port, ulong value)
+    {
+        s->Counters.DeviceAccesses++;
+        VirtualCpu cpu = VirtualCpu.From(s);
+        cpu.Bus.WritePort(cpu, port, sizeof(T), value);
+    }
+
+    private static ulong MaskOf(Op* op) => (op->Address & AddressFlags.Wrap32) != 0 ? uint.MaxValue
+        : (op->Address & AddressFlags.Wrap16) != 0 ? ushort.MaxValue : ulong.MaxValue;
+
+    private static void Advance(CpuState* s, int register, ulong mask)
+    {
+        ulong step = (s->SystemFlags & Flags.DF) != 0 ? 0UL - (ulong)sizeof(T) : (ulong)sizeof(T);
+        s->Gpr[register] = StackFrame.Merge(s->Gpr[register], s->Gpr[register] + step, mask);
+    }
+
+    private static bool CountDown(CpuState* s, ulong mask)
+    {
+        s->Gpr[Rcx] = StackFrame.Merge(s->Gpr[Rcx], s->Gpr[Rcx] - 1, mask);
+        Repetitions.Retire(s, 1);
+        return (s->Gpr[Rcx] & mask) != 0;
+    }
+}

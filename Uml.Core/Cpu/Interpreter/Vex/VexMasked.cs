@@ -1,0 +1,250 @@
+using System.Numerics;
+using System.Runtime.Intrinsics;
+using Uml.Core.Cpu.Access;
+using Uml.Core.Cpu.Blocks;
+using Uml.Core.Cpu.Paging;
+using Uml.Core.Cpu.State;
+
+namespace Uml.Core.Cpu.Interpreter.Vex;
+
+/// <summary>
+/// VMASKMOVPS, VMASKMOVPD, VPMASKMOVD, VPMASKMOVQ: only elements whose mask element has its top bit set are accessed, and can fault.
+/// </summary>
+// SAFETY: register operands are offsets within CpuState that the decoder made; memory is reached only through Access and Mmu.
+internal static unsafe class VexMaskedMoves<T>
+    where T : unmanaged
+{
+    /// <summary>xmm, xmm, m128: R1 is the mask; elements that are not loaded become zero.</summary>
+    public static Op* LoadXmm(CpuState* s, Op* op)
+    {
+        Vector128<T> result = default;
+        if (!Load(s, op, VectorLanes.Lower<T>(s, op->R1).ExtractMostSignificantBits(), 16, (T*)&result))
+        {
+            return null;
+        }
+
+        VectorLanes.Write(s, op->R0, result);
+        return op + 1;
+    }
+
+    /// <summary>ymm, ymm, m256.</summary>
+    public static Op* LoadYmm(CpuState* s, Op* op)
+    {
+        Vector256<T> result = default;
+        if (!Load(s, op, Operand.Reg<Vector256<T>>(s, op->R1).ExtractMostSignificantBits(), 32, (T*)&result))
+        {
+            return null;
+        }
+
+        CpuState.At<Vector256<T>>(s, op->R0) = result;
+        return op + 1;
+    }
+
+    /// <summary>m128, xmm, xmm: R1 is the mask, R2 the data.</summary>
+    public static Op* StoreXmm(CpuState* s, Op* op)
+    {
+        Vector128<T> data = VectorLanes.Lower<T>(s, op->R2);
+        return Store(s, op, VectorLanes.Lower<T>(s, op->R1).ExtractMostSignificantBits(), 16, (T*)&data) ? op + 1 : null;
+    }
+
+    /// <summary>m256, ymm, ymm.</summary>
+    public static Op* StoreYmm(CpuState* s, Op* op)
+    {
+        Vector256<T> data = Operand.Reg<Vector256<T>>(s, op->R2);
+        return Store(s, op, Operand.Reg<Vector256<T>>(s, op->R1).ExtractMostSignificantBits(), 32, (T*)&data) ? op + 1 : null;
+    }
+
+    private static bool Load(CpuState* s, Op* op, uint mask, int size, T* result)
+    {
+        if (mask == 0)
+        {
+            return true;
+        }
+
+        if (!Operand.Linear(s, op, size, write: false, out ulong linear))
+        {
+            return false;
+        }
+
+        for (; mask != 0; mask &= mask - 1)
+        {
+            int i = BitOperations.TrailingZeroCount(mask);
+            if (!VexElements.Load(s, linear + (ulong)(i * sizeof(T)), op->Segment, out result[i]))
+            {
+                return false;
+            }
+        }
+
+        return true;
+    }
+
+    private static bool Store(CpuState* s, Op* op, uint mask, int size, T* data)
+    {
+        if (mask == 0)
+        {
+            return true;
+        }
+
+        if (!Operand.Linear(s, op, size, write: true, out ulong linear))
+        {
+            return false;
+        }
+
+        // Nothing is stored before everything can be.
+        for (uint bits = mask; bits != 0; bits &= bits - 1)
+        {
+            ulong address = linear + (ulong)(BitOperations.TrailingZeroCount(bits) * sizeof(T));
+            if (!VexElements.ProbeStore(s, address, sizeof(T), op->Segment))
+            {
+                ReportLastByte(s, linear, mask);
+                return false;
+            }
+        }
+
+        for (; mask != 0; mask &= mask - 1)
+        {
+            int i = BitOperations.TrailingZeroCount(mask);
+            VexElements.Store(s, linear + (ulong)(i * sizeof(T)), op->Segment, data[i]);
+        }
+
+        return true;
+    }
+
+    /// <summary>
+    /// Which byte CR2 names when a store runs over the end of a page into one that faults is the processor's choice: Intel's name the last
+    /// byte that is stored.
+    /// </summary>
+    private static void ReportLastByte(CpuState* s, ulong linear, uint mask)
+    {
+        ulong lowest = linear + (ulong)(BitOperations.TrailingZeroCount(mask) * sizeof(T));
+        if (s->ExceptionVector == ExceptionVector.PF && (s->Cr2 & ~0xFFFUL) != (Mmu.Wrap(s, lowest) & ~0xFFFUL))
+        {
+            s->Cr2 = Mmu.Wrap(s, linear + (ulong)((BitOperations.Log2(mask) + 1) * sizeof(T)) - 1);
+        }
+    }
+}
+
+/// <summary>Elements that masked moves and gathers access, which are not subject to alignment checks (Intel SDM vol. 2, VMASKMOV).</summary>
+// SAFETY: memory is reached only through Access and Mmu.
+internal static unsafe class VexElements
+{
+    public static bool Load<T>(CpuState* s, ulong linear, SegmentIndex segment, out T value)
+        where T : unmanaged
+    {
+        if ((linear & ((ulong)sizeof(T) - 1)) == 0)
+        {
+            return Operand.LoadAt(s, Mmu.Wrap(s, linear), segment, out value);
+        }
+
+        T result = default;
+        for (int i = 0; i < sizeof(T); i++)
+        {
+            if (!Operand.LoadAt(s, Mmu.Wrap(s, linear + (ulong)i), segment, out ((byte*)&result)[i]))
+            {
+                value = default;
+                return false;
+            }
+        }
+
+        value = result;
+        return true;
+    }
+
+    /// <summary>Checks that the bytes may be written; a fault in a second page is at its start.</summary>
+    public static bool ProbeStore(CpuState* s, ulong linear, int size, SegmentIndex segment)
+    {
+        ulong last = linear + (ulong)size - 1;
+        ulong page = last & ~0xFFFUL;
+        return Mmu.ProbeWrite(s, Mmu.Wrap(s, linear), 1, segment) && (page <= linear || Mmu.ProbeWrite(s, Mmu.Wrap(s, page), 1, segment));
+    }
+
+    /// <summary>Stores bytes that were probed.</summary>
+    public static void Store<T>(CpuState* s, ulong linear, SegmentIndex segment, T value)
+        where T : unmanaged
+    {
+        if ((linear & ((ulong)sizeof(T) - 1)) == 0)
+        {
+            _ = Operand.StoreAt(s, Mmu.Wrap(s, linear), segment, value);
+            return;
+        }
+
+        for (int i = 0; i < sizeof(T); i++)
+        {
+            _ = Operand.StoreAt(s, Mmu.Wrap(s, linear + (ulong)i), segment, ((byte*)&value)[i]);
+        }
+    }
+}
+
+/// <summary>
+/// VGATHER.., VPGATHER..: an element for each index whose mask element has its top bit set. Elements are loaded from the lowest on; one
+/// that faults leaves those before it loaded and their mask elements cleared, so that the instruction goes on where it stopped.
+/// </summary>
+/// <typeparam name="T">The elements loaded.</typeparam>
+/// <typeparam name="TIndex">The indices: int or long.</typeparam>
+// SAFETY: register operands are offsets within CpuState that the decoder made; memory is reached only through Access and Mmu.
+internal static unsafe class GatherHandlers<T, TIndex>
+    where T : unmanaged, IBinaryInteger<T>
+    where TIndex : unmanaged, IBinaryInteger<TIndex>
+{
+    /// <summary>With a 128-bit vector length.</summary>
+    public static Op* Xmm(CpuState* s, Op* op) => Gather(s, op, 16);
+
+    /// <summary>With a 256-bit vector length.</summary>
+    public static Op* Ymm(CpuState* s, Op* op) => Gather(s, op, 32);
+
+    /// <summary>R0 is the destination, R1 the vector of indices, R2 the mask. The number of elements is that of the larger ones.</summary>
+    private static Op* Gather(CpuState* s, Op* op, int length)
+    {
+        int count = length / Math.Max(sizeof(T), sizeof(TIndex));
+        int end = count * sizeof(T);
+        ExtendMask(s, op, length);
+        for (int i = 0; i < count; i++)
+        {
+            ref T mask = ref CpuState.At<T>(s, op->R2 + (i * sizeof(T)));
+            if (!T.IsZero(mask))
+            {
+                if (!Load(s, op, CpuState.At<TIndex>(s, op->R1 + (i * sizeof(TIndex))), out T value))
+                {
+                    return null;
+                }
+
+                CpuState.At<T>(s, op->R0 + (i * sizeof(T))) = value;
+                if (end <= VectorLanes.UpperLane)
+                {
+                    CpuState.At<Vector128<byte>>(s, op->R0 + VectorLanes.UpperLane) = Vector128<byte>.Zero;
+                }
+            }
+
+            mask = T.Zero;
+        }
+
+        // What lies behind the elements becomes zero, in the destination and in the mask.
+        new Span<byte>((byte*)s + op->R0 + end, 32 - end).Clear();
+        new Span<byte>((byte*)s + op->R2, 32).Clear();
+        return op + 1;
+    }
+
+    /// <summary>Makes all of a mask element of its top bit, up to the vector length, and clears what is behind (Intel SDM vol. 2, VGATHERDPS).</summary>
+    private static void ExtendMask(CpuState* s, Op* op, int length)
+    {
+        for (int i = 0; i < length; i += sizeof(T))
+        {
+            ref T mask = ref CpuState.At<T>(s, op->R2 + i);
+            mask >>= (sizeof(T) * 8) - 1;
+        }
+
+        new Span<byte>((byte*)s + op->R2 + length, 32 - length).Clear();
+    }
+
+    private static bool Load(CpuState* s, Op* op, TIndex index, out T value)
+    {
+        ulong linear = Operand.Reg<ulong>(s, op->Base) + (ulong.CreateTruncating(index) << op->Scale) + (ulong)op->Disp;
+        if (op->Address == AddressFlags.None || Segmentation.Adjust(s, op, sizeof(T), write: false, ref linear))
+        {
+            return VexElements.Load(s, linear, op->Segment, out value);
+        }
+
+        value = default;
+        return false;
+    }
+}

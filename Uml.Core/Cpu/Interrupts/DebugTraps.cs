@@ -1,0 +1,156 @@
+using Uml.Core.Cpu.Control;
+using Uml.Core.Cpu.State;
+
+namespace Uml.Core.Cpu.Interrupts;
+
+/// <summary>
+/// Debug exceptions (Intel SDM vol. 3, 18.3). While <see cref="Attention.SingleStep"/> is set the engine runs instructions one by one,
+/// each between <see cref="BeforeInstruction"/> and <see cref="AfterInstruction"/>.
+/// </summary>
+/// <remarks>
+/// TF counts as it is when an instruction begins; SYSCALL and interrupt delivery decide anew, MOV SS and POP SS put the trap off.
+/// </remarks>
+internal static unsafe class DebugTraps
+{
+    /// <summary>DR6: BD, a debug register was touched while DR7.GD; BS, single step; BT, task switch.</summary>
+    public const uint BD = 1 << 13, BS = 1 << 14;
+
+    /// <summary>DR7.GD; L0..G3, the enable bits.</summary>
+    public const uint GD = 1 << 13, Enables = 0xFF;
+
+    /// <summary>DR6 bits that read as one, and those a write can change (no RTM: bit 16 is fixed).</summary>
+    public const uint Dr6Fixed = 0xFFFF0FF0, Dr6Writable = 0xE00F;
+
+    /// <summary>DR7 bit 10 reads as one; 12, 14, 15 and RTM (11) as zero.</summary>
+    public const uint Dr7Fixed = 0x400, Dr7Writable = 0xFFFF23FF;
+
+    private const int Execute = 0, Write = 1, InputOutput = 2;
+
+    /// <summary>
+    /// Tells the engine whether to go instruction by instruction. Call after a change of TF, DR7 or the interrupt shadow.
+    /// </summary>
+    public static void RefreshStepping(CpuState* s)
+    {
+        bool wanted = (s->SystemFlags & Flags.TF) != 0 || s->InterruptShadow || (s->Dr7 & Enables) != 0;
+        bool set = (Volatile.Read(ref s->Poll) & (int)Attention.SingleStep) != 0;
+        if (wanted == set)
+        {
+            return;
+        }
+
+        if (wanted)
+        {
+            Interlocked.Or(ref s->Poll, (int)Attention.SingleStep);
+        }
+        else
+        {
+            Interlocked.And(ref s->Poll, ~(int)Attention.SingleStep);
+        }
+    }
+
+    /// <summary>
+    /// Call with exact RIP before a single-stepped instruction, after interrupts were considered: ends the interrupt shadow and looks for
+    /// an instruction breakpoint. False: #DB is recorded, to be delivered with <see cref="CpuState.Rip"/> as the return address.
+    /// </summary>
+    public static bool BeforeInstruction(CpuState* s)
+    {
+        s->InterruptShadow = false;
+        s->StepTrap = (s->SystemFlags & Flags.TF) != 0;
+        s->PendingDebug = s->HeldDebug;
+        s->HeldDebug = 0;
+
+        // RF counts for this instruction and is over with it, unless the instruction is the IRET that sets it.
+        bool resumes = (s->SystemFlags & Flags.RF) != 0;
+        s->SystemFlags &= ~(ulong)Flags.RF;
+        if ((s->Dr7 & Enables) == 0 || resumes)
+        {
+            return true;
+        }
+
+        ulong linear = s->Rip;
+        if ((s->Mode & CpuMode.Long64) == 0)
+        {
+            linear = (uint)(linear + s->Segments[(int)SegmentIndex.Cs].Base);
+        }
+
+        uint hit = Match(s, linear, 1, Execute);
+        if (hit == 0)
+        {
+            return true;
+        }
+
+        s->Dr6 |= hit;
+        return RecordAtRip(s);
+    }
+
+    /// <summary>Call after a single-stepped instruction has retired, RIP behind it. False: #DB is recorded as a trap.</summary>
+    public static bool AfterInstruction(CpuState* s)
+    {
+        uint reasons = s->PendingDebug | (s->StepTrap ? BS : 0);
+        s->PendingDebug = 0;
+        s->StepTrap = false;
+        RefreshStepping(s);
+        if (reasons == 0)
+        {
+            return true;
+        }
+
+        s->Dr6 |= reasons;
+        return RecordAtRip(s);
+    }
+
+    /// <summary>Notes data breakpoints that an access hits; <see cref="AfterInstruction"/> raises them.</summary>
+    public static void NoteAccess(CpuState* s, ulong linear, int size, bool write) =>
+        s->PendingDebug |= Match(s, linear, size, write ? Write : 3);
+
+    /// <summary>
+    /// MOV SS and POP SS have loaded SS: what their operand hit waits for the end of the next instruction, and no single step follows them
+    /// (Intel SDM vol. 3, 6.8.3). A fault of that instruction, or INT1, drops it.
+    /// </summary>
+    public static void HoldOff(CpuState* s)
+    {
+        s->StepTrap = false;
+        s->HeldDebug = s->PendingDebug;
+        s->PendingDebug = 0;
+    }
+
+    /// <summary>Notes I/O breakpoints (CR4.DE, R/W = 10b) that a port access hits.</summary>
+    public static void NotePort(CpuState* s, ushort port, int size)
+    {
+        if ((s->Dr7 & Enables) != 0 && (s->Cr4 & ControlRegisters.DE) != 0)
+        {
+            s->PendingDebug |= Match(s, port, size, InputOutput);
+        }
+    }
+
+    /// <summary>Breakpoints that cover an access; a load (kind 3) hits read-write ones only, a store those and write ones.</summary>
+    private static uint Match(CpuState* s, ulong address, int size, int kind)
+    {
+        uint hits = 0;
+        for (int i = 0; i < 4; i++)
+        {
+            int condition = (int)(s->Dr7 >> (16 + (i * 4))) & 3;
+            if (((s->Dr7 >> (i * 2)) & 3) == 0 || !(condition == kind || (kind == Write && condition == 3)))
+            {
+                continue;
+            }
+
+            // LEN: 00 one byte, 01 two, 11 four, 10 eight; the address is aligned down to it.
+            ulong length = ((s->Dr7 >> (18 + (i * 4))) & 3) switch { 0 => 1UL, 1 => 2UL, 3 => 4UL, _ => 8UL };
+            ulong start = (i switch { 0 => s->Dr0, 1 => s->Dr1, 2 => s->Dr2, _ => s->Dr3 }) & ~(length - 1);
+            if (address < start + length && start < address + (ulong)size)
+            {
+                hits |= 1u << i;
+            }
+        }
+
+        return hits;
+    }
+
+    private static bool RecordAtRip(CpuState* s)
+    {
+        Fault.Raise(s, ExceptionVector.DB);
+        s->Exit = ExitCode.ExceptionAtRip;
+        return false;
+    }
+}
