@@ -39,13 +39,13 @@ internal sealed unsafe class JitEngine : IDisposable
     /// <param name="options">How much memory there is for translated code, when a block is translated, and whether it is checked.</param>
     /// <param name="spaces">Where jumps are remembered.</param>
     /// <param name="state">The processor, whose model is settled.</param>
-    /// <param name="readsTime">RDTSC may go by <see cref="CpuState.TimeStamps"/>.</param>
+    /// <param name="readsTime">RDTSC may go by <see cref="EngineState.TimeStamps"/>.</param>
     public JitEngine(CpuOptions options, AddressSpaces spaces, CpuState* state, bool readsTime)
     {
         _spaces = spaces;
         _state = state;
         _threshold = options.TranslationThreshold;
-        _counters = &state->Counters;
+        _counters = &state->Engine->Counters;
         ulong codeSize = Math.Min(options.CodeCacheSize, MaximumCode);
         _memory = new CodeMemory(codeSize);
         Sites = new SiteTable(codeSize / 2);
@@ -249,7 +249,7 @@ internal sealed unsafe class JitEngine : IDisposable
     /// <summary>In place of a block's first handler: counts its runs.</summary>
     private static Op* Count(CpuState* s, Op* op)
     {
-        Block* block = s->CurrentBlock;
+        Block* block = BlockState.Of(s)->CurrentBlock;
         JitEngine jit = VirtualCpu.From(s).Jit!;
         if (++block->Heat >= jit._threshold && !jit.IsFull)
         {
@@ -269,10 +269,10 @@ internal sealed unsafe class JitEngine : IDisposable
     private static Op* Run(CpuState* s, Op* op)
     {
         JitEngine jit = VirtualCpu.From(s).Jit!;
-        s->PageRip = s->BlockRip & ~0xFFFUL;
+        s->Engine->PageRip = s->Engine->BlockRip & ~0xFFFUL;
         FlagWords.FromLazy(s);
         Slices.Split(s);
-        jit._stubs.Enter(s, s->CurrentBlock->Translations[(int)Flavor.Integer].Body);
+        jit._stubs.Enter(s, BlockState.Of(s)->CurrentBlock->Translations[(int)Flavor.Integer].Body);
         Slices.Join(s);
         FlagWords.ToLazy(s);
         Runtime.TakeX87(s);
@@ -282,7 +282,7 @@ internal sealed unsafe class JitEngine : IDisposable
             failure.Throw();
         }
 
-        return s->NextOp;
+        return BlockState.Of(s)->NextOp;
     }
 
     private bool Translate(Block* block, Flavor flavor)

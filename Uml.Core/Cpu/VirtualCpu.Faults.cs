@@ -21,7 +21,7 @@ internal sealed unsafe partial class VirtualCpu
     {
         // A limit of ours: one line tells of the defect, and the guest decides how often it occurs.
         const int maximumReports = 16;
-        if (_state->Counters.TranslationsRefused <= maximumReports)
+        if (_state->Engine->Counters.TranslationsRefused <= maximumReports)
         {
             LogRefusal(_logger, Index, defect);
         }

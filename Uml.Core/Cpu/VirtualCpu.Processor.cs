@@ -6,34 +6,32 @@ namespace Uml.Core.Cpu;
 /// <summary>The processor as its local APIC and the machine's loop see it.</summary>
 internal sealed unsafe partial class VirtualCpu : IProcessor
 {
-    private ILocalApic? _localApic;
+    public bool HasLocalApic => _system.LocalApic is not null;
 
-    public bool HasLocalApic => _localApic is not null;
-
-    public bool IsHalted => _state->Halted && (Volatile.Read(ref _state->Poll) & (int)(Attention.Interrupt | Attention.Nmi)) == 0;
+    public bool IsHalted => _state->Halted && (Volatile.Read(ref _state->Engine->Poll) & (int)(Attention.Interrupt | Attention.Nmi)) == 0;
 
     /// <summary>Whether an interrupt could end a halt: RFLAGS.IF is set, or something is pending already.</summary>
     public bool CanBeWoken => (_state->SystemFlags & Flags.IF) != 0 || Volatile.Read(ref _state->NmiLine) != 0;
 
     public void SetInterruptRequest(bool asserted)
     {
-        Volatile.Write(ref _state->InterruptLine, asserted ? 1 : 0);
+        Volatile.Write(ref _state->Engine->InterruptLine, asserted ? 1 : 0);
         if (asserted)
         {
-            Interlocked.Or(ref _state->Poll, (int)Attention.Interrupt);
+            Interlocked.Or(ref _state->Engine->Poll, (int)Attention.Interrupt);
         }
     }
 
     public void RaiseNmi()
     {
         Volatile.Write(ref _state->NmiLine, 1);
-        Interlocked.Or(ref _state->Poll, (int)Attention.Nmi);
+        Interlocked.Or(ref _state->Engine->Poll, (int)Attention.Nmi);
     }
 
     /// <summary>Makes the current <see cref="Run"/>, or else the next one, return <see cref="RunResult.Attention"/> soon. Callable from any thread.</summary>
-    public void RequestAttention() => Interlocked.Or(ref _state->Poll, (int)Attention.Machine);
+    public void RequestAttention() => Interlocked.Or(ref _state->Engine->Poll, (int)Attention.Machine);
 
-    public void ConnectLocalApic(ILocalApic localApic) => _localApic = localApic;
+    public void ConnectLocalApic(ILocalApic localApic) => _system.LocalApic = localApic;
 
     public void SetCpuid(uint leaf, CpuidValues values) => Cpuid.Set(leaf, values);
 }

@@ -1,8 +1,8 @@
 using System.Runtime.CompilerServices;
-using System.Runtime.InteropServices;
 using Microsoft.Extensions.Logging;
 using Uml.Core.Bus;
 using Uml.Core.Clock;
+using Uml.Core.Cpu.Access;
 using Uml.Core.Cpu.Blocks;
 using Uml.Core.Cpu.Control;
 using Uml.Core.Cpu.Interpreter;
@@ -27,46 +27,32 @@ internal sealed unsafe partial class VirtualCpu : ICodeObserver, ICpuRunner
 
     private readonly ILogger _logger;
     private readonly HostMemory _memory;
-    private GCHandle _handle;
+    private readonly Owned _parts = new();
+    private readonly SystemUnit _system;
     private CpuState* _state;
 
     /// <summary>Instructions retired before the current call of <see cref="Run"/>, and the budget it was given.</summary>
     private ulong _retiredBefore;
     private long _budget;
-    private bool _running;
 
     public VirtualCpu(int index, GuestRam ram, MachineBus bus, IMachineClock clock, CpuOptions options, ILogger logger)
     {
         Index = index;
-        Bus = bus;
-        Clock = clock;
         Ram = ram;
         _logger = logger;
         bool translate = options.Engine == CpuEngine.Jit;
         AddressSpaces = new AddressSpaces(translate);
         Blocks = new BlockCache(ram, AddressSpaces, options.CodeCacheSize);
-        _memory = new HostMemory(CpuState.SignalStack + (ulong)sizeof(CpuState));
-        _state = (CpuState*)(_memory.Pointer + CpuState.SignalStack);
-        _handle = GCHandle.Alloc(this, GCHandleType.Weak);
-        _state->HostMxcsr = SseFloat.DefaultMxcsr;
-        _state->OwnerHandle = GCHandle.ToIntPtr(_handle);
-        _state->RamBase = ram.Base;
-        _state->RamLowEnd = ram.LowEnd;
-        _state->RamHighEnd = ram.HighEnd;
-        _state->Pages = ram.Pages;
-        _state->JumpCache = Blocks.JumpCache;
-        _state->Walks = AddressSpaces.Walks;
-        Blocks.Counters = &_state->Counters;
+        _memory = new HostMemory(EngineState.SignalStack + (ulong)sizeof(ProcessorMemory));
+        _state = &((ProcessorMemory*)(_memory.Pointer + EngineState.SignalStack))->Cpu;
+        _state->Features = CpuModels.FeaturesOf(CpuModels.Resolve(options.Model));
+        Memory = new MemoryUnit(this, ram, bus, AddressSpaces, &AlignmentExemptions.Contain);
+        IEntropySource entropy = options.RandomSeed is { } seed ? new SeededEntropySource(seed + (ulong)index) : new HostEntropySource();
+        _system = new SystemUnit(_state, new CpuidTable(index, options.Count, clock), clock, entropy);
+        Log = new CpuLog(logger);
+        Connect();
         Registers = new ProcessorRegisters(_state);
         ram.CodeObserver = this;
-        _systemLog = new SystemLog(logger);
-        Cpuid = new CpuidTable(index, options.Count, clock);
-        ApplyModel(options.Model);
-        if (options.RandomSeed is { } seed)
-        {
-            Entropy = new SeededEntropySource(seed + (ulong)index);
-        }
-
         if (translate)
         {
             RealTimeClock? hostTime = clock is RealTimeClock { FollowsHost: true } real && TimeStampCounter.IsOffered() ? real : null;
@@ -80,12 +66,13 @@ internal sealed unsafe partial class VirtualCpu : ICodeObserver, ICpuRunner
                 throw;
             }
 
+            _state->Engine->Translator = _parts.Add(this);
             if (!Jit.CatchesFaults)
             {
                 LogFaultsNotCaught(_logger, index);
             }
 
-            _timeStamps = hostTime is null ? null : new TimeStampCounter(&_state->TimeStamps, hostTime, Jit.ReadHostTimeStamp);
+            _system.TimeStamps = hostTime is null ? null : new TimeStampCounter(&_state->Engine->TimeStamps, hostTime, Jit.ReadHostTimeStamp);
         }
 
         CpuReset.PowerOn(_state);
@@ -93,11 +80,19 @@ internal sealed unsafe partial class VirtualCpu : ICodeObserver, ICpuRunner
 
     public int Index { get; }
 
-    public MachineBus Bus { get; }
-
-    public IMachineClock Clock { get; }
-
     public GuestRam Ram { get; }
+
+    /// <summary>What accesses reach.</summary>
+    public MemoryUnit Memory { get; }
+
+    /// <summary>The CPU model.</summary>
+    public CpuidTable Cpuid => _system.Cpuid;
+
+    /// <summary>What system instructions ask for.</summary>
+    public SystemUnit System => _system;
+
+    /// <summary>One-time reports.</summary>
+    public CpuLog Log { get; }
 
     public AddressSpaces AddressSpaces { get; }
 
@@ -115,27 +110,27 @@ internal sealed unsafe partial class VirtualCpu : ICodeObserver, ICpuRunner
     {
         get
         {
-            if (!_running)
+            if (!_system.IsRunning)
             {
                 return _retiredBefore;
             }
 
             // The block that runs is counted as a whole already: take out what is still to come of it, this instruction included.
             CpuState* s = _state;
-            long pending = s->CurrentOp == null ? 0 : s->CurrentBlock->Count - (s->CurrentOp - Block.Ops(s->CurrentBlock));
-            return _retiredBefore + (ulong)(_budget - s->Remaining - s->Reserve - pending);
+            long pending = BlockState.Of(s)->CurrentOp == null ? 0 : BlockState.Of(s)->CurrentBlock->Count - (BlockState.Of(s)->CurrentOp - Block.Ops(BlockState.Of(s)->CurrentBlock));
+            return _retiredBefore + (ulong)(_budget - s->Engine->Remaining - s->Engine->Reserve - pending);
         }
     }
 
     public CpuStatistics GetStatistics()
     {
         ObjectDisposedException.ThrowIf(_state == null, this);
-        return _state->Counters.ToStatistics(InstructionsRetired);
+        return _state->Engine->Counters.ToStatistics(InstructionsRetired);
     }
 
-    // SAFETY: the handle lives as long as the state, and the machine keeps its CPUs alive while they run.
+    // SAFETY: see Owned.
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static VirtualCpu From(CpuState* s) => Unsafe.As<VirtualCpu>(GCHandle.FromIntPtr(s->OwnerHandle).Target!);
+    public static VirtualCpu From(CpuState* s) => Owned.Get<VirtualCpu>(s->Engine->Translator);
 
     public void CodeOverwritten(ulong ramOffset, int length) => Blocks.Invalidate(ramOffset, length);
 
@@ -145,14 +140,14 @@ internal sealed unsafe partial class VirtualCpu : ICodeObserver, ICpuRunner
     {
         CpuState* s = _state;
         _budget = instructionBudget;
-        s->Remaining = instructionBudget;
-        s->CurrentOp = null;
-        _running = true;
+        s->Engine->Remaining = instructionBudget;
+        BlockState.Of(s)->CurrentOp = null;
+        _system.IsRunning = true;
         RunResult result = Jit is null ? RunCore(s) : RunTranslated(s, Jit);
-        s->CurrentOp = null;
-        StopTimeStamps();
+        BlockState.Of(s)->CurrentOp = null;
+        _system.StopTimeStamps();
         _retiredBefore = InstructionsRetired;
-        _running = false;
+        _system.IsRunning = false;
         return result;
     }
 
@@ -165,7 +160,7 @@ internal sealed unsafe partial class VirtualCpu : ICodeObserver, ICpuRunner
 
         Registers.Invalidate();
         Ram.CodeObserver = null;
-        _handle.Free();
+        _parts.Dispose();
         Blocks.Dispose();
         Jit?.Dispose();
         AddressSpaces.Dispose();
@@ -173,18 +168,23 @@ internal sealed unsafe partial class VirtualCpu : ICodeObserver, ICpuRunner
         _state = null;
     }
 
-    public void ReportNotImplemented(ushort code, ulong rip)
+    /// <summary>Puts links into the processor's memory.</summary>
+    private void Connect()
     {
-        if (_reported.Add(code))
-        {
-            LogNotImplemented(_logger, (Iced.Intel.Code)code, rip);
-        }
+        EngineState* engine = _state->Engine;
+        engine->HostMxcsr = SseFloat.DefaultMxcsr;
+        engine->RamBase = Ram.Base;
+        engine->RamLowEnd = Ram.LowEnd;
+        engine->RamHighEnd = Ram.HighEnd;
+        engine->Pages = Ram.Pages;
+        engine->Memory = _parts.Add(Memory);
+        engine->Blocks = _parts.Add(Blocks);
+        engine->System = _parts.Add(_system);
+        engine->Log = _parts.Add(Log);
+        BlockState.Of(_state)->JumpCache = Blocks.JumpCache;
+        PagingState.Of(_state)->Walks = AddressSpaces.Walks;
+        Blocks.Counters = &engine->Counters;
     }
-
-    private readonly HashSet<ushort> _reported = [];
-
-    [LoggerMessage(101, LogLevel.Warning, "Instruction {Code} at RIP 0x{Rip:x} is not implemented: the guest gets #UD")]
-    private static partial void LogNotImplemented(ILogger logger, Iced.Intel.Code code, ulong rip);
 
     private RunResult RunCore(CpuState* s)
     {
@@ -201,20 +201,20 @@ internal sealed unsafe partial class VirtualCpu : ICodeObserver, ICpuRunner
                 return RunResult.Halted;
             }
 
-            if (s->Remaining <= 0 || deliveries == MaximumDeliveries)
+            if (s->Engine->Remaining <= 0 || deliveries == MaximumDeliveries)
             {
                 return RunResult.BudgetExhausted;
             }
 
-            bool step = (s->Poll & (int)Attention.SingleStep) != 0 || (s->SystemFlags & Flags.RF) != 0;
+            bool step = (s->Engine->Poll & (int)Attention.SingleStep) != 0 || (s->SystemFlags & Flags.RF) != 0;
             ExitCode exit = step ? StepOne(s) : InterpreterEngine.Execute(s, Blocks);
-            s->CurrentOp = null;
+            BlockState.Of(s)->CurrentOp = null;
             switch (exit)
             {
                 case ExitCode.ExceptionAtRip:
                     deliveries++;
                     EventDelivery.DeliverException(s);
-                    if (s->Exit == ExitCode.Shutdown)
+                    if (s->Engine->Exit == ExitCode.Shutdown)
                     {
                         return RunResult.Shutdown;
                     }
@@ -238,7 +238,7 @@ internal sealed unsafe partial class VirtualCpu : ICodeObserver, ICpuRunner
         }
 
         // Repetitions of a string instruction are steps of their own while this is set.
-        Interlocked.Or(ref s->Poll, (int)Attention.SingleStep);
+        Interlocked.Or(ref s->Engine->Poll, (int)Attention.SingleStep);
         ExitCode exit = InterpreterEngine.Step(s, Blocks);
         DebugTraps.RefreshStepping(s);
         bool retired = exit is ExitCode.BlockEnd or ExitCode.Attention or ExitCode.Halt;
@@ -248,17 +248,17 @@ internal sealed unsafe partial class VirtualCpu : ICodeObserver, ICpuRunner
     /// <summary>Looks at what waits between two instructions: the machine's thread, NMI, interrupts.</summary>
     private RunResult? TakeAttention(CpuState* s)
     {
-        int poll = Volatile.Read(ref s->Poll);
+        int poll = Volatile.Read(ref s->Engine->Poll);
         if ((poll & (int)Attention.Machine) != 0)
         {
-            Interlocked.And(ref s->Poll, ~(int)Attention.Machine);
+            Interlocked.And(ref s->Engine->Poll, ~(int)Attention.Machine);
             return RunResult.Attention;
         }
 
         if ((poll & (int)(Attention.Interrupt | Attention.Nmi)) != 0)
         {
             // The lines themselves say what is pending; they are looked at again whenever a block ends.
-            Interlocked.And(ref s->Poll, ~(int)(Attention.Interrupt | Attention.Nmi));
+            Interlocked.And(ref s->Engine->Poll, ~(int)(Attention.Interrupt | Attention.Nmi));
         }
 
         if (s->InterruptShadow)
@@ -272,9 +272,9 @@ internal sealed unsafe partial class VirtualCpu : ICodeObserver, ICpuRunner
             s->Halted = false;
             EventDelivery.DeliverNmi(s);
         }
-        else if (Volatile.Read(ref s->InterruptLine) != 0 && (s->SystemFlags & Flags.IF) != 0)
+        else if (Volatile.Read(ref s->Engine->InterruptLine) != 0 && (s->SystemFlags & Flags.IF) != 0)
         {
-            int vector = _localApic?.AcknowledgeInterrupt() ?? -1;
+            int vector = _system.LocalApic?.AcknowledgeInterrupt() ?? -1;
             if (vector >= 0)
             {
                 s->Halted = false;
@@ -286,6 +286,6 @@ internal sealed unsafe partial class VirtualCpu : ICodeObserver, ICpuRunner
             return null;
         }
 
-        return s->Exit == ExitCode.Shutdown ? RunResult.Shutdown : null;
+        return s->Engine->Exit == ExitCode.Shutdown ? RunResult.Shutdown : null;
     }
 }

@@ -1,6 +1,6 @@
 using Uml.Core.Boot;
 using Uml.Core.Cpu;
-using Uml.Core.Cpu.Control;
+using Uml.Core.Cpu.State;
 
 namespace Uml.Core.Machine;
 
@@ -29,17 +29,17 @@ internal static class BootRegisters
         switch (kind)
         {
             case BootEntryKind.Linux64 or BootEntryKind.Flat64:
-                registers.Cr4 = ControlRegisters.PAE;
+                registers.Cr4 = Cr4.PAE;
                 registers.Cr3 = pageTableRoot;
-                registers.Efer = ModelSpecificRegisters.LME;
-                registers.Cr0 = ControlRegisters.PG | ControlRegisters.NE | ControlRegisters.ET | ControlRegisters.PE;
+                registers.Efer = Efer.LME;
+                registers.Cr0 = Cr0.PG | Cr0.NE | Cr0.ET | Cr0.PE;
                 break;
             case BootEntryKind.Flat16:
-                registers.Cr0 = ControlRegisters.ET;
+                registers.Cr0 = Cr0.ET;
                 break;
             default:
                 registers.Cr4 = 0;
-                registers.Cr0 = ControlRegisters.ET | ControlRegisters.PE;
+                registers.Cr0 = Cr0.ET | Cr0.PE;
                 break;
         }
     }

@@ -40,7 +40,7 @@ public sealed class MachineOptions
     /// </summary>
     public ulong? RandomSeed { get; set; }
 
-    /// <summary>The virtual CPU.</summary>
+    /// <summary>The virtual CPUs.</summary>
     public CpuOptions Cpu { get; set; } = new();
 }
 

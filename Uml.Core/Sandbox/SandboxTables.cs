@@ -1,6 +1,5 @@
 using System.Buffers.Binary;
 using Uml.Core.Cpu;
-using Uml.Core.Cpu.Control;
 using Uml.Core.Cpu.State;
 using Uml.Core.Memory;
 
@@ -22,8 +21,8 @@ internal static unsafe class SandboxTables
     /// <summary>Descriptors (Intel SDM vol. 3, 3.4.5): flat, present, DPL 0, accessed.</summary>
     private const ulong Code64 = 0x00AF_9B00_0000_FFFF, Code32 = 0x00CF_9B00_0000_FFFF, Data = 0x00CF_9300_0000_FFFF;
 
-    private const ulong Cr0 = ControlRegisters.PE | ControlRegisters.MP | ControlRegisters.ET | ControlRegisters.NE;
-    private const ulong Cr4 = ControlRegisters.OSFXSR | ControlRegisters.OSXMMEXCPT | ControlRegisters.OSXSAVE;
+    private const ulong InitialCr0 = Cr0.PE | Cr0.MP | Cr0.ET | Cr0.NE;
+    private const ulong InitialCr4 = Cr4.OSFXSR | Cr4.OSXMMEXCPT | Cr4.OSXSAVE;
 
     public static void Write(IGuestMemory memory, CodeMode mode)
     {
@@ -55,11 +54,11 @@ internal static unsafe class SandboxTables
 
     public static void Enter(ProcessorRegisters registers, CodeMode mode)
     {
-        registers.Cr4 = mode == CodeMode.Bits64 ? Cr4 | ControlRegisters.PAE : Cr4;
+        registers.Cr4 = mode == CodeMode.Bits64 ? InitialCr4 | Cr4.PAE : InitialCr4;
         registers.Xcr0 = StateComponents.Supported(registers.State);
         if (mode == CodeMode.Bits16)
         {
-            registers.Cr0 = Cr0 & ~ControlRegisters.PE;
+            registers.Cr0 = InitialCr0 & ~Cr0.PE;
             SegmentState segment = SegmentState.RealMode((ushort)(CodeSandbox.CodeAddress >> 4));
             (registers.Cs, registers.Ss, registers.Ds, registers.Es) = (segment, segment, segment, segment);
             (registers.Fs, registers.Gs) = (SegmentState.RealMode(0), SegmentState.RealMode(0));
@@ -73,13 +72,13 @@ internal static unsafe class SandboxTables
         if (mode == CodeMode.Bits64)
         {
             registers.Cr3 = PageTableAddress;
-            registers.Efer = ModelSpecificRegisters.LME;
-            registers.Cr0 = Cr0 | ControlRegisters.PG;
+            registers.Efer = Efer.LME;
+            registers.Cr0 = InitialCr0 | Cr0.PG;
             registers.Cs = SegmentState.Code64(CodeSelector);
         }
         else
         {
-            registers.Cr0 = Cr0;
+            registers.Cr0 = InitialCr0;
             registers.Cs = SegmentState.Code32(CodeSelector);
         }
 

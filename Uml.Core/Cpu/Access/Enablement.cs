@@ -1,5 +1,4 @@
 using Uml.Core.Cpu.Blocks;
-using Uml.Core.Cpu.Control;
 using Uml.Core.Cpu.State;
 
 namespace Uml.Core.Cpu.Access;
@@ -13,79 +12,79 @@ internal static unsafe class Enablement
     /// <summary>The bits of the block mode that say whether vector and x87 instructions are disabled.</summary>
     public static CpuMode VectorModeBits(CpuState* s)
     {
-        CpuMode avx = IsAvxEnabled(s) && (s->Cr0 & ControlRegisters.TS) == 0 ? CpuMode.None : CpuMode.AvxDisabled;
+        CpuMode avx = IsAvxEnabled(s) && (s->Cr0 & Cr0.TS) == 0 ? CpuMode.None : CpuMode.AvxDisabled;
         return avx | LegacyModeBits(s);
     }
 
     private static CpuMode LegacyModeBits(CpuState* s)
     {
-        if ((s->Cr0 & (ControlRegisters.EM | ControlRegisters.TS)) != 0)
+        if ((s->Cr0 & (Cr0.EM | Cr0.TS)) != 0)
         {
             return CpuMode.VectorDisabled | CpuMode.X87Disabled;
         }
 
-        return (s->Cr4 & ControlRegisters.OSFXSR) == 0 ? CpuMode.VectorDisabled : CpuMode.None;
+        return (s->Cr4 & Cr4.OSFXSR) == 0 ? CpuMode.VectorDisabled : CpuMode.None;
     }
 
     /// <summary>In place of an SSE instruction that may not run.</summary>
     public static Op* RaiseVectorDisabled(CpuState* s, Op* op) =>
-        (s->Cr0 & ControlRegisters.EM) != 0 || (s->Cr4 & ControlRegisters.OSFXSR) == 0 ? Fault.UD(s) : Fault.NM(s);
+        (s->Cr0 & Cr0.EM) != 0 || (s->Cr4 & Cr4.OSFXSR) == 0 ? Raise.UD(s) : Raise.NM(s);
 
     /// <summary>
     /// In place of an AVX instruction that may not run: #UD unless the system has enabled the state, then #NM (Intel SDM vol. 2, 2.4,
     /// exception types of VEX-encoded instructions). CR0.EM and CR4.OSFXSR have no say.
     /// </summary>
-    public static Op* RaiseAvxDisabled(CpuState* s, Op* op) => IsAvxEnabled(s) ? Fault.NM(s) : Fault.UD(s);
+    public static Op* RaiseAvxDisabled(CpuState* s, Op* op) => IsAvxEnabled(s) ? Raise.NM(s) : Raise.UD(s);
 
     /// <summary>Protected mode, CR4.OSXSAVE, and XCR0 with both SSE and AVX state.</summary>
     private static bool IsAvxEnabled(CpuState* s)
     {
         const ulong states = StateComponents.Sse | StateComponents.Avx;
-        return (s->Cr4 & ControlRegisters.OSXSAVE) != 0 && (s->Xcr0 & states) == states
-            && (s->Cr0 & ControlRegisters.PE) != 0 && (s->SystemFlags & Flags.VM) == 0;
+        return (s->Cr4 & Cr4.OSXSAVE) != 0 && (s->Xcr0 & states) == states
+            && (s->Cr0 & Cr0.PE) != 0 && (s->SystemFlags & Flags.VM) == 0;
     }
 
     /// <summary>In place of an MMX instruction that may not run.</summary>
-    public static Op* RaiseMmxDisabled(CpuState* s, Op* op) => (s->Cr0 & ControlRegisters.EM) != 0 ? Fault.UD(s) : Fault.NM(s);
+    public static Op* RaiseMmxDisabled(CpuState* s, Op* op) => (s->Cr0 & Cr0.EM) != 0 ? Raise.UD(s) : Raise.NM(s);
 
     /// <summary>In place of an x87 instruction that may not run.</summary>
-    public static Op* RaiseX87Disabled(CpuState* s, Op* op) => Fault.NM(s);
+    public static Op* RaiseX87Disabled(CpuState* s, Op* op) => Raise.NM(s);
 
     /// <summary>
     /// Whether an unmasked x87 exception waits for the next waiting x87 or MMX instruction. Without CR0.NE it would go out on FERR#,
     /// which this machine does not wire up: then nothing happens, as with IGNNE# asserted.
     /// </summary>
-    public static bool IsX87ErrorPending(CpuState* s) => s->X87.HasPendingException && (s->Cr0 & ControlRegisters.NE) != 0;
+    public static bool IsX87ErrorPending(CpuState* s) => s->X87.HasPendingException && (s->Cr0 & Cr0.NE) != 0;
 
     /// <summary>Raises the pending x87 exception.</summary>
-    public static Op* RaiseX87Error(CpuState* s) => Fault.Raise(s, ExceptionVector.MF);
+    public static Op* RaiseX87Error(CpuState* s) => Raise.Exception(s, ExceptionVector.MF);
 
     /// <summary>Raises an unmasked SSE floating-point exception (Intel SDM vol. 3, 6.15, interrupt 19).</summary>
-    public static Op* RaiseSimdError(CpuState* s) => (s->Cr4 & ControlRegisters.OSXMMEXCPT) != 0 ? Fault.Raise(s, ExceptionVector.XM) : Fault.UD(s);
+    public static Op* RaiseSimdError(CpuState* s) => (s->Cr4 & Cr4.OSXMMEXCPT) != 0 ? Raise.Exception(s, ExceptionVector.XM) : Raise.UD(s);
 
     /// <summary>WAIT: the one x87 instruction that CR0.EM leaves alone and CR0.MP puts under CR0.TS.</summary>
     public static Op* Wait(CpuState* s, Op* op)
     {
-        if ((s->Cr0 & (ControlRegisters.MP | ControlRegisters.TS)) == (ControlRegisters.MP | ControlRegisters.TS))
+        if ((s->Cr0 & (Cr0.MP | Cr0.TS)) == (Cr0.MP | Cr0.TS))
         {
-            return Fault.NM(s);
+            return Raise.NM(s);
         }
 
         return IsX87ErrorPending(s) ? RaiseX87Error(s) : op + 1;
     }
 
     /// <summary>Checks for FXSAVE and FXRSTOR: #NM under CR0.EM or CR0.TS.</summary>
-    public static bool FxsaveAllowed(CpuState* s) => (s->Cr0 & (ControlRegisters.EM | ControlRegisters.TS)) == 0 || Refuse(s, ExceptionVector.NM);
+    public static bool FxsaveAllowed(CpuState* s) => (s->Cr0 & (Cr0.EM | Cr0.TS)) == 0 || Refuse(s, ExceptionVector.NM);
 
     /// <summary>Checks for XGETBV and XSETBV: #UD without CR4.OSXSAVE.</summary>
-    public static bool XcrAllowed(CpuState* s) => (s->Cr4 & ControlRegisters.OSXSAVE) != 0 || Refuse(s, ExceptionVector.UD);
+    public static bool XcrAllowed(CpuState* s) => (s->Cr4 & Cr4.OSXSAVE) != 0 || Refuse(s, ExceptionVector.UD);
 
     /// <summary>Checks for the XSAVE family: #UD without CR4.OSXSAVE, #NM under CR0.TS.</summary>
-    public static bool XsaveAllowed(CpuState* s) => XcrAllowed(s) && ((s->Cr0 & ControlRegisters.TS) == 0 || Refuse(s, ExceptionVector.NM));
+    public static bool XsaveAllowed(CpuState* s) => XcrAllowed(s) && ((s->Cr0 & Cr0.TS) == 0 || Refuse(s, ExceptionVector.NM));
 
     private static bool Refuse(CpuState* s, byte vector)
     {
-        Fault.Raise(s, vector);
+        Raise.Exception(s, vector);
         return false;
     }
 }

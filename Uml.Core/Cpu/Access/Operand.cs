@@ -82,7 +82,7 @@ internal static unsafe class Operand
             return false;
         }
 
-        TlbEntry* entry = Tlb.Entry(s->Tlb, linear);
+        TlbEntry* entry = Tlb.Entry(PagingState.Of(s)->Tlb, linear);
         return entry->WriteTag == ((linear + (ulong)sizeof(T) - 1) & PageMask) || Mmu.ProbeWrite(s, linear, sizeof(T), op->Segment);
     }
 
@@ -90,7 +90,7 @@ internal static unsafe class Operand
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static bool LoadAt<T>(CpuState* s, ulong linear, SegmentIndex segment, out T value) where T : unmanaged
     {
-        TlbEntry* entry = Tlb.Entry(s->Tlb, linear);
+        TlbEntry* entry = Tlb.Entry(PagingState.Of(s)->Tlb, linear);
         if (entry->ReadTag == ((linear + (ulong)sizeof(T) - 1) & PageMask))
         {
             value = Unsafe.ReadUnaligned<T>((void*)(entry->HostPage + (linear & PageOffset)));
@@ -107,7 +107,7 @@ internal static unsafe class Operand
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static bool StoreAt<T>(CpuState* s, ulong linear, SegmentIndex segment, T value) where T : unmanaged
     {
-        TlbEntry* entry = Tlb.Entry(s->Tlb, linear);
+        TlbEntry* entry = Tlb.Entry(PagingState.Of(s)->Tlb, linear);
         if (entry->WriteTag == ((linear + (ulong)sizeof(T) - 1) & PageMask))
         {
             Unsafe.WriteUnaligned((void*)(entry->HostPage + (linear & PageOffset)), value);
@@ -154,7 +154,7 @@ internal static unsafe class Operand
             return false;
         }
 
-        TlbEntry* entry = Tlb.Entry(s->Tlb, linear);
+        TlbEntry* entry = Tlb.Entry(PagingState.Of(s)->Tlb, linear);
         if (entry->WriteTag == ((linear + (ulong)sizeof(T) - 1) & PageMask))
         {
             host = (T*)(entry->HostPage + (linear & PageOffset));

@@ -16,22 +16,22 @@ internal static unsafe class Repetitions
 {
     /// <summary>Repetitions were done.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static void Retire(CpuState* s, long count) => s->Remaining -= count;
+    public static void Retire(CpuState* s, long count) => s->Engine->Remaining -= count;
 
     /// <summary>The instruction is complete after one repetition at least.</summary>
     /// <returns>The next operation.</returns>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Op* End(CpuState* s, Op* op)
     {
-        s->Remaining++;
+        s->Engine->Remaining++;
         return op + 1;
     }
 
     /// <summary>How many repetitions the budget has room for, one at least: that of the instruction itself, which the block has counted.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static ulong Room(CpuState* s) => (ulong)Math.Max(s->Remaining + s->Reserve + 1, 1);
+    public static ulong Room(CpuState* s) => (ulong)Math.Max(s->Engine->Remaining + s->Engine->Reserve + 1, 1);
 
     /// <summary>After a repetition, whether the next may follow at once: nothing waits, and there is budget left.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static bool MayGoOn(CpuState* s) => Volatile.Read(ref s->Poll) == 0 && s->Remaining + s->Reserve >= 0;
+    public static bool MayGoOn(CpuState* s) => Volatile.Read(ref s->Engine->Poll) == 0 && s->Engine->Remaining + s->Engine->Reserve >= 0;
 }

@@ -40,7 +40,7 @@ internal unsafe struct StringAddress
 
     /// <summary>Upwards, the destination's offset is its linear address, and repetitions are no steps of their own.</summary>
     public readonly bool IsPlain(CpuState* s) => _step > 0 && _mask >= uint.MaxValue && (s->Mode & CpuMode.Segmented) == 0
-        && (Volatile.Read(ref s->Poll) & (int)Attention.SingleStep) == 0;
+        && (Volatile.Read(ref s->Engine->Poll) & (int)Attention.SingleStep) == 0;
 
     /// <summary>Likewise for the source.</summary>
     public readonly bool IsPlain(CpuState* s, Op* op) =>

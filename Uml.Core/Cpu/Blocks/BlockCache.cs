@@ -50,6 +50,8 @@ internal sealed unsafe class BlockCache : IDisposable
 
     public ulong BytesUsed => _used;
 
+    public static BlockCache Of(CpuState* s) => Owned.Get<BlockCache>(s->Engine->Blocks);
+
     public JumpCacheEntry* JumpCache => (JumpCacheEntry*)_jumpCache.Pointer;
 
     private Block** Hash => (Block**)_hash.Pointer;
@@ -99,7 +101,7 @@ internal sealed unsafe class BlockCache : IDisposable
     /// <summary>The block at a linear address of 64-bit code if the translation buffer leads there and it is decoded; null otherwise.</summary>
     public Block* Peek(CpuState* s, ulong linear)
     {
-        TlbEntry* entry = Tlb.Entry(s->Tlb, linear);
+        TlbEntry* entry = Tlb.Entry(PagingState.Of(s)->Tlb, linear);
         if (entry->ExecuteTag != (linear & ~(GuestRam.PageSize - 1UL)))
         {
             return null;
@@ -121,7 +123,7 @@ internal sealed unsafe class BlockCache : IDisposable
     private static bool IsSecondPage(CpuState* s, ulong linear, Block* block)
     {
         ulong next = (linear & ~(GuestRam.PageSize - 1UL)) + GuestRam.PageSize;
-        return Tlb.Entry(s->Tlb, next)->ExecuteTag == next && Mmu.TranslateFetch(s, next, out ulong second) && second == block->SecondPage;
+        return Tlb.Entry(PagingState.Of(s)->Tlb, next)->ExecuteTag == next && Mmu.TranslateFetch(s, next, out ulong second) && second == block->SecondPage;
     }
 
     /// <summary>Drops the blocks made from any of these bytes.</summary>
@@ -203,14 +205,14 @@ internal sealed unsafe class BlockCache : IDisposable
 
     private static Block* FetchFault(CpuState* s, ulong rip, byte vector)
     {
-        Fault.Raise(s, vector, 0);
+        Raise.Exception(s, vector, 0);
         return FetchFault(s, rip);
     }
 
     private static Block* FetchFault(CpuState* s, ulong rip)
     {
         s->Rip = rip;
-        s->Exit = ExitCode.ExceptionAtRip;
+        s->Engine->Exit = ExitCode.ExceptionAtRip;
         return null;
     }
 
@@ -255,7 +257,7 @@ internal sealed unsafe class BlockCache : IDisposable
         if (PageWalk.Host(s, physical) == null)
         {
             // Code in device memory is not run: as if the bus had failed the fetch.
-            Fault.Raise(s, ExceptionVector.GP, 0);
+            Raise.Exception(s, ExceptionVector.GP, 0);
             return null;
         }
 

@@ -24,7 +24,7 @@ internal static unsafe class BlockExit
     public static Op* Continue(CpuState* s)
     {
         ulong flags = s->SystemFlags;
-        int pending = Volatile.Read(ref s->NmiLine) | ((flags & Flags.IF) != 0 ? Volatile.Read(ref s->InterruptLine) : 0);
+        int pending = Volatile.Read(ref s->NmiLine) | ((flags & Flags.IF) != 0 ? Volatile.Read(ref s->Engine->InterruptLine) : 0);
         return pending == 0 && (flags & Flags.RF) == 0 ? Flow.Jump(s, s->Rip) : Flow.EndBlock(s, s->Rip);
     }
 
@@ -32,7 +32,7 @@ internal static unsafe class BlockExit
     public static Op* NextOrBehind(CpuState* s, Op* op, CpuMode before) => s->Mode == before ? op + 1 : Behind(s, op);
 
     /// <summary>An interrupt or something else may be deliverable now that IF is set.</summary>
-    public static bool WantsAttention(CpuState* s) => (Volatile.Read(ref s->InterruptLine) | Volatile.Read(ref s->Poll)) != 0;
+    public static bool WantsAttention(CpuState* s) => (Volatile.Read(ref s->Engine->InterruptLine) | Volatile.Read(ref s->Engine->Poll)) != 0;
 
     /// <summary>
     /// Goes on behind an instruction that holds interrupts off for one more. Interrupts are looked at between blocks only, so the
@@ -40,7 +40,7 @@ internal static unsafe class BlockExit
     /// </summary>
     public static Op* NextInShadow(CpuState* s, Op* op, bool endBlock = false)
     {
-        bool last = op->Offset + op->Length >= s->CurrentBlock->ByteLength;
+        bool last = op->Offset + op->Length >= BlockState.Of(s)->CurrentBlock->ByteLength;
         if (!endBlock && !last && !WantsAttention(s))
         {
             return op + 1;

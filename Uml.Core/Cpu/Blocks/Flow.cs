@@ -15,15 +15,15 @@ internal static unsafe class Flow
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Op* Enter(CpuState* s, Block* block, ulong rip)
     {
-        long remaining = s->Remaining - block->Count;
-        if (remaining < 0 || Volatile.Read(ref s->Poll) != 0)
+        long remaining = s->Engine->Remaining - block->Count;
+        if (remaining < 0 || Volatile.Read(ref s->Engine->Poll) != 0)
         {
             return Leave(s, rip);
         }
 
-        s->Remaining = remaining;
-        s->BlockRip = rip;
-        s->CurrentBlock = block;
+        s->Engine->Remaining = remaining;
+        s->Engine->BlockRip = rip;
+        BlockState.Of(s)->CurrentBlock = block;
         return Block.Ops(block);
     }
 
@@ -32,7 +32,7 @@ internal static unsafe class Flow
     public static Op* Follow(CpuState* s, Op* op)
     {
         Block* link = (Block*)op->Imm;
-        ulong rip = (s->BlockRip + (ulong)op->Disp) & s->IpMask;
+        ulong rip = (s->Engine->BlockRip + (ulong)op->Disp) & s->IpMask;
         return link != null && link->Mode == s->Mode ? Enter(s, link, rip) : FollowSlow(s, op, rip);
     }
 
@@ -48,11 +48,11 @@ internal static unsafe class Flow
     public static Op* Jump(CpuState* s, ulong rip)
     {
         ulong linear = rip + s->Segments[(int)SegmentIndex.Cs].Base;
-        JumpCacheEntry* cached = s->JumpCache + JumpIndex(linear);
+        JumpCacheEntry* cached = BlockState.Of(s)->JumpCache + JumpIndex(linear);
         if (cached->Linear == linear)
         {
             Block* block = cached->Block;
-            TlbEntry* entry = Tlb.Entry(s->Tlb, linear);
+            TlbEntry* entry = Tlb.Entry(PagingState.Of(s)->Tlb, linear);
             ulong page = linear & PageMask;
             if (block->Mode == s->Mode && entry->ExecuteTag == page && entry->HostPage == block->HostPage)
             {
@@ -70,17 +70,17 @@ internal static unsafe class Flow
     public static Op* EndBlock(CpuState* s, ulong rip)
     {
         s->Rip = rip & s->IpMask;
-        s->Exit = ExitCode.BlockEnd;
+        s->Engine->Exit = ExitCode.BlockEnd;
         return null;
     }
 
     /// <summary>RIP of the instruction behind this one.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static ulong Next(CpuState* s, Op* op) => (s->BlockRip + op->Offset + op->Length) & s->IpMask;
+    public static ulong Next(CpuState* s, Op* op) => (s->Engine->BlockRip + op->Offset + op->Length) & s->IpMask;
 
     /// <summary>RIP of this instruction.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static ulong Current(CpuState* s, Op* op) => (s->BlockRip + op->Offset) & s->IpMask;
+    public static ulong Current(CpuState* s, Op* op) => (s->Engine->BlockRip + op->Offset) & s->IpMask;
 
     /// <summary>Leaves in the middle of an instruction that can go on later (REP): it has not retired, and RIP is its own.</summary>
     public static Op* Suspend(CpuState* s, Op* op)
@@ -90,7 +90,7 @@ internal static unsafe class Flow
     }
 
     /// <summary>Takes the operation and those behind it in the block out of the count of retired instructions.</summary>
-    public static void Unretire(CpuState* s, Op* op) => s->Remaining += s->CurrentBlock->Count - (op - Block.Ops(s->CurrentBlock));
+    public static void Unretire(CpuState* s, Op* op) => s->Engine->Remaining += BlockState.Of(s)->CurrentBlock->Count - (op - Block.Ops(BlockState.Of(s)->CurrentBlock));
 
     /// <summary>Stands in for every operation of a block whose bytes were overwritten.</summary>
     public static Op* Invalidated(CpuState* s, Op* op)
@@ -104,20 +104,20 @@ internal static unsafe class Flow
     private static Op* Leave(CpuState* s, ulong rip)
     {
         s->Rip = rip;
-        s->Exit = ExitCode.Attention;
+        s->Engine->Exit = ExitCode.Attention;
         return null;
     }
 
     private static Op* FollowSlow(CpuState* s, Op* op, ulong rip)
     {
         ulong csBase = s->Segments[(int)SegmentIndex.Cs].Base;
-        if (((rip + csBase) & PageMask) != ((s->BlockRip + csBase) & PageMask))
+        if (((rip + csBase) & PageMask) != ((s->Engine->BlockRip + csBase) & PageMask))
         {
             // The mapping of another page may change: it is looked up each time.
             return Jump(s, rip);
         }
 
-        BlockCache cache = VirtualCpu.From(s).Blocks;
+        BlockCache cache = BlockCache.Of(s);
         ulong epoch = cache.Epoch;
         Block* block = cache.Find(s, rip);
         if (block == null)
@@ -126,10 +126,10 @@ internal static unsafe class Flow
         }
 
         // The link outlives mappings: the page may just have come to lead to another frame, from which this block was not made.
-        if (cache.Epoch == epoch && block->SecondPage == Block.NoPage && block->HostPage == s->CurrentBlock->HostPage)
+        if (cache.Epoch == epoch && block->SecondPage == Block.NoPage && block->HostPage == BlockState.Of(s)->CurrentBlock->HostPage)
         {
             op->Imm = (long)block;
-            s->Counters.ChainHits++;
+            s->Engine->Counters.ChainHits++;
         }
 
         return Enter(s, block, rip);
@@ -137,7 +137,7 @@ internal static unsafe class Flow
 
     private static Op* JumpSlow(CpuState* s, ulong rip)
     {
-        Block* block = VirtualCpu.From(s).Blocks.Find(s, rip);
+        Block* block = BlockCache.Of(s).Find(s, rip);
         return block == null ? null : Enter(s, block, rip);
     }
 }

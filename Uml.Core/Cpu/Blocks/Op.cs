@@ -6,7 +6,7 @@ namespace Uml.Core.Cpu.Blocks;
 /// <summary>One decoded instruction, ready to run: a handler and its operands, in unmanaged block memory.</summary>
 /// <remarks>
 /// A handler returns the next operation to run: <c>op + 1</c> when it falls through, the first operation of another block when it
-/// jumps, or null after setting <see cref="CpuState.Exit"/>. It must not change guest state before the last thing that can fault.
+/// jumps, or null after setting <see cref="EngineState.Exit"/>. It must not change guest state before the last thing that can fault.
 /// </remarks>
 [StructLayout(LayoutKind.Sequential)]
 internal unsafe struct Op
@@ -19,7 +19,7 @@ internal unsafe struct Op
     /// </summary>
     public long Imm;
 
-    /// <summary>Displacement of the memory operand, or of a direct jump's target from <see cref="CpuState.BlockRip"/>.</summary>
+    /// <summary>Displacement of the memory operand, or of a direct jump's target from <see cref="EngineState.BlockRip"/>.</summary>
     public long Disp;
 
     /// <summary>
@@ -28,7 +28,7 @@ internal unsafe struct Op
     /// </summary>
     public ushort R0, R1, R2;
 
-    /// <summary>Base and index of the memory operand, as byte offsets into <see cref="CpuState"/> (<see cref="CpuState.Zero"/> when absent).</summary>
+    /// <summary>Base and index of the memory operand, as byte offsets into <see cref="CpuState"/> (<see cref="EngineState.Zero"/> when absent).</summary>
     public ushort Base, Index;
 
     /// <summary>log2 of the index scale.</summary>

@@ -3,20 +3,20 @@ using Uml.Core.Cpu.State;
 
 namespace Uml.Core.Cpu.Contract;
 
-/// <summary>Between the flags of the interpreter and those of translated code (<see cref="CpuState.FlagWord"/>).</summary>
+/// <summary>Between the flags of the interpreter and those of translated code (<see cref="EngineState.FlagWord"/>).</summary>
 internal static unsafe class FlagWords
 {
     /// <summary>SF, ZF, AF, PF and CF are in AH as in the low byte of RFLAGS, OF is in AL.</summary>
     public static void ToLazy(CpuState* s)
     {
-        var word = (uint)s->FlagWord;
+        var word = (uint)s->Engine->FlagWord;
         Flags.SetStatus(s, ((word >> 8) & 0xFF) | ((word & 1) != 0 ? Flags.OF : 0));
     }
 
     public static void FromLazy(CpuState* s)
     {
         uint status = Flags.GetStatus(s);
-        s->FlagWord = ((status & 0xFF) << 8) | 0x200 | ((status & Flags.OF) != 0 ? 1u : 0);
+        s->Engine->FlagWord = ((status & 0xFF) << 8) | 0x200 | ((status & Flags.OF) != 0 ? 1u : 0);
     }
 
     /// <summary>Whether the guest has masked all floating-point exceptions of vector instructions: only then they may run on the host.</summary>

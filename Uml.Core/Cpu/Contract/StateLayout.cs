@@ -1,3 +1,5 @@
+using Uml.Core.Cpu.Blocks;
+using Uml.Core.Cpu.Paging;
 using Uml.Core.Cpu.State;
 
 namespace Uml.Core.Cpu.Contract;
@@ -9,59 +11,59 @@ namespace Uml.Core.Cpu.Contract;
 /// <remarks>
 /// What calls of stubs push goes where the registers before that one are kept, which are all in the host's while translated code runs.
 /// There is nothing else below the stack pointer that a signal's frame could overwrite: it leaves 128 bytes alone (System V ABI for
-/// x86-64, 3.2.2), and below the state lies room for it (<see cref="CpuState.SignalStack"/>).
+/// x86-64, 3.2.2), and below the state lies room for it (<see cref="EngineState.SignalStack"/>).
 /// </remarks>
 internal static unsafe class StateLayout
 {
     /// <summary>From the start of <see cref="CpuState"/> to where the state register points: R12.</summary>
-    public const int Bias = 12 * sizeof(ulong);
+    public const int Bias = CpuState.GprStart + (12 * sizeof(ulong));
 
-    public static readonly int Remaining = Field(static s => &s->Remaining);
-    public static readonly int Reserve = Field(static s => &s->Reserve);
-    public static readonly int Poll = Field(static s => &s->Poll);
-    public static readonly int Exit = Field(static s => &s->Exit);
+    public static readonly int Remaining = Field(static s => &s->Engine->Remaining);
+    public static readonly int Reserve = Field(static s => &s->Engine->Reserve);
+    public static readonly int Poll = Field(static s => &s->Engine->Poll);
+    public static readonly int Exit = Field(static s => &s->Engine->Exit);
     public static readonly int Rip = Field(static s => &s->Rip);
-    public static readonly int HostStack = Field(static s => &s->HostStack);
-    public static readonly int Tlb = Field(static s => &s->Tlb);
-    public static readonly int PageRip = Field(static s => &s->PageRip);
-    public static readonly int FlagWord = Field(static s => &s->FlagWord);
-    public static readonly int JumpTable = Field(static s => &s->JumpTable);
-    public static readonly int Spill = Field(static s => &s->Spill);
-    public static readonly int SecondSpill = Field(static s => &s->SecondSpill);
-    public static readonly int KeptFirst = Field(static s => &s->KeptFirst);
-    public static readonly int KeptSecond = Field(static s => &s->KeptSecond);
-    public static readonly int NextOp = Field(static s => &s->NextOp);
-    public static readonly int CommitSize = Field(static s => &s->CommitSize);
+    public static readonly int HostStack = Field(static s => &s->Engine->HostStack);
+    public static readonly int Tlb = Field(static s => &PagingState.Of(s)->Tlb);
+    public static readonly int PageRip = Field(static s => &s->Engine->PageRip);
+    public static readonly int FlagWord = Field(static s => &s->Engine->FlagWord);
+    public static readonly int JumpTable = Field(static s => &s->Engine->JumpTable);
+    public static readonly int Spill = Field(static s => &s->Engine->Spill);
+    public static readonly int SecondSpill = Field(static s => &s->Engine->SecondSpill);
+    public static readonly int KeptFirst = Field(static s => &s->Engine->KeptFirst);
+    public static readonly int KeptSecond = Field(static s => &s->Engine->KeptSecond);
+    public static readonly int NextOp = Field(static s => &BlockState.Of(s)->NextOp);
+    public static readonly int CommitSize = Field(static s => &s->Engine->CommitSize);
     public static readonly int Mxcsr = Field(static s => &s->Mxcsr);
-    public static readonly int HostMxcsr = Field(static s => &s->HostMxcsr);
-    public static readonly int X87Image = Field(static s => &s->X87Image);
-    public static readonly int X87Left = Field(static s => &s->X87Left);
-    public static readonly int WalkMask = Field(static s => &s->WalkMask);
-    public static readonly int WalkWant = Field(static s => &s->WalkWant);
-    public static readonly int WalkReserved = Field(static s => &s->WalkReserved);
-    public static readonly int Walks = Field(static s => &s->Walks);
-    public static readonly int LargePages = Field(static s => &s->LargePages);
+    public static readonly int HostMxcsr = Field(static s => &s->Engine->HostMxcsr);
+    public static readonly int X87Image = Field(static s => &s->Engine->X87Image);
+    public static readonly int X87Left = Field(static s => &s->Engine->X87Left);
+    public static readonly int WalkMask = Field(static s => &PagingState.Of(s)->WalkMask);
+    public static readonly int WalkWant = Field(static s => &PagingState.Of(s)->WalkWant);
+    public static readonly int WalkReserved = Field(static s => &PagingState.Of(s)->WalkReserved);
+    public static readonly int Walks = Field(static s => &PagingState.Of(s)->Walks);
+    public static readonly int LargePages = Field(static s => &PagingState.Of(s)->LargePages);
     public static readonly int Cr3 = Field(static s => &s->Cr3);
-    public static readonly int RamBase = Field(static s => &s->RamBase);
-    public static readonly int RamLowEnd = Field(static s => &s->RamLowEnd);
-    public static readonly int RamHighEnd = Field(static s => &s->RamHighEnd);
-    public static readonly int Pages = Field(static s => &s->Pages);
+    public static readonly int RamBase = Field(static s => &s->Engine->RamBase);
+    public static readonly int RamLowEnd = Field(static s => &s->Engine->RamLowEnd);
+    public static readonly int RamHighEnd = Field(static s => &s->Engine->RamHighEnd);
+    public static readonly int Pages = Field(static s => &s->Engine->Pages);
     public static readonly int SystemFlags = Field(static s => &s->SystemFlags);
-    public static readonly int InterruptLine = Field(static s => &s->InterruptLine);
+    public static readonly int InterruptLine = Field(static s => &s->Engine->InterruptLine);
     public static readonly int Cpl = Field(static s => &s->Cpl);
     public static readonly int KernelGsBase = Field(static s => &s->KernelGsBase);
     public static readonly int TscAux = Field(static s => &s->TscAux);
     public static readonly int TscAdjust = Field(static s => &s->TscAdjust);
-    public static readonly int TimeStampBase = Field(static s => &s->TimeStamps.Base);
-    public static readonly int TimeStampLimit = Field(static s => &s->TimeStamps.Limit);
-    public static readonly int TimeStampMultiplier = Field(static s => &s->TimeStamps.Multiplier);
-    public static readonly int TimeStampValue = Field(static s => &s->TimeStamps.Value);
-    public static readonly int TlbMisses = Field(static s => &s->Counters.TlbMisses);
-    private static readonly int GroupAddresses = Field(static s => &s->GroupAddresses);
+    public static readonly int TimeStampBase = Field(static s => &s->Engine->TimeStamps.Base);
+    public static readonly int TimeStampLimit = Field(static s => &s->Engine->TimeStamps.Limit);
+    public static readonly int TimeStampMultiplier = Field(static s => &s->Engine->TimeStamps.Multiplier);
+    public static readonly int TimeStampValue = Field(static s => &s->Engine->TimeStamps.Value);
+    public static readonly int TlbMisses = Field(static s => &s->Engine->Counters.TlbMisses);
+    private static readonly int GroupAddresses = Field(static s => &s->Engine->GroupAddresses);
     private static readonly int Vectors = Field(static s => &s->Vectors);
     private static readonly int Segments = Field(static s => &s->Segments);
 
-    public static int Gpr(int number) => (number * 8) - Bias;
+    public static int Gpr(int number) => CpuState.GprOffset(number) - Bias;
 
     public static int GroupAddress(int slot) => GroupAddresses + (slot * sizeof(ulong));
 

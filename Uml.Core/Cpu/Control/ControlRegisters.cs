@@ -8,17 +8,11 @@ namespace Uml.Core.Cpu.Control;
 /// <summary>CR0, CR2, CR3, CR4 and CR8: bits and the rules of changing them (Intel SDM vol. 3, 2.5 and 4.1.2).</summary>
 internal static unsafe class ControlRegisters
 {
-    public const ulong PE = 1, MP = 1 << 1, EM = 1 << 2, TS = 1 << 3, ET = 1 << 4, NE = 1 << 5, WP = 1 << 16, AM = 1 << 18,
-        NW = 1 << 29, CD = 1 << 30, PG = 1UL << 31;
-
-    public const ulong TSD = 1 << 2, DE = 1 << 3, PSE = 1 << 4, PAE = 1 << 5, MCE = 1 << 6, PGE = 1 << 7, PCE = 1 << 8, OSFXSR = 1 << 9,
-        OSXMMEXCPT = 1 << 10, UMIP = 1 << 11, FSGSBASE = 1 << 16, PCIDE = 1 << 17, OSXSAVE = 1 << 18, SMEP = 1 << 20, SMAP = 1 << 21;
-
-    private const ulong Cr0Writable = PE | MP | EM | TS | NE | WP | AM | NW | CD | PG;
+    private const ulong Cr0Writable = Cr0.PE | Cr0.MP | Cr0.EM | Cr0.TS | Cr0.NE | Cr0.WP | Cr0.AM | Cr0.NW | Cr0.CD | Cr0.PG;
 
     /// <summary>The CR4 bits whose features the CPU model offers; all others are reserved.</summary>
-    private const ulong Cr4Writable = TSD | DE | PSE | PAE | MCE | PGE | PCE | OSFXSR | OSXMMEXCPT | UMIP | FSGSBASE | PCIDE
-        | OSXSAVE | SMEP | SMAP;
+    private const ulong Cr4Writable = Cr4.TSD | Cr4.DE | Cr4.PSE | Cr4.PAE | Cr4.MCE | Cr4.PGE | Cr4.PCE | Cr4.OSFXSR
+        | Cr4.OSXMMEXCPT | Cr4.UMIP | Cr4.FSGSBASE | Cr4.PCIDE | Cr4.OSXSAVE | Cr4.SMEP | Cr4.SMAP;
 
     /// <summary>CR3 bit 63: keep the translations of the new PCID.</summary>
     private const ulong NoFlush = 1UL << 63;
@@ -29,36 +23,36 @@ internal static unsafe class ControlRegisters
     public static bool SetCr0(CpuState* s, ulong value)
     {
         ulong old = s->Cr0;
-        ulong cr0 = (value & Cr0Writable) | ET;
-        if (value >> 32 != 0 || (cr0 & (PG | PE)) == PG || (cr0 & (NW | CD)) == NW)
+        ulong cr0 = (value & Cr0Writable) | Cr0.ET;
+        if (value >> 32 != 0 || (cr0 & (Cr0.PG | Cr0.PE)) == Cr0.PG || (cr0 & (Cr0.NW | Cr0.CD)) == Cr0.NW)
         {
             return Fault.FailGP(s);
         }
 
         ulong efer = s->Efer;
-        if ((cr0 & ~old & PG) != 0)
+        if ((cr0 & ~old & Cr0.PG) != 0)
         {
             if (!MayEnablePaging(s))
             {
                 return false;
             }
 
-            efer |= (efer & ModelSpecificRegisters.LME) != 0 ? ModelSpecificRegisters.LMA : 0;
+            efer |= (efer & Efer.LME) != 0 ? Efer.LMA : 0;
         }
-        else if ((old & ~cr0 & PG) != 0)
+        else if ((old & ~cr0 & Cr0.PG) != 0)
         {
             // Paging cannot be switched off in 64-bit mode, nor with PCIDs (vol. 3, 4.1.2).
-            if ((s->Mode & CpuMode.Long64) != 0 || (s->Cr4 & PCIDE) != 0)
+            if ((s->Mode & CpuMode.Long64) != 0 || (s->Cr4 & Cr4.PCIDE) != 0)
             {
                 return Fault.FailGP(s);
             }
 
-            efer &= ~ModelSpecificRegisters.LMA;
+            efer &= ~Efer.LMA;
         }
 
         s->Cr0 = cr0;
         s->Efer = efer;
-        if (((cr0 ^ old) & (PG | WP | PE)) != 0)
+        if (((cr0 ^ old) & (Cr0.PG | Cr0.WP | Cr0.PE)) != 0)
         {
             Mmu.FlushAll(s);
         }
@@ -69,22 +63,22 @@ internal static unsafe class ControlRegisters
 
     private static bool MayEnablePaging(CpuState* s)
     {
-        if ((s->Efer & ModelSpecificRegisters.LME) == 0)
+        if ((s->Efer & Efer.LME) == 0)
         {
-            return (s->Cr4 & PAE) == 0 || CheckDirectoryPointers(s, s->Cr3);
+            return (s->Cr4 & Cr4.PAE) == 0 || CheckDirectoryPointers(s, s->Cr3);
         }
 
         // IA-32e mode begins as compatibility mode, with PAE tables and a 32-bit TSS if any (vol. 3, 10.8.5).
         bool codeIsLong = (s->Segments[(int)SegmentIndex.Cs].Attributes & SegmentRegister.L) != 0;
         ref SegmentRegister tr = ref s->Segments[(int)SegmentIndex.Tr];
         bool taskIs16 = tr.IsUsable && (tr.Attributes & 8) == 0;
-        return ((s->Cr4 & PAE) != 0 && !codeIsLong && !taskIs16) || Fault.FailGP(s);
+        return ((s->Cr4 & Cr4.PAE) != 0 && !codeIsLong && !taskIs16) || Fault.FailGP(s);
     }
 
     /// <summary>Writes CR3; records #GP(0) for reserved bits.</summary>
     public static bool SetCr3(CpuState* s, ulong value)
     {
-        bool pcid = (s->Cr4 & PCIDE) != 0;
+        bool pcid = (s->Cr4 & Cr4.PCIDE) != 0;
         bool keep = pcid && (value & NoFlush) != 0;
         ulong cr3 = pcid ? value & ~NoFlush : value;
         if ((s->Mode & CpuMode.LongActive) != 0)
@@ -94,7 +88,7 @@ internal static unsafe class ControlRegisters
                 return Fault.FailGP(s);
             }
         }
-        else if ((s->Cr0 & PG) != 0 && (s->Cr4 & PAE) != 0 && !CheckDirectoryPointers(s, cr3))
+        else if ((s->Cr0 & Cr0.PG) != 0 && (s->Cr4 & Cr4.PAE) != 0 && !CheckDirectoryPointers(s, cr3))
         {
             return false;
         }
@@ -107,29 +101,29 @@ internal static unsafe class ControlRegisters
     /// <summary>Writes CR4; records #GP(0) for reserved bits and combinations that are not allowed.</summary>
     public static bool SetCr4(CpuState* s, ulong value)
     {
-        const ulong paging = PSE | PAE | PGE | PCIDE | SMEP | SMAP;
+        const ulong paging = Cr4.PSE | Cr4.PAE | Cr4.PGE | Cr4.PCIDE | Cr4.SMEP | Cr4.SMAP;
         ulong changed = value ^ s->Cr4;
         bool isLong = (s->Mode & CpuMode.LongActive) != 0;
-        if ((value & ~Cr4Writable) != 0 || (isLong && (value & PAE) == 0))
+        if ((value & ~Cr4Writable) != 0 || (isLong && (value & Cr4.PAE) == 0))
         {
             return Fault.FailGP(s);
         }
 
         // PCIDs begin in IA-32e mode with PCID 0 current (vol. 3, 4.10.1).
-        if ((changed & value & PCIDE) != 0 && (!isLong || (s->Cr3 & 0xFFF) != 0))
+        if ((changed & value & Cr4.PCIDE) != 0 && (!isLong || (s->Cr3 & 0xFFF) != 0))
         {
             return Fault.FailGP(s);
         }
 
-        bool reloads = !isLong && (s->Cr0 & PG) != 0 && (value & PAE) != 0 && (changed & (PAE | PSE | PGE | SMEP)) != 0;
+        bool reloads = !isLong && (s->Cr0 & Cr0.PG) != 0 && (value & Cr4.PAE) != 0 && (changed & (Cr4.PAE | Cr4.PSE | Cr4.PGE | Cr4.SMEP)) != 0;
         if (reloads && !CheckDirectoryPointers(s, s->Cr3))
         {
             return false;
         }
 
-        if ((changed & TSD) != 0)
+        if ((changed & Cr4.TSD) != 0)
         {
-            VirtualCpu.From(s).StopTimeStamps();
+            SystemUnit.Of(s).StopTimeStamps();
         }
 
         s->Cr4 = value;
@@ -167,7 +161,7 @@ internal static unsafe class ControlRegisters
     {
         if (s->Cpl != 0)
         {
-            return Fault.GP(s);
+            return Raise.GP(s);
         }
 
         ulong value;
@@ -177,8 +171,8 @@ internal static unsafe class ControlRegisters
             case 2: value = s->Cr2; break;
             case 3: value = s->Cr3; break;
             case 4: value = s->Cr4; break;
-            case 8: value = VirtualCpu.From(s).TaskPriority; break;
-            default: return Fault.UD(s);
+            case 8: value = SystemUnit.Of(s).TaskPriority; break;
+            default: return Raise.UD(s);
         }
 
         Operand.Set<T>(s, op->R0, value);
@@ -190,7 +184,7 @@ internal static unsafe class ControlRegisters
     {
         if (s->Cpl != 0)
         {
-            return Fault.GP(s);
+            return Raise.GP(s);
         }
 
         ulong value = Operand.Get<T>(s, op->R1);
@@ -213,7 +207,7 @@ internal static unsafe class ControlRegisters
                 done = SetTaskPriority(s, value);
                 break;
             default:
-                return Fault.UD(s);
+                return Raise.UD(s);
         }
 
         return done ? BlockExit.Behind(s, op) : null;
@@ -226,7 +220,7 @@ internal static unsafe class ControlRegisters
             return Fault.FailGP(s);
         }
 
-        VirtualCpu.From(s).TaskPriority = (byte)value;
+        SystemUnit.Of(s).TaskPriority = (byte)value;
         return true;
     }
 
@@ -235,25 +229,25 @@ internal static unsafe class ControlRegisters
     {
         if (s->Cpl != 0)
         {
-            return Fault.GP(s);
+            return Raise.GP(s);
         }
 
         CpuMode before = s->Mode;
-        s->Cr0 &= ~TS;
+        s->Cr0 &= ~Cr0.TS;
         Mmu.UpdateMode(s);
         return BlockExit.NextOrBehind(s, op, before);
     }
 
     /// <summary>LMSW r16.</summary>
     public static Op* LoadMachineStatusRegister(CpuState* s, Op* op) =>
-        s->Cpl != 0 ? Fault.GP(s) : LoadMachineStatus(s, op, Operand.Reg<ushort>(s, op->R0));
+        s->Cpl != 0 ? Raise.GP(s) : LoadMachineStatus(s, op, Operand.Reg<ushort>(s, op->R0));
 
     /// <summary>LMSW m16.</summary>
     public static Op* LoadMachineStatusMemory(CpuState* s, Op* op)
     {
         if (s->Cpl != 0)
         {
-            return Fault.GP(s);
+            return Raise.GP(s);
         }
 
         return Operand.Load(s, op, out ushort value) ? LoadMachineStatus(s, op, value) : null;
@@ -262,8 +256,8 @@ internal static unsafe class ControlRegisters
     /// <summary>Loads PE, MP, EM, TS; PE can be set only.</summary>
     private static Op* LoadMachineStatus(CpuState* s, Op* op, ushort value)
     {
-        const ulong loaded = MP | EM | TS;
-        return SetCr0(s, (s->Cr0 & ~loaded) | (value & (loaded | PE))) ? BlockExit.Behind(s, op) : null;
+        const ulong loaded = Cr0.MP | Cr0.EM | Cr0.TS;
+        return SetCr0(s, (s->Cr0 & ~loaded) | (value & (loaded | Cr0.PE))) ? BlockExit.Behind(s, op) : null;
     }
 
     /// <summary>INVLPG: an address that is not canonical is ignored, a segment's limit too.</summary>
@@ -271,7 +265,7 @@ internal static unsafe class ControlRegisters
     {
         if (s->Cpl != 0)
         {
-            return Fault.GP(s);
+            return Raise.GP(s);
         }
 
         ulong linear = Operand.Effective(s, op);
@@ -289,7 +283,7 @@ internal static unsafe class ControlRegisters
     {
         if (s->Cpl != 0)
         {
-            return Fault.GP(s);
+            return Raise.GP(s);
         }
 
         if (!Operand.Linear(s, op, 16, write: false, out ulong linear)
@@ -300,10 +294,10 @@ internal static unsafe class ControlRegisters
         }
 
         ulong type = Operand.Get<T>(s, op->R0);
-        bool needsPcid = type < 2 && (s->Cr4 & PCIDE) == 0 && pcid != 0;
+        bool needsPcid = type < 2 && (s->Cr4 & Cr4.PCIDE) == 0 && pcid != 0;
         if (type > 3 || pcid >> 12 != 0 || needsPcid || (type == 0 && !Canonical.Is(address)))
         {
-            return Fault.GP(s);
+            return Raise.GP(s);
         }
 
         switch (type)

@@ -22,10 +22,10 @@ internal static unsafe class CpuReset
         s->Segments[(int)SegmentIndex.Cs] = Real(0xF000, RealCode);
         s->Segments[(int)SegmentIndex.Cs].Base = 0xFFFF0000;
         s->Rip = 0xFFF0;
-        s->Cr0 = ControlRegisters.CD | ControlRegisters.NW | ControlRegisters.ET;
+        s->Cr0 = Cr0.CD | Cr0.NW | Cr0.ET;
         s->GdtLimit = s->IdtLimit = ushort.MaxValue;
         Finish(s);
-        s->Gpr[2] = VirtualCpu.From(s).QueryCpuid(1, 0).Eax;
+        s->Gpr[2] = SystemUnit.Of(s).QueryCpuid(1, 0).Eax;
     }
 
     /// <summary>Real-address mode at a far address, with all segments at the code segment's paragraph.</summary>
@@ -38,7 +38,7 @@ internal static unsafe class CpuReset
         }
 
         s->Rip = offset;
-        s->Cr0 = ControlRegisters.ET;
+        s->Cr0 = Cr0.ET;
         s->IdtLimit = 0x3FF;
         s->GdtLimit = ushort.MaxValue;
         Finish(s);
@@ -54,7 +54,7 @@ internal static unsafe class CpuReset
         Clear(s);
         SetFlat(s, cs, ds, Code32);
         s->Rip = eip;
-        s->Cr0 = ControlRegisters.PE | ControlRegisters.ET;
+        s->Cr0 = Cr0.PE | Cr0.ET;
         Finish(s);
     }
 
@@ -70,9 +70,9 @@ internal static unsafe class CpuReset
         SetFlat(s, cs, ds, Code64);
         s->Rip = rip;
         s->Cr3 = cr3;
-        s->Cr4 = ControlRegisters.PAE;
-        s->Efer = ModelSpecificRegisters.LME | ModelSpecificRegisters.LMA | ModelSpecificRegisters.NXE;
-        s->Cr0 = ControlRegisters.PE | ControlRegisters.ET | ControlRegisters.NE | ControlRegisters.WP | ControlRegisters.PG;
+        s->Cr4 = Cr4.PAE;
+        s->Efer = Efer.LME | Efer.LMA | Efer.NXE;
+        s->Cr0 = Cr0.PE | Cr0.ET | Cr0.NE | Cr0.WP | Cr0.PG;
         Finish(s);
     }
 

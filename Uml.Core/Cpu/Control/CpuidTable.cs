@@ -130,7 +130,7 @@ internal sealed class CpuidTable
     private unsafe CpuidValues Version(CpuState* s, bool apicEnabled)
     {
         uint ebx = (8 << 8) | (Math.Min(_processorCount, 255) << 16) | (_apicId << 24);
-        uint ecx = Features1C | ((s->Cr4 & ControlRegisters.OSXSAVE) != 0 ? Osxsave : 0) | Bit(s->Features, CpuFeatures.Movbe, Movbe)
+        uint ecx = Features1C | ((s->Cr4 & Cr4.OSXSAVE) != 0 ? Osxsave : 0) | Bit(s->Features, CpuFeatures.Movbe, Movbe)
             | Bit(s->Features, CpuFeatures.Avx, AvxFeatures1C);
         uint edx = Features1D | (apicEnabled ? Apic : 0) | (_processorCount > 1 ? Htt : 0);
         return new CpuidValues(Signature, ebx, ecx, edx);

@@ -41,7 +41,7 @@ internal static unsafe class DebugRegisters
                 // Bits 63..32 of DR6 and DR7 must be zero.
                 if (value >> 32 != 0)
                 {
-                    return Fault.GP(s);
+                    return Raise.GP(s);
                 }
 
                 return SetControl(s, op, number, (uint)value);
@@ -70,7 +70,7 @@ internal static unsafe class DebugRegisters
         number = named;
         if (named > 7)
         {
-            Fault.UD(s);
+            Raise.UD(s);
             return false;
         }
 
@@ -81,9 +81,9 @@ internal static unsafe class DebugRegisters
 
         if (named is 4 or 5)
         {
-            if ((s->Cr4 & ControlRegisters.DE) != 0)
+            if ((s->Cr4 & Cr4.DE) != 0)
             {
-                Fault.UD(s);
+                Raise.UD(s);
                 return false;
             }
 
@@ -93,7 +93,7 @@ internal static unsafe class DebugRegisters
         if ((s->Dr7 & DebugTraps.GD) != 0)
         {
             s->Dr6 |= DebugTraps.BD;
-            Fault.Raise(s, ExceptionVector.DB);
+            Raise.Exception(s, ExceptionVector.DB);
             return false;
         }
 

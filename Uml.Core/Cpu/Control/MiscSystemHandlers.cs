@@ -13,7 +13,7 @@ internal static unsafe class MiscSystemHandlers
     /// <summary>CPUID.</summary>
     public static Op* Cpuid(CpuState* s, Op* op)
     {
-        CpuidValues values = VirtualCpu.From(s).QueryCpuid((uint)s->Gpr[Rax], (uint)s->Gpr[Rcx]);
+        CpuidValues values = SystemUnit.Of(s).QueryCpuid((uint)s->Gpr[Rax], (uint)s->Gpr[Rcx]);
         s->Gpr[Rax] = values.Eax;
         s->Gpr[Rbx] = values.Ebx;
         s->Gpr[Rcx] = values.Ecx;
@@ -24,12 +24,12 @@ internal static unsafe class MiscSystemHandlers
     /// <summary>RDTSC.</summary>
     public static Op* ReadTimeStamp(CpuState* s, Op* op)
     {
-        if (s->Cpl != 0 && (s->Cr4 & ControlRegisters.TSD) != 0)
+        if (s->Cpl != 0 && (s->Cr4 & Cr4.TSD) != 0)
         {
-            return Fault.GP(s);
+            return Raise.GP(s);
         }
 
-        ulong tsc = VirtualCpu.From(s).ReadTsc();
+        ulong tsc = SystemUnit.Of(s).ReadTsc();
         s->Gpr[Rax] = (uint)tsc;
         s->Gpr[Rdx] = tsc >> 32;
         return op + 1;
@@ -55,12 +55,12 @@ internal static unsafe class MiscSystemHandlers
     }
 
     /// <summary>RDPMC: there are no counters to select.</summary>
-    public static Op* ReadCounter(CpuState* s, Op* op) => Fault.GP(s);
+    public static Op* ReadCounter(CpuState* s, Op* op) => Raise.GP(s);
 
     /// <summary>RDRAND, RDSEED: always ready.</summary>
     public static Op* Random<T>(CpuState* s, Op* op) where T : unmanaged
     {
-        Operand.Set<T>(s, op->R0, VirtualCpu.From(s).Entropy.Next());
+        Operand.Set<T>(s, op->R0, SystemUnit.Of(s).Entropy.Next());
         Flags.SetStatus(s, Flags.CF);
         return op + 1;
     }
@@ -77,7 +77,7 @@ internal static unsafe class MiscSystemHandlers
     }
 
     /// <summary>WBINVD, INVD: the host's caches are coherent.</summary>
-    public static Op* WriteBackCaches(CpuState* s, Op* op) => s->Cpl != 0 ? Fault.GP(s) : op + 1;
+    public static Op* WriteBackCaches(CpuState* s, Op* op) => s->Cpl != 0 ? Raise.GP(s) : op + 1;
 
     /// <summary>CLFLUSH, CLFLUSHOPT, CLWB: fault as a load of the byte would.</summary>
     public static Op* FlushLine(CpuState* s, Op* op) => Operand.Load(s, op, out byte _) ? op + 1 : null;

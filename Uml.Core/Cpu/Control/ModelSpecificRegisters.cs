@@ -9,9 +9,6 @@ namespace Uml.Core.Cpu.Control;
 /// </summary>
 internal static unsafe class ModelSpecificRegisters
 {
-    /// <summary>IA32_EFER.</summary>
-    public const ulong SCE = 1, LME = 1 << 8, LMA = 1 << 10, NXE = 1 << 11;
-
     /// <summary>
     /// IA32_ARCH_CAPABILITIES: RDCL_NO, SKIP_L1DFL_VMENTRY, SSB_NO, MDS_NO, PSCHANGE_MC_NO, TAA_NO, SBDR_SSDP_NO, FBSDP_NO, PSDP_NO,
     /// BHI_NO, PBRSB_NO, GDS_NO, RFDS_NO, ITS_NO: nothing here speculates, so a guest needs no mitigation.
@@ -33,14 +30,14 @@ internal static unsafe class ModelSpecificRegisters
     {
         if (s->Cpl != 0)
         {
-            return Fault.GP(s);
+            return Raise.GP(s);
         }
 
         var index = (uint)s->Gpr[Rcx];
         if (!TryRead(s, index, out ulong value))
         {
-            VirtualCpu.From(s).Report(SystemReport.UnknownMsrRead, index);
-            return Fault.GP(s);
+            CpuLog.Of(s).ReportOnce(SystemReport.UnknownMsrRead, index);
+            return Raise.GP(s);
         }
 
         s->Gpr[Rax] = (uint)value;
@@ -53,15 +50,15 @@ internal static unsafe class ModelSpecificRegisters
     {
         if (s->Cpl != 0)
         {
-            return Fault.GP(s);
+            return Raise.GP(s);
         }
 
         var index = (uint)s->Gpr[Rcx];
         ulong value = (uint)s->Gpr[Rax] | (s->Gpr[Rdx] << 32);
         if (!TryWrite(s, index, value))
         {
-            VirtualCpu.From(s).Report(SystemReport.UnknownMsrWrite, index);
-            return Fault.GP(s);
+            CpuLog.Of(s).ReportOnce(SystemReport.UnknownMsrWrite, index);
+            return Raise.GP(s);
         }
 
         return BlockExit.Behind(s, op);
@@ -70,15 +67,15 @@ internal static unsafe class ModelSpecificRegisters
     /// <summary>Reads a register; false: #GP(0).</summary>
     public static bool TryRead(CpuState* s, uint index, out ulong value)
     {
-        VirtualCpu cpu;
+        MemoryUnit unit;
         switch (index)
         {
-            case 0x10: value = VirtualCpu.From(s).ReadTsc(); return true;
+            case 0x10: value = SystemUnit.Of(s).ReadTsc(); return true;
             case 0x17: value = 0; return true; // IA32_PLATFORM_ID
             case 0x3A: value = 1; return true; // IA32_FEATURE_CONTROL: locked, nothing enabled
             case 0x3B: value = s->TscAdjust; return true;
             case 0x8B: value = MicrocodeRevision; return true;
-            case 0xCE: value = VirtualCpu.From(s).PlatformInfo; return true;
+            case 0xCE: value = SystemUnit.Of(s).PlatformInfo; return true;
             case 0xFE: value = MemoryTypeRanges.Capabilities; return true;
             case 0x10A: value = ArchCapabilities; return true;
             case 0x174: value = s->SysenterCs; return true;
@@ -91,8 +88,8 @@ internal static unsafe class ModelSpecificRegisters
             case >= 0x200 and <= 0x2FF when index != 0x277: return s->MemoryTypes.TryRead(index, out value);
             case 0x277: value = s->Pat; return true;
             case TscDeadline:
-                cpu = VirtualCpu.From(s);
-                bool known = cpu.Bus.TryReadMsr(cpu, index, out value);
+                unit = MemoryUnit.Of(s);
+                bool known = unit.Bus.TryReadMsr(unit.Processor, index, out value);
                 value = value == 0 ? 0 : value + s->TscAdjust;
                 return known;
             case 0xC0000080: value = s->Efer; return true;
@@ -105,8 +102,8 @@ internal static unsafe class ModelSpecificRegisters
             case 0xC0000102: value = s->KernelGsBase; return true;
             case 0xC0000103: value = s->TscAux; return true;
             default:
-                cpu = VirtualCpu.From(s);
-                return cpu.Bus.TryReadMsr(cpu, index, out value);
+                unit = MemoryUnit.Of(s);
+                return unit.Bus.TryReadMsr(unit.Processor, index, out value);
         }
     }
 
@@ -115,7 +112,7 @@ internal static unsafe class ModelSpecificRegisters
     {
         switch (index)
         {
-            case 0x10: s->TscAdjust += value - VirtualCpu.From(s).ReadTsc(); return true;
+            case 0x10: s->TscAdjust += value - SystemUnit.Of(s).ReadTsc(); return true;
             case 0x3B: s->TscAdjust = value; return true;
             case 0x79 or 0x8B: return true; // A microcode update is accepted and does nothing; its revision is asked for by writing zero.
             case 0x174: s->SysenterCs = (uint)value; return true;
@@ -137,8 +134,8 @@ internal static unsafe class ModelSpecificRegisters
             case 0xC0000102: return SetCanonical(ref s->KernelGsBase, value);
             case 0xC0000103: return SetMasked(ref s->TscAux, value, uint.MaxValue);
             default:
-                VirtualCpu cpu = VirtualCpu.From(s);
-                return cpu.Bus.TryWriteMsr(cpu, index, value);
+                MemoryUnit unit = MemoryUnit.Of(s);
+                return unit.Bus.TryWriteMsr(unit.Processor, index, value);
         }
     }
 
@@ -167,20 +164,20 @@ internal static unsafe class ModelSpecificRegisters
     /// <summary>The device compares with the counter before IA32_TSC_ADJUST; zero disarms and stays zero.</summary>
     private static bool SetDeadline(CpuState* s, ulong value)
     {
-        VirtualCpu cpu = VirtualCpu.From(s);
-        return cpu.Bus.TryWriteMsr(cpu, TscDeadline, value == 0 ? 0 : Math.Max(1, value - s->TscAdjust));
+        MemoryUnit unit = MemoryUnit.Of(s);
+        return unit.Bus.TryWriteMsr(unit.Processor, TscDeadline, value == 0 ? 0 : Math.Max(1, value - s->TscAdjust));
     }
 
     /// <summary>IA32_EFER: LMA cannot be written, LME not while paging is on (Intel SDM vol. 3, 2.2.1).</summary>
     private static bool SetEfer(CpuState* s, ulong value)
     {
-        if ((value & ~(SCE | LME | LMA | NXE)) != 0 || (((value ^ s->Efer) & LME) != 0 && (s->Cr0 & ControlRegisters.PG) != 0))
+        if ((value & ~(Efer.SCE | Efer.LME | Efer.LMA | Efer.NXE)) != 0 || (((value ^ s->Efer) & Efer.LME) != 0 && (s->Cr0 & Cr0.PG) != 0))
         {
             return false;
         }
 
-        ulong efer = (value & ~LMA) | (s->Efer & LMA);
-        bool flush = ((efer ^ s->Efer) & NXE) != 0;
+        ulong efer = (value & ~Efer.LMA) | (s->Efer & Efer.LMA);
+        bool flush = ((efer ^ s->Efer) & Efer.NXE) != 0;
         s->Efer = efer;
         if (flush)
         {

@@ -1,6 +1,7 @@
 using Uml.Core.Cpu.Access;
 using Uml.Core.Cpu.Blocks;
 using Uml.Core.Cpu.Interrupts;
+using Uml.Core.Cpu.Paging;
 using Uml.Core.Cpu.Segments;
 using Uml.Core.Cpu.State;
 
@@ -11,7 +12,7 @@ internal static unsafe class PortHandlers<T>
     where T : unmanaged
 {
     private const int Rcx = 1, Rsi = 6, Rdi = 7;
-    private const ushort Rax = 0, Rdx = 16;
+    private const ushort Rax = CpuState.GprStart, Rdx = CpuState.GprStart + 16;
 
     /// <summary>IN rAX, imm8.</summary>
     public static Op* InImmediate(CpuState* s, Op* op) => In(s, op, (byte)op->Imm);
@@ -138,16 +139,16 @@ internal static unsafe class PortHandlers<T>
 
     private static ulong Read(CpuState* s, ushort port)
     {
-        s->Counters.DeviceAccesses++;
-        VirtualCpu cpu = VirtualCpu.From(s);
-        return cpu.Bus.ReadPort(cpu, port, sizeof(T));
+        s->Engine->Counters.DeviceAccesses++;
+        MemoryUnit unit = MemoryUnit.Of(s);
+        return unit.Bus.ReadPort(unit.Processor, port, sizeof(T));
     }
 
     private static void Write(CpuState* s, ushort port, ulong value)
     {
-        s->Counters.DeviceAccesses++;
-        VirtualCpu cpu = VirtualCpu.From(s);
-        cpu.Bus.WritePort(cpu, port, sizeof(T), value);
+        s->Engine->Counters.DeviceAccesses++;
+        MemoryUnit unit = MemoryUnit.Of(s);
+        unit.Bus.WritePort(unit.Processor, port, sizeof(T), value);
     }
 
     private static ulong MaskOf(Op* op) => (op->Address & AddressFlags.Wrap32) != 0 ? uint.MaxValue

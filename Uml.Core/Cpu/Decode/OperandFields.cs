@@ -90,13 +90,13 @@ internal static unsafe class OperandFields
 
     private static void FillMemory(in Instruction instruction, Op* op, CpuMode mode)
     {
-        op->Base = op->Index = (ushort)CpuState.ZeroOffset;
+        op->Base = op->Index = (ushort)EngineState.ZeroOffset;
         op->Segment = SegmentOf(in instruction, mode);
         op->Disp = (long)instruction.MemoryDisplacement64;
         int addressSize;
         if (instruction.IsIPRelativeMemoryOperand)
         {
-            op->Base = (ushort)CpuState.BlockRipOffset;
+            op->Base = (ushort)EngineState.BlockRipOffset;
             op->Disp = (long)(instruction.IPRelativeMemoryAddress - instruction.IP) + op->Offset;
             addressSize = instruction.MemoryBase == Register.EIP ? 32 : 64;
         }

@@ -1,3 +1,4 @@
+using Uml.Core.Cpu.Blocks;
 using Uml.Core.Cpu.CodeCache;
 using Uml.Core.Cpu.State;
 
@@ -23,7 +24,7 @@ internal sealed unsafe class FaultRegistration : IDisposable
         _slot->Code = memory.Executable;
         _slot->CodeLength = memory.Size;
         _slot->State = (byte*)state;
-        _slot->StateLength = (ulong)sizeof(CpuState);
+        _slot->StateLength = (ulong)sizeof(ProcessorMemory);
         _slot->Recovery = recovery;
         Volatile.Write(ref _slot->Version, _slot->Version + 1);
     }

@@ -1,7 +1,6 @@
 using Uml.Core.Cpu.Blocks;
 using Uml.Core.Cpu.CodeCache;
 using Uml.Core.Cpu.Contract;
-using Uml.Core.Cpu.Control;
 using Uml.Core.Cpu.Paging;
 using Uml.Core.Cpu.State;
 using Uml.Core.Cpu.Translate;
@@ -13,16 +12,16 @@ internal static unsafe class MemoryOperands
 {
     /// <summary>
     /// Finds a memory operand: its place in guest RAM when it is plain memory, else a buffer that stands in for it, with what was read.
-    /// What is written to the buffer takes effect by <see cref="Commit"/>; <see cref="CpuState.CommitSize"/> says that there is need.
+    /// What is written to the buffer takes effect by <see cref="Commit"/>; <see cref="EngineState.CommitSize"/> says that there is need.
     /// </summary>
     /// <returns>Null after recording a fault, or when the instruction has to be done again.</returns>
     public static byte* Find(CpuState* s, ulong linear, Site* site)
     {
-        s->CommitSize = 0;
+        s->Engine->CommitSize = 0;
         int size = site->Size;
         if (site->Aligned && (linear & (ulong)(size - 1)) != 0)
         {
-            Fault.GP(s);
+            Raise.GP(s);
             return null;
         }
 
@@ -32,10 +31,10 @@ internal static unsafe class MemoryOperands
             return null;
         }
 
-        if (s->CurrentBlock->Mode != s->Mode)
+        if (BlockState.Of(s)->CurrentBlock->Mode != s->Mode)
         {
             // The walk has set bits in an entry that the running block was made from: nothing is done yet, so begin anew with what is there.
-            return (byte*)Flow.Invalidated(s, s->CurrentOp);
+            return (byte*)Flow.Invalidated(s, BlockState.Of(s)->CurrentOp);
         }
 
         byte* host = firstSize == size ? PageWalk.Host(s, first) : null;
@@ -44,7 +43,7 @@ internal static unsafe class MemoryOperands
             return host;
         }
 
-        byte* buffer = (byte*)&s->AccessBuffer;
+        byte* buffer = (byte*)&s->Engine->AccessBuffer;
         if (site->Use != OperandUse.Write)
         {
             Mmu.ReadParts(s, first, second, firstSize, buffer, size);
@@ -52,9 +51,9 @@ internal static unsafe class MemoryOperands
 
         if (kind == AccessKind.Write)
         {
-            s->CommitSize = size;
-            s->CommitLinear = linear;
-            s->CommitSegment = site->Segment;
+            s->Engine->CommitSize = size;
+            s->Engine->CommitLinear = linear;
+            s->Engine->CommitSegment = site->Segment;
         }
 
         return buffer;
@@ -62,18 +61,18 @@ internal static unsafe class MemoryOperands
 
     /// <summary>Writes the buffer to the operand that was found; the checks hold still, so this cannot fault.</summary>
     public static void Commit(CpuState* s) =>
-        Mmu.WriteSlow(s, s->CommitLinear, (byte*)&s->AccessBuffer, s->CommitSize, s->CommitSegment);
+        Mmu.WriteSlow(s, s->Engine->CommitLinear, (byte*)&s->Engine->AccessBuffer, s->Engine->CommitSize, s->Engine->CommitSegment);
 
     /// <summary>Remembers where a jump to an address that was just fetched from led.</summary>
     /// <returns>The number under which it is remembered (see <see cref="JumpTables"/>).</returns>
     public static int EnterJump(CpuState* s, Flavor flavor, ulong rip, byte* code) =>
-        VirtualCpu.From(s).AddressSpaces.EnterJump(Mmu.View(s), flavor, rip, code, IsGlobal(s, rip));
+        MemoryUnit.Of(s).Spaces.EnterJump(Mmu.View(s), flavor, rip, code, IsGlobal(s, rip));
 
     /// <summary>Notes that translated code depends on the translation of an address that was just fetched from.</summary>
     /// <returns>The number that holds as long as that does (see <see cref="JumpTables"/>).</returns>
-    public static int NoteJump(CpuState* s, ulong rip) => VirtualCpu.From(s).AddressSpaces.NoteJump(Mmu.View(s), rip, IsGlobal(s, rip));
+    public static int NoteJump(CpuState* s, ulong rip) => MemoryUnit.Of(s).Spaces.NoteJump(Mmu.View(s), rip, IsGlobal(s, rip));
 
-    private static bool IsGlobal(CpuState* s, ulong rip) => (s->Cr4 & ControlRegisters.PGE) != 0 && PageWalk.IsGlobal(s, rip);
+    private static bool IsGlobal(CpuState* s, ulong rip) => (s->Cr4 & Cr4.PGE) != 0 && PageWalk.IsGlobal(s, rip);
 
     /// <summary>Drops code in the operand's way. The block that runs must not be dropped before its instruction is done.</summary>
     private static bool MayWriteInPlace(CpuState* s, byte* host, int size)
@@ -83,7 +82,7 @@ internal static unsafe class MemoryOperands
             return true;
         }
 
-        VirtualCpu.From(s).CodeOverwritten((ulong)(host - s->RamBase), size);
-        return s->CurrentBlock->Mode == s->Mode;
+        MemoryUnit.Of(s).CodeOverwritten((ulong)(host - s->Engine->RamBase), size);
+        return BlockState.Of(s)->CurrentBlock->Mode == s->Mode;
     }
 }

@@ -13,14 +13,14 @@ namespace Uml.Core.Cpu.Execute;
 
 /// <summary>
 /// What translated code calls. All of the guest's state is in <see cref="CpuState"/> then, arithmetic flags in
-/// <see cref="CpuState.FlagWord"/>. Exceptions must not get out: there is emitted code on the stack.
+/// <see cref="EngineState.FlagWord"/>. Exceptions must not get out: there is emitted code on the stack.
 /// </summary>
 internal static unsafe class Runtime
 {
     public const nint Continue = 0, Leave = 1;
 
     /// <summary>Finds the operand of a memory access.</summary>
-    /// <returns>Its host address; or, with <see cref="CpuState.CommitSize"/> set when it is to be written, that of a buffer; or <see cref="Leave"/>.</returns>
+    /// <returns>Its host address; or, with <see cref="EngineState.CommitSize"/> set when it is to be written, that of a buffer; or <see cref="Leave"/>.</returns>
     [UnmanagedCallersOnly]
     public static nint Access(CpuState* s, byte* returnAddress, ulong linear) => Guard(s, returnAddress, linear, &Access);
 
@@ -33,7 +33,7 @@ internal static unsafe class Runtime
             return (nint)operand;
         }
 
-        return LeaveFor(s, s->Exit == ExitCode.Exception && StepwiseStores.Contain(s->CurrentOp) ? FaultInHandler(s, site) : null);
+        return LeaveFor(s, s->Engine->Exit == ExitCode.Exception && StepwiseStores.Contain(BlockState.Of(s)->CurrentOp) ? FaultInHandler(s, site) : null);
     }
 
     /// <summary>
@@ -75,7 +75,7 @@ internal static unsafe class Runtime
 
     private static nint Lookup(CpuState* s, VirtualCpu cpu, Site* site, ulong target)
     {
-        s->Counters.JumpSearches++;
+        s->Engine->Counters.JumpSearches++;
         if (site->Form != Form.CallIndirect && Mmu.IsCanonical(s, target))
         {
             // Translated data may have displaced the page in the translation buffer; without it the jump would never be remembered. A fault is
@@ -103,8 +103,8 @@ internal static unsafe class Runtime
         Enter(s, site);
         Block* block = site->Block;
         ulong epoch = cpu.Blocks.Epoch;
-        Op* op = s->CurrentOp;
-        s->Counters.HandlerCalls++;
+        Op* op = BlockState.Of(s)->CurrentOp;
+        s->Engine->Counters.HandlerCalls++;
         TakeX87(s);
         Op* next = RunHandler(s, site);
         if (next == null || cpu.Blocks.Epoch != epoch)
@@ -117,7 +117,7 @@ internal static unsafe class Runtime
             return MayGoOn(s, site->Flavor, sharesX87) ? ContinueBehind(s, site) : LeaveFor(s, next);
         }
 
-        return GoOn(s, cpu, s->CurrentBlock, site->Flavor, block->Mode, next, sharesX87);
+        return GoOn(s, cpu, BlockState.Of(s)->CurrentBlock, site->Flavor, block->Mode, next, sharesX87);
     }
 
     /// <summary>Runs the first instruction of a block in the interpreter, and leaves.</summary>
@@ -128,7 +128,7 @@ internal static unsafe class Runtime
     {
         Enter(s, site);
         FlagWords.ToLazy(s);
-        Op* next = site->Block->FirstHandler(s, s->CurrentOp);
+        Op* next = site->Block->FirstHandler(s, BlockState.Of(s)->CurrentOp);
         FlagWords.FromLazy(s);
         return LeaveFor(s, next);
     }
@@ -151,7 +151,7 @@ internal static unsafe class Runtime
     /// <summary>Takes over the x87 state if translated code has left it.</summary>
     public static void TakeX87(CpuState* s)
     {
-        if (s->X87Left != 0)
+        if (s->Engine->X87Left != 0)
         {
             X87Images.Load(s);
         }
@@ -182,7 +182,7 @@ internal static unsafe class Runtime
         ulong rip = TargetOf(s, site);
         if (site->Epoch != null && !HasToStop(s) && Remember(s, cpu, rip, site->Flavor, (int*)site->Epoch) is var target && target != null)
         {
-            s->Counters.ChainHits++;
+            s->Engine->Counters.ChainHits++;
             cpu.Jit!.Link(site, target);
             return Continue;
         }
@@ -203,7 +203,7 @@ internal static unsafe class Runtime
         // Without an epoch the link outlives mappings: the page may just have come to lead to another frame.
         if (isNear && block->HostPage == site->Block->HostPage && cpu.Jit!.IsTranslated(block, site->Flavor))
         {
-            s->Counters.ChainHits++;
+            s->Engine->Counters.ChainHits++;
             cpu.Jit.Link(site, block);
         }
 
@@ -229,7 +229,7 @@ internal static unsafe class Runtime
 
     private static nint CheckPage(CpuState* s, VirtualCpu cpu, Site* site, ulong unused)
     {
-        ulong next = (s->PageRip + GuestRam.PageSize) & s->IpMask;
+        ulong next = (s->Engine->PageRip + GuestRam.PageSize) & s->IpMask;
         bool isMapped = Mmu.TranslateFetch(s, next, out ulong second);
 
         // The walk may have set bits in the block's own bytes, which drops it.
@@ -246,18 +246,18 @@ internal static unsafe class Runtime
     /// Whether something waits: then nothing is tried again, and the guest goes on by a way that leads out of translated code. Without a defect
     /// of the translator the second try succeeds; with one there could be another for ever, and the machine must stop all the same.
     /// </summary>
-    private static bool HasToStop(CpuState* s) => Volatile.Read(ref s->Poll) != 0;
+    private static bool HasToStop(CpuState* s) => Volatile.Read(ref s->Engine->Poll) != 0;
 
     /// <summary>Where a direct jump or call leads.</summary>
-    private static ulong TargetOf(CpuState* s, Site* site) => (s->PageRip + (ulong)(long)site->Target) & s->IpMask;
+    private static ulong TargetOf(CpuState* s, Site* site) => (s->Engine->PageRip + (ulong)(long)site->Target) & s->IpMask;
 
     /// <summary>Tells the interpreter's side where translated code is.</summary>
     private static void Enter(CpuState* s, Site* site)
     {
         Block* block = site->Block;
-        s->CurrentBlock = block;
-        s->BlockRip = s->PageRip + (block->Physical & 0xFFF);
-        s->CurrentOp = Block.Ops(block) + site->OpIndex;
+        BlockState.Of(s)->CurrentBlock = block;
+        s->Engine->BlockRip = s->Engine->PageRip + (block->Physical & 0xFFF);
+        BlockState.Of(s)->CurrentOp = Block.Ops(block) + site->OpIndex;
     }
 
     /// <summary>Runs the handler of the instruction that was entered: the first one's own, not what counts or runs the block in its place.</summary>
@@ -265,7 +265,7 @@ internal static unsafe class Runtime
     private static Op* RunHandler(CpuState* s, Site* site)
     {
         FlagWords.ToLazy(s);
-        Op* op = s->CurrentOp;
+        Op* op = BlockState.Of(s)->CurrentOp;
         Op* next = site->OpIndex == 0 ? site->Block->FirstHandler(s, op) : op->Handler(s, op);
         FlagWords.FromLazy(s);
         return next;
@@ -298,9 +298,9 @@ internal static unsafe class Runtime
             return Continue;
         }
 
-        Flow.Unretire(s, s->CurrentOp + 1);
+        Flow.Unretire(s, BlockState.Of(s)->CurrentOp + 1);
         s->Rip = FinishPush(s, site);
-        s->Exit = ExitCode.BlockEnd;
+        s->Engine->Exit = ExitCode.BlockEnd;
         return LeaveFor(s, null);
     }
 
@@ -310,7 +310,7 @@ internal static unsafe class Runtime
     {
         if (site->Form is not (Form.Push or Form.PushImmediate or Form.PushMemory or Form.PushFlags or Form.Call or Form.CallIndirect))
         {
-            return Flow.Next(s, s->CurrentOp);
+            return Flow.Next(s, BlockState.Of(s)->CurrentOp);
         }
 
         int word = (s->Mode & CpuMode.Long64) != 0 ? sizeof(ulong) : sizeof(uint);
@@ -318,8 +318,8 @@ internal static unsafe class Runtime
         return site->Form switch
         {
             Form.Call => TargetOf(s, site),
-            Form.CallIndirect => s->SecondSpill,
-            _ => Flow.Next(s, s->CurrentOp),
+            Form.CallIndirect => s->Engine->SecondSpill,
+            _ => Flow.Next(s, BlockState.Of(s)->CurrentOp),
         };
     }
 
@@ -333,7 +333,7 @@ internal static unsafe class Runtime
             return LeaveFor(s, next);
         }
 
-        s->PageRip = s->BlockRip & ~0xFFFUL;
+        s->Engine->PageRip = s->Engine->BlockRip & ~0xFFFUL;
         return (nint)block->Translations[(int)flavor].Body;
     }
 
@@ -360,7 +360,7 @@ internal static unsafe class Runtime
     [UnmanagedCallersOnly]
     public static void Fault(CpuState* s)
     {
-        s->NextOp = null;
+        BlockState.Of(s)->NextOp = null;
         VirtualCpu cpu = VirtualCpu.From(s);
         Exception fault;
         try
@@ -379,7 +379,7 @@ internal static unsafe class Runtime
 
     private static nint LeaveFor(CpuState* s, Op* next)
     {
-        s->NextOp = next;
+        BlockState.Of(s)->NextOp = next;
         return Leave;
     }
 

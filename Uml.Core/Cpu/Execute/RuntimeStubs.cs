@@ -12,7 +12,7 @@ namespace Uml.Core.Cpu.Execute;
 /// memory. They stand at the start of code memory and outlive every emptying of it.
 /// </summary>
 /// <remarks>
-/// Translations have no stack: the stack pointer points to the state. The host's is at <see cref="CpuState.HostStack"/>, aligned for a call.
+/// Translations have no stack: the stack pointer points to the state. The host's is at <see cref="EngineState.HostStack"/>, aligned for a call.
 /// A runtime function takes the state, the return
 /// address (which tells the place, see <see cref="SiteTable"/>) and the address register. It returns <see cref="Runtime.Continue"/>, to go
 /// on behind the call; <see cref="Runtime.Leave"/>; or an address to go on at.

@@ -18,7 +18,7 @@ internal static unsafe class X87Images
     /// <summary>Prepares the image for FRSTOR. The pointers to the last instruction stay behind: the host's would be its own.</summary>
     public static void Store(CpuState* s)
     {
-        Span<byte> image = s->X87Image;
+        Span<byte> image = s->Engine->X87Image;
         image[..Registers].Clear();
         BinaryPrimitives.WriteUInt16LittleEndian(image[ControlWord..], s->X87.ControlWord);
         BinaryPrimitives.WriteUInt16LittleEndian(image[StatusWord..], s->X87.StatusWord);
@@ -39,8 +39,8 @@ internal static unsafe class X87Images
     /// <summary>Takes over what FNSAVE has left in the image.</summary>
     public static void Load(CpuState* s)
     {
-        ReadOnlySpan<byte> image = s->X87Image;
-        s->X87Left = 0;
+        ReadOnlySpan<byte> image = s->Engine->X87Image;
+        s->Engine->X87Left = 0;
         s->X87.ControlWord = BinaryPrimitives.ReadUInt16LittleEndian(image[ControlWord..]);
         s->X87.StatusWord = BinaryPrimitives.ReadUInt16LittleEndian(image[StatusWord..]);
         int tags = BinaryPrimitives.ReadUInt16LittleEndian(image[TagWord..]);

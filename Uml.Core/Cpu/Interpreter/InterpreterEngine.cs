@@ -12,19 +12,19 @@ internal static unsafe class InterpreterEngine
         Block* block = blocks.Find(s, s->Rip);
         if (block == null)
         {
-            return s->Exit;
+            return s->Engine->Exit;
         }
 
-        if (block->Count > s->Remaining)
+        if (block->Count > s->Engine->Remaining)
         {
-            return Walk(s, block, s->Remaining);
+            return Walk(s, block, s->Engine->Remaining);
         }
 
         // SAFETY: blocks stay in place until the cache is emptied, which happens only in Find, when the next block is entered.
         Op* op = Flow.Enter(s, block, s->Rip);
         while (op != null)
         {
-            s->CurrentOp = op;
+            BlockState.Of(s)->CurrentOp = op;
             op = op->Handler(s, op);
         }
 
@@ -35,20 +35,20 @@ internal static unsafe class InterpreterEngine
     public static ExitCode Step(CpuState* s, BlockCache blocks)
     {
         Block* block = blocks.Find(s, s->Rip);
-        return block == null ? s->Exit : Walk(s, block, 1);
+        return block == null ? s->Engine->Exit : Walk(s, block, 1);
     }
 
     /// <summary>Runs the first instructions of a block, one by one.</summary>
     private static ExitCode Walk(CpuState* s, Block* block, long count)
     {
-        s->BlockRip = s->Rip;
-        s->CurrentBlock = block;
-        s->Remaining -= block->Count;
+        s->Engine->BlockRip = s->Rip;
+        BlockState.Of(s)->CurrentBlock = block;
+        s->Engine->Remaining -= block->Count;
         Op* op = Block.Ops(block);
         for (; count > 0; count--)
         {
-            s->CurrentOp = op;
-            op = op == Block.Ops(s->CurrentBlock) ? s->CurrentBlock->FirstHandler(s, op) : op->Handler(s, op);
+            BlockState.Of(s)->CurrentOp = op;
+            op = op == Block.Ops(BlockState.Of(s)->CurrentBlock) ? BlockState.Of(s)->CurrentBlock->FirstHandler(s, op) : op->Handler(s, op);
             if (op == null)
             {
                 return Finish(s);
@@ -63,13 +63,13 @@ internal static unsafe class InterpreterEngine
 
     private static ExitCode Finish(CpuState* s)
     {
-        if (s->Exit == ExitCode.Exception)
+        if (s->Engine->Exit == ExitCode.Exception)
         {
-            Flow.Unretire(s, s->CurrentOp);
-            s->Rip = Flow.Current(s, s->CurrentOp);
+            Flow.Unretire(s, BlockState.Of(s)->CurrentOp);
+            s->Rip = Flow.Current(s, BlockState.Of(s)->CurrentOp);
             return ExitCode.ExceptionAtRip;
         }
 
-        return s->Exit;
+        return s->Engine->Exit;
     }
 }

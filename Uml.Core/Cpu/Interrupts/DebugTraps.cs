@@ -1,4 +1,4 @@
-using Uml.Core.Cpu.Control;
+using Uml.Core.Cpu.Blocks;
 using Uml.Core.Cpu.State;
 
 namespace Uml.Core.Cpu.Interrupts;
@@ -32,7 +32,7 @@ internal static unsafe class DebugTraps
     public static void RefreshStepping(CpuState* s)
     {
         bool wanted = (s->SystemFlags & Flags.TF) != 0 || s->InterruptShadow || (s->Dr7 & Enables) != 0;
-        bool set = (Volatile.Read(ref s->Poll) & (int)Attention.SingleStep) != 0;
+        bool set = (Volatile.Read(ref s->Engine->Poll) & (int)Attention.SingleStep) != 0;
         if (wanted == set)
         {
             return;
@@ -40,11 +40,11 @@ internal static unsafe class DebugTraps
 
         if (wanted)
         {
-            Interlocked.Or(ref s->Poll, (int)Attention.SingleStep);
+            Interlocked.Or(ref s->Engine->Poll, (int)Attention.SingleStep);
         }
         else
         {
-            Interlocked.And(ref s->Poll, ~(int)Attention.SingleStep);
+            Interlocked.And(ref s->Engine->Poll, ~(int)Attention.SingleStep);
         }
     }
 
@@ -117,7 +117,7 @@ internal static unsafe class DebugTraps
     /// <summary>Notes I/O breakpoints (CR4.DE, R/W = 10b) that a port access hits.</summary>
     public static void NotePort(CpuState* s, ushort port, int size)
     {
-        if ((s->Dr7 & Enables) != 0 && (s->Cr4 & ControlRegisters.DE) != 0)
+        if ((s->Dr7 & Enables) != 0 && (s->Cr4 & Cr4.DE) != 0)
         {
             s->PendingDebug |= Match(s, port, size, InputOutput);
         }
@@ -149,8 +149,8 @@ internal static unsafe class DebugTraps
 
     private static bool RecordAtRip(CpuState* s)
     {
-        Fault.Raise(s, ExceptionVector.DB);
-        s->Exit = ExitCode.ExceptionAtRip;
+        Raise.Exception(s, ExceptionVector.DB);
+        s->Engine->Exit = ExitCode.ExceptionAtRip;
         return false;
     }
 }

@@ -1,4 +1,3 @@
-using Uml.Core.Cpu.Control;
 using Uml.Core.Cpu.Paging;
 using Uml.Core.Cpu.Segments;
 using Uml.Core.Cpu.State;
@@ -101,7 +100,7 @@ internal static unsafe partial class EventDelivery
             && gate.Type is SystemType.InterruptGate or SystemType.TrapGate or SystemType.InterruptGate16 or SystemType.TrapGate16;
         if (gate.IsSystem && gate.Type == SystemType.TaskGate)
         {
-            VirtualCpu.From(s).Report(SystemReport.TaskSwitch, e.Vector);
+            CpuLog.Of(s).ReportOnce(SystemReport.TaskSwitch, e.Vector);
         }
 
         return CheckGate(s, e, gate, isGate);

@@ -88,7 +88,7 @@ internal static unsafe partial class EventDelivery
         {
             if (attempt == mostAttempts || !Combine(s, ref current))
             {
-                s->Exit = ExitCode.Shutdown;
+                s->Engine->Exit = ExitCode.Shutdown;
                 return false;
             }
         }
@@ -99,13 +99,13 @@ internal static unsafe partial class EventDelivery
         }
 
         DebugTraps.RefreshStepping(s);
-        s->Exit = ExitCode.BlockEnd;
+        s->Engine->Exit = ExitCode.BlockEnd;
         return true;
     }
 
     /// <summary>Delivers the exception recorded in the state: a fault, or a trap whose return address is in RIP already.</summary>
     public static void DeliverException(CpuState* s) =>
-        Deliver(s, s->ExceptionVector, s->ExceptionHasError, s->ExceptionError, InterruptKind.Exception, s->Rip);
+        Deliver(s, s->Engine->ExceptionVector, s->Engine->ExceptionHasError, s->Engine->ExceptionError, InterruptKind.Exception, s->Rip);
 
     /// <summary>Delivers a non-maskable interrupt.</summary>
     public static void DeliverNmi(CpuState* s) => Deliver(s, ExceptionVector.NMI, hasError: false, 0, InterruptKind.Nmi, s->Rip);
@@ -118,7 +118,7 @@ internal static unsafe partial class EventDelivery
     private static bool Combine(CpuState* s, ref Event current)
     {
         FaultClass first = current.Kind == InterruptKind.Exception ? Classify(current.Vector) : FaultClass.Benign;
-        FaultClass second = Classify(s->ExceptionVector);
+        FaultClass second = Classify(s->Engine->ExceptionVector);
         if (first == FaultClass.DoubleFault && second != FaultClass.Benign)
         {
             return false;
@@ -129,7 +129,7 @@ internal static unsafe partial class EventDelivery
             || (first == FaultClass.PageFault && second is FaultClass.Contributory or FaultClass.PageFault);
         current = doubles
             ? new Event(ExceptionVector.DF, true, 0, InterruptKind.Exception, s->Rip)
-            : new Event(s->ExceptionVector, s->ExceptionHasError, s->ExceptionError, InterruptKind.Exception, s->Rip);
+            : new Event(s->Engine->ExceptionVector, s->Engine->ExceptionHasError, s->Engine->ExceptionError, InterruptKind.Exception, s->Rip);
         return true;
     }
 

@@ -22,7 +22,7 @@ internal static unsafe class FlagLoads
     {
         if (IsSensitive(s))
         {
-            return Fault.GP(s);
+            return Raise.GP(s);
         }
 
         ulong flags = Flags.Get(s) & ~(ulong)(Flags.VM | Flags.RF);
@@ -34,7 +34,7 @@ internal static unsafe class FlagLoads
     {
         if (IsSensitive(s))
         {
-            return Fault.GP(s);
+            return Raise.GP(s);
         }
 
         if (!StackFrame.Peek(s, 0, sizeof(T), out ulong value))
@@ -92,7 +92,7 @@ internal static unsafe class FlagLoads
     {
         if (!MayToggleInterrupts(s))
         {
-            return Fault.GP(s);
+            return Raise.GP(s);
         }
 
         s->SystemFlags &= ~(ulong)Flags.IF;
@@ -104,7 +104,7 @@ internal static unsafe class FlagLoads
     {
         if (!MayToggleInterrupts(s))
         {
-            return Fault.GP(s);
+            return Raise.GP(s);
         }
 
         if ((s->SystemFlags & Flags.IF) != 0)
@@ -126,7 +126,7 @@ internal static unsafe class FlagLoads
     {
         if (s->Cpl != 0)
         {
-            return Fault.UD(s);
+            return Raise.UD(s);
         }
 
         s->SystemFlags = (s->SystemFlags & ~(ulong)Flags.AC) | value;

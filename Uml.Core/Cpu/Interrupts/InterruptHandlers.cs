@@ -21,7 +21,7 @@ internal static unsafe class InterruptHandlers
         Flags.Overflow(s) ? Deliver(s, op, ExceptionVector.OF, InterruptKind.SoftwareException) : op + 1;
 
     /// <summary>UD0, UD1, UD2.</summary>
-    public static Op* Undefined(CpuState* s, Op* op) => Fault.UD(s);
+    public static Op* Undefined(CpuState* s, Op* op) => Raise.UD(s);
 
     /// <summary>BOUND r16, m16&amp;16.</summary>
     public static Op* Bound16(CpuState* s, Op* op)
@@ -32,7 +32,7 @@ internal static unsafe class InterruptHandlers
         }
 
         short index = Operand.Reg<short>(s, op->R0);
-        return index < lower || index > upper ? Fault.Raise(s, ExceptionVector.BR) : op + 1;
+        return index < lower || index > upper ? Raise.Exception(s, ExceptionVector.BR) : op + 1;
     }
 
     /// <summary>BOUND r32, m32&amp;32.</summary>
@@ -44,7 +44,7 @@ internal static unsafe class InterruptHandlers
         }
 
         int index = Operand.Reg<int>(s, op->R0);
-        return index < lower || index > upper ? Fault.Raise(s, ExceptionVector.BR) : op + 1;
+        return index < lower || index > upper ? Raise.Exception(s, ExceptionVector.BR) : op + 1;
     }
 
     /// <summary>Two operands in a row, each aligned as itself. 64-bit mode has no BOUND: linear addresses have 32 bits.</summary>
@@ -61,12 +61,12 @@ internal static unsafe class InterruptHandlers
     {
         if (s->Cpl != 0)
         {
-            return Fault.GP(s);
+            return Raise.GP(s);
         }
 
         s->Halted = true;
         s->Rip = Flow.Next(s, op);
-        s->Exit = ExitCode.Halt;
+        s->Engine->Exit = ExitCode.Halt;
         return null;
     }
 

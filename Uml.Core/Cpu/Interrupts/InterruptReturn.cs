@@ -1,6 +1,5 @@
 using Uml.Core.Cpu.Access;
 using Uml.Core.Cpu.Blocks;
-using Uml.Core.Cpu.Control;
 using Uml.Core.Cpu.Interpreter.Integer;
 using Uml.Core.Cpu.Paging;
 using Uml.Core.Cpu.Segments;
@@ -77,7 +76,7 @@ internal static unsafe class InterruptReturn
     {
         if ((s->Mode & CpuMode.LongActive) == 0)
         {
-            VirtualCpu.From(s).Report(SystemReport.TaskSwitch, s->Segments[(int)SegmentIndex.Tr].Selector);
+            CpuLog.Of(s).ReportOnce(SystemReport.TaskSwitch, s->Segments[(int)SegmentIndex.Tr].Selector);
         }
 
         return Fault.FailGP(s);

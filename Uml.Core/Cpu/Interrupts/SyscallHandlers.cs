@@ -1,5 +1,4 @@
 using Uml.Core.Cpu.Blocks;
-using Uml.Core.Cpu.Control;
 using Uml.Core.Cpu.Paging;
 using Uml.Core.Cpu.Segments;
 using Uml.Core.Cpu.State;
@@ -17,9 +16,9 @@ internal static unsafe class SyscallHandlers
     /// <summary>SYSCALL: 64-bit mode only.</summary>
     public static Op* Syscall(CpuState* s, Op* op)
     {
-        if ((s->Mode & CpuMode.Long64) == 0 || (s->Efer & ModelSpecificRegisters.SCE) == 0)
+        if ((s->Mode & CpuMode.Long64) == 0 || (s->Efer & Efer.SCE) == 0)
         {
-            return Fault.UD(s);
+            return Raise.UD(s);
         }
 
         s->Gpr[Rcx] = Flow.Next(s, op);
@@ -44,7 +43,7 @@ internal static unsafe class SyscallHandlers
 
         if (!Canonical.Is(s->Gpr[Rcx]))
         {
-            return Fault.GP(s);
+            return Raise.GP(s);
         }
 
         var selector = (ushort)(s->Star >> 48);
@@ -73,9 +72,9 @@ internal static unsafe class SyscallHandlers
 
     private static bool MayReturn(CpuState* s)
     {
-        if ((s->Mode & CpuMode.Long64) == 0 || (s->Efer & ModelSpecificRegisters.SCE) == 0)
+        if ((s->Mode & CpuMode.Long64) == 0 || (s->Efer & Efer.SCE) == 0)
         {
-            Fault.UD(s);
+            Raise.UD(s);
             return false;
         }
 
@@ -87,7 +86,7 @@ internal static unsafe class SyscallHandlers
     {
         if ((s->Mode & CpuMode.Protected) == 0 || (s->SysenterCs & DescriptorTables.ErrorMask) == 0)
         {
-            return Fault.GP(s);
+            return Raise.GP(s);
         }
 
         bool isLong = (s->Mode & CpuMode.LongActive) != 0;
@@ -121,7 +120,7 @@ internal static unsafe class SyscallHandlers
 
         if (!Canonical.Is(s->Gpr[Rcx]) || !Canonical.Is(s->Gpr[Rdx]))
         {
-            return Fault.GP(s);
+            return Raise.GP(s);
         }
 
         s->Gpr[Rsp] = s->Gpr[Rcx];
@@ -140,12 +139,12 @@ internal static unsafe class SyscallHandlers
     {
         if ((s->Mode & CpuMode.Long64) == 0)
         {
-            return Fault.UD(s);
+            return Raise.UD(s);
         }
 
         if (s->Cpl != 0)
         {
-            return Fault.GP(s);
+            return Raise.GP(s);
         }
 
         ref SegmentRegister gs = ref s->Segments[(int)SegmentIndex.Gs];

@@ -1,5 +1,4 @@
 using System.Runtime.CompilerServices;
-using Iced.Intel;
 using Uml.Core.Cpu.Access;
 using Uml.Core.Cpu.Interrupts;
 using Uml.Core.Cpu.State;
@@ -62,7 +61,7 @@ internal static unsafe partial class Mmu
     /// <summary>Reads at supervisor privilege whatever the CPL: descriptor tables, TSS, interrupt stacks (an implicit supervisor access).</summary>
     public static bool ReadSystem<T>(CpuState* s, ulong linear, out T value) where T : unmanaged
     {
-        TlbEntry* entry = Tlb.Entry(VirtualCpu.From(s).AddressSpaces.Current(TlbView.Supervisor), linear);
+        TlbEntry* entry = Tlb.Entry(MemoryUnit.Of(s).Spaces.Current(TlbView.Supervisor), linear);
         if (entry->ReadTag == ((linear + (ulong)sizeof(T) - 1) & ~PageOffset))
         {
             value = Unsafe.ReadUnaligned<T>((void*)(entry->HostPage + (linear & PageOffset)));
@@ -83,7 +82,7 @@ internal static unsafe partial class Mmu
     /// <summary>Writes at supervisor privilege whatever the CPL.</summary>
     public static bool WriteSystem<T>(CpuState* s, ulong linear, T value) where T : unmanaged
     {
-        TlbEntry* entry = Tlb.Entry(VirtualCpu.From(s).AddressSpaces.Current(TlbView.Supervisor), linear);
+        TlbEntry* entry = Tlb.Entry(MemoryUnit.Of(s).Spaces.Current(TlbView.Supervisor), linear);
         if (entry->WriteTag == ((linear + (ulong)sizeof(T) - 1) & ~PageOffset))
         {
             Unsafe.WriteUnaligned((void*)(entry->HostPage + (linear & PageOffset)), value);
@@ -112,10 +111,10 @@ internal static unsafe partial class Mmu
     /// <summary>Translates an instruction fetch; on failure the fault is recorded with RIP left to the caller.</summary>
     public static bool TranslateFetch(CpuState* s, ulong linear, out ulong physical)
     {
-        TlbEntry* entry = Tlb.Entry(s->Tlb, linear);
+        TlbEntry* entry = Tlb.Entry(PagingState.Of(s)->Tlb, linear);
         if (entry->ExecuteTag == (linear & ~PageOffset))
         {
-            ulong offset = (ulong)(entry->HostPage + (linear & PageOffset) - s->RamBase);
+            ulong offset = (ulong)(entry->HostPage + (linear & PageOffset) - s->Engine->RamBase);
             physical = offset < GuestRam.LowLimit ? offset : offset - GuestRam.LowLimit + GuestRam.HighStart;
             return true;
         }
@@ -149,7 +148,7 @@ internal static unsafe partial class Mmu
         }
 
         bool user = s->Cpl == 3;
-        if (user && (linear & AlignmentMask(size)) != 0 && AlignmentChecked(s) && !IsAlignmentFree(s))
+        if (user && (linear & AlignmentMask(size)) != 0 && AlignmentChecked(s) && !MemoryUnit.Of(s).IsAlignmentExempt(s))
         {
             return Fault.Fail(s, ExceptionVector.AC, 0);
         }
@@ -183,10 +182,6 @@ internal static unsafe partial class Mmu
         _ => 0,
     };
 
-    /// <summary>Whether it runs one of the instructions with 8 bytes whose alignment Intel's processors do not check either.</summary>
-    private static bool IsAlignmentFree(CpuState* s) =>
-        s->CurrentOp != null && (Code)s->CurrentOp->Code is Code.VEX_Vcvtph2ps_xmm_xmmm64 or Code.VEX_Vcvtps2ph_xmmm64_xmm_imm8;
-
     /// <summary>How much of an operand lies in the page it begins in.</summary>
     private static int FirstPart(CpuState* s, ulong linear, int size)
     {
@@ -196,7 +191,7 @@ internal static unsafe partial class Mmu
             return size;
         }
 
-        s->Counters.PageCrossings++;
+        s->Engine->Counters.PageCrossings++;
         return left;
     }
 
@@ -212,7 +207,7 @@ internal static unsafe partial class Mmu
     /// <summary>Translates one page for one access and remembers it.</summary>
     private static bool Map(CpuState* s, ulong linear, AccessKind kind, bool user, bool allowUserPages, TlbView view, out ulong physical)
     {
-        s->Counters.TlbMisses++;
+        s->Engine->Counters.TlbMisses++;
         if (!PageWalk.Translate(s, linear, kind, user, allowUserPages, out Translation t, out uint error))
         {
             physical = 0;
@@ -232,13 +227,13 @@ internal static unsafe partial class Mmu
 
     private static void Fill(CpuState* s, ulong linear, in Translation t, byte* hostPage, TlbView view)
     {
-        AddressSpaces spaces = VirtualCpu.From(s).AddressSpaces;
+        AddressSpaces spaces = MemoryUnit.Of(s).Spaces;
         TlbEntry* entry = Tlb.Enter(spaces.CurrentForFill(view), linear);
         ulong page = linear & ~PageOffset;
         bool user = view == TlbView.User;
-        bool dataAllowed = user ? t.User : !t.User || view == TlbView.SupervisorAc || (s->Cr4 & Cr4Smap) == 0;
-        bool writable = t.Writable || (!user && (s->Cr0 & Cr0WP) == 0);
-        bool executable = !t.NoExecute && (user ? t.User : !t.User || (s->Cr4 & Cr4Smep) == 0);
+        bool dataAllowed = user ? t.User : !t.User || view == TlbView.SupervisorAc || (s->Cr4 & Cr4.SMAP) == 0;
+        bool writable = t.Writable || (!user && (s->Cr0 & Cr0.WP) == 0);
+        bool executable = !t.NoExecute && (user ? t.User : !t.User || (s->Cr4 & Cr4.SMEP) == 0);
 
         PageInfo* info = Info(s, hostPage);
         bool write = dataAllowed && writable && t.Dirty && info->CodeMask == 0;
@@ -253,7 +248,7 @@ internal static unsafe partial class Mmu
         }
     }
 
-    public static PageInfo* Info(CpuState* s, byte* host) => s->Pages + ((ulong)(host - s->RamBase) >> 12);
+    public static PageInfo* Info(CpuState* s, byte* host) => s->Engine->Pages + ((ulong)(host - s->Engine->RamBase) >> 12);
 
     public static void ReadParts(CpuState* s, ulong first, ulong second, int firstSize, byte* buffer, int size)
     {
@@ -274,12 +269,12 @@ internal static unsafe partial class Mmu
             return;
         }
 
-        VirtualCpu cpu = VirtualCpu.From(s);
+        MemoryUnit unit = MemoryUnit.Of(s);
         while (size > 0)
         {
-            s->Counters.DeviceAccesses++;
+            s->Engine->Counters.DeviceAccesses++;
             int part = DevicePart(size);
-            ulong value = cpu.Bus.ReadMemory(cpu, physical, part);
+            ulong value = unit.Bus.ReadMemory(unit.Processor, physical, part);
             Unsafe.CopyBlockUnaligned(buffer, &value, (uint)part);
             physical += (ulong)part;
             buffer += part;
@@ -294,8 +289,8 @@ internal static unsafe partial class Mmu
         {
             if (Info(s, host)->CodeMask != 0)
             {
-                s->Counters.CodePageWrites++;
-                VirtualCpu.From(s).CodeOverwritten((ulong)(host - s->RamBase), size);
+                s->Engine->Counters.CodePageWrites++;
+                MemoryUnit.Of(s).CodeOverwritten((ulong)(host - s->Engine->RamBase), size);
             }
 
             // SAFETY: the range lies within one guest page, which is RAM.
@@ -303,14 +298,14 @@ internal static unsafe partial class Mmu
             return;
         }
 
-        VirtualCpu cpu = VirtualCpu.From(s);
+        MemoryUnit unit = MemoryUnit.Of(s);
         while (size > 0)
         {
-            s->Counters.DeviceAccesses++;
+            s->Engine->Counters.DeviceAccesses++;
             int part = DevicePart(size);
             ulong value = 0;
             Unsafe.CopyBlockUnaligned(&value, buffer, (uint)part);
-            cpu.Bus.WriteMemory(cpu, physical, part, value);
+            unit.Bus.WriteMemory(unit.Processor, physical, part, value);
             physical += (ulong)part;
             buffer += part;
             size -= part;

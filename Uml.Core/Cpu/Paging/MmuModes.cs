@@ -7,23 +7,20 @@ namespace Uml.Core.Cpu.Paging;
 /// <summary>Everything that changes what translations are valid and which are looked at.</summary>
 internal static unsafe partial class Mmu
 {
-    private const ulong Cr0PE = 1, Cr0WP = 1 << 16, Cr0AM = 1 << 18, Cr0PG = 1UL << 31;
-    private const ulong Cr4Pcide = 1 << 17, Cr4Smep = 1 << 20, Cr4Smap = 1 << 21;
-    private const ulong EferLma = 1 << 10, EferNxe = 1 << 11;
 
     /// <summary>
     /// Recomputes everything derived from CPL, CR0, CR4, EFER, RFLAGS, DR7 and the segment registers: <see cref="CpuState.Mode"/>,
-    /// <see cref="CpuState.IpMask"/>, <see cref="CpuState.StackMask"/>, <see cref="CpuState.Tlb"/>. Call after changing any of them.
+    /// <see cref="CpuState.IpMask"/>, <see cref="CpuState.StackMask"/>, <see cref="PagingState.Tlb"/>. Call after changing any of them.
     /// </summary>
     public static void UpdateMode(CpuState* s)
     {
         ref SegmentRegister cs = ref s->Segments[(int)SegmentIndex.Cs];
         ref SegmentRegister ss = ref s->Segments[(int)SegmentIndex.Ss];
         CpuMode mode = CpuMode.None;
-        mode |= (s->Cr0 & Cr0PE) != 0 ? CpuMode.Protected : 0;
+        mode |= (s->Cr0 & Cr0.PE) != 0 ? CpuMode.Protected : 0;
         mode |= s->Cpl == 3 ? CpuMode.User : 0;
         mode |= (s->SystemFlags & Flags.VM) != 0 && (mode & CpuMode.Protected) != 0 ? CpuMode.Virtual8086 : 0;
-        if ((s->Efer & EferLma) != 0)
+        if ((s->Efer & Efer.LMA) != 0)
         {
             mode |= CpuMode.LongActive;
             mode |= (cs.Attributes & SegmentRegister.L) != 0 ? CpuMode.Long64 : 0;
@@ -46,51 +43,51 @@ internal static unsafe partial class Mmu
         }
 
         s->Mode = mode | Enablement.VectorModeBits(s);
-        AddressSpaces spaces = VirtualCpu.From(s).AddressSpaces;
+        AddressSpaces spaces = MemoryUnit.Of(s).Spaces;
         TlbView view = View(s);
         bool alwaysMiss = AlignmentChecked(s) || (s->Dr7 & DebugTraps.Enables) != 0;
-        s->Tlb = alwaysMiss ? spaces.AlwaysMiss : spaces.Activate(view);
+        PagingState.Of(s)->Tlb = alwaysMiss ? spaces.AlwaysMiss : spaces.Activate(view);
         UpdateWalk(s, view, alwaysMiss);
-        s->LargePages = spaces.CurrentLargePages;
-        s->JumpTable = spaces.SelectJumps(view, s->Mode);
+        PagingState.Of(s)->LargePages = spaces.CurrentLargePages;
+        s->Engine->JumpTable = spaces.SelectJumps(view, s->Mode);
     }
 
     /// <summary>What the emitted page walk may enter without asking.</summary>
     private static void UpdateWalk(CpuState* s, TlbView view, bool alwaysMiss)
     {
-        bool anyPage = view == TlbView.SupervisorAc || (s->Cr4 & Cr4Smap) == 0;
-        s->WalkMask = view == TlbView.User || !anyPage ? PageWalk.U : 0;
+        bool anyPage = view == TlbView.SupervisorAc || (s->Cr4 & Cr4.SMAP) == 0;
+        PagingState.Of(s)->WalkMask = view == TlbView.User || !anyPage ? PageWalk.U : 0;
 
         // An impossible demand leaves all to the walk in PageWalk, which knows the tables of legacy modes too.
-        s->WalkWant = alwaysMiss || (s->Mode & CpuMode.LongActive) == 0 ? 1 : view == TlbView.User ? PageWalk.U : 0;
-        ulong reserved = PageWalk.ReservedHigh | ((s->Efer & EferNxe) != 0 ? 0 : PageWalk.NX);
-        if (s->WalkReserved != reserved)
+        PagingState.Of(s)->WalkWant = alwaysMiss || (s->Mode & CpuMode.LongActive) == 0 ? 1 : view == TlbView.User ? PageWalk.U : 0;
+        ulong reserved = PageWalk.ReservedHigh | ((s->Efer & Efer.NXE) != 0 ? 0 : PageWalk.NX);
+        if (PagingState.Of(s)->WalkReserved != reserved)
         {
-            s->WalkReserved = reserved;
-            VirtualCpu.From(s).AddressSpaces.ForgetWalks();
+            PagingState.Of(s)->WalkReserved = reserved;
+            MemoryUnit.Of(s).Spaces.ForgetWalks();
         }
     }
 
     /// <summary>Selects the address space of CR3 and CR4.PCIDE; <paramref name="keep"/> keeps its cached translations (CR3 bit 63).</summary>
     public static void SwitchAddressSpace(CpuState* s, bool keep)
     {
-        uint pcid = (s->Cr4 & Cr4Pcide) != 0 ? (uint)s->Cr3 & 0xFFF : 0;
-        VirtualCpu.From(s).AddressSpaces.Select(pcid, keep);
+        uint pcid = (s->Cr4 & Cr4.PCIDE) != 0 ? (uint)s->Cr3 & 0xFFF : 0;
+        MemoryUnit.Of(s).Spaces.Select(pcid, keep);
         UpdateMode(s);
     }
 
     /// <summary>INVLPG.</summary>
-    public static void InvalidatePage(CpuState* s, ulong linear) => VirtualCpu.From(s).AddressSpaces.InvalidatePage(linear);
+    public static void InvalidatePage(CpuState* s, ulong linear) => MemoryUnit.Of(s).Spaces.InvalidatePage(linear);
 
     /// <summary>Drops all translations of one PCID (INVPCID type 1).</summary>
-    public static void InvalidatePcid(CpuState* s, uint pcid) => VirtualCpu.From(s).AddressSpaces.InvalidateSpace(pcid);
+    public static void InvalidatePcid(CpuState* s, uint pcid) => MemoryUnit.Of(s).Spaces.InvalidateSpace(pcid);
 
     /// <summary>Drops one page of one PCID (INVPCID type 0).</summary>
     public static void InvalidatePcidPage(CpuState* s, uint pcid, ulong linear) =>
-        VirtualCpu.From(s).AddressSpaces.InvalidatePage(pcid, linear);
+        MemoryUnit.Of(s).Spaces.InvalidatePage(pcid, linear);
 
     /// <summary>Drops every translation, global ones too.</summary>
-    public static void FlushAll(CpuState* s) => VirtualCpu.From(s).AddressSpaces.FlushAll();
+    public static void FlushAll(CpuState* s) => MemoryUnit.Of(s).Spaces.FlushAll();
 
     public static TlbView View(CpuState* s)
     {
@@ -99,11 +96,11 @@ internal static unsafe partial class Mmu
             return TlbView.User;
         }
 
-        return (s->SystemFlags & Flags.AC) != 0 && (s->Cr4 & Cr4Smap) != 0 ? TlbView.SupervisorAc : TlbView.Supervisor;
+        return (s->SystemFlags & Flags.AC) != 0 && (s->Cr4 & Cr4.SMAP) != 0 ? TlbView.SupervisorAc : TlbView.Supervisor;
     }
 
     private static bool AlignmentChecked(CpuState* s) =>
-        s->Cpl == 3 && (s->Cr0 & Cr0AM) != 0 && (s->SystemFlags & Flags.AC) != 0;
+        s->Cpl == 3 && (s->Cr0 & Cr0.AM) != 0 && (s->SystemFlags & Flags.AC) != 0;
 
     /// <summary>Code, data and stack are all one 4 GiB segment at 0: addresses need neither bases nor checks.</summary>
     private static bool IsFlat(CpuState* s)

@@ -34,9 +34,6 @@ internal static unsafe class PageWalk
     public const ulong AddressMask = ((1UL << PhysicalBits) - 1) & ~0xFFFUL;
     public const ulong ReservedHigh = ~((1UL << PhysicalBits) - 1) & 0x000F_FFFF_FFFF_FFFFUL;
 
-    private const ulong Cr0WP = 1 << 16, Cr0PG = 1UL << 31;
-    private const ulong Cr4Pse = 1 << 4, Cr4Pae = 1 << 5, Cr4Smep = 1 << 20, Cr4Smap = 1 << 21;
-    private const ulong EferLma = 1 << 10, EferNxe = 1 << 11;
 
     /// <summary>Bits 52 to 62 of PAE entries, which IA-32e mode ignores (vol. 3, 4.4.2).</summary>
     private const ulong PaeReserved = 0x7FFUL << 52;
@@ -45,13 +42,13 @@ internal static unsafe class PageWalk
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static byte* Host(CpuState* s, ulong physical)
     {
-        if (physical < s->RamLowEnd)
+        if (physical < s->Engine->RamLowEnd)
         {
-            return s->RamBase + physical;
+            return s->Engine->RamBase + physical;
         }
 
-        return physical >= GuestRam.HighStart && physical < s->RamHighEnd
-            ? s->RamBase + (physical - GuestRam.HighStart + GuestRam.LowLimit)
+        return physical >= GuestRam.HighStart && physical < s->Engine->RamHighEnd
+            ? s->Engine->RamBase + (physical - GuestRam.HighStart + GuestRam.LowLimit)
             : null;
     }
 
@@ -65,7 +62,7 @@ internal static unsafe class PageWalk
     public static bool Translate(CpuState* s, ulong linear, AccessKind kind, bool user, bool allowUserPages, out Translation t, out uint error)
     {
         error = 0;
-        if ((s->Cr0 & Cr0PG) == 0)
+        if ((s->Cr0 & Cr0.PG) == 0)
         {
             t = new Translation
             {
@@ -96,12 +93,12 @@ internal static unsafe class PageWalk
     {
         Translation t = default;
         uint error = 0;
-        return (s->Cr0 & Cr0PG) != 0 && Walk(s, linear, marks: false, ref t, out _, ref error) && t.Global;
+        return (s->Cr0 & Cr0.PG) != 0 && Walk(s, linear, marks: false, ref t, out _, ref error) && t.Global;
     }
 
     private static bool Walk(CpuState* s, ulong linear, bool marks, ref Translation t, out Leaf leaf, ref uint error)
     {
-        bool wide = (s->Efer & EferLma) != 0 || (s->Cr4 & Cr4Pae) != 0;
+        bool wide = (s->Efer & Efer.LMA) != 0 || (s->Cr4 & Cr4.PAE) != 0;
         return wide ? WalkWide(s, linear, marks, ref t, out leaf, ref error) : WalkLegacy(s, linear, marks, ref t, out leaf, ref error);
     }
 
@@ -117,10 +114,10 @@ internal static unsafe class PageWalk
             return;
         }
 
-        ulong offset = (ulong)((byte*)slot - s->RamBase);
-        if (s->Pages[offset / GuestRam.PageSize].CodeMask != 0)
+        ulong offset = (ulong)((byte*)slot - s->Engine->RamBase);
+        if (s->Engine->Pages[offset / GuestRam.PageSize].CodeMask != 0)
         {
-            VirtualCpu.From(s).CodeOverwritten(offset, sizeof(uint));
+            MemoryUnit.Of(s).CodeOverwritten(offset, sizeof(uint));
         }
 
         Interlocked.Or(ref *(uint*)slot, (uint)bits);
@@ -130,7 +127,7 @@ internal static unsafe class PageWalk
     {
         error |= kind == AccessKind.Write ? ErrorWrite : 0;
         error |= user ? ErrorUser : 0;
-        bool fetchShown = (s->Cr4 & Cr4Smep) != 0 || ((s->Efer & EferNxe) != 0 && (s->Cr4 & Cr4Pae) != 0);
+        bool fetchShown = (s->Cr4 & Cr4.SMEP) != 0 || ((s->Efer & Efer.NXE) != 0 && (s->Cr4 & Cr4.PAE) != 0);
         error |= kind == AccessKind.Execute && fetchShown ? ErrorFetch : 0;
         return false;
     }
@@ -152,22 +149,22 @@ internal static unsafe class PageWalk
         {
             if (kind == AccessKind.Execute)
             {
-                return (s->Cr4 & Cr4Smep) == 0;
+                return (s->Cr4 & Cr4.SMEP) == 0;
             }
 
-            if ((s->Cr4 & Cr4Smap) != 0 && !allowUserPages)
+            if ((s->Cr4 & Cr4.SMAP) != 0 && !allowUserPages)
             {
                 return false;
             }
         }
 
-        return kind != AccessKind.Write || t.Writable || (s->Cr0 & Cr0WP) == 0;
+        return kind != AccessKind.Write || t.Writable || (s->Cr0 & Cr0.WP) == 0;
     }
 
     /// <summary>8-byte entries: four levels in IA-32e mode, two below a directory pointer with PAE.</summary>
     private static bool WalkWide(CpuState* s, ulong linear, bool marks, ref Translation t, out Leaf leaf, ref uint error)
     {
-        if ((s->Efer & EferLma) != 0)
+        if ((s->Efer & Efer.LMA) != 0)
         {
             return WalkTables(s, linear, marks, s->Cr3 & AddressMask, 39, PS, ref t, out leaf, ref error);
         }
@@ -183,7 +180,7 @@ internal static unsafe class PageWalk
     private static bool WalkTables(
         CpuState* s, ulong linear, bool marks, ulong table, int shift, ulong reservedInFirst, ref Translation t, out Leaf leaf, ref uint error)
     {
-        ulong common = ReservedHigh | (reservedInFirst & PaeReserved) | ((s->Efer & EferNxe) != 0 ? 0 : NX);
+        ulong common = ReservedHigh | (reservedInFirst & PaeReserved) | ((s->Efer & Efer.NXE) != 0 ? 0 : NX);
         ulong rights = W | U;
         bool noExecute = false;
         leaf = default;
@@ -240,7 +237,7 @@ internal static unsafe class PageWalk
         }
 
         ulong rights = (W | U) & entry;
-        if ((entry & PS) != 0 && (s->Cr4 & Cr4Pse) != 0)
+        if ((entry & PS) != 0 && (s->Cr4 & Cr4.PSE) != 0)
         {
             if ((entry & (1 << 21)) != 0)
             {

@@ -24,7 +24,7 @@ internal static unsafe class FarReturns
         {
             if (rip > s->Segments[(int)SegmentIndex.Cs].Limit)
             {
-                return Fault.GP(s);
+                return Raise.GP(s);
             }
 
             Stack.Drop(s, (ulong)(2 * size) + release);

@@ -1,6 +1,5 @@
 using Uml.Core.Cpu.Access;
 using Uml.Core.Cpu.Blocks;
-using Uml.Core.Cpu.Control;
 using Uml.Core.Cpu.Interrupts;
 using Uml.Core.Cpu.Paging;
 using Uml.Core.Cpu.State;
@@ -269,7 +268,7 @@ internal readonly record struct Gate(ushort Selector, ulong Offset, int Size, in
         bool isGate = descriptor.Type == SystemType.CallGate || (!isLong && descriptor.Type == SystemType.CallGate16);
         if (!isGate && !isLong && descriptor.Type is SystemType.TaskGate or SystemType.Tss or SystemType.Tss16)
         {
-            VirtualCpu.From(s).Report(SystemReport.TaskSwitch, selector);
+            CpuLog.Of(s).ReportOnce(SystemReport.TaskSwitch, selector);
         }
 
         if (!isGate || descriptor.Dpl < s->Cpl || descriptor.Dpl < (selector & 3))

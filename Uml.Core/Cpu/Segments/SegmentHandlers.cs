@@ -1,6 +1,5 @@
 using Uml.Core.Cpu.Access;
 using Uml.Core.Cpu.Blocks;
-using Uml.Core.Cpu.Control;
 using Uml.Core.Cpu.Interpreter.Integer;
 using Uml.Core.Cpu.Interrupts;
 using Uml.Core.Cpu.Paging;
@@ -119,7 +118,7 @@ internal static unsafe class SegmentHandlers
     {
         if (!IsBaseAccessible(s))
         {
-            return Fault.UD(s);
+            return Raise.UD(s);
         }
 
         Operand.SetReg(s, op->R0, Operand.Narrow<T>(s->Segments[(int)op->Imm].Base));
@@ -131,18 +130,18 @@ internal static unsafe class SegmentHandlers
     {
         if (!IsBaseAccessible(s))
         {
-            return Fault.UD(s);
+            return Raise.UD(s);
         }
 
         ulong value = Operand.Widen(Operand.Reg<T>(s, op->R0));
         if (!Canonical.Is(value))
         {
-            return Fault.GP(s);
+            return Raise.GP(s);
         }
 
         s->Segments[(int)op->Imm].Base = value;
         return op + 1;
     }
 
-    private static bool IsBaseAccessible(CpuState* s) => (s->Mode & CpuMode.Long64) != 0 && (s->Cr4 & ControlRegisters.FSGSBASE) != 0;
+    private static bool IsBaseAccessible(CpuState* s) => (s->Mode & CpuMode.Long64) != 0 && (s->Cr4 & Cr4.FSGSBASE) != 0;
 }

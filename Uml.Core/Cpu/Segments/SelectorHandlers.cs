@@ -80,11 +80,11 @@ internal static unsafe class SelectorHandlers
     {
         if (Segmentation.IsRealStyle(s))
         {
-            return Fault.UD(s);
+            return Raise.UD(s);
         }
 
         ushort target = Operand.Reg<ushort>(s, op->R0);
-        bool lower = Raise(ref target, Operand.Reg<ushort>(s, op->R1));
+        bool lower = RaiseRpl(ref target, Operand.Reg<ushort>(s, op->R1));
         Operand.SetReg(s, op->R0, target);
         return Answer(s, op, lower);
     }
@@ -94,7 +94,7 @@ internal static unsafe class SelectorHandlers
     {
         if (Segmentation.IsRealStyle(s))
         {
-            return Fault.UD(s);
+            return Raise.UD(s);
         }
 
         if (!Operand.Load(s, op, out ushort target))
@@ -103,11 +103,11 @@ internal static unsafe class SelectorHandlers
         }
 
         // Written only when it changes: a read-only operand that is high enough already does not fault.
-        bool lower = Raise(ref target, Operand.Reg<ushort>(s, op->R1));
+        bool lower = RaiseRpl(ref target, Operand.Reg<ushort>(s, op->R1));
         return lower && !Operand.Store(s, op, target) ? null : Answer(s, op, lower);
     }
 
-    private static bool Raise(ref ushort target, ushort source)
+    private static bool RaiseRpl(ref ushort target, ushort source)
     {
         if ((target & 3) >= (source & 3))
         {
@@ -123,7 +123,7 @@ internal static unsafe class SelectorHandlers
         selector = 0;
         if (Segmentation.IsRealStyle(s))
         {
-            Fault.UD(s);
+            Raise.UD(s);
             return false;
         }
 
@@ -137,7 +137,7 @@ internal static unsafe class SelectorHandlers
         visible = false;
         if (Segmentation.IsRealStyle(s))
         {
-            Fault.UD(s);
+            Raise.UD(s);
             return false;
         }
 

@@ -1,6 +1,5 @@
 using Uml.Core.Cpu.Access;
 using Uml.Core.Cpu.Blocks;
-using Uml.Core.Cpu.Control;
 using Uml.Core.Cpu.State;
 
 namespace Uml.Core.Cpu.Segments;
@@ -69,7 +68,7 @@ internal static unsafe class TableHandlers
     {
         if (IsPrevented(s))
         {
-            return Fault.GP(s);
+            return Raise.GP(s);
         }
 
         bool is64 = op->R2 == 64;
@@ -93,23 +92,23 @@ internal static unsafe class TableHandlers
     {
         if (Segmentation.IsRealStyle(s))
         {
-            return Fault.UD(s);
+            return Raise.UD(s);
         }
 
         // Privilege comes before the operand's page faults.
-        return s->Cpl != 0 ? Fault.GP(s) : Operand.Load(s, op, out ushort selector) ? LoadLdt(s, op, selector) : null;
+        return s->Cpl != 0 ? Raise.GP(s) : Operand.Load(s, op, out ushort selector) ? LoadLdt(s, op, selector) : null;
     }
 
     private static Op* LoadLdt(CpuState* s, Op* op, ushort selector)
     {
         if (Segmentation.IsRealStyle(s))
         {
-            return Fault.UD(s);
+            return Raise.UD(s);
         }
 
         if (s->Cpl != 0)
         {
-            return Fault.GP(s);
+            return Raise.GP(s);
         }
 
         if (DescriptorTables.IsNull(selector))
@@ -137,22 +136,22 @@ internal static unsafe class TableHandlers
     {
         if (Segmentation.IsRealStyle(s))
         {
-            return Fault.UD(s);
+            return Raise.UD(s);
         }
 
-        return s->Cpl != 0 ? Fault.GP(s) : Operand.Load(s, op, out ushort selector) ? LoadTask(s, op, selector) : null;
+        return s->Cpl != 0 ? Raise.GP(s) : Operand.Load(s, op, out ushort selector) ? LoadTask(s, op, selector) : null;
     }
 
     private static Op* LoadTask(CpuState* s, Op* op, ushort selector)
     {
         if (Segmentation.IsRealStyle(s))
         {
-            return Fault.UD(s);
+            return Raise.UD(s);
         }
 
         if (s->Cpl != 0 || DescriptorTables.IsNull(selector))
         {
-            return Fault.GP(s);
+            return Raise.GP(s);
         }
 
         bool isLong = (s->Mode & CpuMode.LongActive) != 0;
@@ -230,7 +229,7 @@ internal static unsafe class TableHandlers
     {
         if (Segmentation.IsRealStyle(s))
         {
-            Fault.UD(s);
+            Raise.UD(s);
             return false;
         }
 
@@ -238,14 +237,14 @@ internal static unsafe class TableHandlers
     }
 
     /// <summary>SMSW to a register.</summary>
-    public static Op* StoreMachineStatusRegister(CpuState* s, Op* op) => IsPrevented(s) ? Fault.GP(s) : Result(s, op, s->Cr0);
+    public static Op* StoreMachineStatusRegister(CpuState* s, Op* op) => IsPrevented(s) ? Raise.GP(s) : Result(s, op, s->Cr0);
 
     /// <summary>SMSW to memory: 16 bits always.</summary>
     public static Op* StoreMachineStatusMemory(CpuState* s, Op* op)
     {
         if (IsPrevented(s))
         {
-            return Fault.GP(s);
+            return Raise.GP(s);
         }
 
         return Operand.Store(s, op, (ushort)s->Cr0) ? op + 1 : null;
@@ -271,5 +270,5 @@ internal static unsafe class TableHandlers
     }
 
     /// <summary>CR4.UMIP keeps SGDT, SIDT, SLDT, STR and SMSW to CPL 0.</summary>
-    private static bool IsPrevented(CpuState* s) => s->Cpl != 0 && (s->Cr4 & ControlRegisters.UMIP) != 0;
+    private static bool IsPrevented(CpuState* s) => s->Cpl != 0 && (s->Cr4 & Cr4.UMIP) != 0;
 }

@@ -1,5 +1,3 @@
-using Uml.Core.Cpu.Blocks;
-
 namespace Uml.Core.Cpu.State;
 
 /// <summary>Exception vectors (Intel SDM vol. 3, table 6-1).</summary>
@@ -10,48 +8,27 @@ internal static class ExceptionVector
 }
 
 /// <summary>
-/// Raises exceptions: records one in the CPU state for the engine to deliver. Nothing unwinds: a handler returns what these return,
-/// a helper that can fault returns false.
+/// Records exceptions in the CPU's memory for the engine to deliver. Nothing unwinds: a helper that can fault returns what these return,
+/// which is always false.
 /// </summary>
 internal static unsafe class Fault
 {
     /// <summary>Records an exception without error code at the current instruction.</summary>
-    public static Op* Raise(CpuState* s, byte vector)
-    {
-        s->ExceptionVector = vector;
-        s->ExceptionHasError = false;
-        s->ExceptionError = 0;
-        s->Exit = ExitCode.Exception;
-        return null;
-    }
+    public static bool Fail(CpuState* s, byte vector) => Record(s, vector, hasError: false, 0);
 
     /// <summary>Records an exception with error code at the current instruction.</summary>
-    public static Op* Raise(CpuState* s, byte vector, uint errorCode)
+    public static bool Fail(CpuState* s, byte vector, uint errorCode) => Record(s, vector, hasError: true, errorCode);
+
+    /// <summary>Records #GP.</summary>
+    public static bool FailGP(CpuState* s, uint errorCode = 0) => Fail(s, ExceptionVector.GP, errorCode);
+
+    private static bool Record(CpuState* s, byte vector, bool hasError, uint errorCode)
     {
-        s->ExceptionVector = vector;
-        s->ExceptionHasError = true;
-        s->ExceptionError = errorCode;
-        s->Exit = ExitCode.Exception;
-        return null;
-    }
-
-    public static Op* UD(CpuState* s) => Raise(s, ExceptionVector.UD);
-
-    public static Op* NM(CpuState* s) => Raise(s, ExceptionVector.NM);
-
-    public static Op* GP(CpuState* s, uint errorCode = 0) => Raise(s, ExceptionVector.GP, errorCode);
-
-    /// <summary>As <see cref="GP"/>, for helpers whose callers expect a success flag.</summary>
-    public static bool FailGP(CpuState* s, uint errorCode = 0)
-    {
-        GP(s, errorCode);
-        return false;
-    }
-
-    /// <summary>Records an exception with error code; always false.</summary>
-    public static bool Fail(CpuState* s, byte vector, uint errorCode)
-    {
-        Raise(s, vector, errorCode);
+        EngineState* engine = s->Engine;
+        engine->ExceptionVector = vector;
+        engine->ExceptionHasError = hasError;
+        engine->ExceptionError = errorCode;
+        engine->Exit = ExitCode.Exception;
         return false;
     }
 }

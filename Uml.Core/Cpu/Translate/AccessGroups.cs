@@ -10,8 +10,8 @@ namespace Uml.Core.Cpu.Translate;
 /// </summary>
 internal static class AccessGroups
 {
-    /// <summary>How many groups may be open at once with their addresses kept in <see cref="CpuState.GroupAddresses"/>.</summary>
-    public const int Slots = 4;
+    /// <summary>How many groups may be open at once with their addresses kept in <see cref="EngineState.GroupAddresses"/>.</summary>
+    public const int Slots = EngineState.GroupSlots;
 
     /// <summary>The largest range of a group, in bytes. A limit of ours: a group that runs over the end of a page is of no use.</summary>
     private const int MaximumSpan = 256;

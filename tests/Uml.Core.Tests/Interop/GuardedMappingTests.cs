@@ -1,7 +1,9 @@
 using System.Diagnostics;
 using System.Runtime.InteropServices;
-using Uml.Core.Cpu;
+using Uml.Core.Cpu.Blocks;
+using Uml.Core.Cpu.Paging;
 using Uml.Core.Cpu.State;
+using Uml.Core.Cpu;
 using Uml.Core.Interop;
 using Uml.Core.Memory;
 using Uml.Core.Tests.Cpu.System;
@@ -29,16 +31,16 @@ public sealed unsafe partial class GuardedMappingTests
         }
 
         CpuState* s = machine.State;
-        AssertOneHas(own, (byte*)s - CpuState.SignalStack, (byte*)(s + 1));
+        AssertOneHas(own, (byte*)s - EngineState.SignalStack, (byte*)s + sizeof(ProcessorMemory));
         AssertOneHas(own, machine.Cpu.Ram.Base, machine.Cpu.Ram.Base + machine.Cpu.Ram.Size);
-        AssertOneHas(own, (byte*)s->Pages, (byte*)(s->Pages + (machine.Cpu.Ram.Size / GuestRam.PageSize)));
-        AssertOneHas(own, (byte*)s->Tlb, (byte*)s->Tlb + 1);
-        AssertOneHas(own, (byte*)s->JumpCache, (byte*)s->JumpCache + 1);
-        AssertOneHas(own, (byte*)s->LargePages, (byte*)(s->LargePages + 2));
+        AssertOneHas(own, (byte*)s->Engine->Pages, (byte*)(s->Engine->Pages + (machine.Cpu.Ram.Size / GuestRam.PageSize)));
+        AssertOneHas(own, (byte*)PagingState.Of(s)->Tlb, (byte*)PagingState.Of(s)->Tlb + 1);
+        AssertOneHas(own, (byte*)BlockState.Of(s)->JumpCache, (byte*)BlockState.Of(s)->JumpCache + 1);
+        AssertOneHas(own, (byte*)PagingState.Of(s)->LargePages, (byte*)(PagingState.Of(s)->LargePages + 2));
         if (engine == CpuEngine.Jit)
         {
-            AssertOneHas(own, s->JumpTable, s->JumpTable + 1);
-            AssertOneHas(own, s->Walks, s->Walks + 1);
+            AssertOneHas(own, s->Engine->JumpTable, s->Engine->JumpTable + 1);
+            AssertOneHas(own, PagingState.Of(s)->Walks, PagingState.Of(s)->Walks + 1);
             AssertOneHas(own, (byte*)machine.Cpu.Jit!.Sites.Sites, (byte*)machine.Cpu.Jit.Sites.Sites + 1);
             Assert.That(own.Where(mapping => mapping.Access is "r-xs"), Has.One.Items, "code to run");
             Assert.That(own.Where(mapping => mapping.Access is "rw-s"), Has.One.Items, "code to write");

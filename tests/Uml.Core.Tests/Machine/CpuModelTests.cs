@@ -117,7 +117,7 @@ public sealed class CpuModelTests
         const CpuMode mode = CpuMode.Protected | CpuMode.User;
         Assert.That(Binder.Bind(in instruction, &op, mode, CpuFeatures.X64V3)(s, &op) == &op + 1);
         Assert.That(Binder.Bind(in instruction, &op, mode | CpuMode.Virtual8086, CpuFeatures.X64V3)(s, &op) == null);
-        Assert.That(s->ExceptionVector, Is.EqualTo(InvalidOpcode));
+        Assert.That(s->Engine->ExceptionVector, Is.EqualTo(InvalidOpcode));
     }
 
     [TestCase(new byte[] { 0x0F, 0x38, 0xF0, 0x07 })] // movbe ax, [bx]

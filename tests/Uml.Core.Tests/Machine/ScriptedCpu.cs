@@ -1,7 +1,8 @@
 using System.Runtime.InteropServices;
 using Uml.Core.Bus;
-using Uml.Core.Cpu;
+using Uml.Core.Cpu.Blocks;
 using Uml.Core.Cpu.State;
+using Uml.Core.Cpu;
 
 namespace Uml.Core.Tests.Machine;
 
@@ -15,7 +16,7 @@ internal sealed unsafe class ScriptedCpu : ICpuRunner
     {
         Index = index;
         // SAFETY: freed in Dispose, after the registers were told to forget it.
-        _state = (CpuState*)NativeMemory.AllocZeroed((nuint)sizeof(CpuState));
+        _state = (CpuState*)NativeMemory.AllocZeroed((nuint)sizeof(ProcessorMemory));
         Registers = new ProcessorRegisters(_state);
     }
 

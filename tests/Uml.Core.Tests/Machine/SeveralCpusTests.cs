@@ -158,7 +158,7 @@ public sealed class SeveralCpusTests
             Assert.That(cpus.Select(cpu => cpu.Index), Is.EqualTo(new[] { 0, 1 }));
 
             // CPUID.1: the initial APIC ID and the number of logical processors in EBX (Intel SDM vol. 2, CPUID).
-            Assert.That(cpus.Select(cpu => cpu.QueryCpuid(1, 0).Ebx >> 16), Is.EqualTo(new uint[] { 2, 0x102 }));
+            Assert.That(cpus.Select(cpu => cpu.System.QueryCpuid(1, 0).Ebx >> 16), Is.EqualTo(new uint[] { 2, 0x102 }));
         });
     }
 

@@ -74,7 +74,7 @@ internal sealed unsafe class GuestSystem
         s->IdtLimit = 0xFFF;
         s->Halted = false;
         s->InterruptShadow = false;
-        s->Poll = 0;
+        s->Engine->Poll = 0;
 
         const ushort user = SegmentRegister.Present | SegmentRegister.DplMask | SegmentRegister.S | SegmentRegister.G | 1;
         var data = new SegmentRegister { Selector = Layout.UserData, Limit = uint.MaxValue, Attributes = user | 2 | SegmentRegister.Db };

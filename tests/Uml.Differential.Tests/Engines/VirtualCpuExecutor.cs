@@ -86,7 +86,7 @@ internal sealed unsafe class VirtualCpuExecutor : IExecutor
         code.CopyTo(_system.Memory(GuestSystem.CodePhysical + (start - Layout.Code), code.Length));
         memory.CopyTo(_system.Memory(GuestSystem.DataPhysical, Layout.MemorySize));
         _stops.Clear();
-        _cpu.Entropy = new SeededEntropySource(start);
+        _cpu.System.Entropy = new SeededEntropySource(start);
     }
 
     /// <summary>Runs the program that was loaded.</summary>

@@ -1,6 +1,8 @@
 using System.Runtime.InteropServices;
-using Uml.Core.Cpu;
+using Uml.Core.Cpu.Blocks;
+using Uml.Core.Cpu.Paging;
 using Uml.Core.Cpu.State;
+using Uml.Core.Cpu;
 using Uml.Core.Tests.Cpu.System;
 
 namespace Uml.Fuzz.Translations;
@@ -26,7 +28,10 @@ internal sealed unsafe class HostAddresses
         _fields = ReadFields(s);
         _addresses =
         [
-            (ulong)s, (ulong)s->RamBase, (ulong)s->Tlb, (ulong)s->JumpTable, (ulong)s->Pages, (ulong)s->Walks, (ulong)s->JumpCache, (ulong)s->OwnerHandle,
+            (ulong)s, (ulong)s->Engine->RamBase, (ulong)PagingState.Of(s)->Tlb, (ulong)s->Engine->JumpTable, (ulong)s->Engine->Pages,
+            (ulong)PagingState.Of(s)->Walks, (ulong)BlockState.Of(s)->JumpCache,
+            (ulong)s->Engine->Memory, (ulong)s->Engine->Blocks, (ulong)s->Engine->System, (ulong)s->Engine->Log,
+            (ulong)s->Engine->Translator,
             (ulong)jit.Code.Executable, (ulong)jit.Code.Writable, (ulong)jit.Sites.Sites, (ulong)&s,
         ];
     }
@@ -50,17 +55,22 @@ internal sealed unsafe class HostAddresses
             ?? Search("the x87 unit", new(&s->X87, sizeof(X87State)))
             ?? Search("a field", MemoryMarshal.AsBytes<ulong>(
             [
-                s->Rip, s->PageRip, s->FlagWord, s->FlagResult, s->FlagAux, s->SystemFlags, s->KeptFirst, s->KeptSecond, s->KernelGsBase,
+                s->Rip, s->Engine->PageRip, s->Engine->FlagWord, s->FlagResult, s->FlagAux, s->SystemFlags,
+                s->Engine->KeptFirst, s->Engine->KeptSecond, s->KernelGsBase,
                 s->Segments[(int)SegmentIndex.Gs].Base, s->Segments[(int)SegmentIndex.Fs].Base, s->Cr2,
             ]))
-            ?? Search("memory", new(s->RamBase + MemoryStart, (int)(MemoryEnd - MemoryStart)));
+            ?? Search("memory", new(s->Engine->RamBase + MemoryStart, (int)(MemoryEnd - MemoryStart)));
     }
 
     /// <summary>What translated code has no business to change, and this guest does not change.</summary>
     private static ulong[] ReadFields(CpuState* s) =>
     [
-        (ulong)s->RamBase, s->RamLowEnd, s->RamHighEnd, (ulong)s->Pages, (ulong)s->Walks, (ulong)s->LargePages, (ulong)s->JumpCache, (ulong)s->OwnerHandle,
-        s->HostStack, s->HostMxcsr, s->WalkMask, s->WalkWant, s->WalkReserved, s->Cr0, s->Cr3, s->Cr4, s->Efer, s->Xcr0, s->GdtBase, s->IdtBase, s->LStar,
+        (ulong)s->Engine->RamBase, s->Engine->RamLowEnd, s->Engine->RamHighEnd, (ulong)s->Engine->Pages,
+        (ulong)PagingState.Of(s)->Walks, (ulong)PagingState.Of(s)->LargePages, (ulong)BlockState.Of(s)->JumpCache,
+        (ulong)s->Engine->Memory, (ulong)s->Engine->Blocks, (ulong)s->Engine->System, (ulong)s->Engine->Log,
+            (ulong)s->Engine->Translator,
+        s->Engine->HostStack, s->Engine->HostMxcsr, PagingState.Of(s)->WalkMask, PagingState.Of(s)->WalkWant, PagingState.Of(s)->WalkReserved,
+        s->Cr0, s->Cr3, s->Cr4, s->Efer, s->Xcr0, s->GdtBase, s->IdtBase, s->LStar,
         (ulong)s->Mode, (ulong)s->Features, s->Cpl,
     ];
 

@@ -1,5 +1,6 @@
-using Uml.Core.Cpu;
+using Uml.Core.Cpu.Paging;
 using Uml.Core.Cpu.State;
+using Uml.Core.Cpu;
 using Uml.Core.Tests.Cpu.System;
 
 namespace Uml.Fuzz.Translations;
@@ -23,12 +24,12 @@ public sealed unsafe class HostAddressesTests
             "a general register" => (byte*)&s->Gpr[3],
             "a vector register" => (byte*)&s->Vectors + 61,
             "the x87 unit" => (byte*)&s->X87,
-            "a field" => (byte*)&s->FlagWord,
-            _ => s->RamBase + SystemMachine.Data + 0x123,
+            "a field" => (byte*)&s->Engine->FlagWord,
+            _ => s->Engine->RamBase + SystemMachine.Data + 0x123,
         };
 
         // SAFETY: each has eight bytes or more.
-        *(ulong*)at = (ulong)s->RamBase + 0x1234;
+        *(ulong*)at = (ulong)s->Engine->RamBase + 0x1234;
 
         Assert.That(host.FindDamage(), Does.Contain($"in {place}"));
     }
@@ -38,7 +39,7 @@ public sealed unsafe class HostAddressesTests
     {
         using SystemMachine machine = new SystemMachine(CpuEngine.Jit, codeCacheSize: 1 << 20).Start64();
         var host = HostAddresses.Of(machine);
-        machine.State->WalkReserved ^= 1;
+        PagingState.Of(machine.State)->WalkReserved ^= 1;
 
         Assert.That(host.FindDamage(), Does.Contain("changed"));
     }

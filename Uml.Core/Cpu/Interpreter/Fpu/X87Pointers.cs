@@ -41,7 +41,7 @@ internal static unsafe class X87Pointers
         s->X87.InstructionPointer = Flow.Current(s, op);
 
         // Behind the prefixes, none of which is in this range: D8 to DF, and ModRM.
-        byte* code = Block.Code(s->CurrentBlock) + op->Offset, end = code + op->Length - 1;
+        byte* code = Block.Code(BlockState.Of(s)->CurrentBlock) + op->Offset, end = code + op->Length - 1;
         while (code < end && *code is < 0xD8 or > 0xDF)
         {
             code++;

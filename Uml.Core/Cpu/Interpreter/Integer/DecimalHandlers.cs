@@ -7,7 +7,7 @@ namespace Uml.Core.Cpu.Interpreter.Integer;
 /// <summary>Decimal adjustment (Intel SDM vol. 2, AAA to DAS); not in 64-bit mode.</summary>
 internal static unsafe class DecimalHandlers
 {
-    private const ushort Al = 0, Ah = 1;
+    private const ushort Al = CpuState.GprStart, Ah = CpuState.GprStart + 1;
 
     public static Op* Daa(CpuState* s, Op* op)
     {
@@ -47,7 +47,7 @@ internal static unsafe class DecimalHandlers
         byte by = (byte)op->Imm;
         if (by == 0)
         {
-            return Fault.Raise(s, ExceptionVector.DE);
+            return Raise.Exception(s, ExceptionVector.DE);
         }
 
         byte al = Operand.Reg<byte>(s, Al);

@@ -14,7 +14,7 @@ internal static unsafe class JumpHandlers
 internal static unsafe class LoopHandlers<T>
     where T : unmanaged
 {
-    private const ushort Rcx = 8;
+    private const ushort Rcx = CpuState.GprStart + 8;
 
     public static Op* Loop(CpuState* s, Op* op) => Flow.Follow(s, CountDown(s) ? op : op + 1);
 

@@ -7,23 +7,23 @@ namespace Uml.Core.Cpu.Interpreter.Integer;
 /// <summary>Flag instructions, width conversions, BCD, XLAT and what is not there.</summary>
 internal static unsafe class MiscHandlers
 {
-    private const ushort Rax = 0, Rdx = 16;
+    private const ushort Rax = CpuState.GprStart, Rdx = CpuState.GprStart + 16;
 
     /// <summary>Bytes that are no instruction.</summary>
     public static Op* Invalid(CpuState* s, Op* op)
     {
         _ = op;
-        return Fault.UD(s);
+        return Raise.UD(s);
     }
 
     /// <summary>More bytes than an instruction may have.</summary>
-    public static Op* TooLong(CpuState* s, Op* op) => Fault.GP(s);
+    public static Op* TooLong(CpuState* s, Op* op) => Raise.GP(s);
 
     /// <summary>An instruction this CPU does not have: #UD in the guest, logged once.</summary>
     public static Op* NotImplemented(CpuState* s, Op* op)
     {
-        VirtualCpu.From(s).ReportNotImplemented(op->Code, Flow.Current(s, op));
-        return Fault.UD(s);
+        CpuLog.Of(s).ReportOnce(SystemReport.NotImplemented, op->Code, Flow.Current(s, op));
+        return Raise.UD(s);
     }
 
     public static Op* Nop(CpuState* s, Op* op)
@@ -64,14 +64,14 @@ internal static unsafe class MiscHandlers
 
     public static Op* Lahf(CpuState* s, Op* op)
     {
-        Operand.SetReg(s, 1, (byte)((Flags.GetStatus(s) & ~Flags.OF) | Flags.Fixed1));
+        Operand.SetReg(s, CpuState.GprStart + 1, (byte)((Flags.GetStatus(s) & ~Flags.OF) | Flags.Fixed1));
         return op + 1;
     }
 
     public static Op* Sahf(CpuState* s, Op* op)
     {
         uint kept = Flags.GetStatus(s) & Flags.OF;
-        Flags.SetStatus(s, kept | (Operand.Reg<byte>(s, 1) & ~Flags.OF & Flags.Status));
+        Flags.SetStatus(s, kept | (Operand.Reg<byte>(s, CpuState.GprStart + 1) & ~Flags.OF & Flags.Status));
         return op + 1;
     }
 
@@ -122,7 +122,7 @@ internal static unsafe class MiscHandlers
     public static Op* Xlat(CpuState* s, Op* op)
     {
         Op indexed = *op;
-        indexed.Index = (ushort)CpuState.ZeroOffset;
+        indexed.Index = (ushort)EngineState.ZeroOffset;
         indexed.Disp = (byte)s->Gpr[0];
         if (!Operand.Load(s, &indexed, out byte value))
         {
@@ -162,7 +162,7 @@ internal static unsafe class MiscHandlers
 
         if ((linear & 15) != 0)
         {
-            return Fault.GP(s);
+            return Raise.GP(s);
         }
 
         if (!Operand.BeginUpdate(s, op, out UInt128 value, out UInt128* host, out linear))

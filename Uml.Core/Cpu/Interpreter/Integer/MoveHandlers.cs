@@ -89,7 +89,7 @@ internal static unsafe class MoveHandlers<T>
     public static Op* CmpxchgRegReg(CpuState* s, Op* op)
     {
         ulong destination = Operand.Get<T>(s, op->R0);
-        ulong accumulator = Operand.Get<T>(s, 0);
+        ulong accumulator = Operand.Get<T>(s, CpuState.GprStart);
         Sub.Apply<T>(s, accumulator, destination);
         if (accumulator == destination)
         {
@@ -97,7 +97,7 @@ internal static unsafe class MoveHandlers<T>
         }
         else
         {
-            Operand.Set<T>(s, 0, destination);
+            Operand.Set<T>(s, CpuState.GprStart, destination);
         }
 
         return op + 1;
@@ -111,7 +111,7 @@ internal static unsafe class MoveHandlers<T>
         }
 
         ulong destination = Operand.Widen(value);
-        ulong accumulator = Operand.Get<T>(s, 0);
+        ulong accumulator = Operand.Get<T>(s, CpuState.GprStart);
         Sub.Apply<T>(s, accumulator, destination);
         if (accumulator == destination)
         {
@@ -121,7 +121,7 @@ internal static unsafe class MoveHandlers<T>
         {
             // The destination is written back in any case (Intel SDM vol. 2, CMPXCHG).
             Operand.EndUpdate(s, host, linear, value);
-            Operand.Set<T>(s, 0, destination);
+            Operand.Set<T>(s, CpuState.GprStart, destination);
         }
 
         return op + 1;

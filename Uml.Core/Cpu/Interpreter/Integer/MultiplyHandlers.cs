@@ -38,7 +38,7 @@ internal static unsafe class MultiplyHandlers<T>
 
     private static Op* Multiply(CpuState* s, Op* op, ulong b, bool signed)
     {
-        ulong a = Operand.Get<T>(s, 0);
+        ulong a = Operand.Get<T>(s, CpuState.GprStart);
         Wide product = signed ? MultiplyDivide.MultiplySigned<T>(a, b) : MultiplyDivide.Multiply<T>(a, b);
         Store(s, product.Low, product.High);
         MultiplyDivide.SetFlags<T>(s, product.Low, signed ? product.High != SignFill(product.Low) : product.High != 0);
@@ -61,11 +61,11 @@ internal static unsafe class MultiplyHandlers<T>
 
     private static Op* Divide(CpuState* s, Op* op, ulong divisor, bool signed)
     {
-        ulong low = Operand.Get<T>(s, 0);
-        ulong high = sizeof(T) == 1 ? Operand.Get<byte>(s, 1) : Operand.Get<T>(s, (ushort)CpuState.GprOffset(2));
+        ulong low = Operand.Get<T>(s, CpuState.GprStart);
+        ulong high = sizeof(T) == 1 ? Operand.Get<byte>(s, CpuState.GprStart + 1) : Operand.Get<T>(s, (ushort)CpuState.GprOffset(2));
         if (!MultiplyDivide.Divide<T>(high, low, divisor, signed, out ulong quotient, out ulong remainder))
         {
-            return Fault.Raise(s, ExceptionVector.DE);
+            return Raise.Exception(s, ExceptionVector.DE);
         }
 
         Store(s, quotient, remainder);
@@ -76,7 +76,7 @@ internal static unsafe class MultiplyHandlers<T>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static void Store(CpuState* s, ulong low, ulong high)
     {
-        Operand.Set<T>(s, 0, low);
-        Operand.Set<T>(s, sizeof(T) == 1 ? (ushort)1 : (ushort)CpuState.GprOffset(2), high);
+        Operand.Set<T>(s, CpuState.GprStart, low);
+        Operand.Set<T>(s, (ushort)(sizeof(T) == 1 ? CpuState.GprStart + 1 : CpuState.GprOffset(2)), high);
     }
 }

@@ -113,7 +113,7 @@ internal static unsafe partial class StringHandlers<TRepeat, T>
 
         // SAFETY: the range lies within one mapped RAM page.
         var range = new ReadOnlySpan<T>(start, (int)elements);
-        T value = Operand.Reg<T>(s, 0);
+        T value = Operand.Reg<T>(s, CpuState.GprStart);
         int end = TRepeat.WhileZero ? range.IndexOfAnyExcept(value) : range.IndexOf(value);
         int last = end < 0 ? range.Length - 1 : end;
         Semantics.Sub.Apply<T>(s, Operand.Widen(value), Operand.Widen(range[last]));
@@ -131,7 +131,7 @@ internal static unsafe partial class StringHandlers<TRepeat, T>
     /// <returns>False also when the first element runs over the end of the page.</returns>
     private static bool TryFind(CpuState* s, ulong linear, bool write, ref ulong elements, out byte* host)
     {
-        TlbEntry* entry = Tlb.Entry(s->Tlb, linear);
+        TlbEntry* entry = Tlb.Entry(PagingState.Of(s)->Tlb, linear);
         elements = Math.Min(elements, (4096 - (linear & 0xFFF)) / (ulong)sizeof(T));
         host = entry->HostPage + (linear & 0xFFF);
         return elements != 0 && (write ? entry->WriteTag : entry->ReadTag) == (linear & ~0xFFFUL);

@@ -89,7 +89,7 @@ internal static unsafe partial class StringHandlers<TRepeat, T>
             return op + 1;
         }
 
-        T value = Operand.Reg<T>(s, 0);
+        T value = Operand.Reg<T>(s, CpuState.GprStart);
         do
         {
             if (TRepeat.Repeats && TryStoreRun(s, ref address, value))
@@ -129,7 +129,7 @@ internal static unsafe partial class StringHandlers<TRepeat, T>
                 return null;
             }
 
-            Operand.SetReg(s, 0, value);
+            Operand.SetReg(s, CpuState.GprStart, value);
             address.AdvanceSource(s, sizeof(T));
             if (!TRepeat.Repeats)
             {
@@ -201,7 +201,7 @@ internal static unsafe partial class StringHandlers<TRepeat, T>
                     return FaultWithFlags(s, before);
                 }
 
-                Semantics.Sub.Apply<T>(s, Operand.Get<T>(s, 0), Operand.Widen(b));
+                Semantics.Sub.Apply<T>(s, Operand.Get<T>(s, CpuState.GprStart), Operand.Widen(b));
                 address.AdvanceDestination(s, sizeof(T));
                 if (!TRepeat.Repeats)
                 {

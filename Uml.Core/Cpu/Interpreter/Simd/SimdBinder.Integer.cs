@@ -113,7 +113,7 @@ internal static unsafe partial class SimdBinder
     {
         const int rdi = 7;
         op->Base = (ushort)CpuState.GprOffset(rdi);
-        op->Index = (ushort)CpuState.ZeroOffset;
+        op->Index = (ushort)EngineState.ZeroOffset;
         int addressSize = instruction.Op0Kind switch { OpKind.MemorySegDI => 16, OpKind.MemorySegEDI => 32, _ => 64 };
         op->Address = OperandFields.AddressSpace(op->Segment, addressSize, mode);
     }

@@ -46,7 +46,7 @@ internal static unsafe class StateSave
 
         if ((value & ~StateComponents.MxcsrMask) != 0)
         {
-            return Fault.GP(s);
+            return Raise.GP(s);
         }
 
         s->Mxcsr = value;
@@ -86,7 +86,7 @@ internal static unsafe class StateSave
         uint mxcsr = StateComponents.MxcsrOf(legacy);
         if ((mxcsr & ~StateComponents.MxcsrMask) != 0)
         {
-            return Fault.GP(s);
+            return Raise.GP(s);
         }
 
         s->Mxcsr = mxcsr;
@@ -164,7 +164,7 @@ internal static unsafe class StateSave
         uint mxcsr = StateComponents.MxcsrOf(area);
         if (!IsValid(s, header, compacted) || (fromMemory && (mxcsr & ~StateComponents.MxcsrMask) != 0))
         {
-            return Fault.GP(s);
+            return Raise.GP(s);
         }
 
         if (!RestoreAvx(s, op, requested, header.States))
@@ -228,7 +228,7 @@ internal static unsafe class StateSave
         uint index = (uint)s->Gpr[Rcx];
         if (index > 1)
         {
-            return Fault.GP(s);
+            return Raise.GP(s);
         }
 
         ulong value = index == 0 ? s->Xcr0 : s->Xcr0 & StateComponents.InUseWithMxcsr(s);
@@ -249,7 +249,7 @@ internal static unsafe class StateSave
         bool privileged = s->Cpl == 0 && (s->Mode & CpuMode.Virtual8086) == 0;
         if (!privileged || (uint)s->Gpr[Rcx] != 0 || !StateComponents.IsValidXcr0(s, value))
         {
-            return Fault.GP(s);
+            return Raise.GP(s);
         }
 
         CpuMode before = s->Mode;

@@ -117,7 +117,7 @@ internal static unsafe class VexMaskedMoves<T>
     private static void ReportLastByte(CpuState* s, ulong linear, uint mask)
     {
         ulong lowest = linear + (ulong)(BitOperations.TrailingZeroCount(mask) * sizeof(T));
-        if (s->ExceptionVector == ExceptionVector.PF && (s->Cr2 & ~0xFFFUL) != (Mmu.Wrap(s, lowest) & ~0xFFFUL))
+        if (s->Engine->ExceptionVector == ExceptionVector.PF && (s->Cr2 & ~0xFFFUL) != (Mmu.Wrap(s, lowest) & ~0xFFFUL))
         {
             s->Cr2 = Mmu.Wrap(s, linear + (ulong)((BitOperations.Log2(mask) + 1) * sizeof(T)) - 1);
         }

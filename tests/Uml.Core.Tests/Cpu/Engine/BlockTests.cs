@@ -93,17 +93,17 @@ public sealed unsafe class BlockTests(CpuEngine engine) : IDisposable
             {
                 _machine.State->Halted = false;
                 _machine.Run(1, page + i);
-                most = Math.Max(most, _machine.State->Pages[page / GuestRam.PageSize].Blocks);
+                most = Math.Max(most, _machine.State->Engine->Pages[page / GuestRam.PageSize].Blocks);
             }
         }
 
         Assert.That(most, Is.EqualTo(BlockCache.MaximumInPage));
-        Assert.That(_machine.State->Counters.CacheFlushes, Is.EqualTo(3UL));
+        Assert.That(_machine.State->Engine->Counters.CacheFlushes, Is.EqualTo(3UL));
         _machine.Poke(page, new Filler());
         Assert.Multiple(() =>
         {
-            Assert.That(_machine.State->Pages[page / GuestRam.PageSize].Blocks, Is.Zero);
-            Assert.That(_machine.State->Pages[page / GuestRam.PageSize].CodeMask, Is.Zero);
+            Assert.That(_machine.State->Engine->Pages[page / GuestRam.PageSize].Blocks, Is.Zero);
+            Assert.That(_machine.State->Engine->Pages[page / GuestRam.PageSize].CodeMask, Is.Zero);
         });
     }
 
@@ -164,7 +164,7 @@ public sealed unsafe class BlockTests(CpuEngine engine) : IDisposable
         });
         _machine.Run(302);
         Assert.That(_machine.Peek<ulong>(EngineMachine.Code + 0x800), Is.EqualTo(100UL));
-        Assert.That(_machine.State->Counters.BlocksInvalidated, Is.Zero);
+        Assert.That(_machine.State->Engine->Counters.BlocksInvalidated, Is.Zero);
     }
 
     [Test]

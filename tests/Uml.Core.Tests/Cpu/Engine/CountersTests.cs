@@ -131,7 +131,7 @@ public sealed unsafe class CountersTests : IDisposable
     [Test]
     public void Translation_ticks_are_those_of_the_stopwatch()
     {
-        _machine.State->Counters.TranslationTicks = (ulong)global::System.Diagnostics.Stopwatch.Frequency * 3;
+        _machine.State->Engine->Counters.TranslationTicks = (ulong)global::System.Diagnostics.Stopwatch.Frequency * 3;
         Assert.That(Statistics.TranslationTime, Is.EqualTo(TimeSpan.FromSeconds(3)));
     }
 

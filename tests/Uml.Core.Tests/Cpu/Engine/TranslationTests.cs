@@ -208,7 +208,7 @@ public sealed unsafe class TranslationTests
         }
 
         Assert.That(machine.Rax, Is.EqualTo(expected));
-        Assert.That(machine.State->Counters.CacheFlushes, Is.GreaterThan(0));
+        Assert.That(machine.State->Engine->Counters.CacheFlushes, Is.GreaterThan(0));
     }
 
     [Test]
@@ -233,7 +233,7 @@ public sealed unsafe class TranslationTests
     [Test]
     public void Vector_state_is_where_it_has_to_be_for_emitted_code()
     {
-        int scratch = CpuState.Measure(static s => &s->AccessBuffer);
+        int scratch = CpuState.Measure(static s => &s->Engine->AccessBuffer);
         Assert.That(CpuState.VectorsOffset % 32, Is.Zero, "MOVAPS and VMOVAPS need their operands aligned.");
         Assert.That(scratch % 32, Is.Zero);
         Assert.That(CpuState.Measure(static s => &s->Segments[0].Selector) - CpuState.Measure(static s => &s->Segments[0]), Is.EqualTo(SegmentRegister.SelectorOffset));
@@ -377,7 +377,7 @@ public sealed unsafe class TranslationTests
 
         if (budget >= Block.MaxInstructions)
         {
-            Assert.That(translated.State->Counters.BlocksTranslated, Is.GreaterThan(0));
+            Assert.That(translated.State->Engine->Counters.BlocksTranslated, Is.GreaterThan(0));
         }
     }
 
@@ -406,7 +406,7 @@ public sealed unsafe class TranslationTests
         }
 
         text.Append($"rip={s->Rip:x} flags={Flags.Get(s):x} cr2={s->Cr2:x} retired={machine.Cpu.InstructionsRetired} mxcsr={s->Mxcsr:x} ");
-        text.Append($"vector={s->ExceptionVector} error={s->ExceptionError:x} ");
+        text.Append($"vector={s->Engine->ExceptionVector} error={s->Engine->ExceptionError:x} ");
         Span<byte> memory = stackalloc byte[16];
         for (ulong at = Data; at < Data + (3 * Page); at += 16)
         {

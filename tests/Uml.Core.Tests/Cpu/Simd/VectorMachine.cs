@@ -28,9 +28,9 @@ internal static unsafe class VectorMachine
         ulong at = s->Rip is >= EngineMachine.Code and < EngineMachine.Data - 64 ? (s->Rip & ~31UL) + 32 : EngineMachine.Code;
         machine.Load(code, at);
         s->Rip = at;
-        s->Remaining = 1;
-        s->Exit = ExitCode.BlockEnd;
+        s->Engine->Remaining = 1;
+        s->Engine->Exit = ExitCode.BlockEnd;
         ExitCode exit = InterpreterEngine.Step(s, machine.Cpu.Blocks);
-        return exit is ExitCode.Exception or ExitCode.ExceptionAtRip ? s->ExceptionVector : null;
+        return exit is ExitCode.Exception or ExitCode.ExceptionAtRip ? s->Engine->ExceptionVector : null;
     }
 }

@@ -1,5 +1,4 @@
 using Uml.Core.Cpu;
-using Uml.Core.Cpu.Control;
 using Uml.Core.Cpu.Interrupts;
 using Uml.Core.Cpu.State;
 using static Iced.Intel.AssemblerRegisters;
@@ -144,7 +143,7 @@ public sealed unsafe class ControlRegisterTests(CpuEngine engine) : IDisposable
             a.hlt();
         }), Is.EqualTo(-1));
         Assert.That(_machine.Rax, Is.EqualTo(0xFFFF0FF0UL));
-        _machine.State->Cr4 |= ControlRegisters.DE;
+        _machine.State->Cr4 |= Cr4.DE;
         Assert.That(_machine.RunToHalt(a => a.mov(rax, dr5)), Is.EqualTo(ExceptionVector.UD));
     }
 
@@ -192,7 +191,7 @@ public sealed unsafe class ControlRegisterTests(CpuEngine engine) : IDisposable
     [Test]
     public void UMIP_keeps_SGDT_to_the_kernel([Values] bool prevented)
     {
-        _machine.State->Cr4 |= prevented ? ControlRegisters.UMIP : 0;
+        _machine.State->Cr4 |= prevented ? Cr4.UMIP : 0;
         _machine.Load(
             a =>
             {
@@ -207,9 +206,9 @@ public sealed unsafe class ControlRegisterTests(CpuEngine engine) : IDisposable
     [Test]
     public void CPUID_shows_OSXSAVE_once_CR4_has_it()
     {
-        Assert.That(_machine.Cpu.QueryCpuid(1, 0).Ecx & (1 << 27), Is.Zero);
-        _machine.State->Cr4 |= ControlRegisters.OSXSAVE;
-        Assert.That(_machine.Cpu.QueryCpuid(1, 0).Ecx & (1 << 27), Is.Not.Zero);
+        Assert.That(_machine.Cpu.System.QueryCpuid(1, 0).Ecx & (1 << 27), Is.Zero);
+        _machine.State->Cr4 |= Cr4.OSXSAVE;
+        Assert.That(_machine.Cpu.System.QueryCpuid(1, 0).Ecx & (1 << 27), Is.Not.Zero);
     }
 
     [Test]

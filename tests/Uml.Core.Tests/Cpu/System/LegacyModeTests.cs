@@ -91,8 +91,8 @@ public sealed unsafe class LegacyModeTests(CpuEngine engine) : IDisposable
         // #TS goes to level 0 too, over the same stack: a double fault that faults.
         _machine.Load(a => GoToUser32(a));
         Assert.That(_machine.Cpu.Run(100), Is.EqualTo(RunResult.Shutdown));
-        Assert.That(_machine.State->ExceptionVector, Is.EqualTo(ExceptionVector.TS));
-        Assert.That(_machine.State->ExceptionError, Is.EqualTo((uint)(SystemMachine.UserData & ~3) | 1));
+        Assert.That(_machine.State->Engine->ExceptionVector, Is.EqualTo(ExceptionVector.TS));
+        Assert.That(_machine.State->Engine->ExceptionError, Is.EqualTo((uint)(SystemMachine.UserData & ~3) | 1));
     }
 
     [Test]

@@ -127,7 +127,7 @@ public sealed unsafe class PortTests : IDisposable
     [Test]
     public void Hints_do_nothing_and_RDRAND_is_reproducible_with_a_seed()
     {
-        _machine.Cpu.Entropy = new SeededEntropySource(1);
+        _machine.Cpu.System.Entropy = new SeededEntropySource(1);
         int vector = _machine.RunToHalt(a =>
         {
             a.endbr64();

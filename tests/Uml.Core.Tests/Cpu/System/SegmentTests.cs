@@ -1,5 +1,4 @@
 using Uml.Core.Cpu;
-using Uml.Core.Cpu.Control;
 using Uml.Core.Cpu.State;
 using static Iced.Intel.AssemblerRegisters;
 
@@ -49,7 +48,7 @@ public sealed unsafe class SegmentTests(CpuEngine engine) : IDisposable
     public void A_null_FS_selector_clears_the_base_and_WRFSBASE_sets_it()
     {
         _machine.Start64();
-        _machine.State->Cr4 |= ControlRegisters.FSGSBASE;
+        _machine.State->Cr4 |= Cr4.FSGSBASE;
         _machine.Poke(SystemMachine.Data + 8, 0x1122334455667788UL);
         Assert.That(_machine.RunToHalt(a =>
         {
@@ -74,7 +73,7 @@ public sealed unsafe class SegmentTests(CpuEngine engine) : IDisposable
     public void WRGSBASE_is_undefined_without_CR4_FSGSBASE_and_refuses_addresses_that_are_not_canonical([Values] bool enabled)
     {
         _machine.Start64();
-        _machine.State->Cr4 |= enabled ? ControlRegisters.FSGSBASE : 0;
+        _machine.State->Cr4 |= enabled ? Cr4.FSGSBASE : 0;
         Assert.That(_machine.RunToHalt(a =>
         {
             a.mov(rax, 1L << 47);
@@ -198,7 +197,7 @@ public sealed unsafe class SegmentTests(CpuEngine engine) : IDisposable
     public void Alignment_faults_without_end_shut_the_processor_down()
     {
         _machine.Start32();
-        _machine.State->Cr0 |= ControlRegisters.AM;
+        _machine.State->Cr0 |= Cr0.AM;
         _machine.SetGate32(ExceptionVector.AC, (uint)SystemMachine.Handlers, type: 0xEE, selector: SystemMachine.User32);
         _machine.Load(
             a =>

@@ -168,7 +168,7 @@ public sealed unsafe class TimeStampInstructionTests : IDisposable
                 a.hlt();
             }), Is.EqualTo(-1));
         }
-        while (_isNative && _machine.State->TimeStamps.Multiplier == 0 && --attempts > 0);
+        while (_isNative && _machine.State->Engine->TimeStamps.Multiplier == 0 && --attempts > 0);
         Assert.That(attempts, Is.Not.Zero, "the host's counter cannot be measured");
     }
 

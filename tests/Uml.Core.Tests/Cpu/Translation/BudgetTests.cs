@@ -99,7 +99,7 @@ public sealed unsafe class BudgetTests : IDisposable
             {
                 machine.State->NmiLine = 1;
                 machine.State->NmiBlocked = false;
-                machine.State->Poll |= (int)Attention.Nmi;
+                machine.State->Engine->Poll |= (int)Attention.Nmi;
             });
             _pair.Continue(what: $"after {after}");
             Assert.That(_pair.Vector, Is.EqualTo(ExceptionVector.NMI));
@@ -274,10 +274,10 @@ public sealed unsafe class BudgetTests : IDisposable
 
         private void Note(string access)
         {
-            Log.Add($"{machine.Cpu.InstructionsRetired} rip {machine.State->BlockRip:x}: {access}");
+            Log.Add($"{machine.Cpu.InstructionsRetired} rip {machine.State->Engine->BlockRip:x}: {access}");
             if (wantsAttention)
             {
-                Interlocked.Or(ref machine.State->Poll, (int)Attention.Machine);
+                Interlocked.Or(ref machine.State->Engine->Poll, (int)Attention.Machine);
             }
         }
     }

@@ -56,13 +56,13 @@ public sealed unsafe class CodeCacheTests : IDisposable
             machine.Cpu.Blocks.Flush();
             machine.State->Rip = SystemMachine.Code;
             machine.State->Halted = false;
-            ulong translated = machine.State->Counters.BlocksTranslated;
+            ulong translated = machine.State->Engine->Counters.BlocksTranslated;
             long before = GC.GetAllocatedBytesForCurrentThread();
             RunResult result = machine.Cpu.Run(100_000);
             allocated = GC.GetAllocatedBytesForCurrentThread() - before;
             Assert.That(result, Is.EqualTo(RunResult.Halted));
             Assert.That(machine.State->Rip, Is.LessThan(SystemMachine.Handlers));
-            Assert.That(machine.State->Counters.BlocksTranslated, Is.GreaterThanOrEqualTo(translated + 10));
+            Assert.That(machine.State->Engine->Counters.BlocksTranslated, Is.GreaterThanOrEqualTo(translated + 10));
         }
 
         Assert.That(allocated, Is.Zero);

@@ -58,7 +58,7 @@ public sealed unsafe class RacingWriterTests
 
         Assert.That(host.IsUntouched);
         Assert.That(writer.Count, Is.Positive);
-        Assert.That(machine.State->Counters.BlocksTranslated, Is.Positive);
+        Assert.That(machine.State->Engine->Counters.BlocksTranslated, Is.Positive);
     }
 
     [Test]
@@ -96,7 +96,7 @@ public sealed unsafe class RacingWriterTests
         }
 
         Assert.That(machine.Cpu.Jit!.HasFaulted, Is.False);
-        Assert.That(machine.State->Counters.BlocksTranslated, Is.Positive);
+        Assert.That(machine.State->Engine->Counters.BlocksTranslated, Is.Positive);
         TestContext.Out.WriteLine($"{finished} of 300 rounds saw no exception");
     }
 

@@ -342,7 +342,7 @@ public sealed unsafe class RemappingTests : IDisposable
         });
         _pair.Run(budget: 100_000);
         Assert.That(_pair.Jit.State->Halted);
-        Assert.That(_pair.Jit.State->Counters.JumpSearches, Is.Positive.And.LessThan(100), "of 8,000 returns");
+        Assert.That(_pair.Jit.State->Engine->Counters.JumpSearches, Is.Positive.And.LessThan(100), "of 8,000 returns");
     }
 
     [Test]

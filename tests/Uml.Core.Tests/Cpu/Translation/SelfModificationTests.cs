@@ -81,7 +81,7 @@ public sealed unsafe class SelfModificationTests : IDisposable
 
         _pair.AssertTranslated();
         Assert.That(_pair.Vector, Is.EqualTo(-1));
-        Assert.That(_pair.Jit.Cpu.State->Counters.BlocksInvalidated, Is.Positive);
+        Assert.That(_pair.Jit.Cpu.State->Engine->Counters.BlocksInvalidated, Is.Positive);
     }
 
     /// <summary>

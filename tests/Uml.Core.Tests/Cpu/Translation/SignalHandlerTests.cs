@@ -55,7 +55,7 @@ public sealed unsafe class SignalHandlerTests
             a.hlt();
         });
         Assert.That(machine.Cpu.Run(10_000), Is.EqualTo(RunResult.Halted));
-        return machine.State->Counters.BlocksTranslated != 0;
+        return machine.State->Engine->Counters.BlocksTranslated != 0;
     }
 
     /// <summary>Plants an undefined instruction in a processor's translated code.</summary>

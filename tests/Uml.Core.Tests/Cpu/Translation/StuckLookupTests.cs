@@ -32,9 +32,9 @@ public sealed unsafe class StuckLookupTests
         bool stuck = false;
         var other = new Thread(() =>
         {
-            ulong searches = Volatile.Read(ref s->Counters.JumpSearches);
-            stuck = SpinWait.SpinUntil(() => Volatile.Read(ref s->Counters.JumpSearches) > searches + 1000, 30_000);
-            Interlocked.Or(ref s->Poll, (int)Attention.Machine);
+            ulong searches = Volatile.Read(ref s->Engine->Counters.JumpSearches);
+            stuck = SpinWait.SpinUntil(() => Volatile.Read(ref s->Engine->Counters.JumpSearches) > searches + 1000, 30_000);
+            Interlocked.Or(ref s->Engine->Poll, (int)Attention.Machine);
         });
         other.Start();
         RunResult result = Go(machine);

@@ -21,7 +21,7 @@ internal sealed unsafe class CheckedTranslation : IDisposable
     public CheckedTranslation()
     {
         // SAFETY: both are freed in Dispose; nothing runs.
-        _state = (CpuState*)NativeMemory.AllocZeroed((nuint)sizeof(CpuState));
+        _state = (CpuState*)NativeMemory.AllocZeroed((nuint)sizeof(ProcessorMemory));
         _block = (Block*)NativeMemory.AllocZeroed((nuint)sizeof(Block));
         _block->Count = 1;
         var code = new HostAssembler();

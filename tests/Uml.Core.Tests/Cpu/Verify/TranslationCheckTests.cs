@@ -20,8 +20,8 @@ public sealed unsafe class TranslationCheckTests
         ForgetStubs(machine);
         Assert.That(machine.Cpu.Run(10_000), Is.EqualTo(RunResult.Halted));
         Assert.That(machine.Rax, Is.EqualTo(5050UL));
-        Assert.That(machine.State->Counters.TranslationsRefused, Is.Not.Zero);
-        Assert.That(machine.State->Counters.BlocksTranslated, Is.Zero);
+        Assert.That(machine.State->Engine->Counters.TranslationsRefused, Is.Not.Zero);
+        Assert.That(machine.State->Engine->Counters.BlocksTranslated, Is.Zero);
     }
 
     [Test]
@@ -38,8 +38,8 @@ public sealed unsafe class TranslationCheckTests
         using SystemMachine machine = Prepare(TranslationCheck.None);
         ForgetStubs(machine);
         Assert.That(machine.Cpu.Run(10_000), Is.EqualTo(RunResult.Halted));
-        Assert.That(machine.State->Counters.TranslationsRefused, Is.Zero);
-        Assert.That(machine.State->Counters.BlocksTranslated, Is.Not.Zero);
+        Assert.That(machine.State->Engine->Counters.TranslationsRefused, Is.Zero);
+        Assert.That(machine.State->Engine->Counters.BlocksTranslated, Is.Not.Zero);
     }
 
     /// <summary>A processor that is about to add up the numbers to 100.</summary>

@@ -1,0 +1,30 @@
+using Uml.Core.Cpu.State;
+
+namespace Uml.Core.Cpu.Blocks;
+
+/// <summary>How a handler raises an exception: it returns what these return, null, after <see cref="Fault"/> has recorded it.</summary>
+internal static unsafe class Raise
+{
+    /// <summary>An exception without error code.</summary>
+    public static Op* Exception(CpuState* s, byte vector)
+    {
+        Fault.Fail(s, vector);
+        return null;
+    }
+
+    /// <summary>An exception with error code.</summary>
+    public static Op* Exception(CpuState* s, byte vector, uint errorCode)
+    {
+        Fault.Fail(s, vector, errorCode);
+        return null;
+    }
+
+    public static Op* UD(CpuState* s) => Exception(s, ExceptionVector.UD);
+
+    public static Op* NM(CpuState* s) => Exception(s, ExceptionVector.NM);
+
+    public static Op* GP(CpuState* s, uint errorCode = 0) => Exception(s, ExceptionVector.GP, errorCode);
+
+    /// <summary>The handler of an instruction that is undefined: #UD.</summary>
+    public static Op* Undefined(CpuState* s, Op* op) => UD(s);
+}

@@ -1,0 +1,59 @@
+using Uml.Core.Cpu.Blocks;
+using Uml.Core.Cpu.Contract;
+using Uml.Core.Cpu.Paging;
+using Uml.Core.Cpu.State;
+
+namespace Uml.Core.Tests.Cpu.Engine;
+
+/// <summary>Every part of a processor's memory is where the part in front of it says.</summary>
+[TestFixture]
+public sealed unsafe class ProcessorMemoryTests
+{
+    [Test]
+    public void Parts_follow_each_other_without_gaps()
+    {
+        // SAFETY: addresses are computed and never followed.
+        ProcessorMemory parts;
+        ProcessorMemory* memory = &parts;
+        CpuState* s = &memory->Cpu;
+        Assert.Multiple(() =>
+        {
+            Assert.That((nint)s, Is.EqualTo((nint)memory));
+            Assert.That((nint)s->Engine, Is.EqualTo((nint)(&memory->Engine)));
+            Assert.That((nint)PagingState.Of(s), Is.EqualTo((nint)(&memory->Paging)));
+            Assert.That((nint)BlockState.Of(s), Is.EqualTo((nint)(&memory->Blocks)));
+        });
+    }
+
+    [Test]
+    public void General_registers_are_the_end_of_the_architectural_state()
+    {
+        Assert.Multiple(() =>
+        {
+            Assert.That(CpuState.Measure(static s => s->Gpr), Is.EqualTo(CpuState.GprStart));
+            Assert.That(sizeof(CpuState), Is.EqualTo(CpuState.GprStart + (CpuState.GprCount * sizeof(ulong))));
+            Assert.That(CpuState.GprStart % 64, Is.Zero, "a cache line");
+        });
+    }
+
+    [Test]
+    public void What_translated_code_uses_most_is_within_a_displacement_of_one_byte()
+    {
+        Assert.Multiple(() =>
+        {
+            Assert.That(StateLayout.Remaining, Is.InRange(sbyte.MinValue, sbyte.MaxValue));
+            Assert.That(StateLayout.KeptSecond, Is.InRange(sbyte.MinValue, sbyte.MaxValue));
+            Assert.That(StateLayout.Gpr(12), Is.Zero);
+        });
+    }
+
+    [Test]
+    public void Vectors_are_aligned_for_the_host()
+    {
+        Assert.Multiple(() =>
+        {
+            Assert.That(CpuState.VectorsOffset % 32, Is.Zero);
+            Assert.That(CpuState.Measure(static s => &s->Engine->AccessBuffer) % 32, Is.Zero);
+        });
+    }
+}
