@@ -4,6 +4,7 @@ using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.DependencyInjection.Extensions;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
+using Uml.Core;
 using Uml.Core.Boot;
 using Uml.Core.Cpu;
 using Uml.Core.Machine;

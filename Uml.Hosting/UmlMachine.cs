@@ -1,3 +1,4 @@
+using Uml.Core;
 using Uml.Core.Machine;
 using Uml.Devices.Consoles;
 using Uml.Devices.Platform;

@@ -41,7 +41,7 @@ public enum BootEntryKind
 }
 
 /// <summary>
-/// The state in which the first virtual CPU starts after <see cref="BootImage.Load"/>. General registers that
+/// The state in which the first virtual CPU starts once an image is loaded. General registers that
 /// are not named here are zero, RFLAGS is 2 (interrupts off).
 /// </summary>
 public sealed record BootEntry

@@ -1,6 +1,4 @@
-using Uml.Core.Boot.Payload;
 using Uml.Core.Interop;
-using Uml.Core.Machine;
 
 namespace Uml.Core.Boot;
 

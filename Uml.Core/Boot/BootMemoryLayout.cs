@@ -1,4 +1,4 @@
-using Uml.Core.Machine;
+using Uml.Core.Memory;
 
 namespace Uml.Core.Boot;
 
@@ -57,10 +57,10 @@ public static class BootMemoryLayout
     public const ulong HighMemoryStart = 0x100000;
 
     /// <summary>The end of RAM below 4 GiB; behind it are PCI and the interrupt controllers.</summary>
-    public const ulong LowRamEnd = 0xc0000000;
+    public const ulong LowRamEnd = GuestRam.LowLimit;
 
     /// <summary>Where RAM continues that does not fit below <see cref="LowRamEnd"/>.</summary>
-    public const ulong HighRamStart = 0x1_0000_0000;
+    public const ulong HighRamStart = GuestRam.HighStart;
 
     /// <summary>The least RAM that a memory map is made for.</summary>
     public const ulong MinimumRamBytes = 2UL << 20;
@@ -69,7 +69,7 @@ public static class BootMemoryLayout
     public const ulong MaximumRamBytes = 512UL << 30;
 
     /// <summary>The size of a page.</summary>
-    public const ulong PageBytes = 4096;
+    public const ulong PageBytes = GuestRam.PageSize;
 
     /// <summary>Makes the memory map of a machine.</summary>
     /// <param name="ramBytes">The size of guest RAM, a multiple of 4 KiB from 2 MiB to 512 GiB.</param>

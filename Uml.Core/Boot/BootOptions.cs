@@ -1,10 +1,11 @@
-using Uml.Core.Boot.Payload;
-
 namespace Uml.Core.Boot;
 
 /// <summary>What a machine boots when it starts. Without a kernel it starts in the state that its registers were set to.</summary>
 public sealed class BootOptions
 {
+    /// <summary>Debian's generic kernel unpacks to about 60 MiB.</summary>
+    internal const int DefaultMaximumUnpackedBytes = 256 << 20;
+
     /// <summary>The kernel; null boots none.</summary>
     public BootFile? Kernel { get; set; }
 
@@ -27,5 +28,5 @@ public sealed class BootOptions
     public ulong? FlatAddress { get; set; }
 
     /// <summary>The most bytes that a compressed kernel may unpack to, a limit of ours against hostile files. Default 256 MiB.</summary>
-    public int MaximumUnpackedBytes { get; set; } = KernelPayload.DefaultMaximumBytes;
+    public int MaximumUnpackedBytes { get; set; } = DefaultMaximumUnpackedBytes;
 }

@@ -1,5 +1,3 @@
-using Uml.Core.Boot.Payload;
-
 namespace Uml.Core.Boot;
 
 /// <summary>How a kernel file is to be taken and entered.</summary>
@@ -73,7 +71,7 @@ public sealed class BootRequest
     public ulong? FlatAddress { get; init; }
 
     /// <summary>The most bytes that a compressed kernel may unpack to; a limit of ours against hostile files.</summary>
-    public int MaximumUnpackedBytes { get; init; } = KernelPayload.DefaultMaximumBytes;
+    public int MaximumUnpackedBytes { get; init; } = BootOptions.DefaultMaximumUnpackedBytes;
 }
 
 /// <summary>A file handed to a multiboot or PVH kernel, with its own command line.</summary>

@@ -1,5 +1,3 @@
-using Uml.Core.Machine;
-
 namespace Uml.Core.Boot;
 
 /// <summary>A kernel, initrd or command line that cannot be booted; the message says why and what to do.</summary>

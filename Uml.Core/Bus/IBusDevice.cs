@@ -7,26 +7,34 @@ namespace Uml.Core.Bus;
 public interface IBusDevice
 {
     /// <summary>Reads a register.</summary>
+    /// <param name="processor">Whose access it is. Most devices answer all alike.</param>
     /// <param name="offset">Bytes from the start of the mapped range.</param>
     /// <param name="size">1, 2, 4 or 8 bytes; offset + size stays within the range.</param>
     /// <returns>The value, zero-extended. Undefined registers read as the device's specification says, else all ones.</returns>
-    ulong Read(ulong offset, int size);
+    ulong Read(IProcessor processor, ulong offset, int size);
 
     /// <summary>Writes a register.</summary>
+    /// <param name="processor">Whose access it is.</param>
     /// <param name="offset">Bytes from the start of the mapped range.</param>
     /// <param name="size">1, 2, 4 or 8 bytes; offset + size stays within the range.</param>
     /// <param name="value">The value, zero-extended.</param>
-    void Write(ulong offset, int size, ulong value);
+    void Write(IProcessor processor, ulong offset, int size, ulong value);
 }
 
 /// <summary>What answers a range of model-specific registers. Called on the machine's thread only.</summary>
 public interface IMsrDevice
 {
     /// <summary>RDMSR.</summary>
+    /// <param name="processor">Whose register it is.</param>
+    /// <param name="index">ECX.</param>
+    /// <param name="value">What EDX:EAX become.</param>
     /// <returns>False raises #GP(0) in the guest.</returns>
     bool TryReadMsr(IProcessor processor, uint index, out ulong value);
 
     /// <summary>WRMSR.</summary>
+    /// <param name="processor">Whose register it is.</param>
+    /// <param name="index">ECX.</param>
+    /// <param name="value">EDX:EAX.</param>
     /// <returns>False raises #GP(0) in the guest.</returns>
     bool TryWriteMsr(IProcessor processor, uint index, ulong value);
 }

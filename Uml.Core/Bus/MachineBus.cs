@@ -70,22 +70,24 @@ internal sealed class MachineBus(IReadOnlyList<GuestMemoryRange> ram) : IMachine
     }
 
     /// <summary>Reads guest-physical memory that is not RAM.</summary>
+    /// <param name="processor">Whose access it is.</param>
     /// <param name="physical">Any address.</param>
     /// <param name="size">1 to 8 bytes.</param>
     /// <returns>The value, zero-extended; all ones where no device answers.</returns>
-    internal ulong ReadMemory(ulong physical, int size) => Read(_memory, physical, size);
+    internal ulong ReadMemory(IProcessor processor, ulong physical, int size) => Read(_memory, processor, physical, size);
 
     /// <summary>Writes guest-physical memory that is not RAM; nothing happens where no device answers.</summary>
+    /// <param name="processor">Whose access it is.</param>
     /// <param name="physical">Any address.</param>
     /// <param name="size">1 to 8 bytes.</param>
     /// <param name="value">The value; bits above <paramref name="size"/> are ignored.</param>
-    internal void WriteMemory(ulong physical, int size, ulong value) => Write(_memory, physical, size, value);
+    internal void WriteMemory(IProcessor processor, ulong physical, int size, ulong value) => Write(_memory, processor, physical, size, value);
 
     /// <summary>IN. Sizes 1, 2 and 4.</summary>
-    internal ulong ReadPort(ushort port, int size) => Read(_ports, port, size);
+    internal ulong ReadPort(IProcessor processor, ushort port, int size) => Read(_ports, processor, port, size);
 
     /// <summary>OUT. Sizes 1, 2 and 4.</summary>
-    internal void WritePort(ushort port, int size, ulong value) => Write(_ports, port, size, value);
+    internal void WritePort(IProcessor processor, ushort port, int size, ulong value) => Write(_ports, processor, port, size, value);
 
     /// <summary>RDMSR of a register that the processor does not hold itself.</summary>
     /// <returns>False raises #GP(0).</returns>
@@ -120,35 +122,35 @@ internal sealed class MachineBus(IReadOnlyList<GuestMemoryRange> ram) : IMachine
         return null;
     }
 
-    private static ulong Read(RangeMap<IBusDevice> map, ulong address, int size)
+    private static ulong Read(RangeMap<IBusDevice> map, IProcessor processor, ulong address, int size)
     {
         if (IsWhole(address, size))
         {
-            return ReadWhole(map, address, size);
+            return ReadWhole(map, processor, address, size);
         }
 
         ulong value = 0;
         for (int done = 0, part; done < size; done += part)
         {
             part = NextPart(address + (ulong)done, size - done);
-            value |= ReadWhole(map, address + (ulong)done, part) << (done * 8);
+            value |= ReadWhole(map, processor, address + (ulong)done, part) << (done * 8);
         }
 
         return value;
     }
 
-    private static void Write(RangeMap<IBusDevice> map, ulong address, int size, ulong value)
+    private static void Write(RangeMap<IBusDevice> map, IProcessor processor, ulong address, int size, ulong value)
     {
         if (IsWhole(address, size))
         {
-            WriteWhole(map, address, size, value);
+            WriteWhole(map, processor, address, size, value);
             return;
         }
 
         for (int done = 0, part; done < size; done += part)
         {
             part = NextPart(address + (ulong)done, size - done);
-            WriteWhole(map, address + (ulong)done, part, value >> (done * 8));
+            WriteWhole(map, processor, address + (ulong)done, part, value >> (done * 8));
         }
     }
 
@@ -162,22 +164,22 @@ internal sealed class MachineBus(IReadOnlyList<GuestMemoryRange> ram) : IMachine
         return Math.Min(largest, alignment);
     }
 
-    private static ulong ReadWhole(RangeMap<IBusDevice> map, ulong address, int size)
+    private static ulong ReadWhole(RangeMap<IBusDevice> map, IProcessor processor, ulong address, int size)
     {
         ulong mask = Mask(size);
         if (map.Find(address) is { } range && range.Length - (address - range.Start) >= (ulong)size)
         {
-            return range.Device.Read(address - range.Start, size) & mask;
+            return range.Device.Read(processor, address - range.Start, size) & mask;
         }
 
         return mask;
     }
 
-    private static void WriteWhole(RangeMap<IBusDevice> map, ulong address, int size, ulong value)
+    private static void WriteWhole(RangeMap<IBusDevice> map, IProcessor processor, ulong address, int size, ulong value)
     {
         if (map.Find(address) is { } range && range.Length - (address - range.Start) >= (ulong)size)
         {
-            range.Device.Write(address - range.Start, size, value & Mask(size));
+            range.Device.Write(processor, address - range.Start, size, value & Mask(size));
         }
     }
 

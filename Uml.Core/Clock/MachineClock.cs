@@ -1,5 +1,4 @@
 using Uml.Core.Bus;
-using Uml.Core.Cpu;
 
 namespace Uml.Core.Clock;
 
@@ -7,7 +6,7 @@ namespace Uml.Core.Clock;
 internal abstract class MachineClock(DateTimeOffset startTime) : IMachineClock
 {
     private readonly TimerHeap _timers = new();
-    private ICpuRunner? _cpu;
+    private IGuestExecution? _guest;
     private ulong _sliceEnd;
 
     /// <summary>1 GHz in both modes, so that a tick is a nanosecond and conversions are exact.</summary>
@@ -25,8 +24,8 @@ internal abstract class MachineClock(DateTimeOffset startTime) : IMachineClock
     /// <summary>The next timer's deadline, or null when none is armed.</summary>
     public ulong? NextDeadline => _timers.Earliest?.Deadline;
 
-    /// <summary>The CPU that runs by this clock; connected once, before the machine starts.</summary>
-    protected ICpuRunner Cpu => _cpu ?? throw new InvalidOperationException("The clock has no CPU yet.");
+    /// <summary>The CPUs that run by this clock; connected once, before the machine starts.</summary>
+    protected IGuestExecution Guest => _guest ?? throw new InvalidOperationException("The clock has no CPU yet.");
 
     public IMachineTimer CreateTimer(Action callback)
     {
@@ -34,7 +33,7 @@ internal abstract class MachineClock(DateTimeOffset startTime) : IMachineClock
         return new MachineTimer(this, callback);
     }
 
-    public void Connect(ICpuRunner cpu) => _cpu = cpu;
+    public void Connect(IGuestExecution guest) => _guest = guest;
 
     /// <summary>Lets time pass, from the start of the machine or after <see cref="Pause"/>.</summary>
     public abstract void Resume();
@@ -93,7 +92,7 @@ internal abstract class MachineClock(DateTimeOffset startTime) : IMachineClock
         if (deadline < _sliceEnd)
         {
             // A device armed it from within the slice: come back and make the slice shorter.
-            Cpu.RequestAttention();
+            Guest.RequestAttention();
         }
         else if (_sliceEnd != 0 && NextDeadline is { } next)
         {

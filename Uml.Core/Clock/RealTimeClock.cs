@@ -109,7 +109,7 @@ internal sealed class RealTimeClock(TimeProvider provider, DateTimeOffset startT
     protected override ulong LimitSlice(ulong now, ulong deadline)
     {
         _sliceStart = now;
-        _sliceStartRetired = Cpu.InstructionsRetired;
+        _sliceStartRetired = Guest.InstructionsRetired;
         WatchFor(now, deadline);
         return Math.Min(deadline, now + MaximumSlice);
     }
@@ -120,7 +120,7 @@ internal sealed class RealTimeClock(TimeProvider provider, DateTimeOffset startT
     protected override void Measure()
     {
         ulong elapsed = Nanoseconds - _sliceStart;
-        ulong retired = Cpu.InstructionsRetired - _sliceStartRetired;
+        ulong retired = Guest.InstructionsRetired - _sliceStartRetired;
         if (elapsed >= MinimumSample && retired > 0)
         {
             double sample = Math.Clamp((double)retired / elapsed, 0.0001, 100);
@@ -156,7 +156,7 @@ internal sealed class RealTimeClock(TimeProvider provider, DateTimeOffset startT
         {
             if (_alarm is not null)
             {
-                Cpu.RequestAttention();
+                Guest.RequestAttention();
             }
         }
     }

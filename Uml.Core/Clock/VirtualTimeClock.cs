@@ -17,7 +17,7 @@ internal sealed class VirtualTimeClock(DateTimeOffset startTime) : MachineClock(
     /// may be freed meanwhile: they see the time as of the last slice.
     /// </remarks>
     public override ulong Nanoseconds =>
-        _thread == 0 || _thread == Environment.CurrentManagedThreadId ? Cpu.InstructionsRetired + _skipped : Volatile.Read(ref _published);
+        _thread == 0 || _thread == Environment.CurrentManagedThreadId ? Guest.InstructionsRetired + _skipped : Volatile.Read(ref _published);
 
     public override bool SleepsWhenIdle => false;
 
@@ -46,5 +46,5 @@ internal sealed class VirtualTimeClock(DateTimeOffset startTime) : MachineClock(
 
     protected override void Measure() => Publish();
 
-    private void Publish() => Volatile.Write(ref _published, Cpu.InstructionsRetired + _skipped);
+    private void Publish() => Volatile.Write(ref _published, Guest.InstructionsRetired + _skipped);
 }

@@ -108,6 +108,9 @@ public sealed class CpuOptions
         _ => null,
     };
 
+    /// <summary>How many there are in a machine: the one place that says so. The boot processor is the only one that can be started yet.</summary>
+    internal int Count { get; set; } = 1;
+
     /// <summary>Runs of a block in the interpreter before it is translated. Tests translate at once.</summary>
     internal int TranslationThreshold { get; set; } = 16;
 

@@ -92,4 +92,25 @@ public readonly record struct CpuStatistics
         EncodingMismatches = counters.EncodingMismatches,
         TranslationsRefused = counters.TranslationsRefused,
     };
+
+    /// <summary>What two CPUs did together.</summary>
+    internal CpuStatistics Plus(in CpuStatistics other) => new()
+    {
+        InstructionsRetired = InstructionsRetired + other.InstructionsRetired,
+        BlocksDecoded = BlocksDecoded + other.BlocksDecoded,
+        BlocksTranslated = BlocksTranslated + other.BlocksTranslated,
+        BytesEmitted = BytesEmitted + other.BytesEmitted,
+        ChainHits = ChainHits + other.ChainHits,
+        BlocksInvalidated = BlocksInvalidated + other.BlocksInvalidated,
+        CodeCacheFlushes = CodeCacheFlushes + other.CodeCacheFlushes,
+        TranslationTime = TranslationTime + other.TranslationTime,
+        TlbMisses = TlbMisses + other.TlbMisses,
+        DeviceAccesses = DeviceAccesses + other.DeviceAccesses,
+        CodePageWrites = CodePageWrites + other.CodePageWrites,
+        PageCrossings = PageCrossings + other.PageCrossings,
+        HandlerCalls = HandlerCalls + other.HandlerCalls,
+        JumpSearches = JumpSearches + other.JumpSearches,
+        EncodingMismatches = EncodingMismatches + other.EncodingMismatches,
+        TranslationsRefused = TranslationsRefused + other.TranslationsRefused,
+    };
 }

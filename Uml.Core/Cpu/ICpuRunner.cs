@@ -1,13 +1,12 @@
 using Uml.Core.Bus;
+using Uml.Core.Clock;
+using Uml.Core.Cpu.State;
 
 namespace Uml.Core.Cpu;
 
 /// <summary>A virtual CPU as the machine's loop drives it. The loop is tested with scripted ones.</summary>
-internal interface ICpuRunner : IProcessor, IDisposable
+internal interface ICpuRunner : IProcessor, IGuestExecution, IDisposable
 {
-    /// <summary>Instructions retired since the machine was built; exact, also when a device asks from within <see cref="Run"/>.</summary>
-    ulong InstructionsRetired { get; }
-
     /// <summary>What was counted so far. Called between two calls of <see cref="Run"/>.</summary>
     CpuStatistics GetStatistics();
 
@@ -17,13 +16,13 @@ internal interface ICpuRunner : IProcessor, IDisposable
     /// <summary>Whether the machine has a board that interrupts come from.</summary>
     bool HasLocalApic { get; }
 
+    /// <summary>Whether it waits for an interrupt: it has halted, and none has come since that it has not looked at.</summary>
+    bool IsHalted { get; }
+
     /// <summary>Whether an interrupt could end a halt: RFLAGS.IF is set, or something is pending already.</summary>
     bool CanBeWoken { get; }
 
     /// <summary>Runs until the budget is used up or something else ends it; retires at least one instruction unless halted or asked for attention.</summary>
     /// <param name="instructionBudget">The most instructions to retire, at least 1.</param>
     RunResult Run(long instructionBudget);
-
-    /// <summary>Makes the current <see cref="Run"/>, or else the next one, return <see cref="RunResult.Attention"/> soon. Callable from any thread.</summary>
-    void RequestAttention();
 }

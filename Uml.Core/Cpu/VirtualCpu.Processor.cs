@@ -8,6 +8,8 @@ internal sealed unsafe partial class VirtualCpu : IProcessor
 {
     public bool HasLocalApic => _system.LocalApic is not null;
 
+    public bool IsHalted => _state->Halted && (Volatile.Read(ref _state->Engine->Poll) & (int)(Attention.Interrupt | Attention.Nmi)) == 0;
+
     /// <summary>Whether an interrupt could end a halt: RFLAGS.IF is set, or something is pending already.</summary>
     public bool CanBeWoken => (_state->SystemFlags & Flags.IF) != 0 || Volatile.Read(ref _state->NmiLine) != 0;
 

@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using Microsoft.Extensions.Logging;
 using Uml.Core.Bus;
 using Uml.Core.Clock;
@@ -45,8 +46,8 @@ internal sealed unsafe partial class VirtualCpu : ICodeObserver, ICpuRunner
         _state = &((ProcessorMemory*)(_memory.Pointer + EngineState.SignalStack))->Cpu;
         _state->Features = CpuModels.FeaturesOf(CpuModels.Resolve(options.Model));
         Memory = new MemoryUnit(this, ram, bus, AddressSpaces, &AlignmentExemptions.Contain);
-        IEntropySource entropy = options.RandomSeed is { } seed ? new SeededEntropySource(seed) : new HostEntropySource();
-        _system = new SystemUnit(_state, new CpuidTable(index, processorCount: 1, clock), clock, entropy);
+        IEntropySource entropy = options.RandomSeed is { } seed ? new SeededEntropySource(seed + (ulong)index) : new HostEntropySource();
+        _system = new SystemUnit(_state, new CpuidTable(index, options.Count, clock), clock, entropy);
         Log = new CpuLog(logger, index);
         Connect();
         Registers = new ProcessorRegisters(_state);

@@ -59,7 +59,7 @@ public interface IVirtualMachine : IAsyncDisposable
     CpuStatistics GetCpuStatistics();
 
     /// <summary>Loads what the machine boots and lets it run.</summary>
-    /// <exception cref="Machine.MachineConfigurationException">
+    /// <exception cref="MachineConfigurationException">
     /// The kernel, its initrd, command line or memory do not fit together; the message says what to do.
     /// </exception>
     /// <exception cref="InvalidOperationException">The machine was started before.</exception>

@@ -9,12 +9,19 @@ namespace Uml.Core.Machine;
 /// <summary>What a machine consists of besides its devices.</summary>
 /// <param name="Memory">Guest RAM; disposed with the machine when it is disposable.</param>
 /// <param name="Bus">The address spaces.</param>
-/// <param name="Cpu">The virtual CPU; disposed with the machine.</param>
-internal sealed record MachineHardware(IGuestMemory Memory, IMachineBus Bus, ICpuRunner Cpu) : IDisposable
+/// <param name="Cpus">The virtual CPUs, at least one; disposed with the machine.</param>
+internal sealed record MachineHardware(IGuestMemory Memory, IMachineBus Bus, IReadOnlyList<ICpuRunner> Cpus) : IDisposable
 {
+    /// <summary>The CPU that a kernel is entered on.</summary>
+    public ICpuRunner BootCpu => Cpus[0];
+
     public void Dispose()
     {
-        Cpu.Dispose();
+        foreach (ICpuRunner cpu in Cpus)
+        {
+            cpu.Dispose();
+        }
+
         (Memory as IDisposable)?.Dispose();
     }
 }

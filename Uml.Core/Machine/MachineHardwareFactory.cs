@@ -13,7 +13,8 @@ internal sealed class MachineHardwareFactory : IMachineHardwareFactory
     {
         GuestRam ram = new(options.MemorySize);
         MachineBus bus = new(ram.Ranges);
-        VirtualCpu cpu = new(0, ram, bus, clock, options.Cpu, loggers.CreateLogger("Uml.Core.Cpu"));
-        return new MachineHardware(ram, bus, cpu);
+        ILogger logger = loggers.CreateLogger("Uml.Core.Cpu");
+        return new MachineHardware(
+            ram, bus, [.. Enumerable.Range(0, options.Cpu.Count).Select(index => new VirtualCpu(index, ram, bus, clock, options.Cpu, logger))]);
     }
 }

@@ -4,12 +4,12 @@ using Uml.Core.Cpu;
 namespace Uml.Core.Machine;
 
 /// <summary>
-/// The machine's thread: runs the virtual CPU in slices, and between them timers, posted actions, pause and stop.
-/// Requests come from any thread; whoever makes one sets <see cref="_pending"/> and gets the CPU to return.
+/// The machine's thread: gives the virtual CPUs their turns, and between them runs timers and posted actions, pauses and stops.
+/// Requests come from any thread; whoever makes one sets <see cref="_pending"/> and gets the CPUs to return.
 /// </summary>
 internal sealed class MachineLoop
 {
-    private readonly ICpuRunner _cpu;
+    private readonly MachineCpus _cpus;
     private readonly MachineClock _clock;
     private readonly IMachineLoopObserver _observer;
 
@@ -28,36 +28,13 @@ internal sealed class MachineLoop
 
     /// <summary>Whether the guest must not run another instruction: an exit or a pause is requested.</summary>
     private volatile bool _urgent;
-
-    /// <summary>Whether the machine's thread is in the guest; meaningful on that thread only.</summary>
-    private bool _inGuest;
     private Thread? _thread;
-    private ulong _instructionsRetired;
 
-    /// <summary>Guards the copy that other threads read; taken once a slice.</summary>
-    private readonly Lock _statisticsSync = new();
-    private CpuStatistics _statistics;
-
-    public MachineLoop(ICpuRunner cpu, MachineClock clock, IMachineLoopObserver observer)
+    public MachineLoop(MachineCpus cpus, MachineClock clock, IMachineLoopObserver observer)
     {
-        _cpu = cpu;
+        _cpus = cpus;
         _clock = clock;
         _observer = observer;
-    }
-
-    /// <summary>Guest instructions retired, as of the last slice.</summary>
-    public ulong InstructionsRetired => Volatile.Read(ref _instructionsRetired);
-
-    /// <summary>What the virtual CPU counted, as of the last slice.</summary>
-    public CpuStatistics Statistics
-    {
-        get
-        {
-            lock (_statisticsSync)
-            {
-                return _statistics;
-            }
-        }
     }
 
     /// <summary>Whether the caller is on the machine's thread.</summary>
@@ -186,9 +163,9 @@ internal sealed class MachineLoop
 
         // The machine's own thread looks at its requests before it enters the guest; asking for attention then would make
         // the guest leave again before its first instruction, forever if a device posts from each action.
-        if (_inGuest || Thread.CurrentThread != _thread)
+        if (_cpus.IsInGuest || Thread.CurrentThread != _thread)
         {
-            _cpu.RequestAttention();
+            _cpus.RequestAttention();
         }
 
         Monitor.PulseAll(_sync);
@@ -256,42 +233,19 @@ internal sealed class MachineLoop
                 continue;
             }
 
-            RunResult result = RunSlice();
-            Account();
-            if (result == RunResult.Halted)
+            CpuThread cpu = _cpus.Current;
+            RunResult result = cpu.RunSlice();
+            _observer.OnSlice(_cpus.Statistics);
+            _cpus.EndTurn(result);
+            if (result == RunResult.Shutdown)
+            {
+                RequestExit(cpu.TripleFault());
+            }
+            else if (result == RunResult.Halted && _cpus.AreHalted)
             {
                 Idle();
             }
-            else if (result == RunResult.Shutdown)
-            {
-                RequestExit(new MachineExit(
-                    MachineExitReason.TripleFault,
-                    0,
-                    $"The guest triple-faulted at RIP 0x{_cpu.Registers.ReadRip():x}: it could not deliver a double fault and shut its processor down."));
-            }
         }
-    }
-
-    private void Account()
-    {
-        CpuStatistics statistics = _cpu.GetStatistics();
-        lock (_statisticsSync)
-        {
-            _statistics = statistics;
-        }
-
-        Volatile.Write(ref _instructionsRetired, statistics.InstructionsRetired);
-        _observer.OnSlice(in statistics);
-    }
-
-    private RunResult RunSlice()
-    {
-        long budget = _clock.BeginSlice();
-        _inGuest = true;
-        RunResult result = _cpu.Run(budget);
-        _inGuest = false;
-        _clock.EndSlice();
-        return result;
     }
 
     /// <summary>Does what was requested.</summary>
@@ -372,9 +326,10 @@ internal sealed class MachineLoop
         }
     }
 
+    /// <summary>Lets time pass in which no CPU has anything to do.</summary>
     private void Idle()
     {
-        if (!_cpu.CanBeWoken)
+        if (!_cpus.CanBeWoken)
         {
             RequestExit(new MachineExit(
                 MachineExitReason.Halted, 0, "The guest halted its processor with interrupts off; nothing can wake it."));

@@ -1,4 +1,6 @@
+using Uml.Core.Boot;
 using Uml.Core.Cpu;
+using Uml.Core.Memory;
 
 namespace Uml.Core.Machine;
 
@@ -9,10 +11,10 @@ public sealed class MachineOptions
     public const ulong MinimumMemorySize = 1UL << 20;
 
     /// <summary>The largest <see cref="MemorySize"/>: 512 GiB, what one page of page-directory pointers maps. A limit of ours.</summary>
-    public const ulong MaximumMemorySize = 512UL << 30;
+    public const ulong MaximumMemorySize = BootMemoryLayout.MaximumRamBytes;
 
     /// <summary><see cref="MemorySize"/> is a multiple of a page, 4 KiB.</summary>
-    public const ulong MemorySizeGranularity = 4096;
+    public const ulong MemorySizeGranularity = GuestRam.PageSize;
 
     /// <summary>The machine's name in logs, metrics and messages. Default "uml".</summary>
     public string Name { get; set; } = "uml";
@@ -38,7 +40,7 @@ public sealed class MachineOptions
     /// </summary>
     public ulong? RandomSeed { get; set; }
 
-    /// <summary>The virtual CPU.</summary>
+    /// <summary>The virtual CPUs.</summary>
     public CpuOptions Cpu { get; set; } = new();
 }
 

@@ -84,7 +84,7 @@ internal sealed class MachineOptionsValidator : IValidateOptions<MachineOptions>
         else if (size % MachineOptions.MemorySizeGranularity != 0)
         {
             ulong rounded = (size / MachineOptions.MemorySizeGranularity + 1) * MachineOptions.MemorySizeGranularity;
-            problems.Add($"MachineOptions.MemorySize is {size} bytes, not a multiple of 4096; use {rounded}.");
+            problems.Add($"MachineOptions.MemorySize is {size} bytes, not a multiple of {MachineOptions.MemorySizeGranularity}; use {rounded}.");
         }
     }
 }

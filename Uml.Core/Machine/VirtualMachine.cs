@@ -16,6 +16,7 @@ internal sealed class VirtualMachine : IVirtualMachine, IMachineLoopObserver
     private readonly ServiceProvider _services;
     private readonly MachineHardware _hardware;
     private readonly MachineClock _clock;
+    private readonly MachineCpus _cpus;
     private readonly MachineLoop _loop;
     private readonly OwnerMemory _memory;
     private readonly MachineContext _context;
@@ -52,10 +53,12 @@ internal sealed class VirtualMachine : IVirtualMachine, IMachineLoopObserver
         _logger = services.GetRequiredService<ILoggerFactory>().CreateLogger("Uml.Core.Machine");
         _metrics = new MachineMetrics(services.GetService<System.Diagnostics.Metrics.IMeterFactory>(), Name);
         _interpreters = [.. services.GetServices<IMachineExitInterpreter>()];
-        _loop = new MachineLoop(hardware.Cpu, clock, this);
+        _cpus = new MachineCpus(hardware.Cpus, clock);
+        clock.Connect(_cpus);
+        _loop = new MachineLoop(_cpus, clock, this);
         _memory = new OwnerMemory(hardware.Memory, _loop);
-        _context = new MachineContext(hardware.Bus, hardware.Memory, clock, [hardware.Cpu], _loop);
-        Processors = [hardware.Cpu.Registers];
+        _context = new MachineContext(hardware.Bus, hardware.Memory, clock, hardware.Cpus, _loop);
+        Processors = [.. hardware.Cpus.Select(cpu => cpu.Registers)];
     }
 
     public string Name { get; }
@@ -70,9 +73,9 @@ internal sealed class VirtualMachine : IVirtualMachine, IMachineLoopObserver
 
     public IMachineClock Clock => _clock;
 
-    public ulong InstructionsRetired => _loop.InstructionsRetired;
+    public ulong InstructionsRetired => _cpus.Statistics.InstructionsRetired;
 
-    public CpuStatistics GetCpuStatistics() => _loop.Statistics;
+    public CpuStatistics GetCpuStatistics() => _cpus.Statistics;
 
     /// <summary>Connects the devices, in order of registration.</summary>
     public void AttachDevices()
@@ -334,27 +337,28 @@ internal sealed class VirtualMachine : IVirtualMachine, IMachineLoopObserver
     {
         cancellationToken.ThrowIfCancellationRequested();
         BootOptions options = _services.GetRequiredService<IOptions<BootOptions>>().Value;
+        ProcessorRegisters registers = _hardware.BootCpu.Registers;
         if (options.Kernel is { } kernel)
         {
-            BootEntry entry = await MachineBoot.LoadAsync(options, kernel, _hardware.Memory, Processors[0], cancellationToken).ConfigureAwait(false);
+            BootEntry entry = await MachineBoot.LoadAsync(options, kernel, _hardware.Memory, registers, cancellationToken).ConfigureAwait(false);
             ThrowIfWithoutBoard(entry.Kind, kernel.Name);
             MachineLog.Started(_logger, Name, entry.Kind.ToString(), entry.EntryPoint);
             return;
         }
 
-        if (Processors[0].IsAtReset)
+        if (registers.IsAtReset)
         {
             throw new MachineConfigurationException(
                 $"Machine '{Name}' has nothing to run: name a kernel with builder.UseKernel(...), or write code into Memory and set Processors[0].");
         }
 
-        MachineLog.Started(_logger, Name, "Register", Processors[0].Rip);
+        MachineLog.Started(_logger, Name, "Register", registers.Rip);
     }
 
     /// <summary>Kernels that are entered so are Linux's kind: without interrupts they wait for their first timer for ever, and say nothing.</summary>
     private void ThrowIfWithoutBoard(BootEntryKind kind, string kernel)
     {
-        if (kind is BootEntryKind.Linux64 or BootEntryKind.Linux32 or BootEntryKind.Pvh32 && !_hardware.Cpu.HasLocalApic)
+        if (kind is BootEntryKind.Linux64 or BootEntryKind.Linux32 or BootEntryKind.Pvh32 && !_hardware.BootCpu.HasLocalApic)
         {
             throw new MachineConfigurationException(
                 $"Machine '{Name}' has no board (interrupt controllers, timers, serial port), without which the kernel '{kernel}' would run and say nothing: "
@@ -366,7 +370,10 @@ internal sealed class VirtualMachine : IVirtualMachine, IMachineLoopObserver
     private void SetRunning(bool running)
     {
         _memory.SetRunning(running);
-        Processors[0].SetRunning(running);
+        foreach (ProcessorRegisters registers in Processors)
+        {
+            registers.SetRunning(running);
+        }
     }
 
     private void ThrowUnless(MachineState state, string verb)

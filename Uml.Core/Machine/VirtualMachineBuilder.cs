@@ -86,7 +86,6 @@ public sealed class VirtualMachineBuilder
             MachineOptions options = GetOptions(services);
             MachineClock clock = CreateClock(options, services.GetRequiredService<TimeProvider>());
             hardware = CreateHardware(services, options, clock);
-            clock.Connect(hardware.Cpu);
             var machine = new VirtualMachine(services, options, hardware, clock);
             machine.AttachDevices();
             return machine;

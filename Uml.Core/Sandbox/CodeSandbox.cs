@@ -4,6 +4,7 @@ using Microsoft.Extensions.Logging.Abstractions;
 using Uml.Core.Bus;
 using Uml.Core.Clock;
 using Uml.Core.Cpu;
+using Uml.Core.Cpu.State;
 using Uml.Core.Machine;
 using Uml.Core.Memory;
 
@@ -183,10 +184,10 @@ public sealed class CodeSandbox : IDisposable
 
     private static void Validate(CodeSandboxOptions options)
     {
-        if (options.MemorySize is < (2UL << 20) or > (1UL << 30) || options.MemorySize % 4096 != 0)
+        if (options.MemorySize is < (2UL << 20) or > (1UL << 30) || options.MemorySize % GuestRam.PageSize != 0)
         {
             throw new MachineConfigurationException(
-                $"CodeSandboxOptions.MemorySize is {options.MemorySize} bytes; use 2 MiB to 1 GiB, a multiple of 4096.");
+                $"CodeSandboxOptions.MemorySize is {options.MemorySize} bytes; use 2 MiB to 1 GiB, a multiple of {GuestRam.PageSize}.");
         }
 
         if (!Enum.IsDefined(options.Mode))

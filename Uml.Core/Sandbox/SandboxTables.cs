@@ -1,5 +1,6 @@
 using System.Buffers.Binary;
 using Uml.Core.Cpu.Access;
+using Uml.Core.Cpu.State;
 using Uml.Core.Cpu;
 using Uml.Core.Memory;
 
@@ -16,16 +17,13 @@ internal static unsafe class SandboxTables
     public const int VectorCount = 256;
     public const ushort CodeSelector = 0x08, DataSelector = 0x10, TaskSelector = 0x18;
 
-    private const ulong PageBytes = 4096;
+    private const ulong PageBytes = GuestRam.PageSize;
 
     /// <summary>Descriptors (Intel SDM vol. 3, 3.4.5): flat, present, DPL 0, accessed.</summary>
     private const ulong Code64 = 0x00AF_9B00_0000_FFFF, Code32 = 0x00CF_9B00_0000_FFFF, Data = 0x00CF_9300_0000_FFFF;
 
-    private const ulong Cr0 = (1UL << 0) | (1 << 1) | (1 << 4) | (1 << 5); // PE, MP, ET, NE
-    private const ulong Cr0Paging = 1UL << 31;
-    private const ulong Cr4 = (1UL << 9) | (1 << 10) | (1 << 18); // OSFXSR, OSXMMEXCPT, OSXSAVE
-    private const ulong Cr4Pae = 1UL << 5;
-    private const ulong EferLongModeEnable = 1UL << 8;
+    private const ulong InitialCr0 = Cr0.PE | Cr0.MP | Cr0.ET | Cr0.NE;
+    private const ulong InitialCr4 = Cr4.OSFXSR | Cr4.OSXMMEXCPT | Cr4.OSXSAVE;
 
     public static void Write(IGuestMemory memory, CodeMode mode)
     {
@@ -57,11 +55,11 @@ internal static unsafe class SandboxTables
 
     public static void Enter(ProcessorRegisters registers, CodeMode mode)
     {
-        registers.Cr4 = mode == CodeMode.Bits64 ? Cr4 | Cr4Pae : Cr4;
+        registers.Cr4 = mode == CodeMode.Bits64 ? InitialCr4 | Cr4.PAE : InitialCr4;
         registers.Xcr0 = StateComponents.Supported(registers.State);
         if (mode == CodeMode.Bits16)
         {
-            registers.Cr0 = Cr0 & ~1UL;
+            registers.Cr0 = InitialCr0 & ~Cr0.PE;
             SegmentState segment = SegmentState.RealMode((ushort)(CodeSandbox.CodeAddress >> 4));
             (registers.Cs, registers.Ss, registers.Ds, registers.Es) = (segment, segment, segment, segment);
             (registers.Fs, registers.Gs) = (SegmentState.RealMode(0), SegmentState.RealMode(0));
@@ -75,13 +73,13 @@ internal static unsafe class SandboxTables
         if (mode == CodeMode.Bits64)
         {
             registers.Cr3 = PageTableAddress;
-            registers.Efer = EferLongModeEnable;
-            registers.Cr0 = Cr0 | Cr0Paging;
+            registers.Efer = Efer.LME;
+            registers.Cr0 = InitialCr0 | Cr0.PG;
             registers.Cs = SegmentState.Code64(CodeSelector);
         }
         else
         {
-            registers.Cr0 = Cr0;
+            registers.Cr0 = InitialCr0;
             registers.Cs = SegmentState.Code32(CodeSelector);
         }
 

@@ -94,7 +94,7 @@ internal sealed class Uart16550 : IBusDevice
     });
 
     /// <inheritdoc/>
-    public ulong Read(ulong offset, int size)
+    public ulong Read(IProcessor processor, ulong offset, int size)
     {
         ulong value = 0;
         for (int i = 0; i < size; i++)
@@ -106,7 +106,7 @@ internal sealed class Uart16550 : IBusDevice
     }
 
     /// <inheritdoc/>
-    public void Write(ulong offset, int size, ulong value)
+    public void Write(IProcessor processor, ulong offset, int size, ulong value)
     {
         for (int i = 0; i < size; i++)
         {

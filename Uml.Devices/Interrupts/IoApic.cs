@@ -52,7 +52,7 @@ internal sealed class IoApic(ApicBus bus) : IMachineDevice, IBusDevice
     public bool AwaitsEdge(int input) => !_inputs[input].IsMasked;
 
     /// <inheritdoc/>
-    public ulong Read(ulong offset, int size) => offset switch
+    public ulong Read(IProcessor processor, ulong offset, int size) => offset switch
     {
         IndexRegister => _index,
         DataRegister => ReadIndexed(),
@@ -60,7 +60,7 @@ internal sealed class IoApic(ApicBus bus) : IMachineDevice, IBusDevice
     };
 
     /// <inheritdoc/>
-    public void Write(ulong offset, int size, ulong value)
+    public void Write(IProcessor processor, ulong offset, int size, ulong value)
     {
         switch (offset)
         {

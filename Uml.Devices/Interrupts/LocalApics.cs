@@ -5,10 +5,7 @@ using Uml.Devices.Platform;
 namespace Uml.Devices.Interrupts;
 
 /// <summary>The local APICs of a machine, one for each processor: connects their registers to the buses.</summary>
-/// <remarks>
-/// Model-specific registers tell which processor asks. The memory window does not, and a machine has one processor at present:
-/// the window is that of the boot processor. Further processors start in x2APIC mode and need none.
-/// </remarks>
+/// <remarks>Each processor finds its own behind the same addresses (Intel SDM vol. 3, 12.4.1): the one that makes the access tells which.</remarks>
 internal sealed class LocalApics(ApicBus bus) : IMachineDevice, IBusDevice, IMsrDevice
 {
     private const uint BaseMsr = 0x1B;
@@ -39,10 +36,10 @@ internal sealed class LocalApics(ApicBus bus) : IMachineDevice, IBusDevice, IMsr
     public void ConnectExternal(PicPair pics) => _apics[0].ConnectExternal(pics);
 
     /// <inheritdoc/>
-    public ulong Read(ulong offset, int size) => _apics[0].ReadMemory(offset, size);
+    public ulong Read(IProcessor processor, ulong offset, int size) => _apics[processor.Index].ReadMemory(offset, size);
 
     /// <inheritdoc/>
-    public void Write(ulong offset, int size, ulong value) => _apics[0].WriteMemory(offset, size, value);
+    public void Write(IProcessor processor, ulong offset, int size, ulong value) => _apics[processor.Index].WriteMemory(offset, size, value);
 
     /// <inheritdoc/>
     public bool TryReadMsr(IProcessor processor, uint index, out ulong value)

@@ -79,7 +79,7 @@ internal sealed class PicPair(LocalApics apics) : IMachineDevice
     /// <summary>The two ports of a chip. Accesses of 16 bits are two.</summary>
     private sealed class Registers(PicPair pair, Pic8259 chip) : IBusDevice
     {
-        public ulong Read(ulong offset, int size)
+        public ulong Read(IProcessor processor, ulong offset, int size)
         {
             pair.Sampling?.Invoke();
             ulong value = 0;
@@ -92,7 +92,7 @@ internal sealed class PicPair(LocalApics apics) : IMachineDevice
             return value;
         }
 
-        public void Write(ulong offset, int size, ulong value)
+        public void Write(IProcessor processor, ulong offset, int size, ulong value)
         {
             pair.Sampling?.Invoke();
             for (int i = 0; i < size; i++)
@@ -107,10 +107,10 @@ internal sealed class PicPair(LocalApics apics) : IMachineDevice
     /// <summary>ELCR1 and ELCR2.</summary>
     private sealed class TriggerModes(PicPair pair) : IBusDevice
     {
-        public ulong Read(ulong offset, int size) =>
+        public ulong Read(IProcessor processor, ulong offset, int size) =>
             (pair._master.LevelTriggered | ((ulong)pair._slave.LevelTriggered << 8)) >> (int)(offset * 8);
 
-        public void Write(ulong offset, int size, ulong value)
+        public void Write(IProcessor processor, ulong offset, int size, ulong value)
         {
             if (offset == 0)
             {

@@ -20,11 +20,11 @@ internal sealed class PciConfigPorts(PciHostBridge bridge, IBusDevice resetContr
     private uint _address;
 
     /// <inheritdoc/>
-    public ulong Read(ulong offset, int size)
+    public ulong Read(IProcessor processor, ulong offset, int size)
     {
         if (offset == ResetControlOffset && size == 1)
         {
-            return resetControl.Read(0, 1);
+            return resetControl.Read(processor, 0, 1);
         }
 
         if (offset >= DataOffset)
@@ -36,11 +36,11 @@ internal sealed class PciConfigPorts(PciHostBridge bridge, IBusDevice resetContr
     }
 
     /// <inheritdoc/>
-    public void Write(ulong offset, int size, ulong value)
+    public void Write(IProcessor processor, ulong offset, int size, ulong value)
     {
         if (offset == ResetControlOffset && size == 1)
         {
-            resetControl.Write(0, 1, value);
+            resetControl.Write(processor, 0, 1, value);
         }
         else if (offset >= DataOffset)
         {

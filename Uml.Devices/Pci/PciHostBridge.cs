@@ -106,12 +106,12 @@ internal sealed class PciHostBridge : IMachineDevice, IBusDevice, IAcpiContribut
     }
 
     /// <inheritdoc/>
-    public ulong Read(ulong offset, int size) => size == sizeof(ulong)
+    public ulong Read(IProcessor processor, ulong offset, int size) => size == sizeof(ulong)
         ? ReadConfig((int)offset, sizeof(uint)) | ((ulong)ReadConfig((int)offset + sizeof(uint), sizeof(uint)) << 32)
         : ReadConfig((int)offset, size);
 
     /// <inheritdoc/>
-    public void Write(ulong offset, int size, ulong value)
+    public void Write(IProcessor processor, ulong offset, int size, ulong value)
     {
         if (size == sizeof(ulong))
         {

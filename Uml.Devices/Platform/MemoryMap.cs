@@ -1,3 +1,5 @@
+using Uml.Core.Boot;
+
 namespace Uml.Devices.Platform;
 
 /// <summary>
@@ -26,10 +28,10 @@ public static class MemoryMap
     public const ulong ResetVector = 0xF_FFF0;
 
     /// <summary>End of the RAM below 4 GiB: 3 GiB. Devices live from here to 4 GiB.</summary>
-    public const ulong DeviceHoleStart = 0xC000_0000;
+    public const ulong DeviceHoleStart = BootMemoryLayout.LowRamEnd;
 
     /// <summary>PCI memory below 4 GiB.</summary>
-    public const ulong PciWindow32Start = 0xC000_0000;
+    public const ulong PciWindow32Start = DeviceHoleStart;
 
     /// <summary>Bytes of PCI memory below 4 GiB: 512 MiB.</summary>
     public const ulong PciWindow32Length = 0x2000_0000;
@@ -53,7 +55,7 @@ public static class MemoryMap
     public const ulong LocalApicLength = 0x1000;
 
     /// <summary>Where RAM goes on above the device hole: 4 GiB.</summary>
-    public const ulong HighMemoryStart = 0x1_0000_0000;
+    public const ulong HighMemoryStart = BootMemoryLayout.HighRamStart;
 
     /// <summary>PCI memory above RAM: 1 TiB. The loader's limit for RAM keeps it well below.</summary>
     public const ulong PciWindow64Start = 0x100_0000_0000;

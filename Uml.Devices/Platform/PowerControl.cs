@@ -58,9 +58,9 @@ internal sealed class PowerControl : IMachineDevice
 
         private ulong _values = (ulong)AcpiEnabled << ControlShift;
 
-        public ulong Read(ulong offset, int size) => _values >> (int)(offset * 8);
+        public ulong Read(IProcessor processor, ulong offset, int size) => _values >> (int)(offset * 8);
 
-        public void Write(ulong offset, int size, ulong value)
+        public void Write(IProcessor processor, ulong offset, int size, ulong value)
         {
             int shift = (int)(offset * 8);
             ulong written = value << shift;
@@ -81,9 +81,9 @@ internal sealed class PowerControl : IMachineDevice
 
         private ulong _value;
 
-        public ulong Read(ulong offset, int size) => _value;
+        public ulong Read(IProcessor processor, ulong offset, int size) => _value;
 
-        public void Write(ulong offset, int size, ulong value)
+        public void Write(IProcessor processor, ulong offset, int size, ulong value)
         {
             // The rising edge of RCPU resets; software sets the kind of reset first and RCPU with a second write.
             if ((value & ResetCpu) != 0 && (_value & ResetCpu) == 0)
@@ -103,9 +103,9 @@ internal sealed class PowerControl : IMachineDevice
         // Commands F0H to FFH pulse the output lines whose bits are 0; line 0 is the processor's reset.
         private const ulong Pulse = 0xF0, Reset = 1 << 0;
 
-        public ulong Read(ulong offset, int size) => ulong.MaxValue;
+        public ulong Read(IProcessor processor, ulong offset, int size) => ulong.MaxValue;
 
-        public void Write(ulong offset, int size, ulong value)
+        public void Write(IProcessor processor, ulong offset, int size, ulong value)
         {
             if ((value & (Pulse | Reset)) == Pulse)
             {
@@ -121,9 +121,9 @@ internal sealed class PowerControl : IMachineDevice
 
         private bool _resets;
 
-        public ulong Read(ulong offset, int size) => A20Gate | (_resets ? FastReset : 0);
+        public ulong Read(IProcessor processor, ulong offset, int size) => A20Gate | (_resets ? FastReset : 0);
 
-        public void Write(ulong offset, int size, ulong value)
+        public void Write(IProcessor processor, ulong offset, int size, ulong value)
         {
             // The rising edge resets.
             bool resets = (value & FastReset) != 0;
@@ -138,9 +138,9 @@ internal sealed class PowerControl : IMachineDevice
 
     private sealed class DebugExitPort(PowerControl power) : IBusDevice
     {
-        public ulong Read(ulong offset, int size) => ulong.MaxValue;
+        public ulong Read(IProcessor processor, ulong offset, int size) => ulong.MaxValue;
 
-        public void Write(ulong offset, int size, ulong value)
+        public void Write(IProcessor processor, ulong offset, int size, ulong value)
         {
             if (offset == 0)
             {

@@ -18,11 +18,11 @@ internal sealed class SystemControlPort(Pit8254 timer) : IMachineDevice, IBusDev
     public void Attach(IMachineContext machine) => machine.Bus.MapPorts(PortMap.SystemControl, 1, this);
 
     /// <inheritdoc/>
-    public ulong Read(ulong offset, int size) =>
+    public ulong Read(IProcessor processor, ulong offset, int size) =>
         _written | (timer.RefreshToggle ? RefreshToggle : 0) | (timer.SpeakerOutput ? TimerOutput : 0);
 
     /// <inheritdoc/>
-    public void Write(ulong offset, int size, ulong value)
+    public void Write(IProcessor processor, ulong offset, int size, ulong value)
     {
         _written = value & Writable;
         timer.SetSpeakerGate((value & TimerGate) != 0);

@@ -79,7 +79,7 @@ internal sealed class Pit8254 : IMachineDevice, IBusDevice
     public void SetSpeakerGate(bool gate) => _counters[2].SetGate(gate, Synchronize());
 
     /// <inheritdoc/>
-    public ulong Read(ulong offset, int size)
+    public ulong Read(IProcessor processor, ulong offset, int size)
     {
         long now = Synchronize();
         ulong value = 0;
@@ -93,7 +93,7 @@ internal sealed class Pit8254 : IMachineDevice, IBusDevice
     }
 
     /// <inheritdoc/>
-    public void Write(ulong offset, int size, ulong value)
+    public void Write(IProcessor processor, ulong offset, int size, ulong value)
     {
         long now = Synchronize();
         for (int i = 0; i < size; i++)

@@ -66,7 +66,7 @@ internal sealed partial class RealTimeClock(IInterruptRouter router) : IMachineD
     });
 
     /// <inheritdoc/>
-    public ulong Read(ulong offset, int size)
+    public ulong Read(IProcessor processor, ulong offset, int size)
     {
         // The index port cannot be read back. A word takes both ports.
         const ulong Index = 0xFF;
@@ -75,7 +75,7 @@ internal sealed partial class RealTimeClock(IInterruptRouter router) : IMachineD
     }
 
     /// <inheritdoc/>
-    public void Write(ulong offset, int size, ulong value)
+    public void Write(IProcessor processor, ulong offset, int size, ulong value)
     {
         if (offset == 0)
         {

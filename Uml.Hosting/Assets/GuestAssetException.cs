@@ -1,4 +1,4 @@
-using Uml.Core.Machine;
+using Uml.Core;
 
 namespace Uml.Hosting.Assets;
 

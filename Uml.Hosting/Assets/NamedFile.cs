@@ -1,5 +1,5 @@
+using Uml.Core;
 using Uml.Core.Boot;
-using Uml.Core.Machine;
 using Uml.Hosting.Images;
 
 namespace Uml.Hosting.Assets;

@@ -77,8 +77,8 @@ public sealed class SnippetTests
     {
         private ulong _value;
 
-        public ulong Read(ulong offset, int size) => _value * 2;
+        public ulong Read(IProcessor processor, ulong offset, int size) => _value * 2;
 
-        public void Write(ulong offset, int size, ulong value) => _value = value;
+        public void Write(IProcessor processor, ulong offset, int size, ulong value) => _value = value;
     }
 }

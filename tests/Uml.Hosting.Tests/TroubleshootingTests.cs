@@ -1,4 +1,5 @@
 using Microsoft.Extensions.Configuration;
+using Uml.Core;
 using Uml.Core.Boot;
 using Uml.Core.Machine;
 using Uml.Devices.Consoles;

@@ -8,9 +8,6 @@ namespace Uml.Core.Boot.Payload;
 /// <summary>Recognizes and unpacks the compressed kernel inside a bzImage, or a file compressed as a whole.</summary>
 internal static class KernelPayload
 {
-    /// <summary>The most bytes that a payload unpacks to unless told otherwise. Debian's generic kernel has about 60 MiB.</summary>
-    public const int DefaultMaximumBytes = 256 * 1024 * 1024;
-
     // Zstandard (RFC 8878, section 3.1.1.1.2): the kernel is packed with `zstd -22 --ultra`, a 128 MiB window.
     private const int MaximumZstdWindowLog = 27;
 

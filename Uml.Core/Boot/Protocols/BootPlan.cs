@@ -1,5 +1,3 @@
-using Uml.Core.Machine;
-
 namespace Uml.Core.Boot.Protocols;
 
 /// <summary>Keeps account of which RAM the loader has given to what, and writes only there.</summary>

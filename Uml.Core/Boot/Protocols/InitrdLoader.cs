@@ -1,5 +1,3 @@
-using Uml.Core.Boot.Payload;
-
 namespace Uml.Core.Boot.Protocols;
 
 /// <summary>Puts an initrd or module as high as it may be.</summary>

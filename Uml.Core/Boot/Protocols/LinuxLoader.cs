@@ -31,7 +31,7 @@ internal static class LinuxLoader
         ulong offset = ChooseOffset(plan, image, setup);
         ulong entryPoint = unchecked(image.EntryPoint + offset);
         BootEntry entry = BootTables.Write(plan, BootEntryKind.Linux64, entryPoint);
-        (ulong start, ulong end) = SegmentLoader.Load(plan, image, request.Kernel.Name, entryPoint, offset);
+        (ulong start, ulong end) = ElfSegmentLoader.Load(plan, image, request.Kernel.Name, entryPoint, offset);
         return parameters.HandOver(entry with { ImageStart = start, ImageEnd = end });
     }
 
@@ -43,12 +43,12 @@ internal static class LinuxLoader
     /// </summary>
     private static ulong ChooseOffset(BootPlan plan, ElfImage image, BzImage? setup)
     {
-        if (setup is null || !setup.IsRelocatable || SegmentLoader.Fits(plan, image, 0))
+        if (setup is null || !setup.IsRelocatable || ElfSegmentLoader.Fits(plan, image, 0))
         {
             return 0;
         }
 
-        (ulong start, ulong end) = SegmentLoader.Extent(image, 0);
+        (ulong start, ulong end) = ElfSegmentLoader.Extent(image, 0);
         ulong alignment = Math.Max(setup.KernelAlignment, KernelMappingBytes);
         ulong? lower = plan.FindHighest(end - start, end - 1, alignment, start);
         return lower is ulong place ? unchecked(place - start) : 0;

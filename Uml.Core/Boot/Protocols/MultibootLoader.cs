@@ -44,7 +44,7 @@ internal static class MultibootLoader
         BootStrings strings = new(plan);
         uint commandLine = strings.Add(request.CommandLine, uint.MaxValue, "kernel command line");
         uint loaderName = strings.Add(LoaderName, uint.MaxValue, "boot loader name");
-        (ulong start, ulong end) = SegmentLoader.Load(plan, image, name, entryPoint);
+        (ulong start, ulong end) = ElfSegmentLoader.Load(plan, image, name, entryPoint);
         List<LoadedModule> modules = ModuleLoader.Load(plan, request, strings);
         plan.Write(BootMemoryLayout.MultibootInfoAddress, Describe(request, commandLine, loaderName, modules));
 

@@ -27,7 +27,7 @@ internal static class PvhLoader
             BootMemoryLayout.PvhInfoAddress, BootMemoryLayout.PvhInfoEnd - BootMemoryLayout.PvhInfoAddress, "PVH start information");
         BootStrings strings = new(plan);
         uint commandLine = strings.Add(request.CommandLine, commandLineSize, "kernel command line");
-        (ulong start, ulong end) = SegmentLoader.Load(plan, image, name, entryPoint);
+        (ulong start, ulong end) = ElfSegmentLoader.Load(plan, image, name, entryPoint);
         List<LoadedModule> modules = ModuleLoader.Load(plan, request, strings);
         plan.Write(BootMemoryLayout.PvhInfoAddress, Describe(request, commandLine, modules));
         return entry with

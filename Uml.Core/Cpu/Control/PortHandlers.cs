@@ -139,13 +139,15 @@ internal static unsafe class PortHandlers<T>
     private static ulong Read(CpuState* s, ushort port)
     {
         s->Engine->Counters.DeviceAccesses++;
-        return MemoryUnit.Of(s).Bus.ReadPort(port, sizeof(T));
+        MemoryUnit unit = MemoryUnit.Of(s);
+        return unit.Bus.ReadPort(unit.Processor, port, sizeof(T));
     }
 
     private static void Write(CpuState* s, ushort port, ulong value)
     {
         s->Engine->Counters.DeviceAccesses++;
-        MemoryUnit.Of(s).Bus.WritePort(port, sizeof(T), value);
+        MemoryUnit unit = MemoryUnit.Of(s);
+        unit.Bus.WritePort(unit.Processor, port, sizeof(T), value);
     }
 
     private static ulong MaskOf(Op* op) => (op->Address & AddressFlags.Wrap32) != 0 ? uint.MaxValue

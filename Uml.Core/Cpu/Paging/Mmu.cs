@@ -1,6 +1,6 @@
 using System.Runtime.CompilerServices;
-using Uml.Core.Bus;
 using Uml.Core.Cpu.Access;
+using Uml.Core.Cpu.Interrupts;
 using Uml.Core.Cpu.State;
 using Uml.Core.Memory;
 
@@ -269,12 +269,12 @@ internal static unsafe partial class Mmu
             return;
         }
 
-        MachineBus bus = MemoryUnit.Of(s).Bus;
+        MemoryUnit unit = MemoryUnit.Of(s);
         while (size > 0)
         {
             s->Engine->Counters.DeviceAccesses++;
             int part = DevicePart(size);
-            ulong value = bus.ReadMemory(physical, part);
+            ulong value = unit.Bus.ReadMemory(unit.Processor, physical, part);
             Unsafe.CopyBlockUnaligned(buffer, &value, (uint)part);
             physical += (ulong)part;
             buffer += part;
@@ -298,14 +298,14 @@ internal static unsafe partial class Mmu
             return;
         }
 
-        MachineBus bus = MemoryUnit.Of(s).Bus;
+        MemoryUnit unit = MemoryUnit.Of(s);
         while (size > 0)
         {
             s->Engine->Counters.DeviceAccesses++;
             int part = DevicePart(size);
             ulong value = 0;
             Unsafe.CopyBlockUnaligned(&value, buffer, (uint)part);
-            bus.WriteMemory(physical, part, value);
+            unit.Bus.WriteMemory(unit.Processor, physical, part, value);
             physical += (ulong)part;
             buffer += part;
             size -= part;

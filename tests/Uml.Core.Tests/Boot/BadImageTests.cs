@@ -1,5 +1,5 @@
 using Uml.Core.Boot;
-using Uml.Core.Machine;
+using Uml.Core.Boot.Protocols;
 
 namespace Uml.Core.Tests.Boot;
 

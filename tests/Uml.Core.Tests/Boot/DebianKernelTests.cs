@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using Uml.Core.Boot;
+using Uml.Core.Boot.Protocols;
 
 namespace Uml.Core.Tests.Boot;
 

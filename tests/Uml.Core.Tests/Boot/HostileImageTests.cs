@@ -1,6 +1,7 @@
 using System.Buffers.Binary;
 using SharpCompress.Compressors.BZip2;
 using Uml.Core.Boot;
+using Uml.Core.Boot.Protocols;
 
 namespace Uml.Core.Tests.Boot;
 
@@ -117,7 +118,7 @@ public sealed class HostileImageTests
         };
 
         Assert.That(
-            () => BootImage.Load(request, _memory), Throws.InstanceOf<Uml.Core.Machine.MachineConfigurationException>().With.Message.Contains("MaximumUnpackedBytes"));
+            () => BootImage.Load(request, _memory), Throws.InstanceOf<MachineConfigurationException>().With.Message.Contains("MaximumUnpackedBytes"));
     }
 
     [TestCase("Gzip")]

@@ -1,4 +1,5 @@
 using Uml.Core.Boot;
+using Uml.Core.Boot.Protocols;
 
 namespace Uml.Core.Tests.Boot;
 

@@ -9,6 +9,7 @@ internal sealed class MachineBusTests
     private const ulong Mapped = 0xD000_0000;
 
     private readonly RecordingDevice _device = new();
+    private readonly Initiator _processor = new(0);
     private readonly MachineBus _bus = new(
     [
         new GuestMemoryRange(new GuestPhysicalAddress(0), 0xC000_0000),
@@ -21,9 +22,9 @@ internal sealed class MachineBusTests
     [TestCase(8, ulong.MaxValue)]
     public void A_hole_reads_as_all_ones_and_ignores_writes(int size, ulong expected)
     {
-        _bus.WriteMemory(Mapped, size, 0);
-        Assert.That(_bus.ReadMemory(Mapped, size), Is.EqualTo(expected));
-        Assert.That(_bus.ReadMemory(ulong.MaxValue, size), Is.EqualTo(expected));
+        _bus.WriteMemory(_processor, Mapped, size, 0);
+        Assert.That(_bus.ReadMemory(_processor, Mapped, size), Is.EqualTo(expected));
+        Assert.That(_bus.ReadMemory(_processor, ulong.MaxValue, size), Is.EqualTo(expected));
     }
 
     [TestCase(1)]
@@ -34,8 +35,8 @@ internal sealed class MachineBusTests
     {
         _bus.MapMemory(new(Mapped), 0x1000, _device);
         _device.Bytes[0x18] = 0x5A;
-        Assert.That(_bus.ReadMemory(Mapped + 0x18, size), Is.EqualTo(0x5A));
-        _bus.WriteMemory(Mapped + 0xFF8, size, ulong.MaxValue);
+        Assert.That(_bus.ReadMemory(_processor, Mapped + 0x18, size), Is.EqualTo(0x5A));
+        _bus.WriteMemory(_processor, Mapped + 0xFF8, size, ulong.MaxValue);
         Assert.That(_device.Log, Is.EqualTo(new[] { $"R18/{size}", $"WFF8/{size}" }));
         Assert.That(_device.Bytes.AsSpan(0xFF8).ToArray().Count(b => b == 0xFF), Is.EqualTo(size));
     }
@@ -60,10 +61,10 @@ internal sealed class MachineBusTests
             value = (value << 8) | (offset + (ulong)i + 1);
         }
 
-        Assert.That(_bus.ReadMemory(Mapped + offset, size), Is.EqualTo(value));
+        Assert.That(_bus.ReadMemory(_processor, Mapped + offset, size), Is.EqualTo(value));
         Assert.That(string.Join(' ', _device.Log), Is.EqualTo(expected));
         Array.Clear(_device.Bytes);
-        _bus.WriteMemory(Mapped + offset, size, value);
+        _bus.WriteMemory(_processor, Mapped + offset, size, value);
         Assert.That(_device.Bytes.AsSpan((int)offset, size)[size - 1], Is.EqualTo((byte)(offset + (ulong)size)));
     }
 
@@ -71,10 +72,10 @@ internal sealed class MachineBusTests
     public void An_access_that_straddles_the_end_of_a_range_does_not_reach_the_device()
     {
         _bus.MapMemory(new(Mapped), 0x12, _device);
-        Assert.That(_bus.ReadMemory(Mapped + 0x10, 4), Is.EqualTo(0xFFFF_FFFF));
-        _bus.WriteMemory(Mapped + 0x10, 8, 0);
+        Assert.That(_bus.ReadMemory(_processor, Mapped + 0x10, 4), Is.EqualTo(0xFFFF_FFFF));
+        _bus.WriteMemory(_processor, Mapped + 0x10, 8, 0);
         Assert.That(_device.Log, Is.Empty);
-        Assert.That(_bus.ReadMemory(Mapped + 0x10, 2), Is.Zero);
+        Assert.That(_bus.ReadMemory(_processor, Mapped + 0x10, 2), Is.Zero);
     }
 
     [Test]
@@ -83,23 +84,23 @@ internal sealed class MachineBusTests
         var other = new RecordingDevice();
         _bus.MapPorts(0x100, 1, _device);
         _bus.MapPorts(0x101, 1, other);
-        _bus.WritePort(0x100, 1, 0x11);
-        _bus.WritePort(0x101, 1, 0x22);
-        Assert.That(_bus.ReadPort(0x100, 1), Is.EqualTo(0x11));
-        Assert.That(_bus.ReadPort(0x101, 1), Is.EqualTo(0x22));
-        Assert.That(_bus.ReadPort(0xFFFF, 4), Is.EqualTo(0xFFFF_FFFF));
+        _bus.WritePort(_processor, 0x100, 1, 0x11);
+        _bus.WritePort(_processor, 0x101, 1, 0x22);
+        Assert.That(_bus.ReadPort(_processor, 0x100, 1), Is.EqualTo(0x11));
+        Assert.That(_bus.ReadPort(_processor, 0x101, 1), Is.EqualTo(0x22));
+        Assert.That(_bus.ReadPort(_processor, 0xFFFF, 4), Is.EqualTo(0xFFFF_FFFF));
     }
 
     [Test]
     public void A_range_given_back_is_a_hole_again_and_can_be_claimed_again()
     {
         var claim = _bus.MapMemory(new(Mapped), 0x1000, _device);
-        Assert.That(_bus.ReadMemory(Mapped, 4), Is.Zero);
+        Assert.That(_bus.ReadMemory(_processor, Mapped, 4), Is.Zero);
         claim.Dispose();
         claim.Dispose();
-        Assert.That(_bus.ReadMemory(Mapped, 4), Is.EqualTo(0xFFFF_FFFF));
+        Assert.That(_bus.ReadMemory(_processor, Mapped, 4), Is.EqualTo(0xFFFF_FFFF));
         _bus.MapMemory(new(Mapped), 0x1000, _device);
-        Assert.That(_bus.ReadMemory(Mapped, 4), Is.Zero);
+        Assert.That(_bus.ReadMemory(_processor, Mapped, 4), Is.Zero);
     }
 
     [TestCase(0UL, 0x1000UL)]
@@ -124,7 +125,7 @@ internal sealed class MachineBusTests
         _bus.MapMemory(new(Mapped - 0x1000), 0x1000, _device);
         _bus.MapMemory(new(Mapped + 0x1000), 0x1000, _device);
         _bus.MapMemory(new(0x1_4000_0000), ulong.MaxValue - 0x1_4000_0000 + 1, _device);
-        Assert.That(_bus.ReadMemory(Mapped - 0x1000, 1), Is.Zero);
+        Assert.That(_bus.ReadMemory(_processor, Mapped - 0x1000, 1), Is.Zero);
     }
 
     [TestCase(0xFFFF, 2)]
@@ -187,8 +188,27 @@ internal sealed class MachineBusTests
 
             ulong probe = 0xC000_0000 + (ulong)random.Next(2048);
             var owner = claims.Find(c => probe >= c.Start && probe < c.Start + c.Length).Device;
-            Assert.That(_bus.ReadMemory(probe, 1), Is.EqualTo((ulong)(owner?.Value ?? 0xFF)));
+            Assert.That(_bus.ReadMemory(_processor, probe, 1), Is.EqualTo((ulong)(owner?.Value ?? 0xFF)));
         }
+    }
+
+    [Test]
+    public void A_device_is_told_which_processor_accesses_it_also_when_the_bus_splits_the_access()
+    {
+        WhoAmI device = new();
+        _bus.MapMemory(new(Mapped), 0x1000, device);
+        _bus.MapPorts(0x500, 4, device);
+        Initiator second = new(1);
+        Assert.Multiple(() =>
+        {
+            Assert.That(_bus.ReadMemory(_processor, Mapped, 4), Is.Zero);
+            Assert.That(_bus.ReadMemory(second, Mapped, 4), Is.EqualTo(1));
+            Assert.That(_bus.ReadMemory(second, Mapped + 1, 2), Is.EqualTo(0x101), "two bytes, each by itself");
+            Assert.That(_bus.ReadPort(second, 0x500, 1), Is.EqualTo(1));
+        });
+        _bus.WriteMemory(second, Mapped + 1, 2, 0);
+        _bus.WritePort(_processor, 0x500, 1, 0);
+        Assert.That(device.Writers, Is.EqualTo(new[] { 1, 1, 0 }));
     }
 
     private sealed class RecordingDevice : IBusDevice
@@ -199,7 +219,7 @@ internal sealed class MachineBusTests
 
         public byte? Value { get; init; }
 
-        public ulong Read(ulong offset, int size)
+        public ulong Read(IProcessor processor, ulong offset, int size)
         {
             Log.Add($"R{offset:X}/{size}");
             ulong value = 0;
@@ -211,7 +231,7 @@ internal sealed class MachineBusTests
             return value;
         }
 
-        public void Write(ulong offset, int size, ulong value)
+        public void Write(IProcessor processor, ulong offset, int size, ulong value)
         {
             Log.Add($"W{offset:X}/{size}");
             for (int i = 0; i < size; i++)
@@ -219,6 +239,29 @@ internal sealed class MachineBusTests
                 Bytes[(int)offset + i] = (byte)(value >> (i * 8));
             }
         }
+    }
+
+    /// <summary>Answers with the number of the processor that asks.</summary>
+    private sealed class WhoAmI : IBusDevice
+    {
+        public List<int> Writers { get; } = [];
+
+        public ulong Read(IProcessor processor, ulong offset, int size) => (ulong)processor.Index;
+
+        public void Write(IProcessor processor, ulong offset, int size, ulong value) => Writers.Add(processor.Index);
+    }
+
+    private sealed class Initiator(int index) : IProcessor
+    {
+        public int Index => index;
+
+        public void SetInterruptRequest(bool asserted) => throw new NotSupportedException();
+
+        public void RaiseNmi() => throw new NotSupportedException();
+
+        public void ConnectLocalApic(ILocalApic localApic) => throw new NotSupportedException();
+
+        public void SetCpuid(uint leaf, CpuidValues values) => throw new NotSupportedException();
     }
 
     private sealed class EchoMsr : IMsrDevice

@@ -5,7 +5,6 @@ using Uml.Core.Cpu.Blocks;
 using Uml.Core.Cpu.Control;
 using Uml.Core.Cpu.Interpreter;
 using Uml.Core.Cpu.State;
-using Uml.Core.Machine;
 using Uml.Core.Sandbox;
 using static Iced.Intel.AssemblerRegisters;
 

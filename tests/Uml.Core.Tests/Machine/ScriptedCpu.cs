@@ -12,8 +12,9 @@ internal sealed unsafe class ScriptedCpu : ICpuRunner
     private readonly CpuState* _state;
     private volatile bool _attention;
 
-    public ScriptedCpu()
+    public ScriptedCpu(int index = 0)
     {
+        Index = index;
         // SAFETY: freed in Dispose, after the registers were told to forget it.
         _state = (CpuState*)NativeMemory.AllocZeroed((nuint)sizeof(ProcessorMemory));
         Registers = new ProcessorRegisters(_state);
@@ -33,7 +34,10 @@ internal sealed unsafe class ScriptedCpu : ICpuRunner
 
     public bool IsDisposed { get; private set; }
 
-    public int Index => 0;
+    public int Index { get; }
+
+    /// <summary>Whether the last run ended so and no interrupt has come since.</summary>
+    public bool IsHalted { get; private set; }
 
     public bool AttentionRequested => _attention;
 
@@ -48,7 +52,10 @@ internal sealed unsafe class ScriptedCpu : ICpuRunner
 
         if (Script is { } script)
         {
-            return script(this, instructionBudget);
+            IsHalted = false;
+            RunResult result = script(this, instructionBudget);
+            IsHalted = result == RunResult.Halted;
+            return result;
         }
 
         InstructionsRetired += (ulong)instructionBudget;
@@ -59,9 +66,7 @@ internal sealed unsafe class ScriptedCpu : ICpuRunner
 
     public void RequestAttention() => _attention = true;
 
-    public void SetInterruptRequest(bool asserted)
-    {
-    }
+    public void SetInterruptRequest(bool asserted) => IsHalted &= !asserted;
 
     public void RaiseNmi()
     {

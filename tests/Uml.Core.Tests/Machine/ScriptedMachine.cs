@@ -7,16 +7,16 @@ using Uml.Core.Memory;
 
 namespace Uml.Core.Tests.Machine;
 
-/// <summary>Builds machines around a <see cref="ScriptedCpu"/>.</summary>
-internal sealed class ScriptedMachine(ScriptedCpu cpu) : IMachineHardwareFactory
+/// <summary>Builds machines around <see cref="ScriptedCpu"/>s.</summary>
+internal sealed class ScriptedMachine(params ScriptedCpu[] cpus) : IMachineHardwareFactory
 {
     public MachineHardware Create(MachineOptions options, MachineClock clock, ILoggerFactory loggers) =>
-        new(new NoMemory(), new MachineBus([]), cpu);
+        new(new NoMemory(), new MachineBus([]), cpus);
 
-    public static VirtualMachineBuilder CreateBuilder(ScriptedCpu cpu)
+    public static VirtualMachineBuilder CreateBuilder(params ScriptedCpu[] cpus)
     {
         var builder = new VirtualMachineBuilder();
-        builder.Services.AddSingleton<IMachineHardwareFactory>(new ScriptedMachine(cpu));
+        builder.Services.AddSingleton<IMachineHardwareFactory>(new ScriptedMachine(cpus));
         return builder;
     }
 

@@ -1,5 +1,4 @@
 using Uml.Core.Cpu;
-using Uml.Core.Machine;
 using Uml.Core.Sandbox;
 
 namespace Uml.Core.Tests.Machine;

@@ -2,6 +2,7 @@ using System.Runtime.Intrinsics;
 using Iced.Intel;
 using Uml.Core.Bus;
 using Uml.Core.Cpu;
+using Uml.Core.Cpu.State;
 using Uml.Core.Machine;
 using Uml.Core.Memory;
 using Uml.Core.Sandbox;
@@ -292,12 +293,12 @@ public sealed class CodeSandboxTests
     {
         public List<string> Log { get; } = [];
 
-        public ulong Read(ulong offset, int size)
+        public ulong Read(IProcessor processor, ulong offset, int size)
         {
             Log.Add($"read {offset:x} {size}");
             return 0xAB;
         }
 
-        public void Write(ulong offset, int size, ulong value) => Log.Add($"write {offset:x} {size} {value:x}");
+        public void Write(IProcessor processor, ulong offset, int size, ulong value) => Log.Add($"write {offset:x} {size} {value:x}");
     }
 }

@@ -63,11 +63,12 @@ internal sealed class FakeMachine : IMachineContext
     public void WriteMsr(uint index, ulong value, int processor = 0) =>
         Assert.That(RealBus.TryWriteMsr(Cpus[processor], index, value), Is.True, $"WRMSR {index:X} {value:X}");
 
-    public byte In(ushort port) => (byte)RealBus.ReadPort(port, 1);
+    public byte In(ushort port) => (byte)RealBus.ReadPort(Cpu, port, 1);
 
-    public void Out(ushort port, byte value) => RealBus.WritePort(port, 1, value);
+    public void Out(ushort port, byte value) => RealBus.WritePort(Cpu, port, 1, value);
 
-    public uint Read32(ulong address) => (uint)RealBus.ReadMemory(address, 4);
+    public uint Read32(ulong address, int processor = 0) => (uint)RealBus.ReadMemory(Cpus[processor], address, 4);
 
-    public void Write32(ulong address, uint value) => RealBus.WriteMemory(address, 4, value);
+    public void Write32(ulong address, uint value, int processor = 0) =>
+        RealBus.WriteMemory(Cpus[processor], address, 4, value);
 }

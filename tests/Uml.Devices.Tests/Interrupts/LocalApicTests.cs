@@ -330,12 +330,25 @@ internal sealed class LocalApicTests
     [Test]
     public void Only_aligned_doublewords_write_and_parts_can_be_read()
     {
-        _machine.RealBus.WriteMemory(Base + Tpr, 1, 0x50);
-        _machine.RealBus.WriteMemory(Base + Tpr, 8, 0x50);
-        _machine.RealBus.WriteMemory(Base + Tpr + 4, 4, 0x50);
+        _machine.RealBus.WriteMemory(_machine.Cpu, Base + Tpr, 1, 0x50);
+        _machine.RealBus.WriteMemory(_machine.Cpu, Base + Tpr, 8, 0x50);
+        _machine.RealBus.WriteMemory(_machine.Cpu, Base + Tpr + 4, 4, 0x50);
         Assert.That(Read(Tpr), Is.Zero);
-        Assert.That(_machine.RealBus.ReadMemory(Base + Version + 2, 1), Is.EqualTo(0x05));
-        Assert.That(_machine.RealBus.ReadMemory(Base + Version + 4, 4), Is.Zero);
+        Assert.That(_machine.RealBus.ReadMemory(_machine.Cpu, Base + Version + 2, 1), Is.EqualTo(0x05));
+        Assert.That(_machine.RealBus.ReadMemory(_machine.Cpu, Base + Version + 4, 4), Is.Zero);
+    }
+
+    [Test]
+    public void Each_processor_finds_its_own_in_the_window_and_interrupts_others_through_it()
+    {
+        var machine = new FakeMachine(processors: 2);
+        new LocalApics(new ApicBus()).Attach(machine);
+        Assert.That(new[] { machine.Read32(Base + Id, 0), machine.Read32(Base + Id, 1) }, Is.EqualTo(new[] { 0u, 1u << 24 }));
+        machine.Write32(Base + Svr, 0x1FF, 0);
+        machine.Write32(Base + Svr, 0x1FF, 1);
+        machine.Write32(Base + IcrHigh, 0, 1);
+        machine.Write32(Base + Icr, 0x31, 1);
+        Assert.That(machine.Cpus.Select(c => c.Acknowledge()), Is.EqualTo(new[] { 0x31, -1 }));
     }
 
     [Test]

@@ -153,14 +153,14 @@ internal sealed class PicPairTests
     [Test]
     public void The_trigger_modes_are_two_registers()
     {
-        Assert.That(_machine.RealBus.ReadPort(TriggerModes, 2), Is.EqualTo(0x0E00), "those of ACPI and PCI are levels");
-        _machine.RealBus.WritePort(TriggerModes, 2, 0xFFFF);
-        Assert.That(_machine.RealBus.ReadPort(TriggerModes, 2), Is.EqualTo(0xDEF8));
+        Assert.That(_machine.RealBus.ReadPort(_machine.Cpu, TriggerModes, 2), Is.EqualTo(0x0E00), "those of ACPI and PCI are levels");
+        _machine.RealBus.WritePort(_machine.Cpu, TriggerModes, 2, 0xFFFF);
+        Assert.That(_machine.RealBus.ReadPort(_machine.Cpu, TriggerModes, 2), Is.EqualTo(0xDEF8));
         _machine.Out(TriggerModes + 1, 0x02);
         Assert.That(_machine.In(TriggerModes), Is.EqualTo(0xF8));
         Assert.That(_machine.In(TriggerModes + 1), Is.EqualTo(0x02));
         _machine.Out(TriggerModes, 0);
-        Assert.That(_machine.RealBus.ReadPort(TriggerModes, 2), Is.EqualTo(0x0200));
+        Assert.That(_machine.RealBus.ReadPort(_machine.Cpu, TriggerModes, 2), Is.EqualTo(0x0200));
     }
 
     [Test]
@@ -197,9 +197,9 @@ internal sealed class PicPairTests
     public void A_word_goes_to_both_ports()
     {
         Initialize();
-        _machine.RealBus.WritePort(Master, 2, 0x5A0B);
+        _machine.RealBus.WritePort(_machine.Cpu, Master, 2, 0x5A0B);
         Line(3).Set(true);
-        Assert.That(_machine.RealBus.ReadPort(Master, 2), Is.EqualTo(0x5A00));
+        Assert.That(_machine.RealBus.ReadPort(_machine.Cpu, Master, 2), Is.EqualTo(0x5A00));
     }
 
     [Test]

@@ -35,38 +35,38 @@ internal sealed class PciHostBridgeTests
         Assert.That(_bridge.Add(_function), Is.EqualTo(1));
         for (uint register = 0; register < 256; register += 4)
         {
-            _machine.RealBus.WritePort(0xCF8, 4, 0x8000_0800 | register);
-            Assert.That(_machine.RealBus.ReadPort(0xCFC, 4), Is.EqualTo(_machine.Read32(Ecam + 0x8000 + register)));
-            Assert.That(_machine.RealBus.ReadPort(0xCFE, 1), Is.EqualTo(_machine.RealBus.ReadMemory(Ecam + 0x8002 + register, 1)));
+            _machine.RealBus.WritePort(_machine.Cpu, 0xCF8, 4, 0x8000_0800 | register);
+            Assert.That(_machine.RealBus.ReadPort(_machine.Cpu, 0xCFC, 4), Is.EqualTo(_machine.Read32(Ecam + 0x8000 + register)));
+            Assert.That(_machine.RealBus.ReadPort(_machine.Cpu, 0xCFE, 1), Is.EqualTo(_machine.RealBus.ReadMemory(_machine.Cpu, Ecam + 0x8002 + register, 1)));
         }
 
-        Assert.That(_machine.RealBus.ReadMemory(Ecam + 0x8000, 8), Is.EqualTo(0x0000_0000_1042_1AF4));
+        Assert.That(_machine.RealBus.ReadMemory(_machine.Cpu, Ecam + 0x8000, 8), Is.EqualTo(0x0000_0000_1042_1AF4));
     }
 
     [Test]
     public void The_interrupt_line_is_that_of_the_8259_pair_as_firmware_leaves_it()
     {
         _bridge.Add(_function);
-        Assert.That(_machine.RealBus.ReadMemory(Ecam + 0x803C, 1), Is.EqualTo(11));
+        Assert.That(_machine.RealBus.ReadMemory(_machine.Cpu, Ecam + 0x803C, 1), Is.EqualTo(11));
         _bridge.Add(new PciFunction(new PciIdentity(0x1AF4, 0x1042, 0)));
-        Assert.That(_machine.RealBus.ReadMemory(Ecam + 0x1_003C, 1), Is.EqualTo(10));
+        Assert.That(_machine.RealBus.ReadMemory(_machine.Cpu, Ecam + 0x1_003C, 1), Is.EqualTo(10));
     }
 
     [Test]
     public void The_address_port_works_as_linux_probes_it()
     {
         _machine.Out(0xCFB, 1);
-        _machine.RealBus.WritePort(0xCF8, 4, 0x8000_0000);
-        Assert.That(_machine.RealBus.ReadPort(0xCF8, 4), Is.EqualTo(0x8000_0000));
-        Assert.That(_machine.RealBus.ReadPort(0xCFC, 4), Is.EqualTo(0x0008_1B36));
-        Assert.That(_machine.RealBus.ReadPort(0xCF8, 1), Is.EqualTo(0xFF));
-        _machine.RealBus.WritePort(0xCF8, 4, 0x0000_0000);
-        Assert.That(_machine.RealBus.ReadPort(0xCFC, 4), Is.EqualTo(uint.MaxValue), "not enabled");
-        _machine.RealBus.WritePort(0xCF8, 4, 0x8001_0000);
-        Assert.That(_machine.RealBus.ReadPort(0xCFC, 4), Is.EqualTo(uint.MaxValue), "no second bus");
-        _machine.RealBus.WritePort(0xCFC, 4, 0);
-        _machine.RealBus.WritePort(0xCF8, 4, 0xFFFF_FFFF);
-        Assert.That(_machine.RealBus.ReadPort(0xCF8, 4), Is.EqualTo(0x80FF_FFFC));
+        _machine.RealBus.WritePort(_machine.Cpu, 0xCF8, 4, 0x8000_0000);
+        Assert.That(_machine.RealBus.ReadPort(_machine.Cpu, 0xCF8, 4), Is.EqualTo(0x8000_0000));
+        Assert.That(_machine.RealBus.ReadPort(_machine.Cpu, 0xCFC, 4), Is.EqualTo(0x0008_1B36));
+        Assert.That(_machine.RealBus.ReadPort(_machine.Cpu, 0xCF8, 1), Is.EqualTo(0xFF));
+        _machine.RealBus.WritePort(_machine.Cpu, 0xCF8, 4, 0x0000_0000);
+        Assert.That(_machine.RealBus.ReadPort(_machine.Cpu, 0xCFC, 4), Is.EqualTo(uint.MaxValue), "not enabled");
+        _machine.RealBus.WritePort(_machine.Cpu, 0xCF8, 4, 0x8001_0000);
+        Assert.That(_machine.RealBus.ReadPort(_machine.Cpu, 0xCFC, 4), Is.EqualTo(uint.MaxValue), "no second bus");
+        _machine.RealBus.WritePort(_machine.Cpu, 0xCFC, 4, 0);
+        _machine.RealBus.WritePort(_machine.Cpu, 0xCF8, 4, 0xFFFF_FFFF);
+        Assert.That(_machine.RealBus.ReadPort(_machine.Cpu, 0xCF8, 4), Is.EqualTo(0x80FF_FFFC));
     }
 
     [Test]
@@ -134,7 +134,7 @@ internal sealed class PciHostBridgeTests
         {
             Config(0x10, (uint)elsewhere);
             Config(0x14, (uint)(elsewhere >> 32));
-            Assert.That(_registers.IsHit(() => _machine.RealBus.ReadMemory(elsewhere, 4)), Is.False, $"{elsewhere:X}");
+            Assert.That(_registers.IsHit(() => _machine.RealBus.ReadMemory(_machine.Cpu, elsewhere, 4)), Is.False, $"{elsewhere:X}");
         }
     }
 
@@ -219,13 +219,13 @@ internal sealed class PciHostBridgeTests
 
         public ulong? Value { get; init; }
 
-        public ulong Read(ulong offset, int size)
+        public ulong Read(IProcessor processor, ulong offset, int size)
         {
             _reads++;
             return Value ?? offset;
         }
 
-        public void Write(ulong offset, int size, ulong value)
+        public void Write(IProcessor processor, ulong offset, int size, ulong value)
         {
         }
 

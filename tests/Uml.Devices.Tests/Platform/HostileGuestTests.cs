@@ -92,11 +92,11 @@ internal sealed class HostileGuestTests
     {
         if (random.Next(2) == 0)
         {
-            AssertFits(machine.RealBus.ReadMemory(address, size), size);
+            AssertFits(machine.RealBus.ReadMemory(machine.Cpu, address, size), size);
         }
         else
         {
-            machine.RealBus.WriteMemory(address, size, Value(random));
+            machine.RealBus.WriteMemory(machine.Cpu, address, size, Value(random));
         }
     }
 
@@ -104,11 +104,11 @@ internal sealed class HostileGuestTests
     {
         if (random.Next(2) == 0)
         {
-            AssertFits(machine.RealBus.ReadPort(port, size), size);
+            AssertFits(machine.RealBus.ReadPort(machine.Cpu, port, size), size);
         }
         else
         {
-            machine.RealBus.WritePort(port, size, Value(random));
+            machine.RealBus.WritePort(machine.Cpu, port, size, Value(random));
         }
     }
 
@@ -159,9 +159,9 @@ internal sealed class HostileGuestTests
 
     private sealed class ReadsAddress : IBusDevice
     {
-        public ulong Read(ulong offset, int size) => offset;
+        public ulong Read(IProcessor processor, ulong offset, int size) => offset;
 
-        public void Write(ulong offset, int size, ulong value)
+        public void Write(IProcessor processor, ulong offset, int size, ulong value)
         {
         }
     }

@@ -20,12 +20,12 @@ internal sealed class PowerControlTests
     [Test]
     public void Sleep_type_5_with_enable_switches_off()
     {
-        _machine.RealBus.WritePort(0x604, 2, 0x1400);
+        _machine.RealBus.WritePort(_machine.Cpu, 0x604, 2, 0x1400);
         Assert.That(_machine.Exits, Is.Empty);
-        Assert.That(_machine.RealBus.ReadPort(0x604, 2), Is.EqualTo(0x1401));
-        _machine.RealBus.WritePort(0x604, 2, 0x3400);
+        Assert.That(_machine.RealBus.ReadPort(_machine.Cpu, 0x604, 2), Is.EqualTo(0x1401));
+        _machine.RealBus.WritePort(_machine.Cpu, 0x604, 2, 0x3400);
         Assert.That(_machine.Exits.Single().Reason, Is.EqualTo(MachineExitReason.PowerOff));
-        Assert.That(_machine.RealBus.ReadPort(0x604, 2), Is.EqualTo(0x1401), "enable reads as zero");
+        Assert.That(_machine.RealBus.ReadPort(_machine.Cpu, 0x604, 2), Is.EqualTo(0x1401), "enable reads as zero");
     }
 
     [Test]
@@ -41,25 +41,25 @@ internal sealed class PowerControlTests
     [TestCase(0x1400UL)]
     public void Other_sleep_types_do_nothing(ulong value)
     {
-        _machine.RealBus.WritePort(0x604, 2, value);
+        _machine.RealBus.WritePort(_machine.Cpu, 0x604, 2, value);
         Assert.That(_machine.Exits, Is.Empty);
     }
 
     [Test]
     public void The_machine_is_in_acpi_mode_for_ever()
     {
-        _machine.RealBus.WritePort(0x604, 2, 0);
-        Assert.That(_machine.RealBus.ReadPort(0x604, 2), Is.EqualTo(1));
+        _machine.RealBus.WritePort(_machine.Cpu, 0x604, 2, 0);
+        Assert.That(_machine.RealBus.ReadPort(_machine.Cpu, 0x604, 2), Is.EqualTo(1));
     }
 
     [Test]
     public void Events_can_be_enabled_and_none_happens()
     {
-        _machine.RealBus.WritePort(0x600, 4, 0xFFFF_FFFF);
-        Assert.That(_machine.RealBus.ReadPort(0x600, 2), Is.Zero);
-        Assert.That(_machine.RealBus.ReadPort(0x602, 2), Is.EqualTo(0x721));
+        _machine.RealBus.WritePort(_machine.Cpu, 0x600, 4, 0xFFFF_FFFF);
+        Assert.That(_machine.RealBus.ReadPort(_machine.Cpu, 0x600, 2), Is.Zero);
+        Assert.That(_machine.RealBus.ReadPort(_machine.Cpu, 0x602, 2), Is.EqualTo(0x721));
         _machine.Out(0x603, 0);
-        Assert.That(_machine.RealBus.ReadPort(0x600, 4), Is.EqualTo(0x21_0000));
+        Assert.That(_machine.RealBus.ReadPort(_machine.Cpu, 0x600, 4), Is.EqualTo(0x21_0000));
     }
 
     [TestCase(new byte[] { 0x06 }, 1)]
@@ -122,7 +122,7 @@ internal sealed class PowerControlTests
     [TestCase(4, 0UL, 0u)]
     public void The_debug_exit_port_carries_a_status(int size, ulong value, uint status)
     {
-        _machine.RealBus.WritePort(0xF4, size, value);
+        _machine.RealBus.WritePort(_machine.Cpu, 0xF4, size, value);
         var exit = _machine.Exits.Single();
         Assert.That(exit.Reason, Is.EqualTo(MachineExitReason.DebugExit));
         Assert.That(exit.Status, Is.EqualTo(status));

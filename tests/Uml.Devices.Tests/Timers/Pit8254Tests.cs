@@ -284,7 +284,7 @@ internal sealed class Pit8254Tests
     public void The_control_port_cannot_be_read()
     {
         Assert.That(_machine.In(Control), Is.EqualTo(0xFF));
-        Assert.That(_machine.RealBus.ReadPort(Counter0, 4) >> 24, Is.EqualTo(0xFF));
+        Assert.That(_machine.RealBus.ReadPort(_machine.Cpu, Counter0, 4) >> 24, Is.EqualTo(0xFF));
     }
 
     [Test]

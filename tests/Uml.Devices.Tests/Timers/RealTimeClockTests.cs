@@ -165,8 +165,8 @@ internal sealed class RealTimeClockTests
         _machine.Out(0x70, 0x80 | 13);
         Assert.That(_machine.In(0x71), Is.EqualTo(0x80));
         Assert.That(_machine.In(0x70), Is.EqualTo(0xFF));
-        _machine.RealBus.WritePort(0x70, 2, 0x5A40);
-        Assert.That(_machine.RealBus.ReadPort(0x70, 2), Is.EqualTo(0x5AFF));
+        _machine.RealBus.WritePort(_machine.Cpu, 0x70, 2, 0x5A40);
+        Assert.That(_machine.RealBus.ReadPort(_machine.Cpu, 0x70, 2), Is.EqualTo(0x5AFF));
     }
 
     [Test]

@@ -1,5 +1,6 @@
+using Uml.Core;
 using Uml.Core.Boot;
-using Uml.Core.Machine;
+using Uml.Core.Boot.Protocols;
 using Uml.Core.Tests.Boot;
 using Uml.Fuzz.Running;
 

@@ -1,4 +1,5 @@
 using System.Runtime.Intrinsics;
+using Uml.Core;
 using Uml.Core.Boot;
 using Uml.Core.Cpu;
 using Uml.Core.Machine;

@@ -29,22 +29,25 @@ internal sealed class FuzzFunction(PciHostBridge bridge, IInterruptRouter router
         function.AddCapability(9, new byte[14], [0xFF, 0xFF, 0xFF]);
         int device = bridge.Add(function);
         _line = router.GetLine(PciHostBridge.GetInterrupt(device, 0));
-        _timers = [machine.Clock.CreateTimer(Act), machine.Clock.CreateTimer(Act)];
+        _timers = [machine.Clock.CreateTimer(ActAlone), machine.Clock.CreateTimer(ActAlone)];
 
         // As firmware would: memory decoding on.
         function.WriteConfig(PciConfig.Command, 2, PciConfig.CommandMemory | PciConfig.CommandBusMaster);
         _timers[0].Schedule((ulong)random.Below(100_000));
     }
 
-    public ulong Read(ulong offset, int size)
+    public ulong Read(IProcessor processor, ulong offset, int size)
     {
-        Act();
+        Act(processor);
         return random.UInt64();
     }
 
-    public void Write(ulong offset, int size, ulong value) => Act();
+    public void Write(IProcessor processor, ulong offset, int size, ulong value) => Act(processor);
 
-    private void Act()
+    /// <summary>Acts when no processor accesses it.</summary>
+    private void ActAlone() => Act(_machine!.Processors[0]);
+
+    private void Act(IProcessor processor)
     {
         // What it does leads back here; once is enough.
         if (_busy)
@@ -55,13 +58,13 @@ internal sealed class FuzzFunction(PciHostBridge bridge, IInterruptRouter router
         _busy = true;
         for (int i = random.Below(4); i >= 0; i--)
         {
-            ActOnce();
+            ActOnce(processor);
         }
 
         _busy = false;
     }
 
-    private void ActOnce()
+    private void ActOnce(IProcessor processor)
     {
         IMachineContext machine = _machine!;
         MachineBus bus = _bus!;
@@ -91,24 +94,24 @@ internal sealed class FuzzFunction(PciHostBridge bridge, IInterruptRouter router
                 random.Pick(_timers).Schedule(random.OneIn(2) ? machine.Clock.Nanoseconds + (ulong)random.Below(10_000) : random.Nasty());
                 break;
             case 6:
-                machine.Post(Act);
+                machine.Post(ActAlone);
                 break;
             case 7:
-                bus.ReadMemory(BoardMap.DeviceAddress(random), size);
+                bus.ReadMemory(processor, BoardMap.DeviceAddress(random), size);
                 break;
             case 8:
-                bus.WriteMemory(BoardMap.DeviceAddress(random), size, BoardMap.Value(random));
+                bus.WriteMemory(processor, BoardMap.DeviceAddress(random), size, BoardMap.Value(random));
                 break;
             case 9:
-                bus.ReadPort((ushort)BoardMap.Port(random, 4), Math.Min(size, 4));
+                bus.ReadPort(processor, (ushort)BoardMap.Port(random, 4), Math.Min(size, 4));
                 break;
             case 10:
-                bus.WritePort((ushort)BoardMap.Port(random, 4), Math.Min(size, 4), BoardMap.Value(random));
+                bus.WritePort(processor, (ushort)BoardMap.Port(random, 4), Math.Min(size, 4), BoardMap.Value(random));
                 break;
             default:
                 _ = random.OneIn(2)
-                    ? bus.TryWriteMsr(machine.Processors[0], BoardMap.Msr(random), BoardMap.Value(random))
-                    : bus.TryReadMsr(machine.Processors[0], BoardMap.Msr(random), out _);
+                    ? bus.TryWriteMsr(processor, BoardMap.Msr(random), BoardMap.Value(random))
+                    : bus.TryReadMsr(processor, BoardMap.Msr(random), out _);
                 break;
         }
     }

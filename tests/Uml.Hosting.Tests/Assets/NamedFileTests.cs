@@ -1,6 +1,7 @@
 using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
+using Uml.Core;
 using Uml.Core.Boot;
 using Uml.Core.Machine;
 using Uml.Hosting.Assets;

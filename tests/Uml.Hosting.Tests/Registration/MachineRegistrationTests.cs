@@ -2,6 +2,7 @@ using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Options;
+using Uml.Core;
 using Uml.Core.Boot;
 using Uml.Core.Cpu;
 using Uml.Core.Machine;

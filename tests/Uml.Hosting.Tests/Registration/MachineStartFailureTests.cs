@@ -1,7 +1,7 @@
 using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
-using Uml.Core.Machine;
+using Uml.Core;
 
 namespace Uml.Hosting.Tests.Registration;
 

@@ -1,4 +1,5 @@
 using System.Security.Cryptography;
+using Uml.Core;
 using Uml.Core.Boot;
 using Uml.Core.Machine;
 

@@ -271,9 +271,9 @@ public sealed class IsolationTests
     {
         public void Attach(IMachineContext machine) => machine.Bus.MapPorts(0x1230, 4, this);
 
-        public ulong Read(ulong offset, int size) => throw new InvalidTimeZoneException("on purpose");
+        public ulong Read(IProcessor processor, ulong offset, int size) => throw new InvalidTimeZoneException("on purpose");
 
-        public void Write(ulong offset, int size, ulong value)
+        public void Write(IProcessor processor, ulong offset, int size, ulong value)
         {
         }
     }

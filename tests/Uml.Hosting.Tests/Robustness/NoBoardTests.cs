@@ -1,3 +1,4 @@
+using Uml.Core;
 using Uml.Core.Boot;
 using Uml.Core.Machine;
 

@@ -144,9 +144,9 @@ public sealed unsafe class CountersTests : IDisposable
 
     private sealed class Ignorant : IBusDevice
     {
-        public ulong Read(ulong offset, int size) => 0;
+        public ulong Read(IProcessor processor, ulong offset, int size) => 0;
 
-        public void Write(ulong offset, int size, ulong value)
+        public void Write(IProcessor processor, ulong offset, int size, ulong value)
         {
         }
     }

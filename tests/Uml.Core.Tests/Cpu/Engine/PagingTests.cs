@@ -117,7 +117,7 @@ public sealed unsafe class PagingTests(CpuEngine engine) : IDisposable
 
         public Func<ulong>? Retired { get; init; }
 
-        public ulong Read(ulong offset, int size)
+        public ulong Read(IProcessor processor, ulong offset, int size)
         {
             Log.Add($"r {offset:x} {size}");
             if (Retired is not null)
@@ -128,6 +128,6 @@ public sealed unsafe class PagingTests(CpuEngine engine) : IDisposable
             return ulong.MaxValue >> (64 - (size * 8));
         }
 
-        public void Write(ulong offset, int size, ulong value) => Log.Add($"w {offset:x} {size} {value:x}");
+        public void Write(IProcessor processor, ulong offset, int size, ulong value) => Log.Add($"w {offset:x} {size} {value:x}");
     }
 }

@@ -420,12 +420,12 @@ public sealed unsafe class TranslationTests
     {
         public List<string> Log { get; } = [];
 
-        public ulong Read(ulong offset, int size)
+        public ulong Read(IProcessor processor, ulong offset, int size)
         {
             Log.Add($"read {offset} {size}");
             return 0x100;
         }
 
-        public void Write(ulong offset, int size, ulong value) => Log.Add($"write {offset} {size} {value:x}");
+        public void Write(IProcessor processor, ulong offset, int size, ulong value) => Log.Add($"write {offset} {size} {value:x}");
     }
 }

@@ -1,4 +1,5 @@
 using Uml.Core.Cpu;
+using Uml.Core.Cpu.Interrupts;
 using Uml.Core.Cpu.State;
 using static Iced.Intel.AssemblerRegisters;
 

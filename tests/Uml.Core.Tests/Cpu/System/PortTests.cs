@@ -165,7 +165,7 @@ public sealed unsafe class PortTests : IDisposable
 
         public ulong Step { get; set; }
 
-        public ulong Read(ulong offset, int size)
+        public ulong Read(IProcessor processor, ulong offset, int size)
         {
             Log.Add($"r{offset}/{size}");
             ulong value = Next;
@@ -173,6 +173,6 @@ public sealed unsafe class PortTests : IDisposable
             return value;
         }
 
-        public void Write(ulong offset, int size, ulong value) => Log.Add($"w{offset}/{size}={value:x}");
+        public void Write(IProcessor processor, ulong offset, int size, ulong value) => Log.Add($"w{offset}/{size}={value:x}");
     }
 }

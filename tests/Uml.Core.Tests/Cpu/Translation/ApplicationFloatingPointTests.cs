@@ -158,13 +158,13 @@ public sealed class ApplicationFloatingPointTests : IDisposable
 
         public HashSet<double> Sums { get; } = [];
 
-        public ulong Read(ulong offset, int size)
+        public ulong Read(IProcessor processor, ulong offset, int size)
         {
             Look();
             return 0;
         }
 
-        public void Write(ulong offset, int size, ulong value) => Look();
+        public void Write(IProcessor processor, ulong offset, int size, ulong value) => Look();
 
         private void Look()
         {

@@ -264,13 +264,13 @@ public sealed unsafe class BudgetTests : IDisposable
     {
         public List<string> Log { get; } = [];
 
-        public ulong Read(ulong offset, int size)
+        public ulong Read(IProcessor processor, ulong offset, int size)
         {
             Note($"read {offset:x} {size}");
             return (0x0102_0304_0506_0708UL + offset) & (ulong.MaxValue >> (64 - (size * 8)));
         }
 
-        public void Write(ulong offset, int size, ulong value) => Note($"write {offset:x} {size} {value:x}");
+        public void Write(IProcessor processor, ulong offset, int size, ulong value) => Note($"write {offset:x} {size} {value:x}");
 
         private void Note(string access)
         {

@@ -237,9 +237,9 @@ public sealed unsafe class EmittedFaultTests
 
     private sealed class Thrower : IBusDevice
     {
-        public ulong Read(ulong offset, int size) => (ulong)OwnExceptions.Length(null!);
+        public ulong Read(IProcessor processor, ulong offset, int size) => (ulong)OwnExceptions.Length(null!);
 
-        public void Write(ulong offset, int size, ulong value)
+        public void Write(IProcessor processor, ulong offset, int size, ulong value)
         {
         }
     }

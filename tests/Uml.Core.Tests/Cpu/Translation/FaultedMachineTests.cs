@@ -75,12 +75,12 @@ public sealed class FaultedMachineTests
                 a.@out(0x80, al);
                 a.jmp(again);
             });
-            return new MachineHardware(_machine.Cpu.Ram, _machine.Bus, _machine.Cpu);
+            return new MachineHardware(_machine.Cpu.Ram, _machine.Bus, [_machine.Cpu]);
         }
 
-        public ulong Read(ulong offset, int size) => 0;
+        public ulong Read(IProcessor processor, ulong offset, int size) => 0;
 
-        public void Write(ulong offset, int size, ulong value)
+        public void Write(IProcessor processor, ulong offset, int size, ulong value)
         {
             Block* block = Strike ? _machine.Cpu.Blocks.Find(_machine.State, SystemMachine.Code + 2) : null;
             if (block != null && block->Translations[(int)Flavor.Integer].Body != null)

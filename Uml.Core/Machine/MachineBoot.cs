@@ -1,7 +1,9 @@
+using Uml.Core.Boot;
+using Uml.Core.Boot.Protocols;
 using Uml.Core.Cpu;
 using Uml.Core.Memory;
 
-namespace Uml.Core.Boot;
+namespace Uml.Core.Machine;
 
 /// <summary>Loads what <see cref="BootOptions"/> name into a machine.</summary>
 internal static class MachineBoot
@@ -82,7 +84,7 @@ internal static class MachineBoot
         {
             while (!span.IsEmpty)
             {
-                Span<byte> page = span[..Math.Min(span.Length, (int)BootMemoryLayout.PageBytes)];
+                Span<byte> page = span[..Math.Min(span.Length, GuestRam.PageSize)];
                 if (page.ContainsAnyExcept((byte)0))
                 {
                     page.Clear();

@@ -1,4 +1,4 @@
-namespace Uml.Core.Machine;
+namespace Uml.Core;
 
 /// <summary>
 /// The base of every error that the user of a machine can mend: a wrong option, file or size.

@@ -1,14 +1,12 @@
+using Uml.Core.Boot;
 using Uml.Core.Cpu;
+using Uml.Core.Cpu.State;
 
-namespace Uml.Core.Boot;
+namespace Uml.Core.Machine;
 
 /// <summary>Puts a CPU into the state that a boot protocol starts in.</summary>
 internal static class BootRegisters
 {
-    private const ulong Cr0Protected = 1 << 0, Cr0ExtensionType = 1 << 4, Cr0NumericError = 1 << 5, Cr0Paging = 1UL << 31;
-    private const ulong Cr4PhysicalAddressExtension = 1 << 5;
-    private const ulong EferLongModeEnable = 1 << 8;
-
     public static void Enter(ProcessorRegisters registers, BootEntry entry)
     {
         for (int number = 0; number < 16; number++)
@@ -31,17 +29,17 @@ internal static class BootRegisters
         switch (kind)
         {
             case BootEntryKind.Linux64 or BootEntryKind.Flat64:
-                registers.Cr4 = Cr4PhysicalAddressExtension;
+                registers.Cr4 = Cr4.PAE;
                 registers.Cr3 = pageTableRoot;
-                registers.Efer = EferLongModeEnable;
-                registers.Cr0 = Cr0Paging | Cr0NumericError | Cr0ExtensionType | Cr0Protected;
+                registers.Efer = Efer.LME;
+                registers.Cr0 = Cr0.PG | Cr0.NE | Cr0.ET | Cr0.PE;
                 break;
             case BootEntryKind.Flat16:
-                registers.Cr0 = Cr0ExtensionType;
+                registers.Cr0 = Cr0.ET;
                 break;
             default:
                 registers.Cr4 = 0;
-                registers.Cr0 = Cr0ExtensionType | Cr0Protected;
+                registers.Cr0 = Cr0.ET | Cr0.PE;
                 break;
         }
     }

@@ -3,7 +3,7 @@ using Uml.Core.Boot.Formats;
 namespace Uml.Core.Boot.Protocols;
 
 /// <summary>Puts the segments of an ELF file at their physical addresses.</summary>
-internal static class SegmentLoader
+internal static class ElfSegmentLoader
 {
     /// <summary>Loads all segments.</summary>
     /// <param name="plan">The memory plan.</param>

@@ -1,4 +1,4 @@
-namespace Uml.Core.Boot.Payload;
+namespace Uml.Core.Boot;
 
 /// <summary>Reads streams of unknown length into memory without believing what they say of their size.</summary>
 internal static class BoundedReader

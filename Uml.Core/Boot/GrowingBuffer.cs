@@ -2,7 +2,7 @@ using System.Buffers;
 using System.Runtime.InteropServices;
 using Uml.Core.Interop;
 
-namespace Uml.Core.Boot.Payload;
+namespace Uml.Core.Boot;
 
 /// <summary>An output buffer that grows with what is written, never beyond its limit.</summary>
 /// <remarks>

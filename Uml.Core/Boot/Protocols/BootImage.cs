@@ -1,9 +1,7 @@
 using Uml.Core.Boot.Formats;
 using Uml.Core.Boot.Payload;
-using Uml.Core.Boot.Protocols;
-using Uml.Core.Machine;
 
-namespace Uml.Core.Boot;
+namespace Uml.Core.Boot.Protocols;
 
 /// <summary>Loads kernels into guest memory.</summary>
 public static class BootImage
@@ -30,7 +28,7 @@ public static class BootImage
         {
             throw new MachineConfigurationException(
                 $"{nameof(BootOptions)}.{nameof(BootOptions.MaximumUnpackedBytes)} is {request.MaximumUnpackedBytes}; it counts bytes, and kernels "
-                + $"have some tens of MiB: leave it at its default of {KernelPayload.DefaultMaximumBytes}.");
+                + $"have some tens of MiB: leave it at its default of {BootOptions.DefaultMaximumUnpackedBytes}.");
         }
 
         try
