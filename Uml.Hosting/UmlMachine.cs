@@ -1,6 +1,6 @@
 using Uml.Core.Machine;
 using Uml.Devices.Consoles;
-using Uml.Devices.Platform;
+using Uml.Devices.Board;
 using Uml.Hosting.Assets;
 
 namespace Uml.Hosting;

@@ -25,13 +25,17 @@ internal abstract class MachineClock(DateTimeOffset startTime) : IMachineClock
     /// <summary>The next timer's deadline, or null when none is armed.</summary>
     public ulong? NextDeadline => _timers.Earliest?.Deadline;
 
+    /// <summary>The names of the timers that are armed.</summary>
+    public IReadOnlyList<string> ArmedTimers => _timers.Names;
+
     /// <summary>The CPU that runs by this clock; connected once, before the machine starts.</summary>
     protected ICpuRunner Cpu => _cpu ?? throw new InvalidOperationException("The clock has no CPU yet.");
 
-    public IMachineTimer CreateTimer(Action callback)
+    public IMachineTimer CreateTimer(string name, Action callback)
     {
+        ArgumentException.ThrowIfNullOrEmpty(name);
         ArgumentNullException.ThrowIfNull(callback);
-        return new MachineTimer(this, callback);
+        return new MachineTimer(this, name, callback);
     }
 
     public void Connect(ICpuRunner cpu) => _cpu = cpu;

@@ -24,6 +24,9 @@ internal interface ICpuRunner : IProcessor, IDisposable
     /// <param name="instructionBudget">The most instructions to retire, at least 1.</param>
     RunResult Run(long instructionBudget);
 
+    /// <summary>Sets the state after power-on. Called between two calls of <see cref="Run"/>.</summary>
+    void Reset();
+
     /// <summary>Makes the current <see cref="Run"/>, or else the next one, return <see cref="RunResult.Attention"/> soon. Callable from any thread.</summary>
     void RequestAttention();
 }

@@ -49,8 +49,8 @@ internal static unsafe class PageWalk
             return s->RamBase + physical;
         }
 
-        return physical >= GuestRam.HighStart && physical < s->RamHighEnd
-            ? s->RamBase + (physical - GuestRam.HighStart + GuestRam.LowLimit)
+        return physical >= GuestMemoryLayout.HighRamStart && physical < s->RamHighEnd
+            ? s->RamBase + (physical - GuestMemoryLayout.HighRamStart + GuestMemoryLayout.DeviceHoleStart)
             : null;
     }
 

@@ -126,6 +126,11 @@ public sealed class KernelPanicMonitorTests
 
         public IReadOnlyList<IProcessor> Processors => [];
 
+        public IReadOnlyList<IMachineDevice> Devices => [];
+
+        public T Own<T>(T resource)
+            where T : IDisposable => resource;
+
         public ulong Nanoseconds => 0;
 
         public ulong TscFrequency => 1_000_000_000;
@@ -134,20 +139,24 @@ public sealed class KernelPanicMonitorTests
 
         public ulong ReadTsc() => 0;
 
-        public IMachineTimer CreateTimer(Action callback) => Timer = new Timer(callback);
+        public IMachineTimer CreateTimer(string name, Action callback) => Timer = new Timer(name, callback);
 
         public void RequestExit(MachineExit exit) => Exit ??= exit;
 
         public void Post(Action action) => action();
     }
 
-    private sealed class Timer(Action callback) : IMachineTimer
+    private sealed class Timer(string name, Action callback) : IMachineTimer
     {
+        public string Name => name;
+
         public ulong? Deadline { get; private set; }
 
         public void Schedule(ulong deadline) => Deadline = deadline;
 
         public void Cancel() => Deadline = null;
+
+        public void Dispose() => Cancel();
 
         public void Fire() => callback();
     }
