@@ -61,6 +61,13 @@ public sealed class AmlWriter
     /// <summary>Names a device identifier of three letters and four hexadecimal digits in its compressed form (19.3.4).</summary>
     public void NameEisaId(string name, string id)
     {
+        ArgumentNullException.ThrowIfNull(id);
+        const int IdLength = 7, Letters = 3;
+        if (id.Length != IdLength || !id[..Letters].All(char.IsAsciiLetterUpper) || !id[Letters..].All(char.IsAsciiHexDigit))
+        {
+            throw new ArgumentException($"'{id}' is no EISA identifier: use three upper-case letters and four hexadecimal digits.", nameof(id));
+        }
+
         uint number = uint.Parse(id.AsSpan(3), NumberStyles.HexNumber, CultureInfo.InvariantCulture);
         uint letters = ((id[0] - 0x40u) << 10) | ((id[1] - 0x40u) << 5) | (id[2] - 0x40u);
         NameInteger(name, BinaryPrimitives.ReverseEndianness((letters << 16) | number));
@@ -143,10 +150,16 @@ public sealed class AmlWriter
     // Short segments are padded with underscores (20.2.2).
     private void Path(string name)
     {
+        ArgumentNullException.ThrowIfNull(name);
         if (name.StartsWith('\\'))
         {
             _bytes.Write<byte>([(byte)'\\']);
             name = name[1..];
+        }
+
+        if (name.Length is 0 or > SegmentLength || char.IsAsciiDigit(name[0]) || !name.All(c => char.IsAsciiLetterUpper(c) || char.IsAsciiDigit(c) || c == '_'))
+        {
+            throw new ArgumentException($"'{name}' is no name of ACPI: use one to four upper-case letters, digits and underscores.", nameof(name));
         }
 
         _bytes.Write<byte>(Encoding.ASCII.GetBytes(name.PadRight(SegmentLength, '_')));

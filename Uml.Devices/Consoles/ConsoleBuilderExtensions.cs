@@ -81,7 +81,7 @@ public static class ConsoleBuilderExtensions
         SerialPort port = SerialPort.Find(name);
         if (builder.Services.Any(service => service.ServiceType == typeof(IConsoleChannel) && Equals(service.ServiceKey, name)))
         {
-            throw new InvalidOperationException($"The machine's serial port {name} has a console already; a port has one.");
+            throw new InvalidOperationException($"This machine has a console already on {name}; a port has one.");
         }
 
         if (name != SerialPort.First)

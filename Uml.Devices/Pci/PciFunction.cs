@@ -151,6 +151,7 @@ public abstract class PciFunction : IMachineDevice
     protected void AddBar(PciBar bar)
     {
         ArgumentNullException.ThrowIfNull(bar);
+        ThrowIfAttached();
         _config.AddBar(bar);
     }
 
@@ -160,7 +161,11 @@ public abstract class PciFunction : IMachineDevice
     /// <param name="writable">Which bits of the body the guest may change; empty for none.</param>
     /// <returns>Where the capability begins.</returns>
     /// <exception cref="InvalidOperationException">Configuration space is full.</exception>
-    protected int AddCapability(byte id, ReadOnlySpan<byte> body, ReadOnlySpan<byte> writable = default) => _config.AddCapability(id, body, writable);
+    protected int AddCapability(byte id, ReadOnlySpan<byte> body, ReadOnlySpan<byte> writable = default)
+    {
+        ThrowIfAttached();
+        return _config.AddCapability(id, body, writable);
+    }
 
     /// <summary>Gives the function message-signalled interrupts, with a base address register of their own.</summary>
     /// <param name="barIndex">The register.</param>
@@ -168,6 +173,7 @@ public abstract class PciFunction : IMachineDevice
     /// <exception cref="InvalidOperationException">The function has them already.</exception>
     protected PciMsix AddMsix(int barIndex, int vectorCount)
     {
+        ThrowIfAttached();
         if (_msix is not null)
         {
             throw new InvalidOperationException($"PCI function '{Id}' has its MSI-X vectors already.");
@@ -182,6 +188,7 @@ public abstract class PciFunction : IMachineDevice
     /// <summary>Gives the function the interrupt pin INTA#, for guests that use no messages.</summary>
     protected void AddInterruptPin()
     {
+        ThrowIfAttached();
         _hasPin = true;
         _config.Define8(PciConfig.InterruptPin, PinA);
     }
@@ -203,6 +210,14 @@ public abstract class PciFunction : IMachineDevice
 
     /// <summary>Sends a message-signalled interrupt.</summary>
     internal void Send(ulong address, uint data) => _router?.SendMessage(address, data);
+
+    private void ThrowIfAttached()
+    {
+        if (Machine is not null)
+        {
+            throw new InvalidOperationException($"PCI function '{Id}' is on the bus: what it has is added before, in its constructor.");
+        }
+    }
 
     private void UpdateLine() => _line?.Set(_interrupt && (_config.Command & PciConfig.CommandInterruptDisable) == 0 && _msix is not { IsEnabled: true });
 }

@@ -149,6 +149,20 @@ internal sealed class AcpiTablesTests
         return length;
     }
 
+    [TestCase("")]
+    [TestCase("TOOLONG")]
+    [TestCase("low")]
+    [TestCase("1ST")]
+    [TestCase("A.B")]
+    public void A_name_that_the_namespace_cannot_have_is_refused(string name) =>
+        Assert.That(() => new AmlWriter().NameInteger(name, 1), Throws.ArgumentException);
+
+    [TestCase("PNP0")]
+    [TestCase("pnp0501")]
+    [TestCase("PNP05G1")]
+    public void An_identifier_that_is_none_is_refused(string id) =>
+        Assert.That(() => new AmlWriter().NameEisaId("_HID", id), Throws.ArgumentException);
+
     private static IMachineDevice[] CreateTables()
     {
         FakeRouter router = new();

@@ -27,6 +27,18 @@ public sealed class KernelPanicMonitorTests
     }
 
     [Test]
+    public void A_machine_that_is_reset_behind_a_panic_ends()
+    {
+        Observe("login: ");
+        _monitor.Reset();
+        Assert.That(_machine.Exit, Is.Null);
+        Observe(Panic + End);
+        _monitor.Reset();
+        Assert.That(_machine.Exit?.Reason, Is.EqualTo(MachineExitReason.Panic));
+        Assert.That((_monitor.Panic, _machine.Timer.Deadline), Is.EqualTo(((string?)null, (ulong?)null)));
+    }
+
+    [Test]
     public void Pieces_of_any_size_are_put_together([Values(1, 2, 7, 1000)] int size)
     {
         byte[] bytes = Encoding.ASCII.GetBytes("noise\r\n" + Panic);

@@ -301,6 +301,32 @@ internal sealed class Mc146818Tests
         Assert.That(_machine.Time.NextDeadline, Is.Null);
     }
 
+    [Test]
+    public void A_reset_touches_neither_time_nor_memory_and_ends_interrupts()
+    {
+        Write(RegisterB, 0x86);
+        Write(9, 30);
+        Write(0x40, 0x55);
+        Write(1, 7);
+        Write(RegisterB, 0x76);
+        Write(RegisterA, 0x2F);
+        _machine.Time.Advance(2 * Second);
+        Assert.That(Line.IsAsserted, Is.True);
+        _machine.Devices[0].Reset();
+        Assert.That((Line.IsAsserted, _machine.Time.NextDeadline), Is.EqualTo((false, (ulong?)null)));
+        Assert.That(Read(0x40, 1, 9, RegisterA, RegisterB, RegisterC), Is.EqualTo(new byte[] { 0x55, 7, 0x30, 0x26, 0x02, 0 }));
+    }
+
+    [Test]
+    public void A_clock_that_was_stopped_runs_after_a_reset()
+    {
+        Write(RegisterB, 0x82);
+        Write(9, 0x31);
+        _machine.Devices[0].Reset();
+        _machine.Time.Advance(Second);
+        Assert.That(Read(0, 9), Is.EqualTo(new byte[] { 0x51, 0x31 }));
+    }
+
     private FakeRouter.FakeLine Line => _router.Lines[8];
 
     private void SetAlarm(byte second, byte minute, byte hour, byte registerB = 0x22)
