@@ -86,16 +86,18 @@ public sealed class ResetTests
             .ConfigureBoot(boot => boot.Kernel = BootFile.FromBytes(new byte[] { 0xE6, 0x11, 0xEB, 0xFE }))
             .Build();
         await machine.StartAsync(token);
-        for (int i = 0; i < 10; i++)
+        for (int i = 0; i < 10 || board.Resets < 5; i++)
         {
             await machine.PauseAsync(token);
             _ = machine.Processors[0].Rip;
             await machine.ResumeAsync(token);
+
+            // On a busy host a guest may get no time between a resume and the next pause.
+            await Task.Delay(1, token);
         }
 
         await machine.StopAsync(token);
         Assert.That((await machine.WaitForExitAsync(token)).Reason, Is.EqualTo(MachineExitReason.HostStop));
-        Assert.That(board.Resets, Is.GreaterThan(1));
     }
 
     private static VirtualMachineBuilder Create(Board board, RebootAction action)
