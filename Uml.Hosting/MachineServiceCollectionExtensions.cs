@@ -79,6 +79,7 @@ public static class MachineServiceCollectionExtensions
         RefuseUnknownKeys(section);
         RefuseUnlessNamed<BootProtocol>(section, nameof(MachineSettings.Protocol));
         RefuseUnlessNamed<ClockMode>(section, nameof(MachineSettings.ClockMode));
+        RefuseUnlessNamed<RebootAction>(section, nameof(MachineSettings.OnReboot));
         RefuseUnlessNamed<CpuEngine>(section, nameof(MachineSettings.Engine));
         RefuseUnlessNamed<CpuModel>(section, nameof(MachineSettings.CpuModel));
         RefuseUnlessNamed<TranslationCheck>(section, nameof(MachineSettings.TranslationCheck));
@@ -108,6 +109,7 @@ public static class MachineServiceCollectionExtensions
     private static void Apply(MachineSettings settings, MachineOptions machine)
     {
         machine.ClockMode = settings.ClockMode ?? machine.ClockMode;
+        machine.OnReboot = settings.OnReboot ?? machine.OnReboot;
         machine.StartTime = settings.StartTime ?? machine.StartTime;
         machine.RandomSeed = settings.Seed ?? machine.RandomSeed;
         machine.Cpu.Engine = settings.Engine ?? machine.Cpu.Engine;

@@ -13,7 +13,7 @@ public sealed class MachineSettings
 
     /// <summary>
     /// The path of the kernel, or the name of its package, such as <c>linux-image-cloud-amd64</c>, which is fetched when the machine starts
-    /// (<see cref="Assets.NamedFile"/> tells them apart); null leaves the default.
+    /// (<see cref="NamedFile"/> tells them apart); null leaves the default.
     /// </summary>
     public string? Kernel { get; set; }
 
@@ -28,6 +28,9 @@ public sealed class MachineSettings
 
     /// <summary>Where guest time comes from; null leaves the default (<see cref="MachineOptions.ClockMode"/>).</summary>
     public ClockMode? ClockMode { get; set; }
+
+    /// <summary>What a guest's reboot does; null leaves the default (<see cref="MachineOptions.OnReboot"/>).</summary>
+    public RebootAction? OnReboot { get; set; }
 
     /// <summary>What the guest's calendar shows when the machine starts, such as <c>2030-01-02T03:04:05Z</c>; null leaves the default.</summary>
     public DateTimeOffset? StartTime { get; set; }

@@ -1,7 +1,7 @@
 using Uml.Core;
 using Uml.Core.Machine;
 using Uml.Devices.Consoles;
-using Uml.Devices.Platform;
+using Uml.Devices.Board;
 using Uml.Hosting.Assets;
 
 namespace Uml.Hosting;

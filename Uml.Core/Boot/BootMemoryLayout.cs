@@ -1,3 +1,4 @@
+using Uml.Core.Machine;
 using Uml.Core.Memory;
 
 namespace Uml.Core.Boot;
@@ -56,12 +57,6 @@ public static class BootMemoryLayout
     /// <summary>The first address behind the region for ACPI tables, and the first where kernels and initrds are loaded.</summary>
     public const ulong HighMemoryStart = 0x100000;
 
-    /// <summary>The end of RAM below 4 GiB; behind it are PCI and the interrupt controllers.</summary>
-    public const ulong LowRamEnd = GuestRam.LowLimit;
-
-    /// <summary>Where RAM continues that does not fit below <see cref="LowRamEnd"/>.</summary>
-    public const ulong HighRamStart = GuestRam.HighStart;
-
     /// <summary>The least RAM that a memory map is made for.</summary>
     public const ulong MinimumRamBytes = 2UL << 20;
 
@@ -96,11 +91,11 @@ public static class BootMemoryLayout
             new(0, LowMemoryEnd, MemoryMapEntryType.Usable),
             new(LowMemoryEnd, 0xa0000 - LowMemoryEnd, MemoryMapEntryType.Reserved),
             new(AcpiAddress, HighMemoryStart - AcpiAddress, MemoryMapEntryType.Reserved),
-            new(HighMemoryStart, Math.Min(ramBytes, LowRamEnd) - HighMemoryStart, MemoryMapEntryType.Usable),
+            new(HighMemoryStart, Math.Min(ramBytes, GuestMemoryLayout.DeviceHoleStart) - HighMemoryStart, MemoryMapEntryType.Usable),
         ];
-        if (ramBytes > LowRamEnd)
+        if (ramBytes > GuestMemoryLayout.DeviceHoleStart)
         {
-            map.Add(new(HighRamStart, ramBytes - LowRamEnd, MemoryMapEntryType.Usable));
+            map.Add(new(GuestMemoryLayout.HighRamStart, ramBytes - GuestMemoryLayout.DeviceHoleStart, MemoryMapEntryType.Usable));
         }
 
         return map;

@@ -21,6 +21,10 @@ public interface IMachineBus
     /// <exception cref="ArgumentException">The range is empty, leaves the 64 Ki ports, or overlaps another device.</exception>
     IDisposable MapPorts(ushort start, int count, IBusDevice device);
 
+    /// <summary>Claims a range of I/O ports that the guest chose; disposing the claim gives it back.</summary>
+    /// <returns>False when the range is empty, leaves the 64 Ki ports, or overlaps another device.</returns>
+    bool TryMapPorts(ushort start, int count, IBusDevice device, [NotNullWhen(true)] out IDisposable? claim);
+
     /// <summary>Claims a range of model-specific registers; disposing the result gives it back.</summary>
     /// <exception cref="ArgumentException">The range is empty or overlaps another device.</exception>
     IDisposable MapMsrs(uint start, uint count, IMsrDevice device);

@@ -18,14 +18,21 @@ public interface IMachineClock
     /// <summary>Calendar time of guest time zero: what the real-time clock showed when the machine started.</summary>
     DateTimeOffset StartTime { get; }
 
-    /// <summary>Makes a one-shot timer, initially not armed.</summary>
+    /// <summary>Makes a one-shot timer, initially not armed. Those of a device end with it; disposing gives one back earlier.</summary>
+    /// <param name="name">What it is for, in messages.</param>
     /// <param name="callback">Runs on the machine's thread between two instructions, at or after the deadline.</param>
-    IMachineTimer CreateTimer(Action callback);
+    IMachineTimer CreateTimer(string name, Action callback);
 }
 
 /// <summary>A one-shot timer in guest time. Members are called on the machine's thread.</summary>
-public interface IMachineTimer
+public interface IMachineTimer : IDisposable
 {
+    /// <summary>What it is for.</summary>
+    string Name { get; }
+
+    /// <summary>When it fires, in <see cref="IMachineClock.Nanoseconds"/>; null while it is not armed. Part of the state of its device.</summary>
+    ulong? Deadline { get; }
+
     /// <summary>Arms the timer, replacing an earlier deadline. A deadline in the past fires as soon as possible.</summary>
     /// <param name="deadline">In <see cref="IMachineClock.Nanoseconds"/>.</param>
     void Schedule(ulong deadline);

@@ -15,16 +15,16 @@ public interface IProcessor
     /// <summary>Pends a non-maskable interrupt (Intel SDM vol. 3, 6.7). Callable from any thread.</summary>
     void RaiseNmi();
 
-    /// <summary>Attaches the local APIC; called once, before the machine starts.</summary>
-    void ConnectLocalApic(ILocalApic localApic);
+    /// <summary>Attaches the local APIC before the machine starts; null takes it away.</summary>
+    void ConnectLocalApic(ILocalApic? localApic);
 
     /// <summary>
     /// Sets one CPUID leaf on top of the CPU model's own, such as the hypervisor leaves at 0x40000000.
     /// Called before the machine starts.
     /// </summary>
     /// <param name="leaf">EAX on input.</param>
-    /// <param name="values">What the instruction returns.</param>
-    void SetCpuid(uint leaf, CpuidValues values);
+    /// <param name="values">What the instruction returns; null takes the leaf away.</param>
+    void SetCpuid(uint leaf, CpuidValues? values);
 }
 
 /// <summary>The registers CPUID returns.</summary>

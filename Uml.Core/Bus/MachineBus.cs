@@ -58,6 +58,14 @@ internal sealed class MachineBus(IReadOnlyList<GuestMemoryRange> ram) : IMachine
     }
 
     /// <inheritdoc/>
+    public bool TryMapPorts(ushort start, int count, IBusDevice device, [NotNullWhen(true)] out IDisposable? claim)
+    {
+        ArgumentNullException.ThrowIfNull(device);
+        claim = count > 0 && start + count <= PortCount ? _ports.TryAdd(start, (ulong)count, device, out _) : null;
+        return claim is not null;
+    }
+
+    /// <inheritdoc/>
     public IDisposable MapMsrs(uint start, uint count, IMsrDevice device)
     {
         ArgumentNullException.ThrowIfNull(device);

@@ -24,13 +24,17 @@ internal abstract class MachineClock(DateTimeOffset startTime) : IMachineClock
     /// <summary>The next timer's deadline, or null when none is armed.</summary>
     public ulong? NextDeadline => _timers.Earliest?.Deadline;
 
+    /// <summary>The names of the timers that are armed.</summary>
+    public IReadOnlyList<string> ArmedTimers => _timers.Names;
+
     /// <summary>The CPUs that run by this clock; connected once, before the machine starts.</summary>
     protected IGuestExecution Guest => _guest ?? throw new InvalidOperationException("The clock has no CPU yet.");
 
-    public IMachineTimer CreateTimer(Action callback)
+    public IMachineTimer CreateTimer(string name, Action callback)
     {
+        ArgumentException.ThrowIfNullOrEmpty(name);
         ArgumentNullException.ThrowIfNull(callback);
-        return new MachineTimer(this, callback);
+        return new MachineTimer(this, name, callback);
     }
 
     public void Connect(IGuestExecution guest) => _guest = guest;

@@ -3,19 +3,35 @@ using Uml.Core.Bus;
 namespace Uml.Core.Clock;
 
 /// <summary>A one-shot timer and its place in the <see cref="TimerHeap"/>.</summary>
-internal sealed class MachineTimer(MachineClock clock, Action callback) : IMachineTimer
+internal sealed class MachineTimer(MachineClock clock, string name, Action callback) : IMachineTimer
 {
+    private bool _isDisposed;
+
+    public string Name => name;
+
     /// <summary>The place in the heap, or -1 while not armed.</summary>
     public int HeapIndex { get; set; } = -1;
 
     public ulong Deadline { get; set; }
 
+    ulong? IMachineTimer.Deadline => HeapIndex < 0 ? null : Deadline;
+
     /// <summary>The order of arming: among equal deadlines the timer armed first fires first, in every run.</summary>
     public ulong Sequence { get; set; }
 
-    public void Schedule(ulong deadline) => clock.Schedule(this, deadline);
+    public void Schedule(ulong deadline)
+    {
+        ObjectDisposedException.ThrowIf(_isDisposed, this);
+        clock.Schedule(this, deadline);
+    }
 
     public void Cancel() => clock.Cancel(this);
 
     public void Fire() => callback();
+
+    public void Dispose()
+    {
+        _isDisposed = true;
+        Cancel();
+    }
 }

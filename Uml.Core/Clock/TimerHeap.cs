@@ -8,6 +8,9 @@ internal sealed class TimerHeap
 
     public int Count => _heap.Count;
 
+    /// <summary>The names of the timers, in no order.</summary>
+    public IReadOnlyList<string> Names => _heap.ConvertAll(timer => timer.Name);
+
     /// <summary>The timer that fires next, or null.</summary>
     public MachineTimer? Earliest => _heap.Count == 0 ? null : _heap[0];
 

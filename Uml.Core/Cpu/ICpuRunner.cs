@@ -25,4 +25,7 @@ internal interface ICpuRunner : IProcessor, IGuestExecution, IDisposable
     /// <summary>Runs until the budget is used up or something else ends it; retires at least one instruction unless halted or asked for attention.</summary>
     /// <param name="instructionBudget">The most instructions to retire, at least 1.</param>
     RunResult Run(long instructionBudget);
+
+    /// <summary>Sets the state after power-on. Called between two calls of <see cref="Run"/>.</summary>
+    void Reset();
 }

@@ -1,4 +1,5 @@
 using Uml.Core.Bus;
+using Uml.Core.Cpu.Control;
 using Uml.Core.Cpu.State;
 
 namespace Uml.Core.Cpu;
@@ -31,7 +32,14 @@ internal sealed unsafe partial class VirtualCpu : IProcessor
     /// <summary>Makes the current <see cref="Run"/>, or else the next one, return <see cref="RunResult.Attention"/> soon. Callable from any thread.</summary>
     public void RequestAttention() => Interlocked.Or(ref _state->Engine->Poll, (int)Attention.Machine);
 
-    public void ConnectLocalApic(ILocalApic localApic) => _system.LocalApic = localApic;
+    public void ConnectLocalApic(ILocalApic? localApic) => _system.LocalApic = localApic;
 
-    public void SetCpuid(uint leaf, CpuidValues values) => Cpuid.Set(leaf, values);
+    public void SetCpuid(uint leaf, CpuidValues? values) => Cpuid.Set(leaf, values);
+
+    /// <summary>The state after power-on; pins that devices drive are theirs to reset.</summary>
+    public void Reset()
+    {
+        Volatile.Write(ref _state->NmiLine, 0);
+        CpuReset.PowerOn(_state);
+    }
 }

@@ -1,5 +1,6 @@
 using Uml.Core.Bus;
 using Uml.Core.Memory;
+using Uml.Core.Snapshots;
 
 namespace Uml.Core.Machine;
 
@@ -8,13 +9,41 @@ namespace Uml.Core.Machine;
 /// <c>Services</c>; attached in order of registration when the machine is built. Disposed with the machine when it
 /// implements <see cref="IDisposable"/> or <see cref="IAsyncDisposable"/>.
 /// </summary>
-public interface IMachineDevice
+/// <remarks>
+/// <para>
+/// Its life: <see cref="Attach"/>, <see cref="Reset"/> for the state after power-on, then the guest's accesses, further resets when the guest
+/// reboots, and <see cref="Detach"/> when it is unplugged, behind which it may be attached again. Members are called on the machine's
+/// thread, or while the machine does not run.
+/// </para>
+/// <para>
+/// A device that keeps no state derives from <see cref="StatelessDevice"/>. <c>DeviceConformance</c> in Uml.Hosting tests all of this.
+/// </para>
+/// </remarks>
+public interface IMachineDevice : IStateful
 {
-    /// <summary>Claims addresses and connects to the machine, which is not running yet.</summary>
+    /// <summary>
+    /// The device's name, unique in its machine and the same in every run, such as "pit" or "serial0": lower-case letters, digits,
+    /// '-', '.' and '_', at most 64. Saved states are kept under it.
+    /// </summary>
+    string Id { get; }
+
+    /// <summary>
+    /// Claims addresses and connects to the machine, whose guest does not run meanwhile. What is taken from <paramref name="machine"/>
+    /// (addresses, timers, <see cref="IMachineContext.Own{T}"/>, events) is given back by itself at the end of <see cref="Detach"/>.
+    /// </summary>
     void Attach(IMachineContext machine);
+
+    /// <summary>Disconnects from other devices: unplugged, nothing of it acts any more.</summary>
+    void Detach();
+
+    /// <summary>
+    /// Sets the state after power-on, in order of attaching: when all devices of a machine are attached, when this one was plugged in later,
+    /// and when the guest has rebooted. Drives interrupt lines low and disarms timers.
+    /// </summary>
+    void Reset();
 }
 
-/// <summary>The machine as its devices see it.</summary>
+/// <summary>The machine as one of its devices sees it. What comes from here ends when the device is detached.</summary>
 public interface IMachineContext
 {
     /// <summary>Address spaces.</summary>
@@ -29,14 +58,23 @@ public interface IMachineContext
     /// <summary>The virtual CPUs.</summary>
     IReadOnlyList<IProcessor> Processors { get; }
 
+    /// <summary>The devices that are attached, this one included, in order of attaching.</summary>
+    IReadOnlyList<IMachineDevice> Devices { get; }
+
+    /// <summary>Disposes something when the device is detached, such as an interrupt line.</summary>
+    /// <returns>The same.</returns>
+    T Own<T>(T resource)
+        where T : IDisposable;
+
     /// <summary>
     /// Ends the machine for the given reason at the next instruction boundary. The first request wins. Callable from any thread.
+    /// With <see cref="MachineExitReason.Reboot"/> the machine is reset instead when <see cref="MachineOptions.OnReboot"/> says so.
     /// </summary>
     void RequestExit(MachineExit exit);
 
     /// <summary>
     /// Runs an action on the machine's thread between two instructions, waking an idle guest. Callable from any thread;
-    /// actions run in order. After the machine has stopped they are dropped.
+    /// actions run in order. After the machine has stopped, or the device was detached, they are dropped.
     /// </summary>
     void Post(Action action);
 

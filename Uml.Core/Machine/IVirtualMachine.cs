@@ -49,6 +49,9 @@ public interface IVirtualMachine : IAsyncDisposable
     /// <summary>Guest time.</summary>
     IMachineClock Clock { get; }
 
+    /// <summary>The devices. While the machine is not <see cref="MachineState.Running"/> some may be plugged in and unplugged.</summary>
+    IMachineDevices Devices { get; }
+
     /// <summary>Guest instructions retired so far, each repetition of a REP instruction counted; while the machine runs, the count of a moment ago.</summary>
     ulong InstructionsRetired { get; }
 

@@ -6,7 +6,7 @@ public enum MachineExitReason
     /// <summary>The guest switched the machine off (ACPI S5).</summary>
     PowerOff,
 
-    /// <summary>The guest asked for a reset (ACPI reset register, port 0xCF9, keyboard controller), and reboots end this machine.</summary>
+    /// <summary>The guest asked for a reset (ACPI reset register, port 0xCF9, keyboard controller), and <see cref="MachineOptions.OnReboot"/> lets reboots end the machine.</summary>
     Reboot,
 
     /// <summary>The guest wrote its status to the debug-exit port 0xF4.</summary>

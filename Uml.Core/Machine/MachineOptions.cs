@@ -40,8 +40,25 @@ public sealed class MachineOptions
     /// </summary>
     public ulong? RandomSeed { get; set; }
 
+    /// <summary>What a guest's reboot does. Default: it ends the machine.</summary>
+    public RebootAction OnReboot { get; set; }
+
     /// <summary>The virtual CPUs.</summary>
     public CpuOptions Cpu { get; set; } = new();
+}
+
+/// <summary>What happens when a guest asks for a reset.</summary>
+public enum RebootAction
+{
+    /// <summary>The machine ends with <see cref="MachineExitReason.Reboot"/>.</summary>
+    Stop,
+
+    /// <summary>
+    /// The machine begins anew: devices and CPU are reset, and the kernel is loaded again; guest time goes on, and what was in RAM stays
+    /// where the loader writes nothing. A machine that boots no kernel has nothing to begin with, and ends. So does one whose kernel
+    /// panicked, with <see cref="MachineExitReason.Panic"/>, when a <c>KernelPanicMonitor</c> watches its console.
+    /// </summary>
+    Reset,
 }
 
 /// <summary>Where guest time comes from.</summary>

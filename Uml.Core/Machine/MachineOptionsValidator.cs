@@ -24,6 +24,11 @@ internal sealed class MachineOptionsValidator : IValidateOptions<MachineOptions>
             problems.Add($"MachineOptions.ClockMode is {(int)options.ClockMode}; use ClockMode.Real or ClockMode.Virtual.");
         }
 
+        if (!Enum.IsDefined(options.OnReboot))
+        {
+            problems.Add($"MachineOptions.OnReboot is {(int)options.OnReboot}; use RebootAction.Stop or RebootAction.Reset.");
+        }
+
         if (options.StartTime is { } start && (start < DateTimeOffset.UnixEpoch || start.Year > LatestYear))
         {
             problems.Add(string.Create(

@@ -11,7 +11,7 @@ using Uml.Core.Memory;
 namespace Uml.Core.Machine;
 
 /// <summary>A machine: its parts, and the life cycle as its owner sees it.</summary>
-internal sealed class VirtualMachine : IVirtualMachine, IMachineLoopObserver
+internal sealed partial class VirtualMachine : IVirtualMachine, IMachineLoopObserver
 {
     private readonly ServiceProvider _services;
     private readonly MachineHardware _hardware;
@@ -19,7 +19,7 @@ internal sealed class VirtualMachine : IVirtualMachine, IMachineLoopObserver
     private readonly MachineCpus _cpus;
     private readonly MachineLoop _loop;
     private readonly OwnerMemory _memory;
-    private readonly MachineContext _context;
+    private readonly MachineDevices _devices;
     private readonly MachineMetrics _metrics;
     private readonly ILogger _logger;
     private readonly IMachineExitInterpreter[] _interpreters;
@@ -57,7 +57,9 @@ internal sealed class VirtualMachine : IVirtualMachine, IMachineLoopObserver
         clock.Connect(_cpus);
         _loop = new MachineLoop(_cpus, clock, this);
         _memory = new OwnerMemory(hardware.Memory, _loop);
-        _context = new MachineContext(hardware.Bus, hardware.Memory, clock, hardware.Cpus, _loop);
+        _devices = new MachineDevices(
+            new DeviceHost(hardware.Bus, hardware.Memory, clock, hardware.Cpus, EndOrReset, _loop.Post), () => _state != MachineState.Running || _loop.IsCurrentThread);
+        _onReboot = options.OnReboot;
         Processors = [.. hardware.Cpus.Select(cpu => cpu.Registers)];
     }
 
@@ -73,21 +75,17 @@ internal sealed class VirtualMachine : IVirtualMachine, IMachineLoopObserver
 
     public IMachineClock Clock => _clock;
 
+    public IMachineDevices Devices => _devices;
+
     public ulong InstructionsRetired => _cpus.Statistics.InstructionsRetired;
 
     public CpuStatistics GetCpuStatistics() => _cpus.Statistics;
 
-    /// <summary>Connects the devices, in order of registration.</summary>
+    /// <summary>Connects the devices, in order of registration, and brings them to their state after power-on.</summary>
     public void AttachDevices()
     {
-        int count = 0;
-        foreach (IMachineDevice device in _services.GetServices<IMachineDevice>())
-        {
-            device.Attach(_context);
-            count++;
-        }
-
-        MachineLog.Built(_logger, Name, Memory.Size, count);
+        _devices.PowerOn(_services.GetServices<IMachineDevice>());
+        MachineLog.Built(_logger, Name, Memory.Size, _devices.Attached.Count);
     }
 
     public async Task StartAsync(CancellationToken cancellationToken = default)
@@ -199,7 +197,7 @@ internal sealed class VirtualMachine : IVirtualMachine, IMachineLoopObserver
         }
     }
 
-    void IMachineLoopObserver.OnQuiescing() => _context.Quiesce();
+    void IMachineLoopObserver.OnQuiescing() => _devices.Quiesce();
 
     void IMachineLoopObserver.OnPaused()
     {
@@ -340,8 +338,7 @@ internal sealed class VirtualMachine : IVirtualMachine, IMachineLoopObserver
         ProcessorRegisters registers = _hardware.BootCpu.Registers;
         if (options.Kernel is { } kernel)
         {
-            BootEntry entry = await MachineBoot.LoadAsync(options, kernel, _hardware.Memory, registers, cancellationToken).ConfigureAwait(false);
-            ThrowIfWithoutBoard(entry.Kind, kernel.Name);
+            BootEntry entry = await LoadKernelAsync(options, kernel, cancellationToken).ConfigureAwait(false);
             MachineLog.Started(_logger, Name, entry.Kind.ToString(), entry.EntryPoint);
             return;
         }
@@ -353,6 +350,14 @@ internal sealed class VirtualMachine : IVirtualMachine, IMachineLoopObserver
         }
 
         MachineLog.Started(_logger, Name, "Register", registers.Rip);
+    }
+
+    /// <summary>Puts the kernel into memory and the CPU where it begins: at the start, and at each reset.</summary>
+    private async Task<BootEntry> LoadKernelAsync(BootOptions options, BootFile kernel, CancellationToken cancellationToken)
+    {
+        BootEntry entry = await MachineBoot.LoadAsync(options, kernel, _hardware.Memory, _hardware.BootCpu.Registers, cancellationToken).ConfigureAwait(false);
+        ThrowIfWithoutBoard(entry.Kind, kernel.Name);
+        return entry;
     }
 
     /// <summary>Kernels that are entered so are Linux's kind: without interrupts they wait for their first timer for ever, and say nothing.</summary>

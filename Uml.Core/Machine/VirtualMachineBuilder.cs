@@ -1,10 +1,11 @@
-using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.DependencyInjection.Extensions;
-using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging.Abstractions;
+using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Options;
 using Uml.Core.Boot;
 using Uml.Core.Clock;
+using Uml.Core.Machine;
 
 namespace Uml.Core.Machine;
 
@@ -69,6 +70,27 @@ public sealed class VirtualMachineBuilder
     /// <exception cref="InvalidOperationException">The builder has built its machine already, or a service cannot be made.</exception>
     public IVirtualMachine Build()
     {
+        (ServiceProvider services, MachineOptions options) = BuildServices();
+        MachineHardware? hardware = null;
+        try
+        {
+            MachineClock clock = CreateClock(options, services.GetRequiredService<TimeProvider>());
+            hardware = CreateHardware(services, options, clock);
+            var machine = new VirtualMachine(services, options, hardware, clock);
+            machine.AttachDevices();
+            return machine;
+        }
+        catch
+        {
+            End(services);
+            hardware?.Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>Makes the container of the machine that the builder is for.</summary>
+    internal (ServiceProvider Services, MachineOptions Options) BuildServices()
+    {
         if (_built)
         {
             throw new InvalidOperationException("This builder has built its machine; make a builder for each machine.");
@@ -80,24 +102,23 @@ public sealed class VirtualMachineBuilder
         Services.TryAddSingleton(TimeProvider.System);
         Services.TryAddSingleton<IMachineHardwareFactory, MachineHardwareFactory>();
         ServiceProvider services = Services.BuildServiceProvider();
-        MachineHardware? hardware = null;
         try
         {
-            MachineOptions options = GetOptions(services);
-            MachineClock clock = CreateClock(options, services.GetRequiredService<TimeProvider>());
-            hardware = CreateHardware(services, options, clock);
-            var machine = new VirtualMachine(services, options, hardware, clock);
-            machine.AttachDevices();
-            return machine;
+            return (services, GetOptions(services));
         }
         catch
         {
-            // Some services may only know how to end asynchronously; nothing here runs on a context that this could block.
-            services.DisposeAsync().AsTask().GetAwaiter().GetResult();
-            hardware?.Dispose();
+            End(services);
             throw;
         }
     }
+
+    /// <summary>What the guest's calendar shows at guest time zero.</summary>
+    internal static DateTimeOffset GetStartTime(MachineOptions options, TimeProvider provider) =>
+        options.StartTime ?? (options.ClockMode == ClockMode.Virtual ? VirtualStartTime : provider.GetUtcNow());
+
+    // Some services may only know how to end asynchronously; nothing here runs on a context that this could block.
+    private static void End(ServiceProvider services) => services.DisposeAsync().AsTask().GetAwaiter().GetResult();
 
     private static MachineOptions GetOptions(ServiceProvider services)
     {
@@ -126,6 +147,6 @@ public sealed class VirtualMachineBuilder
     }
 
     private static MachineClock CreateClock(MachineOptions options, TimeProvider provider) => options.ClockMode == ClockMode.Virtual
-        ? new VirtualTimeClock(options.StartTime ?? VirtualStartTime)
-        : new RealTimeClock(provider, options.StartTime ?? provider.GetUtcNow());
+        ? new VirtualTimeClock(GetStartTime(options, provider))
+        : new RealTimeClock(provider, GetStartTime(options, provider));
 }

@@ -36,9 +36,6 @@ internal interface ICodeObserver
 /// <summary>Guest RAM: one host mapping, split around the device hole below 4 GiB.</summary>
 internal sealed unsafe class GuestRam : IGuestMemory, IDisposable
 {
-    /// <summary>RAM beyond this continues at 4 GiB; devices live between.</summary>
-    public const ulong LowLimit = 0xC000_0000;
-    public const ulong HighStart = 0x1_0000_0000;
     public const int PageSize = 4096;
 
     private readonly HostMemory _memory;
@@ -51,10 +48,10 @@ internal sealed unsafe class GuestRam : IGuestMemory, IDisposable
         Size = size;
         _memory = new HostMemory(size);
         _pages = new HostMemory(size / PageSize * (ulong)sizeof(PageInfo));
-        LowEnd = Math.Min(size, LowLimit);
-        HighEnd = size > LowLimit ? HighStart + (size - LowLimit) : HighStart;
-        Ranges = size > LowLimit
-            ? [new(new(0), LowLimit), new(new(HighStart), size - LowLimit)]
+        LowEnd = Math.Min(size, GuestMemoryLayout.DeviceHoleStart);
+        HighEnd = size > GuestMemoryLayout.DeviceHoleStart ? GuestMemoryLayout.HighRamStart + (size - GuestMemoryLayout.DeviceHoleStart) : GuestMemoryLayout.HighRamStart;
+        Ranges = size > GuestMemoryLayout.DeviceHoleStart
+            ? [new(new(0), GuestMemoryLayout.DeviceHoleStart), new(new(GuestMemoryLayout.HighRamStart), size - GuestMemoryLayout.DeviceHoleStart)]
             : [new(new(0), size)];
     }
 
@@ -136,8 +133,8 @@ internal sealed unsafe class GuestRam : IGuestMemory, IDisposable
             return length >= 0 && (ulong)length <= LowEnd - physical;
         }
 
-        offset = physical - HighStart + LowLimit;
-        if (physical >= HighStart && physical < HighEnd)
+        offset = physical - GuestMemoryLayout.HighRamStart + GuestMemoryLayout.DeviceHoleStart;
+        if (physical >= GuestMemoryLayout.HighRamStart && physical < HighEnd)
         {
             return length >= 0 && (ulong)length <= HighEnd - physical;
         }
@@ -171,7 +168,7 @@ internal sealed unsafe class GuestRam : IGuestMemory, IDisposable
     {
         // From here on no address is RAM: whoever still holds the machine must not reach memory that others may be given.
         LowEnd = 0;
-        HighEnd = HighStart;
+        HighEnd = GuestMemoryLayout.HighRamStart;
         _memory.Dispose();
         _pages.Dispose();
     }

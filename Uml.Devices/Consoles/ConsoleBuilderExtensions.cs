@@ -1,20 +1,28 @@
 using Microsoft.Extensions.DependencyInjection;
+using Uml.Core.Bus;
 using Uml.Core.Machine;
 
 namespace Uml.Devices.Consoles;
 
-/// <summary>Gives machines a console.</summary>
+/// <summary>Gives machines consoles.</summary>
 public static class ConsoleBuilderExtensions
 {
-    /// <summary>Connects the machine's first serial port, ttyS0, to a channel of the caller's, who also disposes it.</summary>
-    /// <param name="builder">The machine.</param>
+    /// <summary>Connects a serial port of the machine to a channel of the caller's, who also disposes it.</summary>
+    /// <param name="builder">The machine, which has the standard board as well.</param>
     /// <param name="channel">The host's end of the console.</param>
-    /// <exception cref="InvalidOperationException">The machine has a console already.</exception>
-    public static VirtualMachineBuilder AddConsole(this VirtualMachineBuilder builder, IConsoleChannel channel)
+    /// <param name="port">
+    /// The guest's name of the port: ttyS0, where kernels have their console and panics are watched for, or ttyS1, ttyS2 or ttyS3, which
+    /// exist when they are given a channel.
+    /// </param>
+    /// <exception cref="ArgumentException">There is no such port.</exception>
+    /// <exception cref="InvalidOperationException">The port has a channel already.</exception>
+    public static VirtualMachineBuilder AddConsole(this VirtualMachineBuilder builder, IConsoleChannel channel, string port = SerialPort.First)
     {
         ArgumentNullException.ThrowIfNull(builder);
         ArgumentNullException.ThrowIfNull(channel);
-        AddMonitored(builder, _ => channel);
+        
+        // In a wrapper, which the container does not dispose.
+        AddChannel(builder, port, _ => new CheckedConsoleChannel(channel));
         if (channel is IMachineDevice device)
         {
             builder.Services.AddSingleton(device);
@@ -35,7 +43,7 @@ public static class ConsoleBuilderExtensions
     public static VirtualMachineBuilder AddStdioConsole(this VirtualMachineBuilder builder, Action<StdioConsoleOptions>? configure = null)
     {
         ArgumentNullException.ThrowIfNull(builder);
-        AddMonitored(builder, services => services.GetRequiredService<StdioConsoleChannel>());
+        AddChannel(builder, SerialPort.First, services => services.GetRequiredService<StdioConsoleChannel>());
         builder.Services.AddSingleton(_ =>
         {
             var options = new StdioConsoleOptions();
@@ -54,22 +62,40 @@ public static class ConsoleBuilderExtensions
     {
         ArgumentNullException.ThrowIfNull(builder);
         ArgumentNullException.ThrowIfNull(console);
-        ArgumentException.ThrowIfNullOrEmpty(port);
-        builder.Services.AddKeyedSingleton<IConsoleChannel>(port, (_, _) => new TerminalControlChannel(console));
+        AddChannel(builder, port, _ => new TerminalControlChannel(console));
         return builder;
     }
 
-    private static void AddMonitored(VirtualMachineBuilder builder, Func<IServiceProvider, IConsoleChannel> channel)
+    /// <summary>Registers the UART of a port, which talks to the channel that is registered with the port's name, else to nobody.</summary>
+    internal static void AddUart(VirtualMachineBuilder builder, SerialPort port)
     {
-        if (builder.Services.Any(service => service.ServiceType == typeof(IConsoleChannel)))
+        builder.Services.AddKeyedSingleton(port.Name, (services, _) => new Uart16550(
+            port,
+            services.GetKeyedService<IConsoleChannel>(port.Name) is { } channel ? new CheckedConsoleChannel(channel) : new NullConsoleChannel(),
+            services.GetRequiredService<IInterruptRouter>()));
+        builder.Services.AddSingleton<IMachineDevice>(services => services.GetRequiredKeyedService<Uart16550>(port.Name));
+    }
+
+    private static void AddChannel(VirtualMachineBuilder builder, string name, Func<IServiceProvider, IConsoleChannel> channel)
+    {
+        SerialPort port = SerialPort.Find(name);
+        if (builder.Services.Any(service => service.ServiceType == typeof(IConsoleChannel) && Equals(service.ServiceKey, name)))
         {
-            throw new InvalidOperationException("This machine has a console already; a machine has one.");
+            throw new InvalidOperationException($"This machine has a console already on {name}; a port has one.");
+        }
+
+        if (name != SerialPort.First)
+        {
+            AddUart(builder, port);
+            builder.Services.AddKeyedSingleton(name, (services, _) => channel(services));
+            return;
         }
 
         builder.Services.AddSingleton<KernelPanicMonitor>();
         builder.Services.AddSingleton<IMachineDevice>(services => services.GetRequiredService<KernelPanicMonitor>());
         builder.Services.AddSingleton<IMachineExitInterpreter>(services => services.GetRequiredService<KernelPanicMonitor>());
-        builder.Services.AddSingleton<IConsoleChannel>(
-            services => new MonitoredConsoleChannel(new CheckedConsoleChannel(channel(services)), services.GetRequiredService<KernelPanicMonitor>()));
+        builder.Services.AddKeyedSingleton<IConsoleChannel>(
+            name,
+            (services, _) => new MonitoredConsoleChannel(channel(services), services.GetRequiredService<KernelPanicMonitor>()));
     }
 }

@@ -1,12 +1,13 @@
 using System.Text;
 using Uml.Core.Bus;
 using Uml.Core.Machine;
+using Uml.Core.Snapshots;
 
 namespace Uml.Devices.Consoles;
 
 /// <summary>
 /// Recognises a kernel panic by what the kernel prints, and makes it the reason of the machine's exit: of the reset that follows
-/// (panic=-1), or, when the kernel stays in its panic loop, after a second of silence.
+/// (panic=-1), also where resets do not end the machine, or, when the kernel stays in its panic loop, after a second of silence.
 /// </summary>
 /// <remarks>
 /// A guest that prints an old log is told from one that panics by what comes next: after a panic only the kernel prints, so a line
@@ -35,11 +36,58 @@ public sealed class KernelPanicMonitor : IMachineDevice, IMachineExitInterpreter
     public string? Panic => _panic;
 
     /// <inheritdoc/>
+    public string Id => "panic-monitor";
+
+    /// <inheritdoc/>
     public void Attach(IMachineContext machine)
     {
         ArgumentNullException.ThrowIfNull(machine);
         _machine = machine;
-        _silence = machine.Clock.CreateTimer(EndMachine);
+        _silence = machine.Clock.CreateTimer(Id, EndMachine);
+    }
+
+    /// <inheritdoc/>
+    public void Detach() => (_machine, _silence) = (null, null);
+
+    /// <summary>Begins to read a guest's console; a reset behind a panic is that panic's end.</summary>
+    public void Reset()
+    {
+        if (_panic is { } panic)
+        {
+            _machine?.RequestExit(CreateExit(panic));
+        }
+
+        (_length, _isStamped, _panic) = (0, false, null);
+        _silence?.Cancel();
+    }
+
+    /// <inheritdoc/>
+    public void SaveState(StateWriter state)
+    {
+        ArgumentNullException.ThrowIfNull(state);
+        state.WriteVersion(1);
+        state.WriteBlob(_line.AsSpan(0, _length));
+        state.Write(_isStamped);
+        state.Write(_panic is not null);
+        state.WriteBlob(Encoding.UTF8.GetBytes(_panic ?? ""));
+        state.Write(_silence!);
+    }
+
+    /// <inheritdoc/>
+    public void RestoreState(StateReader state)
+    {
+        ArgumentNullException.ThrowIfNull(state);
+        state.ReadVersion(newest: 1);
+        ReadOnlySpan<byte> line = state.ReadBlob(MaximumLine);
+        line.CopyTo(_line);
+        _length = line.Length;
+        _isStamped = state.ReadBoolean();
+        bool hasPanic = state.ReadBoolean();
+
+        // A character of UTF-16 is up to three bytes; made printable again, since the state may come from anyone.
+        string panic = Encoding.UTF8.GetString(state.ReadBlob(3 * MaximumLine));
+        _panic = hasPanic ? ConsoleText.ToPrintable(panic, MaximumLine) : null;
+        state.Restore(_silence!);
     }
 
     /// <summary>Looks at console output, in pieces of any size.</summary>

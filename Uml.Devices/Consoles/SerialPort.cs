@@ -1,3 +1,6 @@
+using System.Globalization;
+using Uml.Devices.Platform;
+
 namespace Uml.Devices.Consoles;
 
 /// <summary>Where a serial port is: the four addresses that PC software knows.</summary>
@@ -7,6 +10,12 @@ namespace Uml.Devices.Consoles;
 /// <param name="Interrupt">The global system interrupt.</param>
 internal sealed record SerialPort(string Name, int Number, ushort Ports, int Interrupt)
 {
+    /// <summary>The port that every board has.</summary>
+    public const string First = "ttyS0";
+
+    /// <summary>The name of the port as a device of the machine.</summary>
+    public string Id { get; } = string.Create(CultureInfo.InvariantCulture, $"serial{Number - 1}");
+
     /// <summary>I/O ports of one UART.</summary>
     public const int PortCount = 8;
 
@@ -16,9 +25,14 @@ internal sealed record SerialPort(string Name, int Number, ushort Ports, int Int
     /// </summary>
     public static IReadOnlyList<SerialPort> All { get; } =
     [
-        new("ttyS0", 1, 0x3F8, 4),
-        new("ttyS1", 2, 0x2F8, 3),
-        new("ttyS2", 3, 0x3E8, 5),
-        new("ttyS3", 4, 0x2E8, 7),
+        new(First, 1, PortMap.Serial0, 4),
+        new("ttyS1", 2, PortMap.Serial1, 3),
+        new("ttyS2", 3, PortMap.Serial2, 5),
+        new("ttyS3", 4, PortMap.Serial3, 7),
     ];
+
+    /// <summary>The port of a name.</summary>
+    /// <exception cref="ArgumentException">There is no such port.</exception>
+    public static SerialPort Find(string name) => All.FirstOrDefault(port => port.Name == name)
+        ?? throw new ArgumentException($"The board has no serial port '{name}': there are {string.Join(", ", All.Select(port => port.Name))}.", nameof(name));
 }

@@ -11,7 +11,7 @@ namespace Uml.Devices.Consoles;
 /// Without a terminal, bytes pass as they are, in both directions. One process has one standard input: use one such channel.
 /// Registered as a device too, so that it can end the machine.
 /// </remarks>
-public sealed class StdioConsoleChannel : IConsoleChannel, IMachineDevice, IDisposable
+public sealed class StdioConsoleChannel : StatelessDevice, IConsoleChannel, IDisposable
 {
     private const int BufferBytes = 64 << 10;
     private const byte NewLine = (byte)'\n', ControlD = 4;
@@ -41,6 +41,7 @@ public sealed class StdioConsoleChannel : IConsoleChannel, IMachineDevice, IDisp
     }
 
     internal StdioConsoleChannel(StdioConsoleOptions? options, int input, int output)
+        : base("stdio")
     {
         if (OperatingSystem.IsWindows())
         {
@@ -91,7 +92,11 @@ public sealed class StdioConsoleChannel : IConsoleChannel, IMachineDevice, IDisp
         _ready();
     }
 
-    void IMachineDevice.Attach(IMachineContext machine) => _machine = machine;
+    /// <inheritdoc/>
+    public override void Attach(IMachineContext machine) => _machine = machine;
+
+    /// <inheritdoc/>
+    public override void Detach() => _machine = null;
 
     /// <inheritdoc/>
     public void Attach(Action ready)

@@ -1,19 +1,18 @@
 using Uml.Core.Bus;
 using Uml.Core.Machine;
-using Uml.Devices.Platform.Acpi;
 
 namespace Uml.Devices.Consoles;
 
 /// <summary>
 /// A 16550A serial port (National Semiconductor PC16550D datasheet) on a line of unlimited speed, wired as in a PC: OUT2 gates the
-/// interrupt. This file is the receiver and the interrupt logic; the transmitter is a class of its own.
+/// interrupt. This file is the receiver and the interrupt logic; the other part is the port's life, and the transmitter is a class of its own.
 /// </summary>
 /// <remarks>
 /// Input stays in the channel until the guest shows that it receives: by its receive interrupt, or by reading the line status
 /// over and over. A driver that starts up empties the receiver, before and after it enables the interrupt, and what a user typed ahead
 /// must not go with it: what an emptied FIFO held of the channel's input is received again.
 /// </remarks>
-internal sealed class Uart16550 : IBusDevice
+internal sealed partial class Uart16550 : IBusDevice
 {
     /// <summary>Bytes in the FIFO of each direction.</summary>
     public const int FifoSize = 16;
@@ -53,7 +52,7 @@ internal sealed class Uart16550 : IBusDevice
     private byte _divisorLow = 1;
     private byte _divisorHigh;
 
-    /// <summary>Makes a serial port.</summary>
+    /// <summary>Makes a serial port, which is to be attached and reset.</summary>
     public Uart16550(SerialPort port, IConsoleChannel channel, IInterruptRouter router)
     {
         _port = port;
@@ -73,25 +72,6 @@ internal sealed class Uart16550 : IBusDevice
     private int TriggerLevel => !HasFifo ? 1 : (_fifoControl >> 6) switch { 0 => 1, 1 => 4, 2 => 8, _ => 14 };
 
     private bool IsTransmitterReady => _transmitter is not { IsFull: true };
-
-    /// <summary>Connects the port to its machine.</summary>
-    public void Attach(IMachineContext machine)
-    {
-        _machine = machine;
-        _line = _router.GetLine(_port.Interrupt);
-        _transmitter = new UartTransmitter(_channel, machine.Clock);
-        _channel.Attach(OnChannelReady);
-        machine.Quiescing += _transmitter.Flush;
-        machine.Bus.MapPorts(_port.Ports, SerialPort.PortCount, this);
-    }
-
-    /// <summary>Adds the port to the system bus of the ACPI namespace.</summary>
-    public void Describe(AmlWriter scope) => scope.Device($"COM{_port.Number}", device =>
-    {
-        device.NameEisaId("_HID", "PNP0501");
-        device.NameInteger("_UID", (ulong)_port.Number);
-        device.NameResources("_CRS", new ResourceTemplate().Io(_port.Ports, SerialPort.PortCount).Irq(_port.Interrupt));
-    });
 
     /// <inheritdoc/>
     public ulong Read(IProcessor processor, ulong offset, int size)
@@ -266,7 +246,8 @@ internal sealed class Uart16550 : IBusDevice
 
     private byte ReadLineStatus()
     {
-        if (_fifoCount == 0 && ++_statusReads >= PollingThreshold)
+        _statusReads = Math.Min(_statusReads + 1, PollingThreshold);
+        if (_fifoCount == 0 && _statusReads == PollingThreshold)
         {
             Receive();
         }

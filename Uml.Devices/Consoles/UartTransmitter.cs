@@ -1,4 +1,5 @@
 using Uml.Core.Bus;
+using Uml.Core.Snapshots;
 
 namespace Uml.Devices.Consoles;
 
@@ -6,7 +7,7 @@ namespace Uml.Devices.Consoles;
 /// Collects what a serial port sends and hands it to the channel in pieces worth a system call: when the buffer is full, a short
 /// time after the first byte, and when the guest goes idle.
 /// </summary>
-internal sealed class UartTransmitter
+internal sealed class UartTransmitter : IStateful
 {
     private const int BatchSize = 4096;
 
@@ -22,11 +23,11 @@ internal sealed class UartTransmitter
     private readonly IMachineTimer _timer;
     private int _count;
 
-    public UartTransmitter(IConsoleChannel channel, IMachineClock clock)
+    public UartTransmitter(IConsoleChannel channel, IMachineClock clock, string name)
     {
         _channel = channel;
         _clock = clock;
-        _timer = clock.CreateTimer(Flush);
+        _timer = clock.CreateTimer(name, Flush);
     }
 
     /// <summary>Whether the channel takes no more at the moment: the guest has to wait, or its bytes are lost as on a real line.</summary>
@@ -50,6 +51,30 @@ internal sealed class UartTransmitter
         {
             Flush();
         }
+    }
+
+    /// <summary>Hands over what the channel takes, and forgets the rest.</summary>
+    public void Reset()
+    {
+        Flush();
+        _count = 0;
+        _timer.Cancel();
+    }
+
+    /// <inheritdoc/>
+    public void SaveState(StateWriter state)
+    {
+        state.WriteBlob(_buffer.AsSpan(0, _count));
+        state.Write(_timer);
+    }
+
+    /// <inheritdoc/>
+    public void RestoreState(StateReader state)
+    {
+        ReadOnlySpan<byte> waiting = state.ReadBlob(BufferSize);
+        waiting.CopyTo(_buffer);
+        _count = waiting.Length;
+        state.Restore(_timer);
     }
 
     /// <summary>Hands over as much as the channel takes.</summary>

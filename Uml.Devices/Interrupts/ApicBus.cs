@@ -11,6 +11,9 @@ internal sealed class ApicBus
     /// <summary>Adds a local APIC.</summary>
     public void Connect(LocalApic apic) => _apics = [.. _apics, apic];
 
+    /// <summary>Takes a local APIC away.</summary>
+    public void Disconnect(LocalApic apic) => _apics = Array.FindAll(_apics, other => !ReferenceEquals(other, apic));
+
     /// <summary>Delivers to whoever the destination names.</summary>
     /// <returns>Whether somebody accepted the interrupt.</returns>
     public bool Deliver(in ApicMessage message)

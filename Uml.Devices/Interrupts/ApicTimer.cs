@@ -1,4 +1,5 @@
 using Uml.Core.Bus;
+using Uml.Core.Snapshots;
 
 namespace Uml.Devices.Interrupts;
 
@@ -12,7 +13,7 @@ internal enum ApicTimerMode
 }
 
 /// <summary>The timer of a local APIC (Intel SDM vol. 3, 12.5.4).</summary>
-internal sealed class ApicTimer
+internal sealed class ApicTimer : IStateful
 {
     /// <summary>
     /// Ticks per second before division: one a nanosecond. The value is ours; CPUID leaves 0x15 and 0x40000010 tell the guest.
@@ -24,6 +25,9 @@ internal sealed class ApicTimer
     /// the host busy with nothing else. The limit is ours.
     /// </summary>
     public const ulong ShortestPeriod = 20_000;
+
+    /// <summary>The bits of <see cref="DivideConfiguration"/>.</summary>
+    public const uint DivideMask = 0xB;
 
     private readonly IMachineClock _clock;
     private readonly IMachineTimer _timer;
@@ -37,11 +41,14 @@ internal sealed class ApicTimer
     private ulong _deadline;
 
     /// <summary>Makes a stopped timer.</summary>
-    public ApicTimer(IMachineClock clock, Action expired)
+    /// <param name="clock">Guest time.</param>
+    /// <param name="name">The name of its timer.</param>
+    /// <param name="expired">Called when it interrupts.</param>
+    public ApicTimer(IMachineClock clock, string name, Action expired)
     {
         _clock = clock;
         _expired = expired;
-        _timer = clock.CreateTimer(Expire);
+        _timer = clock.CreateTimer(name, Expire);
     }
 
     /// <summary>One-shot, periodic or deadline.</summary>
@@ -151,11 +158,41 @@ internal sealed class ApicTimer
         Stop();
     }
 
+    /// <inheritdoc/>
+    public void SaveState(StateWriter state)
+    {
+        state.Write((byte)_mode);
+        state.Write(_initialCount);
+        state.Write(_divideConfiguration);
+        state.Write(_isCounting);
+        state.Write(_start);
+        state.Write(_deadline);
+        state.Write(_timer);
+    }
+
+    /// <inheritdoc/>
+    public void RestoreState(StateReader state)
+    {
+        _mode = (ApicTimerMode)state.ReadByte(maximum: (byte)ApicTimerMode.Reserved);
+        _initialCount = state.ReadUInt32();
+        _divideConfiguration = state.ReadUInt32(maximum: DivideMask);
+        _isCounting = state.ReadBoolean();
+        if (_isCounting && _initialCount == 0)
+        {
+            throw state.Invalid("a timer counts from 0");
+        }
+
+        _start = state.ReadUInt64();
+        _deadline = state.ReadUInt64();
+        state.Restore(_timer);
+    }
+
     private void Stop()
     {
         _timer.Cancel();
         _isCounting = false;
         _initialCount = 0;
+        _start = 0;
         _deadline = 0;
     }
 

@@ -1,5 +1,6 @@
 using Uml.Core.Bus;
 using Uml.Core.Machine;
+using Uml.Core.Snapshots;
 using Uml.Devices.Platform;
 
 namespace Uml.Devices.Interrupts;
@@ -23,6 +24,8 @@ internal sealed class IoApic(ApicBus bus) : IMachineDevice, IBusDevice
     private const ulong DataRegister = 0x10;
     private const ulong EoiRegister = 0x40;
 
+    private const uint IdMask = 0x0F00_0000;
+
     private const int IdIndex = 0;
     private const int VersionIndex = 1;
     private const int ArbitrationIndex = 2;
@@ -39,10 +42,57 @@ internal sealed class IoApic(ApicBus bus) : IMachineDevice, IBusDevice
     public event Action? Changed;
 
     /// <inheritdoc/>
+    public string Id => "ioapic";
+
+    /// <inheritdoc/>
     public void Attach(IMachineContext machine)
     {
         machine.Bus.MapMemory(new(MemoryMap.IoApicStart), MemoryMap.IoApicLength, this);
         bus.EndOfInterrupt += Complete;
+    }
+
+    /// <inheritdoc/>
+    public void Detach()
+    {
+        bus.EndOfInterrupt -= Complete;
+        Reset();
+    }
+
+    /// <inheritdoc/>
+    public void Reset()
+    {
+        (_index, _id) = (0, 0);
+        Changing?.Invoke();
+        foreach (Input input in _inputs)
+        {
+            input.Reset();
+        }
+
+        Changed?.Invoke();
+    }
+
+    /// <inheritdoc/>
+    public void SaveState(StateWriter state)
+    {
+        state.WriteVersion(1);
+        state.Write(_index);
+        state.Write(_id);
+        foreach (Input input in _inputs)
+        {
+            input.SaveState(state);
+        }
+    }
+
+    /// <inheritdoc/>
+    public void RestoreState(StateReader state)
+    {
+        state.ReadVersion(newest: 1);
+        _index = state.ReadByte();
+        _id = state.ReadUInt32(maximum: IdMask);
+        foreach (Input input in _inputs)
+        {
+            input.RestoreState(state);
+        }
     }
 
     /// <summary>Drives an input.</summary>
@@ -95,7 +145,6 @@ internal sealed class IoApic(ApicBus bus) : IMachineDevice, IBusDevice
 
     private void WriteIndexed(uint value)
     {
-        const uint IdMask = 0x0F00_0000;
         int entry = _index - FirstEntryIndex;
         if (entry is >= 0 and < InputCount * 2)
         {
@@ -132,7 +181,7 @@ internal sealed class IoApic(ApicBus bus) : IMachineDevice, IBusDevice
     }
 
     /// <summary>One input with its redirection entry.</summary>
-    private sealed class Input(ApicBus bus)
+    private sealed class Input(ApicBus bus) : IStateful
     {
         private const ulong RemoteIrr = 1 << 14;
         private const ulong LevelTriggered = 1 << 15;
@@ -147,6 +196,21 @@ internal sealed class IoApic(ApicBus bus) : IMachineDevice, IBusDevice
         public ulong Entry { get; private set; } = Masked;
 
         public bool IsMasked => (Entry & Masked) != 0;
+
+        /// <summary>Masks the input; its level is for those that drive it to reset.</summary>
+        public void Reset() => Entry = Masked;
+
+        public void SaveState(StateWriter state)
+        {
+            state.Write(Entry);
+            state.Write(_isAsserted);
+        }
+
+        public void RestoreState(StateReader state)
+        {
+            Entry = state.ReadUInt64() & (ImplementedBits | RemoteIrr);
+            _isAsserted = state.ReadBoolean();
+        }
 
         public void SetLine(bool asserted)
         {

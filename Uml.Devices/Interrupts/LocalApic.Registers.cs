@@ -31,7 +31,6 @@ internal sealed partial class LocalApic
 
     // Reserved in x2APIC mode: bits 13, 16, 17 and 20 to 31 (Intel SDM vol. 3, 12.12.9).
     private const ulong CommandReserved = 0xFFF3_2000;
-    private const uint DivideMask = 0xB;
 
     private readonly uint[] _localVectors = new uint[LocalVectorCount];
     private ulong _base;
@@ -64,7 +63,7 @@ internal sealed partial class LocalApic
     public bool TryWriteBase(ulong value)
     {
         const ulong Mode = BaseEnabled | BaseX2Apic;
-        if ((value & ~(Mode | BaseIsBootProcessor)) != BaseAddress)
+        if (!IsBase(value))
         {
             return false;
         }
@@ -90,6 +89,8 @@ internal sealed partial class LocalApic
         UpdateRequest();
         return true;
     }
+
+    private static bool IsBase(ulong value) => (value & ~(BaseEnabled | BaseX2Apic | BaseIsBootProcessor)) == BaseAddress;
 
     /// <summary>Reads IA32_TSC_DEADLINE (Intel SDM vol. 3, 12.5.4.1).</summary>
     public ulong ReadTscDeadline() => _timer.TscDeadline;
@@ -199,7 +200,7 @@ internal sealed partial class LocalApic
         >= ApicRegister.LvtTimer and <= ApicRegister.LvtError =>
             ~(ulong)(LocalVectorMasks[register - ApicRegister.LvtTimer] | LvtReadOnly),
         ApicRegister.InitialCount => ~(ulong)uint.MaxValue,
-        ApicRegister.DivideConfiguration => ~(ulong)DivideMask,
+        ApicRegister.DivideConfiguration => ~(ulong)ApicTimer.DivideMask,
         _ => 0,
     };
 
@@ -267,7 +268,7 @@ internal sealed partial class LocalApic
                 _timer.InitialCount = value;
                 break;
             case ApicRegister.DivideConfiguration:
-                _timer.DivideConfiguration = value & DivideMask;
+                _timer.DivideConfiguration = value & ApicTimer.DivideMask;
                 break;
             case ApicRegister.SelfIpi:
                 SendSelf((byte)value);

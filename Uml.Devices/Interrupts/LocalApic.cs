@@ -1,4 +1,5 @@
 using Uml.Core.Bus;
+using Uml.Core.Snapshots;
 
 namespace Uml.Devices.Interrupts;
 
@@ -10,7 +11,7 @@ namespace Uml.Devices.Interrupts;
 /// INIT, start-up and SMI messages are dropped: the only processor there is runs already, and the board has no system management
 /// mode. LINT0 of the boot processor takes the 8259 pair's output; nothing is wired to LINT1, nor does anything count performance or heat.
 /// </remarks>
-internal sealed partial class LocalApic : ILocalApic
+internal sealed partial class LocalApic : ILocalApic, IStateful
 {
     private const int LowestVector = 16;
     private const int PriorityClassMask = 0xF0;
@@ -31,9 +32,8 @@ internal sealed partial class LocalApic : ILocalApic
     {
         _processor = processor;
         _bus = bus;
-        _timer = new ApicTimer(clock, () => DeliverLocal(ApicRegister.LvtTimer));
-        _base = BaseAddress | BaseEnabled | (processor.Index == 0 ? BaseIsBootProcessor : 0);
-        Reset();
+        _timer = new ApicTimer(clock, $"apic{processor.Index}", DeliverTimer);
+        PowerOn();
     }
 
     /// <inheritdoc/>
@@ -67,16 +67,40 @@ internal sealed partial class LocalApic : ILocalApic
     private bool PassesExternal => !IsEnabled
         || (LocalVector(ApicRegister.LvtLint0) & (LvtMasked | LvtDeliveryMode)) == (uint)DeliveryMode.ExtInt << LvtDeliveryModeShift;
 
-    /// <summary>
-    /// Wires an 8259 pair to LINT0, and sets the APIC up as firmware leaves it: in virtual-wire mode, which lets the pair's interrupts
-    /// through as they are (MultiProcessor Specification 1.4, 3.6.2.2).
-    /// </summary>
+    /// <summary>Wires an 8259 pair to LINT0, and sets the APIC up as firmware leaves it.</summary>
     public void ConnectExternal(PicPair external)
     {
         _external = external;
-        WriteRegister(ApicRegister.SpuriousVector, _spuriousVector | SpuriousSoftwareEnabled);
-        WriteRegister(ApicRegister.LvtLint0, (uint)DeliveryMode.ExtInt << LvtDeliveryModeShift);
         external.Changed += UpdateExternal;
+        EnterVirtualWire();
+    }
+
+    /// <summary>Cuts the wire to the 8259 pair.</summary>
+    public void DisconnectExternal()
+    {
+        if (_external is { } external)
+        {
+            external.Changed -= UpdateExternal;
+            _external = null;
+            _externalRequests = false;
+            UpdateRequest();
+        }
+    }
+
+    /// <summary>The state after power-on, as firmware leaves it.</summary>
+    public void PowerOn()
+    {
+        _base = BaseAddress | BaseEnabled | (_processor.Index == 0 ? BaseIsBootProcessor : 0);
+        Reset();
+        EnterVirtualWire();
+    }
+
+    /// <summary>Leaves the processor without interrupts and without a local APIC.</summary>
+    public void Disconnect()
+    {
+        DisconnectExternal();
+        Reset();
+        _processor.ConnectLocalApic(null);
     }
 
     /// <inheritdoc/>
@@ -212,6 +236,18 @@ internal sealed partial class LocalApic : ILocalApic
 
         UpdateRequest();
     }
+
+    /// <summary>Virtual-wire mode lets the 8259 pair's interrupts through as they are (MultiProcessor Specification 1.4, 3.6.2.2).</summary>
+    private void EnterVirtualWire()
+    {
+        if (_external is not null)
+        {
+            WriteRegister(ApicRegister.SpuriousVector, _spuriousVector | SpuriousSoftwareEnabled);
+            WriteRegister(ApicRegister.LvtLint0, (uint)DeliveryMode.ExtInt << LvtDeliveryModeShift);
+        }
+    }
+
+    private void DeliverTimer() => DeliverLocal(ApicRegister.LvtTimer);
 
     /// <summary>Delivers an interrupt of the APIC's own sources as its local vector table says (Intel SDM vol. 3, 12.5.1).</summary>
     private void DeliverLocal(int register)

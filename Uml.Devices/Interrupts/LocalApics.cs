@@ -1,5 +1,6 @@
 using Uml.Core.Bus;
 using Uml.Core.Machine;
+using Uml.Core.Snapshots;
 using Uml.Devices.Platform;
 
 namespace Uml.Devices.Interrupts;
@@ -14,6 +15,10 @@ internal sealed class LocalApics(ApicBus bus) : IMachineDevice, IBusDevice, IMsr
     private const uint X2ApicMsrCount = 0x100;
 
     private LocalApic[] _apics = [];
+    private PicPair? _external;
+
+    /// <inheritdoc/>
+    public string Id => "apic";
 
     /// <inheritdoc/>
     public void Attach(IMachineContext machine)
@@ -26,14 +31,79 @@ internal sealed class LocalApics(ApicBus bus) : IMachineDevice, IBusDevice, IMsr
             bus.Connect(_apics[i]);
         }
 
+        if (_external is { } external)
+        {
+            _apics[0].ConnectExternal(external);
+        }
+
         machine.Bus.MapMemory(new(MemoryMap.LocalApicStart), MemoryMap.LocalApicLength, this);
         machine.Bus.MapMsrs(BaseMsr, 1, this);
         machine.Bus.MapMsrs(TscDeadlineMsr, 1, this);
         machine.Bus.MapMsrs(FirstX2ApicMsr, X2ApicMsrCount, this);
     }
 
-    /// <summary>Wires an 8259 pair to the boot processor's LINT0; to be called after <see cref="Attach"/>.</summary>
-    public void ConnectExternal(PicPair pics) => _apics[0].ConnectExternal(pics);
+    /// <inheritdoc/>
+    public void Detach()
+    {
+        foreach (LocalApic apic in _apics)
+        {
+            bus.Disconnect(apic);
+            apic.Disconnect();
+        }
+
+        _apics = [];
+    }
+
+    /// <inheritdoc/>
+    public void Reset()
+    {
+        foreach (LocalApic apic in _apics)
+        {
+            apic.PowerOn();
+        }
+    }
+
+    /// <inheritdoc/>
+    public void SaveState(StateWriter state)
+    {
+        state.WriteVersion(1);
+        state.Write(_apics.Length);
+        foreach (LocalApic apic in _apics)
+        {
+            apic.SaveState(state);
+        }
+    }
+
+    /// <inheritdoc/>
+    public void RestoreState(StateReader state)
+    {
+        state.ReadVersion(newest: 1);
+        state.ReadInt32(_apics.Length, _apics.Length);
+        foreach (LocalApic apic in _apics)
+        {
+            apic.RestoreState(state);
+        }
+    }
+
+    /// <summary>Wires an 8259 pair to the boot processor's LINT0.</summary>
+    public void ConnectExternal(PicPair pics)
+    {
+        _external = pics;
+        if (_apics.Length > 0)
+        {
+            _apics[0].ConnectExternal(pics);
+        }
+    }
+
+    /// <summary>Cuts that wire.</summary>
+    public void DisconnectExternal()
+    {
+        _external = null;
+        if (_apics.Length > 0)
+        {
+            _apics[0].DisconnectExternal();
+        }
+    }
 
     /// <inheritdoc/>
     public ulong Read(IProcessor processor, ulong offset, int size) => _apics[processor.Index].ReadMemory(offset, size);

@@ -1,4 +1,5 @@
 using System.Numerics;
+using Uml.Core.Snapshots;
 
 namespace Uml.Devices.Interrupts;
 
@@ -13,7 +14,7 @@ namespace Uml.Devices.Interrupts;
 /// <param name="vectorBase">The first of the eight vectors, at first.</param>
 /// <param name="slaves">The inputs with a slave behind: they follow its output.</param>
 /// <param name="programmable">The inputs whose trigger mode the guest chooses.</param>
-internal sealed class Pic8259(byte vectorBase, byte slaves, byte programmable)
+internal sealed class Pic8259(byte vectorBase, byte slaves, byte programmable) : IStateful
 {
     /// <summary>The level of an acknowledge without a request (data sheet, "Edge and level triggered modes").</summary>
     public const int SpuriousLevel = 7;
@@ -32,6 +33,7 @@ internal sealed class Pic8259(byte vectorBase, byte slaves, byte programmable)
     private byte _levelTriggered;
     private byte _inService;
     private byte _mask = byte.MaxValue;
+    private readonly byte _firstVectorBase = vectorBase;
     private byte _vectorBase = vectorBase;
     private int _lowestPriority = InputCount - 1;
     private Word _expected = Word.Operation;
@@ -65,6 +67,50 @@ internal sealed class Pic8259(byte vectorBase, byte slaves, byte programmable)
 
     // An input that goes low before it is acknowledged requests nothing any more (data sheet, "Edge and level triggered modes").
     private byte Requests => (byte)(_lines & (_edges | _levelTriggered | slaves));
+
+    /// <summary>The state after power-on; levels of inputs are for those that drive them to reset.</summary>
+    public void Reset()
+    {
+        _edges = _lines;
+        _levelTriggered = _inService = 0;
+        _mask = byte.MaxValue;
+        _vectorBase = _firstVectorBase;
+        _lowestPriority = InputCount - 1;
+        _expected = Word.Operation;
+        _isSingle = _needsIcw4 = _automaticEnd = _rotatesAtAutomaticEnd = _specialFullyNested = _specialMask = _readsInService = _polls = false;
+    }
+
+    /// <inheritdoc/>
+    public void SaveState(StateWriter state)
+    {
+        state.Write([_lines, _edges, _levelTriggered, _inService, _mask, _vectorBase, (byte)_lowestPriority, (byte)_expected]);
+        foreach (bool flag in (ReadOnlySpan<bool>)
+            [_isSingle, _needsIcw4, _automaticEnd, _rotatesAtAutomaticEnd, _specialFullyNested, _specialMask, _readsInService, _polls])
+        {
+            state.Write(flag);
+        }
+    }
+
+    /// <inheritdoc/>
+    public void RestoreState(StateReader state)
+    {
+        _lines = state.ReadByte();
+        _edges = state.ReadByte();
+        LevelTriggered = state.ReadByte();
+        _inService = state.ReadByte();
+        _mask = state.ReadByte();
+        _vectorBase = state.ReadByte();
+        _lowestPriority = state.ReadByte(maximum: InputCount - 1);
+        _expected = (Word)state.ReadByte(maximum: (byte)Word.Icw4);
+        _isSingle = state.ReadBoolean();
+        _needsIcw4 = state.ReadBoolean();
+        _automaticEnd = state.ReadBoolean();
+        _rotatesAtAutomaticEnd = state.ReadBoolean();
+        _specialFullyNested = state.ReadBoolean();
+        _specialMask = state.ReadBoolean();
+        _readsInService = state.ReadBoolean();
+        _polls = state.ReadBoolean();
+    }
 
     /// <summary>Whether a rise of an input would make a difference: the input is not masked, and no earlier rise waits.</summary>
     public bool AwaitsEdge(int input) => ((_mask | _edges) & (1 << input)) == 0;

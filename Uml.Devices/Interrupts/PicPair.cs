@@ -1,5 +1,6 @@
 using Uml.Core.Bus;
 using Uml.Core.Machine;
+using Uml.Core.Snapshots;
 using Uml.Devices.Platform;
 
 namespace Uml.Devices.Interrupts;
@@ -26,6 +27,9 @@ internal sealed class PicPair(LocalApics apics) : IMachineDevice
     private readonly Pic8259 _master = new(vectorBase: 0x08, slaves: 1 << Cascade, programmable: 0xF8);
     private readonly Pic8259 _slave = new(vectorBase: 0x70, slaves: 0, programmable: 0xDE) { LevelTriggered = SharedInterrupts };
 
+    /// <inheritdoc/>
+    public string Id => "pic";
+
     /// <summary>Raised before anything that looks at the inputs, so that who drives one can bring it up to date.</summary>
     public event Action? Sampling;
 
@@ -42,6 +46,38 @@ internal sealed class PicPair(LocalApics apics) : IMachineDevice
         machine.Bus.MapPorts(PortMap.SlavePic, 2, new Registers(this, _slave));
         machine.Bus.MapPorts(PortMap.TriggerModes, 2, new TriggerModes(this));
         apics.ConnectExternal(this);
+    }
+
+    /// <inheritdoc/>
+    public void Detach()
+    {
+        apics.DisconnectExternal();
+        Reset();
+    }
+
+    /// <inheritdoc/>
+    public void Reset()
+    {
+        _master.Reset();
+        _slave.Reset();
+        _slave.LevelTriggered = SharedInterrupts;
+        Update();
+    }
+
+    /// <inheritdoc/>
+    public void SaveState(StateWriter state)
+    {
+        state.WriteVersion(1);
+        _master.SaveState(state);
+        _slave.SaveState(state);
+    }
+
+    /// <inheritdoc/>
+    public void RestoreState(StateReader state)
+    {
+        state.ReadVersion(newest: 1);
+        _master.RestoreState(state);
+        _slave.RestoreState(state);
     }
 
     /// <summary>Whether a rise of an interrupt would make a difference.</summary>

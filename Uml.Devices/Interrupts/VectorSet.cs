@@ -1,5 +1,6 @@
 using System.Numerics;
 using System.Runtime.CompilerServices;
+using Uml.Core.Snapshots;
 
 namespace Uml.Devices.Interrupts;
 
@@ -18,6 +19,27 @@ internal struct VectorSet
 
     /// <summary>Takes a vector out.</summary>
     public void Remove(int vector) => this[vector >> 5] &= ~(1u << vector);
+
+    /// <summary>Writes the eight words.</summary>
+    public readonly void SaveState(StateWriter state)
+    {
+        foreach (uint word in this)
+        {
+            state.Write(word);
+        }
+    }
+
+    /// <summary>Reads a set.</summary>
+    public static VectorSet Restore(StateReader state)
+    {
+        VectorSet set = default;
+        foreach (ref uint word in set)
+        {
+            word = state.ReadUInt32();
+        }
+
+        return set;
+    }
 
     /// <summary>The highest vector in the set, or -1.</summary>
     public readonly int Highest()

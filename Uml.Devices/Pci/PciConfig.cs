@@ -3,6 +3,9 @@ namespace Uml.Devices.Pci;
 /// <summary>Where the registers of configuration space are (PCI Local Bus Specification 3.0, 6.1), and their bits.</summary>
 internal static class PciConfig
 {
+    /// <summary>Bytes of configuration space of one function that hold registers.</summary>
+    public const int RegistersLength = 256;
+
     /// <summary>Bytes of configuration space of one function, with the extended part (PCI Express Base Specification 6.0, 7.2).</summary>
     public const int Length = 4096;
 
@@ -22,8 +25,10 @@ internal static class PciConfig
     public const int FirstCapability = 0x40;
     public const int CapabilitiesEnd = 0x100;
 
+    public const ushort CommandPorts = 1 << 0;
     public const ushort CommandMemory = 1 << 1;
     public const ushort CommandBusMaster = 1 << 2;
     public const ushort CommandInterruptDisable = 1 << 10;
+    public const ushort StatusInterrupt = 1 << 3;
     public const ushort StatusCapabilities = 1 << 4;
 }

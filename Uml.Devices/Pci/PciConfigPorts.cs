@@ -1,4 +1,5 @@
 using Uml.Core.Bus;
+using Uml.Core.Snapshots;
 
 namespace Uml.Devices.Pci;
 
@@ -6,7 +7,7 @@ namespace Uml.Devices.Pci;
 /// Configuration access through an address and a data register (PCI Local Bus Specification 3.0, 3.2.2.3.2). The reset control
 /// register lies inside the address register and answers byte accesses (Intel 82371AB datasheet, 4.1.6).
 /// </summary>
-internal sealed class PciConfigPorts(PciHostBridge bridge, IBusDevice resetControl) : IBusDevice
+internal sealed class PciConfigPorts(PciHostBridge bridge, IBusDevice resetControl) : IBusDevice, IStateful
 {
     /// <summary>Number of ports.</summary>
     public const byte Count = 8;
@@ -18,6 +19,14 @@ internal sealed class PciConfigPorts(PciHostBridge bridge, IBusDevice resetContr
     private const uint BusMask = 0x00FF_0000;
 
     private uint _address;
+
+    public void Reset() => _address = 0;
+
+    /// <inheritdoc/>
+    public void SaveState(StateWriter state) => state.Write(_address);
+
+    /// <inheritdoc/>
+    public void RestoreState(StateReader state) => _address = state.ReadUInt32() & AddressMask;
 
     /// <inheritdoc/>
     public ulong Read(IProcessor processor, ulong offset, int size)

@@ -1,8 +1,10 @@
 using Uml.Core.Bus;
 using Uml.Core.Machine;
+using Uml.Core.Snapshots;
+using Uml.Devices.Acpi;
 using Uml.Devices.Interrupts;
 using Uml.Devices.Platform;
-using Uml.Devices.Platform.Acpi;
+using Uml.Devices.Power;
 
 namespace Uml.Devices.Pci;
 
@@ -10,8 +12,8 @@ namespace Uml.Devices.Pci;
 /// The PCI host bridge with bus 0: finds the function behind a configuration access, memory-mapped (PCI Express Base
 /// Specification 6.0, 7.2.2) or through ports 0xCF8 and 0xCFC (PCI Local Bus Specification 3.0, 3.2.2.3.2).
 /// </summary>
-/// <remarks>There is no I/O port space behind the bridge, and there are no buses behind bus 0.</remarks>
-internal sealed class PciHostBridge : IMachineDevice, IBusDevice, IAcpiContributor
+/// <remarks>There are no buses behind bus 0.</remarks>
+internal sealed class PciHostBridge : IMachineDevice, IBusDevice, IAcpiContributor, IPciBus
 {
     /// <summary>Device numbers on the bus.</summary>
     public const int DeviceCount = 32;
@@ -26,51 +28,98 @@ internal sealed class PciHostBridge : IMachineDevice, IBusDevice, IAcpiContribut
     // "QEMU PCIe host bridge", the generic one of the PCI ID list; no driver binds to it.
     private static readonly PciIdentity Identity = new(Vendor: 0x1B36, Device: 0x0008, ClassCode: 0x06_00_00);
 
-    private readonly PciFunction?[] _functions = new PciFunction?[DeviceCount * FunctionCount];
+    // Function 0 of device 0 is the bridge itself; the others are devices of the machine.
+    private readonly PciConfigSpace _own = new(Identity);
+    private readonly PciFunction?[] _functions = new PciFunction?[DeviceCount];
     private readonly PciWindows _windows = new();
-    private readonly PowerControl _power;
-    private IMachineBus? _bus;
+    private readonly PciConfigPorts _ports;
+    private readonly IInterruptRouter _router;
+    private bool _isAttached;
 
     /// <summary>Makes a bridge; the reset control register lies among its ports.</summary>
-    public PciHostBridge(PowerControl power)
+    public PciHostBridge(PowerControl power, IInterruptRouter router)
     {
-        _power = power;
-        _functions[0] = new PciFunction(Identity);
+        _router = router;
+        _ports = new PciConfigPorts(this, power.ResetControl);
     }
+
+    /// <inheritdoc/>
+    public string Id => "pci";
 
     /// <inheritdoc/>
     public void Attach(IMachineContext machine)
     {
-        _bus = machine.Bus;
-        _bus.MapMemory(new(MemoryMap.PciConfigStart), MemoryMap.PciConfigLength, this);
-        _bus.MapPorts(PortMap.PciConfigAddress, PciConfigPorts.Count, new PciConfigPorts(this, _power.ResetControl));
+        _isAttached = true;
+        machine.Bus.MapMemory(new(MemoryMap.PciConfigStart), MemoryMap.PciConfigLength, this);
+        machine.Bus.MapPorts(PortMap.PciConfigAddress, PciConfigPorts.Count, _ports);
     }
 
-    /// <summary>Plugs a function in as function 0 of the next free device number; to be called after <see cref="Attach"/>.</summary>
-    /// <returns>The device number.</returns>
+    /// <inheritdoc/>
+    /// <exception cref="InvalidOperationException">There are functions on the bus.</exception>
+    public void Detach()
+    {
+        if (_functions.FirstOrDefault(function => function is not null) is { } function)
+        {
+            throw new InvalidOperationException($"PCI function '{function.Id}' is still on the bus; detach it first.");
+        }
+
+        _isAttached = false;
+    }
+
+    /// <inheritdoc/>
+    public void Reset()
+    {
+        _own.Reset();
+        _ports.Reset();
+    }
+
+    /// <inheritdoc/>
+    public void SaveState(StateWriter state)
+    {
+        state.WriteVersion(1);
+        _own.SaveState(state);
+        _ports.SaveState(state);
+    }
+
+    /// <inheritdoc/>
+    public void RestoreState(StateReader state)
+    {
+        state.ReadVersion(newest: 1);
+        _own.RestoreState(state);
+        _ports.RestoreState(state);
+    }
+
+    /// <inheritdoc/>
     /// <exception cref="InvalidOperationException">The bus is full, or the bridge is not attached.</exception>
     public int Add(PciFunction function)
     {
-        if (_bus is null)
+        if (!_isAttached)
         {
             throw new InvalidOperationException("The PCI host bridge is not attached: register devices after the standard board.");
         }
 
-        for (int device = 1; device < DeviceCount; device++)
+        int device = Array.IndexOf(_functions, null, startIndex: 1);
+        if (device < 0)
         {
-            ref var slot = ref _functions[device * FunctionCount];
-            if (slot is null)
-            {
-                slot = function;
-
-                // As firmware does, for guests that know of no other routing.
-                function.WriteConfig(PciConfig.InterruptLine, 1, (uint)InterruptWires.GetPicInterrupt(GetInterrupt(device, pin: 0)));
-                function.Connect(_bus, _windows);
-                return device;
-            }
+            throw new InvalidOperationException($"The PCI bus has room for {DeviceCount - 1} devices.");
         }
 
-        throw new InvalidOperationException($"The PCI bus has room for {DeviceCount - 1} devices.");
+        _functions[device] = function;
+
+        // As firmware does, for guests that know of no other routing.
+        int interrupt = GetInterrupt(device, pin: 0);
+        function.Config.Define8(PciConfig.InterruptLine, (byte)InterruptWires.GetPicInterrupt(interrupt));
+        function.Config.Connect(function.Machine!.Bus, _windows, MapAll);
+        function.Connect(_router, interrupt);
+        return device;
+    }
+
+    /// <inheritdoc/>
+    public void Remove(PciFunction function)
+    {
+        _functions[function.DeviceNumber] = null;
+        function.Config.Disconnect(_windows);
+        MapAll();
     }
 
     /// <summary>The global system interrupt of an interrupt pin.</summary>
@@ -90,10 +139,11 @@ internal sealed class PciHostBridge : IMachineDevice, IBusDevice, IAcpiContribut
             bridge.NameResources("_CRS", new ResourceTemplate()
                 .Buses(0, 1)
                 .Io(PortMap.PciConfigAddress, PciConfigPorts.Count)
+                .PortWindow(PortMap.PciWindowStart, PortMap.PciWindowLength)
                 .MemoryWindow(MemoryMap.PciWindow32Start, MemoryMap.PciWindow32Length, isPrefetchable: false)
                 .MemoryWindow(MemoryMap.PciWindow64Start, MemoryMap.PciWindow64Length, isPrefetchable: true));
             bridge.MethodChoosing(
-                "_PRT", AcpiTables.InterruptModel, 4, BuildInterruptRouting(interrupt => interrupt), BuildInterruptRouting(InterruptWires.GetPicInterrupt));
+                "_PRT", AcpiNames.InterruptModel, 4, BuildInterruptRouting(interrupt => interrupt), BuildInterruptRouting(InterruptWires.GetPicInterrupt));
         });
 
         // Guests use the memory-mapped configuration space only if some device owns its addresses (PCI Firmware
@@ -125,11 +175,39 @@ internal sealed class PciHostBridge : IMachineDevice, IBusDevice, IAcpiContribut
     }
 
     // The address of a register: function number in bits 12 to 14, device number in bits 15 to 19.
-    internal uint ReadConfig(int address, int size) =>
-        _functions[address >> 12]?.ReadConfig(address & (PciConfig.Length - 1), size) ?? uint.MaxValue;
+    internal uint ReadConfig(int address, int size)
+    {
+        int offset = address & (PciConfig.Length - 1);
+        return (address >> 12) switch
+        {
+            0 => _own.Read(offset, size),
+            var number when number % FunctionCount == 0 => _functions[number / FunctionCount]?.ReadConfig(offset, size) ?? uint.MaxValue,
+            _ => uint.MaxValue,
+        };
+    }
 
-    internal void WriteConfig(int address, int size, uint value) =>
-        _functions[address >> 12]?.WriteConfig(address & (PciConfig.Length - 1), size, value);
+    internal void WriteConfig(int address, int size, uint value)
+    {
+        int offset = address & (PciConfig.Length - 1);
+        int number = address >> 12;
+        if (number == 0)
+        {
+            _own.Write(offset, size, value);
+        }
+        else if (number % FunctionCount == 0)
+        {
+            _functions[number / FunctionCount]?.WriteConfig(offset, size, value);
+        }
+    }
+
+    /// <summary>A place has become free: a function that was told to answer there too may have it.</summary>
+    private void MapAll()
+    {
+        foreach (PciFunction? function in _functions)
+        {
+            function?.Config.MapBars();
+        }
+    }
 
     // Address with all functions, pin, no link device, interrupt (ACPI specification 6.5, 6.2.13).
     private static ulong[] BuildInterruptRouting(Func<int, int> translate)

@@ -1,11 +1,11 @@
 using Uml.Core.Boot;
+using Uml.Core.Memory;
 
 namespace Uml.Devices.Platform;
 
 /// <summary>
-/// Where the standard board puts things in guest-physical memory. RAM fills everything below <see cref="DeviceHoleStart"/> except
-/// <see cref="FirmwareStart"/> to <see cref="FirmwareEnd"/>, which is RAM that the memory map given to the guest calls reserved,
-/// and goes on at <see cref="HighMemoryStart"/>.
+/// Where the standard board puts things in guest-physical memory, in the hole that <see cref="GuestMemoryLayout"/> leaves for devices. From
+/// <see cref="FirmwareStart"/> to <see cref="FirmwareEnd"/> is RAM that the memory map given to the guest calls reserved.
 /// </summary>
 /// <remarks>Boot loaders report the firmware region and the configuration window as reserved (E820 type 2).</remarks>
 public static class MemoryMap
@@ -27,11 +27,8 @@ public static class MemoryMap
     /// <summary>The real-mode code that resets the machine: F000:FFF0, 16 bytes.</summary>
     public const ulong ResetVector = 0xF_FFF0;
 
-    /// <summary>End of the RAM below 4 GiB: 3 GiB. Devices live from here to 4 GiB.</summary>
-    public const ulong DeviceHoleStart = BootMemoryLayout.LowRamEnd;
-
     /// <summary>PCI memory below 4 GiB.</summary>
-    public const ulong PciWindow32Start = DeviceHoleStart;
+    public const ulong PciWindow32Start = GuestMemoryLayout.DeviceHoleStart;
 
     /// <summary>Bytes of PCI memory below 4 GiB: 512 MiB.</summary>
     public const ulong PciWindow32Length = 0x2000_0000;
@@ -53,9 +50,6 @@ public static class MemoryMap
 
     /// <summary>Bytes that a local APIC decodes.</summary>
     public const ulong LocalApicLength = 0x1000;
-
-    /// <summary>Where RAM goes on above the device hole: 4 GiB.</summary>
-    public const ulong HighMemoryStart = BootMemoryLayout.HighRamStart;
 
     /// <summary>PCI memory above RAM: 1 TiB. The loader's limit for RAM keeps it well below.</summary>
     public const ulong PciWindow64Start = 0x100_0000_0000;

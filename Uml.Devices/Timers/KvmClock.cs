@@ -2,6 +2,7 @@ using System.Buffers.Binary;
 using Uml.Core.Bus;
 using Uml.Core.Machine;
 using Uml.Core.Memory;
+using Uml.Core.Snapshots;
 
 namespace Uml.Devices.Timers;
 
@@ -46,6 +47,9 @@ internal sealed class KvmClock : IMachineDevice, IMsrDevice
     }
 
     /// <inheritdoc/>
+    public string Id => "kvm-clock";
+
+    /// <inheritdoc/>
     public void Attach(IMachineContext machine)
     {
         _machine = machine;
@@ -67,6 +71,55 @@ internal sealed class KvmClock : IMachineDevice, IMsrDevice
 
         machine.Bus.MapMsrs(LegacyWallClockMsr, 2, this);
         machine.Bus.MapMsrs(WallClockMsr, 2, this);
+    }
+
+    /// <inheritdoc/>
+    public void Detach()
+    {
+        foreach (var processor in _machine!.Processors)
+        {
+            processor.SetCpuid(SignatureLeaf, null);
+            processor.SetCpuid(FeaturesLeaf, null);
+            processor.SetCpuid(FrequencyLeaf, null);
+        }
+
+        _machine = null;
+    }
+
+    /// <inheritdoc/>
+    public void Reset()
+    {
+        _wallClock = 0;
+        _wallClockVersion = 0;
+        Array.Clear(_processors);
+    }
+
+    /// <inheritdoc/>
+    public void SaveState(StateWriter state)
+    {
+        state.WriteVersion(1);
+        state.Write(_wallClock);
+        state.Write(_wallClockVersion);
+        state.Write(_processors.Length);
+        foreach (ProcessorTime time in _processors)
+        {
+            state.Write(time.Address);
+            state.Write(time.Version);
+        }
+    }
+
+    /// <inheritdoc/>
+    public void RestoreState(StateReader state)
+    {
+        state.ReadVersion(newest: 1);
+        _wallClock = state.ReadUInt64();
+        _wallClockVersion = state.ReadUInt32();
+        state.ReadInt32(_processors.Length, _processors.Length);
+        foreach (ref ProcessorTime time in _processors.AsSpan())
+        {
+            time.Address = state.ReadUInt64();
+            time.Version = state.ReadUInt32();
+        }
     }
 
     /// <inheritdoc/>

@@ -1,5 +1,6 @@
 using Uml.Core.Bus;
 using Uml.Core.Machine;
+using Uml.Core.Snapshots;
 using Uml.Devices.Interrupts;
 using Uml.Devices.Platform;
 
@@ -42,18 +43,11 @@ internal sealed class Pit8254 : IMachineDevice, IBusDevice
     private ulong _lastEdge;
     private bool _isAwaited;
 
-    /// <summary>Makes a timer with the counters as firmware leaves them: 18.2 interrupts a second that are masked, refresh, no sound.</summary>
-    public Pit8254(IoApic ioApic, PicPair pics, IInterruptRouter router)
-    {
-        const byte SquareWave = 0x36, RateGenerator = 0x54;
-        (_ioApic, _pics, _router) = (ioApic, pics, router);
-        _counters[0].SetControl(SquareWave);
-        _counters[0].Write(0, 0);
-        _counters[0].Write(0, 0);
-        _counters[1].SetControl(RateGenerator);
-        _counters[1].Write(RefreshTicks, 0);
-        _counters[2].SetControl(SquareWave);
-    }
+    /// <summary>Makes a timer, which is to be attached and reset.</summary>
+    public Pit8254(IoApic ioApic, PicPair pics, IInterruptRouter router) => (_ioApic, _pics, _router) = (ioApic, pics, router);
+
+    /// <inheritdoc/>
+    public string Id => "pit";
 
     /// <summary>The output of counter 2, without the gate of the speaker behind it.</summary>
     public bool SpeakerOutput => _counters[2].GetOutput(Synchronize());
@@ -65,14 +59,78 @@ internal sealed class Pit8254 : IMachineDevice, IBusDevice
     public void Attach(IMachineContext machine)
     {
         _clock = machine.Clock;
-        _timer = machine.Clock.CreateTimer(Expire);
-        _line = _router.GetLine(Interrupt);
-        _line.Set(true);
+        _timer = machine.Clock.CreateTimer("pit", Expire);
+        _line = machine.Own(_router.GetLine("pit", Interrupt));
         _pics.Sampling += Update;
         _ioApic.Changing += Update;
         _pics.Changed += FollowListeners;
         _ioApic.Changed += FollowListeners;
         machine.Bus.MapPorts(PortMap.IntervalTimer, ControlPort + 1, this);
+    }
+
+    /// <inheritdoc/>
+    public void Detach()
+    {
+        _pics.Sampling -= Update;
+        _ioApic.Changing -= Update;
+        _pics.Changed -= FollowListeners;
+        _ioApic.Changed -= FollowListeners;
+        (_clock, _timer, _line) = (null, null, null);
+    }
+
+    /// <summary>The counters as firmware leaves them: 18.2 interrupts a second that are masked, refresh, no sound.</summary>
+    public void Reset()
+    {
+        const byte SquareWave = 0x36, RateGenerator = 0x54;
+        _told = GetTicks(_clock?.Nanoseconds ?? 0);
+        _lastEdge = 0;
+        foreach (PitCounter counter in _counters)
+        {
+            counter.Reset();
+        }
+
+        _counters[0].SetControl(SquareWave);
+        _counters[0].Write(0, _told);
+        _counters[0].Write(0, _told);
+        _counters[1].SetControl(RateGenerator);
+        _counters[1].Write(RefreshTicks, _told);
+        _counters[2].SetControl(SquareWave);
+        _line?.Set(false);
+        _line?.Set(true);
+        _isAwaited = _pics.AwaitsEdge(Interrupt) || _ioApic.AwaitsEdge(Interrupt);
+        Arm();
+    }
+
+    /// <inheritdoc/>
+    public void SaveState(StateWriter state)
+    {
+        state.WriteVersion(1);
+        foreach (PitCounter counter in _counters)
+        {
+            counter.SaveState(state);
+        }
+
+        state.Write(_told);
+        state.Write(_lastEdge);
+        state.Write(_isAwaited);
+        state.Write(_timer!);
+        state.Write(_line!);
+    }
+
+    /// <inheritdoc/>
+    public void RestoreState(StateReader state)
+    {
+        state.ReadVersion(newest: 1);
+        foreach (PitCounter counter in _counters)
+        {
+            counter.RestoreState(state);
+        }
+
+        _told = state.ReadInt64();
+        _lastEdge = state.ReadUInt64();
+        _isAwaited = state.ReadBoolean();
+        state.Restore(_timer!);
+        state.Restore(_line!);
     }
 
     /// <summary>Drives the gate of counter 2.</summary>
@@ -160,12 +218,14 @@ internal sealed class Pit8254 : IMachineDevice, IBusDevice
 
     private void Update() => Synchronize();
 
+    private static long GetTicks(ulong nanoseconds) => (long)((UInt128)nanoseconds * TicksNumerator / TicksDenominator);
+
     /// <summary>Brings the counters to the present and tells of a rise that was due.</summary>
     /// <returns>The present in ticks.</returns>
     private long Synchronize()
     {
         ulong nanoseconds = _clock?.Nanoseconds ?? 0;
-        long now = (long)((UInt128)nanoseconds * TicksNumerator / TicksDenominator);
+        long now = GetTicks(nanoseconds);
         bool rose = _counters[0].NextRise(_told) <= now;
         _told = now;
         foreach (var counter in _counters)

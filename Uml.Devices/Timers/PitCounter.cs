@@ -1,3 +1,5 @@
+using Uml.Core.Snapshots;
+
 namespace Uml.Devices.Timers;
 
 /// <summary>
@@ -7,7 +9,7 @@ namespace Uml.Devices.Timers;
 /// Times are ticks of the clock input since the machine started. They never go back, and <see cref="Settle"/> comes before any other member
 /// at a new time. A count of 1 in modes 2 and 3, which the data sheet forbids, counts as 2.
 /// </remarks>
-internal sealed class PitCounter(bool gate)
+internal sealed class PitCounter(bool gate) : IStateful
 {
     /// <summary>The time of what does not happen.</summary>
     public const long Never = long.MaxValue;
@@ -27,6 +29,7 @@ internal sealed class PitCounter(bool gate)
     private long _start = Never;
     private long _stoppedAfter = Never;
 
+    private readonly bool _firstGate = gate;
     private bool _gate = gate;
     private byte _lowByte;
     private bool _writesHigh;
@@ -50,6 +53,58 @@ internal sealed class PitCounter(bool gate)
     private int Modulus => IsBcd ? 10_000 : 0x1_0000;
 
     private bool IsCounting => _start != Never && _stoppedAfter == Never;
+
+    /// <summary>The state before the first control word.</summary>
+    public void Reset()
+    {
+        SetControl(0);
+        _gate = _firstGate;
+        (_count, _lowByte, _latchedCount, _latchedStatus) = (0, 0, 0, 0);
+    }
+
+    /// <inheritdoc/>
+    public void SaveState(StateWriter state)
+    {
+        state.Write(_control);
+        state.Write(_register);
+        state.Write(_registerSince);
+        state.Write(_count);
+        state.Write(_start);
+        state.Write(_stoppedAfter);
+        state.Write(_gate);
+        state.Write(_lowByte);
+        state.Write(_writesHigh);
+        state.Write(_readsHigh);
+        state.Write(_latchedCount);
+        state.Write(_isCountLatched);
+        state.Write(_latchedStatus);
+        state.Write(_isStatusLatched);
+    }
+
+    /// <inheritdoc/>
+    public void RestoreState(StateReader state)
+    {
+        const int LargestCount = 0x1_0000;
+        _control = state.ReadByte(maximum: ControlMask);
+        _register = state.ReadInt32(0, LargestCount);
+        _registerSince = state.ReadInt64();
+        _count = state.ReadInt32(0, LargestCount);
+        _start = state.ReadInt64();
+        if (_start != Never && _count == 0)
+        {
+            throw state.Invalid("a counter counts from 0");
+        }
+
+        _stoppedAfter = state.ReadInt64();
+        _gate = state.ReadBoolean();
+        _lowByte = state.ReadByte();
+        _writesHigh = state.ReadBoolean();
+        _readsHigh = state.ReadBoolean();
+        _latchedCount = state.ReadUInt16();
+        _isCountLatched = state.ReadBoolean();
+        _latchedStatus = state.ReadByte();
+        _isStatusLatched = state.ReadBoolean();
+    }
 
     /// <summary>Takes a control word, which makes the counter wait for a count.</summary>
     public void SetControl(byte value)

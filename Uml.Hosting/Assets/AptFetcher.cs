@@ -68,7 +68,7 @@ internal sealed class AptFetcher(AssetName name, AssetStore store, AptClient cli
         for (int step = 0; step < MaximumMetapackageSteps; step++)
         {
             package = await client.FindAsync(name, environment, cancellationToken).ConfigureAwait(false);
-            if (package is null || !NamedFile.IsKernelPackage(name) || KernelDependency(package.Depends) is not string next)
+            if (package is null || !AssetName.IsKernel(name) || KernelDependency(package.Depends) is not string next)
             {
                 return package;
             }
@@ -84,7 +84,7 @@ internal sealed class AptFetcher(AssetName name, AssetStore store, AptClient cli
         foreach (string dependency in depends.Split(','))
         {
             string name = dependency.Split('|')[0].Trim().Split(' ')[0];
-            if (NamedFile.IsKernelPackage(name))
+            if (AssetName.IsKernel(name))
             {
                 return name;
             }

@@ -7,6 +7,14 @@ namespace Uml.Hosting.Assets;
 /// <param name="Suite">The suite, <c>bookworm-backports</c> for example; null for the host's own.</param>
 internal readonly partial record struct AssetName(string Package, string? Suite)
 {
+    /// <summary>The package of the shell.</summary>
+    public const string BusyBox = "busybox-static";
+
+    private const string KernelPrefix = "linux-image-";
+
+    /// <summary>Whether a name is that of a kernel's package.</summary>
+    public static bool IsKernel(string name) => name.StartsWith(KernelPrefix, StringComparison.Ordinal);
+
     /// <summary>Takes a name apart. What passes can stand in a command line and in a file name.</summary>
     /// <exception cref="GuestAssetException">It is no such name.</exception>
     public static AssetName Parse(string name)

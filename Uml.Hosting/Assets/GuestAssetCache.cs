@@ -82,7 +82,7 @@ public sealed class GuestAssetCache
     /// <returns>The path of the program.</returns>
     /// <exception cref="GuestAssetException">It cannot be fetched; the message says why.</exception>
     public Task<string> GetBusyBoxAsync(CancellationToken cancellationToken = default) =>
-        GetBusyBoxAsync(NamedFile.BusyBox, cancellationToken);
+        GetBusyBoxAsync(AssetName.BusyBox, cancellationToken);
 
     /// <summary>Gets a busybox.</summary>
     /// <param name="name">The package, with a suite if need be.</param>

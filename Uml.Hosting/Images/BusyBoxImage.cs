@@ -2,6 +2,7 @@ using System.Collections.Frozen;
 using System.Globalization;
 using System.Text;
 using Uml.Core.Boot;
+using Uml.Devices.Platform;
 using Uml.Hosting.Assets;
 using Uml.Storage.Images;
 
@@ -15,11 +16,10 @@ public static class BusyBoxImage
 {
     private static readonly InitramfsAttributes Executable = new(0x1ED); // 0755
 
-    private const ushort DebugExitPort = 0xF4;
-
     /// <summary>The data registers of the serial ports: the addresses that PC software knows.</summary>
     private static readonly FrozenDictionary<string, ushort> SerialPorts =
-        new Dictionary<string, ushort> { ["ttyS0"] = 0x3F8, ["ttyS1"] = 0x2F8, ["ttyS2"] = 0x3E8, ["ttyS3"] = 0x2E8 }.ToFrozenDictionary();
+        new Dictionary<string, ushort> { ["ttyS0"] = PortMap.Serial0, ["ttyS1"] = PortMap.Serial1, ["ttyS2"] = PortMap.Serial2, ["ttyS3"] = PortMap.Serial3 }
+        .ToFrozenDictionary();
 
     /// <summary>Makes the image with Debian's busybox, which is fetched when the cache does not have it.</summary>
     /// <param name="assets">Where busybox comes from; null is the default cache.</param>
@@ -50,7 +50,7 @@ public static class BusyBoxImage
         builder.AddDirectory("tmp", new InitramfsAttributes(0x3FF)) // 1777
             .AddHostFile("bin/busybox", busyboxPath, Executable)
             .AddDeviceNode("dev/console", DeviceNodeType.Character, 5, 1)
-            .AddFile("sbin/debug-exit", PortProgram.Create(DebugExitPort, sizeof(uint)), Executable)
+            .AddFile("sbin/debug-exit", PortProgram.Create(PortMap.DebugExit, sizeof(uint)), Executable)
             .AddText("etc/hostname", options.HostName + "\n")
             .AddText("init", CreateInit(options), Executable);
         if (options.Command is { } command)

@@ -1,4 +1,3 @@
-using Microsoft.Extensions.DependencyInjection;
 using Uml.Core.Machine;
 using Uml.Devices.Consoles;
 using Uml.Hosting.Images;
@@ -34,7 +33,7 @@ public sealed class TerminalTests
                 TerminalSize = (90, 20),
                 Command = "trap 'stty size; exit 7' WINCH; stty size; while :; do sleep 0.1; done",
             },
-            builder => builder.Services.AddKeyedSingleton<IConsoleChannel>("ttyS1", control));
+            builder => builder.AddConsole(control, "ttyS1"));
         await guest.Machine.StartAsync();
         await control.ExpectAsync("ready\n", GuestMachine.Patience);
         await guest.Console.ExpectAsync("20 90\n", GuestMachine.Patience);
@@ -49,7 +48,7 @@ public sealed class TerminalTests
         var control = new InMemoryConsoleChannel();
         await using GuestMachine guest = await GuestMachine.CreateAsync(
             new BusyBoxImageOptions { ControlPort = "ttyS1", Command = "sleep 1000" },
-            builder => builder.Services.AddKeyedSingleton<IConsoleChannel>("ttyS1", control));
+            builder => builder.AddConsole(control, "ttyS1"));
         await guest.Machine.StartAsync();
         await control.ExpectAsync("\n", GuestMachine.Patience);
         await guest.Console.WriteAsync(new byte[] { 3 });
@@ -63,7 +62,7 @@ public sealed class TerminalTests
         var control = new InMemoryConsoleChannel();
         await using GuestMachine guest = await GuestMachine.CreateAsync(
             new BusyBoxImageOptions { ControlPort = "ttyS1", Command = "ls /dev/ttyS*; read x; echo got $x" },
-            builder => builder.Services.AddKeyedSingleton<IConsoleChannel>("ttyS1", control),
+            builder => builder.AddConsole(control, "ttyS1"),
             "quiet loglevel=1 8250.nr_uarts=1");
         await guest.Machine.StartAsync();
         await control.ExpectAsync("\n", GuestMachine.Patience);

@@ -1,3 +1,5 @@
+using Uml.Core.Memory;
+
 namespace Uml.Core.Boot.Protocols;
 
 /// <summary>A module in guest memory.</summary>
@@ -27,7 +29,7 @@ internal static class ModuleLoader
 
         void Add(BootModule module, string what)
         {
-            (ulong address, ulong length) = InitrdLoader.Load(plan, module.File, BootMemoryLayout.HighRamStart, what);
+            (ulong address, ulong length) = InitrdLoader.Load(plan, module.File, GuestMemoryLayout.HighRamStart, what);
             uint text = strings.Add(module.CommandLine, uint.MaxValue, $"command line of {what}");
             loaded.Add(new LoadedModule(address, length, text));
         }

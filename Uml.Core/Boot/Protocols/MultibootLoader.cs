@@ -1,4 +1,5 @@
 using Uml.Core.Boot.Formats;
+using Uml.Core.Memory;
 
 namespace Uml.Core.Boot.Protocols;
 
@@ -49,7 +50,7 @@ internal static class MultibootLoader
         plan.Write(BootMemoryLayout.MultibootInfoAddress, Describe(request, commandLine, loaderName, modules));
 
         // Section 3.2 promises no stack. Kernels that use one all the same find it where nothing else is, or run without.
-        ulong? stack = plan.TakeHighest(BootMemoryLayout.PageBytes, BootMemoryLayout.LowRamEnd, "initial stack");
+        ulong? stack = plan.TakeHighest(BootMemoryLayout.PageBytes, GuestMemoryLayout.DeviceHoleStart, "initial stack");
         return entry with
         {
             StackPointer = stack is { } page ? page + BootMemoryLayout.PageBytes : 0,
@@ -119,7 +120,7 @@ internal static class MultibootLoader
         {
             if (entry.Type == MemoryMapEntryType.Usable && entry.Base <= address && address < entry.End)
             {
-                return (Math.Min(entry.End, BootMemoryLayout.HighRamStart) - address) / 1024;
+                return (Math.Min(entry.End, GuestMemoryLayout.HighRamStart) - address) / 1024;
             }
         }
 

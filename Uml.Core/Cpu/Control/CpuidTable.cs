@@ -74,8 +74,18 @@ internal sealed class CpuidTable
         }
     }
 
-    /// <summary>Sets one leaf, whatever its subleaf, in place of the model's own.</summary>
-    public void Set(uint leaf, CpuidValues values) => _set[leaf] = values;
+    /// <summary>Sets one leaf, whatever its subleaf, in place of the model's own; null gives that back.</summary>
+    public void Set(uint leaf, CpuidValues? values)
+    {
+        if (values is { } set)
+        {
+            _set[leaf] = set;
+        }
+        else
+        {
+            _set.Remove(leaf);
+        }
+    }
 
     /// <summary>The answer to CPUID in the current state; dynamic bits follow CR4, XCR0 and the mode.</summary>
     /// <param name="s">The processor.</param>

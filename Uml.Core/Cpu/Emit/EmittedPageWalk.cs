@@ -185,12 +185,12 @@ internal sealed unsafe class EmittedPageWalk(HostAssembler code)
     {
         code.ArithmeticMemory(Arithmetic.Cmp, Entry, GuestRegisters.State, StateLayout.RamLowEnd);
         byte* low = code.JumpIf(Condition.B);
-        code.MoveImmediate(temporary, (long)GuestRam.HighStart);
+        code.MoveImmediate(temporary, (long)GuestMemoryLayout.HighRamStart);
         code.ArithmeticRegister(Arithmetic.Cmp, Entry, temporary);
         FailIf(Condition.B);
         code.ArithmeticMemory(Arithmetic.Cmp, Entry, GuestRegisters.State, StateLayout.RamHighEnd);
         FailIf(Condition.Ae);
-        code.MoveImmediate(temporary, (long)(GuestRam.HighStart - GuestRam.LowLimit));
+        code.MoveImmediate(temporary, (long)(GuestMemoryLayout.HighRamStart - GuestMemoryLayout.DeviceHoleStart));
         code.ArithmeticRegister(Arithmetic.Sub, Entry, temporary);
         code.Bind(low);
         code.ArithmeticMemory(Arithmetic.Add, Entry, GuestRegisters.State, StateLayout.RamBase);

@@ -115,7 +115,7 @@ internal static unsafe partial class Mmu
         if (entry->ExecuteTag == (linear & ~PageOffset))
         {
             ulong offset = (ulong)(entry->HostPage + (linear & PageOffset) - s->Engine->RamBase);
-            physical = offset < GuestRam.LowLimit ? offset : offset - GuestRam.LowLimit + GuestRam.HighStart;
+            physical = offset < GuestMemoryLayout.DeviceHoleStart ? offset : offset - GuestMemoryLayout.DeviceHoleStart + GuestMemoryLayout.HighRamStart;
             return true;
         }
 

@@ -45,8 +45,8 @@ internal static unsafe class PageWalk
             return s->Engine->RamBase + physical;
         }
 
-        return physical >= GuestRam.HighStart && physical < s->Engine->RamHighEnd
-            ? s->Engine->RamBase + (physical - GuestRam.HighStart + GuestRam.LowLimit)
+        return physical >= GuestMemoryLayout.HighRamStart && physical < s->Engine->RamHighEnd
+            ? s->Engine->RamBase + (physical - GuestMemoryLayout.HighRamStart + GuestMemoryLayout.DeviceHoleStart)
             : null;
     }
 

@@ -259,9 +259,9 @@ internal sealed class MachineBusTests
 
         public void RaiseNmi() => throw new NotSupportedException();
 
-        public void ConnectLocalApic(ILocalApic localApic) => throw new NotSupportedException();
+        public void ConnectLocalApic(ILocalApic? localApic) => throw new NotSupportedException();
 
-        public void SetCpuid(uint leaf, CpuidValues values) => throw new NotSupportedException();
+        public void SetCpuid(uint leaf, CpuidValues? values) => throw new NotSupportedException();
     }
 
     private sealed class EchoMsr : IMsrDevice

@@ -26,7 +26,7 @@ public sealed class MachineClockTests
         clock.Connect(_cpu);
         var fired = new List<int>();
         ulong[] deadlines = [50, 20, 90, 20, 10, 50, 70, 5];
-        IMachineTimer[] timers = [.. deadlines.Select((_, i) => clock.CreateTimer(() => fired.Add(i)))];
+        IMachineTimer[] timers = [.. deadlines.Select((_, i) => clock.CreateTimer("test", () => fired.Add(i)))];
         for (int i = 0; i < timers.Length; i++)
         {
             timers[i].Schedule(deadlines[i]);
@@ -47,7 +47,7 @@ public sealed class MachineClockTests
         var clock = new VirtualTimeClock(default);
         clock.Connect(_cpu);
         var heap = new TimerHeap();
-        MachineTimer[] timers = [.. Enumerable.Range(0, 20).Select(_ => new MachineTimer(clock, () => { }))];
+        MachineTimer[] timers = [.. Enumerable.Range(0, 20).Select(_ => new MachineTimer(clock, "test", () => { }))];
         var expected = new Dictionary<MachineTimer, ulong>();
         for (int step = 0; step < 10_000; step++)
         {
@@ -76,7 +76,7 @@ public sealed class MachineClockTests
         clock.Connect(_cpu);
         int fired = 0;
         IMachineTimer? timer = null;
-        timer = clock.CreateTimer(() =>
+        timer = clock.CreateTimer("test", () =>
         {
             fired++;
             timer!.Schedule(0);
@@ -92,7 +92,7 @@ public sealed class MachineClockTests
     {
         var clock = new VirtualTimeClock(default);
         clock.Connect(_cpu);
-        IMachineTimer timer = clock.CreateTimer(() => { });
+        IMachineTimer timer = clock.CreateTimer("test", () => { });
         timer.Schedule(5000);
         Assert.That(clock.BeginSlice(), Is.EqualTo(5000));
         timer.Schedule(6000);
@@ -133,7 +133,7 @@ public sealed class MachineClockTests
         var device = new TestDevice(machine =>
         {
             IMachineTimer? timer = null;
-            timer = machine.Clock.CreateTimer(() =>
+            timer = machine.Clock.CreateTimer("test", () =>
             {
                 ticks.Add(machine.Clock.ReadTsc());
                 if (ticks.Count == 3)
@@ -168,7 +168,7 @@ public sealed class MachineClockTests
         var fired = new TaskCompletionSource<ulong>();
         var device = new TestDevice(machine =>
         {
-            IMachineTimer timer = machine.Clock.CreateTimer(() => fired.SetResult(machine.Clock.Nanoseconds));
+            IMachineTimer timer = machine.Clock.CreateTimer("test", () => fired.SetResult(machine.Clock.Nanoseconds));
             timer.Schedule(5_000_000_000);
         });
         _cpu.Script = (_, _) => RunResult.Halted;
@@ -199,7 +199,7 @@ public sealed class MachineClockTests
         var device = new TestDevice(machine =>
         {
             clock = machine.Clock;
-            timer = machine.Clock.CreateTimer(() => fired.TrySetResult(machine.Clock.Nanoseconds));
+            timer = machine.Clock.CreateTimer("test", () => fired.TrySetResult(machine.Clock.Nanoseconds));
             if (isArmedByThen)
             {
                 timer.Schedule(deadline);
@@ -269,7 +269,7 @@ public sealed class MachineClockTests
         var late = new TaskCompletionSource<long>();
         var device = new TestDevice(machine =>
         {
-            IMachineTimer timer = machine.Clock.CreateTimer(() => late.SetResult((long)(machine.Clock.Nanoseconds - delay)));
+            IMachineTimer timer = machine.Clock.CreateTimer("test", () => late.SetResult((long)(machine.Clock.Nanoseconds - delay)));
             timer.Schedule(delay);
         });
         _cpu.Script = (_, _) => RunResult.Halted;

@@ -64,6 +64,11 @@ internal sealed unsafe class ScriptedCpu : ICpuRunner
 
     public CpuStatistics GetStatistics() => Statistics with { InstructionsRetired = InstructionsRetired };
 
+    /// <summary>How often the machine reset it.</summary>
+    public int Resets { get; private set; }
+
+    public void Reset() => Resets++;
+
     public void RequestAttention() => _attention = true;
 
     public void SetInterruptRequest(bool asserted) => IsHalted &= !asserted;
@@ -74,11 +79,11 @@ internal sealed unsafe class ScriptedCpu : ICpuRunner
 
     public bool HasLocalApic => false;
 
-    public void ConnectLocalApic(ILocalApic localApic)
+    public void ConnectLocalApic(ILocalApic? localApic)
     {
     }
 
-    public void SetCpuid(uint leaf, CpuidValues values)
+    public void SetCpuid(uint leaf, CpuidValues? values)
     {
     }
 

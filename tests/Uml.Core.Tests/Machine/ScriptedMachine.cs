@@ -45,13 +45,13 @@ internal sealed class ScriptedMachine(params ScriptedCpu[] cpus) : IMachineHardw
 }
 
 /// <summary>A device made of a delegate, which keeps its machine's context.</summary>
-internal sealed class TestDevice(Action<IMachineContext> attach) : IMachineDevice, IDisposable
+internal sealed class TestDevice(Action<IMachineContext> attach, string id = "test") : StatelessDevice(id), IDisposable
 {
     public IMachineContext? Machine { get; private set; }
 
     public int Disposals { get; private set; }
 
-    public void Attach(IMachineContext machine)
+    public override void Attach(IMachineContext machine)
     {
         Machine = machine;
         attach(machine);

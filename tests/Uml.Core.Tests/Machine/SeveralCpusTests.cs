@@ -86,7 +86,7 @@ public sealed class SeveralCpusTests
         List<ulong> ticks = [];
         TestDevice device = new(machine =>
         {
-            IMachineTimer timer = machine.Clock.CreateTimer(() =>
+            IMachineTimer timer = machine.Clock.CreateTimer("test", () =>
             {
                 ticks.Add(machine.Clock.Nanoseconds);
                 machine.Processors[1].SetInterruptRequest(true);
@@ -125,7 +125,7 @@ public sealed class SeveralCpusTests
         _first.Script = (cpu, _) => Retire(cpu, 0, RunResult.Halted);
         _second.Script = (cpu, _) => Retire(cpu, 0, RunResult.Halted);
         TestDevice device = new(machine => machine.Clock
-            .CreateTimer(() => machine.RequestExit(new MachineExit(MachineExitReason.PowerOff, 0, ""))).Schedule(1_000));
+            .CreateTimer("test", () => machine.RequestExit(new MachineExit(MachineExitReason.PowerOff, 0, ""))).Schedule(1_000));
         await using IVirtualMachine machine = Build(device);
         await machine.StartAsync(token);
         MachineExit exit = await machine.WaitForExitAsync(token);

@@ -27,6 +27,18 @@ public sealed class KernelPanicMonitorTests
     }
 
     [Test]
+    public void A_machine_that_is_reset_behind_a_panic_ends()
+    {
+        Observe("login: ");
+        _monitor.Reset();
+        Assert.That(_machine.Exit, Is.Null);
+        Observe(Panic + End);
+        _monitor.Reset();
+        Assert.That(_machine.Exit?.Reason, Is.EqualTo(MachineExitReason.Panic));
+        Assert.That((_monitor.Panic, _machine.Timer.Deadline), Is.EqualTo(((string?)null, (ulong?)null)));
+    }
+
+    [Test]
     public void Pieces_of_any_size_are_put_together([Values(1, 2, 7, 1000)] int size)
     {
         byte[] bytes = Encoding.ASCII.GetBytes("noise\r\n" + Panic);
@@ -126,6 +138,11 @@ public sealed class KernelPanicMonitorTests
 
         public IReadOnlyList<IProcessor> Processors => [];
 
+        public IReadOnlyList<IMachineDevice> Devices => [];
+
+        public T Own<T>(T resource)
+            where T : IDisposable => resource;
+
         public ulong Nanoseconds => 0;
 
         public ulong TscFrequency => 1_000_000_000;
@@ -134,20 +151,24 @@ public sealed class KernelPanicMonitorTests
 
         public ulong ReadTsc() => 0;
 
-        public IMachineTimer CreateTimer(Action callback) => Timer = new Timer(callback);
+        public IMachineTimer CreateTimer(string name, Action callback) => Timer = new Timer(name, callback);
 
         public void RequestExit(MachineExit exit) => Exit ??= exit;
 
         public void Post(Action action) => action();
     }
 
-    private sealed class Timer(Action callback) : IMachineTimer
+    private sealed class Timer(string name, Action callback) : IMachineTimer
     {
+        public string Name => name;
+
         public ulong? Deadline { get; private set; }
 
         public void Schedule(ulong deadline) => Deadline = deadline;
 
         public void Cancel() => Deadline = null;
+
+        public void Dispose() => Cancel();
 
         public void Fire() => callback();
     }

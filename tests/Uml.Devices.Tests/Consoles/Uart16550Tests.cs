@@ -24,7 +24,7 @@ internal sealed class Uart16550Tests
     private FakeRouter.FakeLine Line => _router.Lines[4];
 
     [SetUp]
-    public void Attach() => new Uart16550(SerialPort.All[0], _channel, _router).Attach(_machine);
+    public void Attach() => _machine.Plug(new Uart16550(SerialPort.All[0], _channel, _router));
 
     [Test]
     public void After_reset_it_is_idle()

@@ -17,9 +17,9 @@ internal sealed class FakeClock : IMachineClock
 
     public ulong ReadTsc() => (ulong)((UInt128)Nanoseconds * TscFrequency / 1_000_000_000);
 
-    public IMachineTimer CreateTimer(Action callback)
+    public IMachineTimer CreateTimer(string name, Action callback)
     {
-        var timer = new Timer(callback);
+        var timer = new Timer(name, callback);
         _timers.Add(timer);
         return timer;
     }
@@ -41,8 +41,12 @@ internal sealed class FakeClock : IMachineClock
     /// <summary>Moves on without running anything: a guest that was busy.</summary>
     public void Skip(ulong nanoseconds) => Nanoseconds += nanoseconds;
 
-    private sealed class Timer(Action callback) : IMachineTimer
+    private sealed class Timer(string name, Action callback) : IMachineTimer
     {
+        public string Name => name;
+
+        ulong? IMachineTimer.Deadline => IsArmed ? Deadline : null;
+
         public bool IsArmed { get; private set; }
 
         public ulong Deadline { get; private set; }
@@ -54,6 +58,8 @@ internal sealed class FakeClock : IMachineClock
         }
 
         public void Cancel() => IsArmed = false;
+
+        public void Dispose() => Cancel();
 
         public void Fire()
         {

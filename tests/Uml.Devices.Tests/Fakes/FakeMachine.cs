@@ -8,6 +8,7 @@ namespace Uml.Devices.Tests.Fakes;
 internal sealed class FakeMachine : IMachineContext
 {
     private readonly Queue<Action> _posted = new();
+    private readonly List<IMachineDevice> _devices = [];
 
     public FakeMachine(ulong memory = 2 << 20, int processors = 1)
     {
@@ -38,7 +39,27 @@ internal sealed class FakeMachine : IMachineContext
 
     public IReadOnlyList<IProcessor> Processors => Cpus;
 
+    public IReadOnlyList<IMachineDevice> Devices => _devices;
+
     public int PostedCount => _posted.Count;
+
+    public T Own<T>(T resource)
+        where T : IDisposable => resource;
+
+    /// <summary>Attaches devices, then brings them to their state after power-on.</summary>
+    public void Plug(params IReadOnlyList<IMachineDevice> devices)
+    {
+        foreach (IMachineDevice device in devices)
+        {
+            device.Attach(this);
+            _devices.Add(device);
+        }
+
+        foreach (IMachineDevice device in devices)
+        {
+            device.Reset();
+        }
+    }
 
     public void RequestExit(MachineExit exit) => Exits.Add(exit);
 

@@ -19,9 +19,16 @@ internal sealed class FakeProcessor(int index) : IProcessor
 
     public void RaiseNmi() => NmiCount++;
 
-    public void ConnectLocalApic(ILocalApic localApic) => LocalApic = localApic;
+    public void ConnectLocalApic(ILocalApic? localApic) => LocalApic = localApic;
 
-    public void SetCpuid(uint leaf, CpuidValues values) => Cpuid[leaf] = values;
+    public void SetCpuid(uint leaf, CpuidValues? values)
+    {
+        Cpuid.Remove(leaf);
+        if (values is { } set)
+        {
+            Cpuid[leaf] = set;
+        }
+    }
 
     /// <summary>Takes an interrupt as a processor with interrupts enabled does.</summary>
     public int Acknowledge() => IsInterruptRequested ? LocalApic!.AcknowledgeInterrupt() : -1;

@@ -22,7 +22,7 @@ internal sealed class ApicTimerTests
     [SetUp]
     public void Attach()
     {
-        new LocalApics(new ApicBus()).Attach(_machine);
+        _machine.Plug(new LocalApics(new ApicBus()));
         _machine.WriteMsr(0x1B, 0xFEE0_0D00);
         _machine.WriteMsr(0x80F, 0x1FF);
     }

@@ -20,10 +20,10 @@ internal sealed class IoApicTests
         var bus = new ApicBus();
         var ioApic = new IoApic(bus);
         var apics = new LocalApics(bus);
-        apics.Attach(_machine);
-        ioApic.Attach(_machine);
+        _machine.Plug(apics);
+        _machine.Plug(ioApic);
         _wires = new InterruptWires(bus, ioApic, new PicPair(apics));
-        _lines = [.. Enumerable.Range(0, IoApic.InputCount).Select(_wires.GetLine)];
+        _lines = [.. Enumerable.Range(0, IoApic.InputCount).Select(number => _wires.GetLine("test", number))];
         _machine.WriteMsr(0x1B, 0xFEE0_0D00);
         _machine.WriteMsr(0x80F, 0x1FF);
     }
@@ -47,7 +47,7 @@ internal sealed class IoApicTests
     [TestCase(24)]
     [TestCase(int.MaxValue)]
     public void There_are_no_other_inputs(int number) =>
-        Assert.Throws<ArgumentOutOfRangeException>(() => _wires.GetLine(number));
+        Assert.Throws<ArgumentOutOfRangeException>(() => _wires.GetLine("test", number));
 
     [TestCase(0x00, 0x0F00_0000u)]
     [TestCase(0x10, 0x0001_AFFFu)]
@@ -114,7 +114,7 @@ internal sealed class IoApicTests
     [Test]
     public void Lines_that_share_an_input_assert_it_together()
     {
-        var other = _wires.GetLine(16);
+        var other = _wires.GetLine("test", 16);
         Write(0x30, 0x51 | Level);
         Line(16).Set(true);
         other.Set(true);

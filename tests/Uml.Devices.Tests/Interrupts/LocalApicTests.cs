@@ -33,7 +33,7 @@ internal sealed class LocalApicTests
     [SetUp]
     public void Attach()
     {
-        new LocalApics(_bus).Attach(_machine);
+        _machine.Plug(new LocalApics(_bus));
         _bus.EndOfInterrupt += _completed.Add;
         Write(Svr, 0x1FF);
     }
@@ -42,7 +42,7 @@ internal sealed class LocalApicTests
     public void After_power_up_it_is_on_but_switched_off_by_software()
     {
         var machine = new FakeMachine();
-        new LocalApics(new ApicBus()).Attach(machine);
+        machine.Plug(new LocalApics(new ApicBus()));
         Assert.Multiple(() =>
         {
             Assert.That(machine.ReadMsr(0x1B), Is.EqualTo(0xFEE0_0900));
@@ -356,7 +356,7 @@ internal sealed class LocalApicTests
     {
         var machine = new FakeMachine(processors: 3);
         var bus = new ApicBus();
-        new LocalApics(bus).Attach(machine);
+        machine.Plug(new LocalApics(bus));
         for (int i = 0; i < 3; i++)
         {
             machine.WriteMsr(0x1B, machine.ReadMsr(0x1B, i) | 0xC00, i);

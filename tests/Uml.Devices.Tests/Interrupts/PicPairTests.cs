@@ -20,10 +20,10 @@ internal sealed class PicPairTests
         var bus = new ApicBus();
         var ioApic = new IoApic(bus);
         var apics = new LocalApics(bus);
-        apics.Attach(_machine);
-        ioApic.Attach(_machine);
+        _machine.Plug(apics);
+        _machine.Plug(ioApic);
         _pics = new PicPair(apics);
-        _pics.Attach(_machine);
+        _machine.Plug(_pics);
         _wires = new InterruptWires(bus, ioApic, _pics);
     }
 
@@ -286,16 +286,16 @@ internal sealed class PicPairTests
     {
         var machine = new FakeMachine(processors: 2);
         var apics = new LocalApics(new ApicBus());
-        apics.Attach(machine);
+        machine.Plug(apics);
         var pics = new PicPair(apics);
-        pics.Attach(machine);
+        machine.Plug(pics);
         machine.Out(Master + 1, 0);
         machine.WriteMsr(0x1B, 0xFEE0_0000, processor: 1);
         pics.SetLine(1, true);
         Assert.That(machine.Cpus.ConvertAll(cpu => cpu.IsInterruptRequested), Is.EqualTo(new[] { true, false }));
     }
 
-    private IInterruptLine Line(int number) => _lines.TryGetValue(number, out var line) ? line : _lines[number] = _wires.GetLine(number);
+    private IInterruptLine Line(int number) => _lines.TryGetValue(number, out var line) ? line : _lines[number] = _wires.GetLine("test", number);
 
     private readonly Dictionary<int, IInterruptLine> _lines = [];
 

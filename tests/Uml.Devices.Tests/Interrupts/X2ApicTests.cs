@@ -16,7 +16,7 @@ internal sealed class X2ApicTests
     [SetUp]
     public void Attach()
     {
-        new LocalApics(new ApicBus()).Attach(_machine);
+        _machine.Plug(new LocalApics(new ApicBus()));
         for (int i = 0; i < 20; i++)
         {
             ulong boot = i == 0 ? 0u : 0x100u;

@@ -1,6 +1,7 @@
 using Uml.Core.Bus;
 using Uml.Devices.Pci;
 using Uml.Devices.Platform;
+using Uml.Devices.Power;
 using Uml.Devices.Tests.Fakes;
 
 namespace Uml.Devices.Tests.Pci;
@@ -11,12 +12,14 @@ internal sealed class PciHostBridgeTests
     private const uint MemoryEnable = 2;
 
     private readonly FakeMachine _machine = new();
-    private readonly PciHostBridge _bridge = new(new PowerControl());
-    private readonly PciFunction _function = new(new PciIdentity(0x1AF4, 0x1042, 0x01_80_00, 1, 0x1AF4, 0x0002));
+    private readonly PciHostBridge _bridge = new(new PowerControl(), new FakeRouter());
+    private readonly TestFunction _function;
     private readonly Registers _registers = new();
 
+    public PciHostBridgeTests() => _function = new(_bridge, new PciIdentity(0x1AF4, 0x1042, 0x01_80_00, 1, 0x1AF4, 0x0002));
+
     [SetUp]
-    public void Attach() => _bridge.Attach(_machine);
+    public void Attach() => _machine.Plug(_bridge);
 
     [Test]
     public void The_bridge_is_device_zero_and_the_rest_is_empty()
@@ -32,7 +35,8 @@ internal sealed class PciHostBridgeTests
     [Test]
     public void Both_ways_of_access_see_the_same_registers()
     {
-        Assert.That(_bridge.Add(_function), Is.EqualTo(1));
+        _machine.Plug(_function);
+        Assert.That(_function.DeviceNumber, Is.EqualTo(1));
         for (uint register = 0; register < 256; register += 4)
         {
             _machine.RealBus.WritePort(_machine.Cpu, 0xCF8, 4, 0x8000_0800 | register);
@@ -46,9 +50,9 @@ internal sealed class PciHostBridgeTests
     [Test]
     public void The_interrupt_line_is_that_of_the_8259_pair_as_firmware_leaves_it()
     {
-        _bridge.Add(_function);
+        _machine.Plug(_function);
         Assert.That(_machine.RealBus.ReadMemory(_machine.Cpu, Ecam + 0x803C, 1), Is.EqualTo(11));
-        _bridge.Add(new PciFunction(new PciIdentity(0x1AF4, 0x1042, 0)));
+        _machine.Plug(new TestFunction(_bridge, new PciIdentity(0x1AF4, 0x1042, 0)));
         Assert.That(_machine.RealBus.ReadMemory(_machine.Cpu, Ecam + 0x1_003C, 1), Is.EqualTo(10));
     }
 
@@ -72,7 +76,7 @@ internal sealed class PciHostBridgeTests
     [Test]
     public void Identity_and_header_are_read_only()
     {
-        _bridge.Add(_function);
+        _machine.Plug(_function);
         for (ulong register = 0; register < 4096; register += 4)
         {
             _machine.Write32(Ecam + 0x8000 + register, uint.MaxValue);
@@ -89,9 +93,9 @@ internal sealed class PciHostBridgeTests
     [Test]
     public void Sizing_a_register_shows_its_length_and_kind()
     {
-        _function.AddBar(0, 0x1000, is64Bit: false, isPrefetchable: false, _registers);
-        _function.AddBar(2, 0x2_0000_0000, is64Bit: true, isPrefetchable: true, _registers);
-        _bridge.Add(_function);
+        _function.AddBar(new PciBar { Index = 0, Length = 0x1000, Device = _registers });
+        _function.AddBar(new PciBar { Index = 2, Length = 0x2_0000_0000, Kind = PciBarKind.Memory64, IsPrefetchable = true, Device = _registers });
+        _machine.Plug(_function);
         Config(0x10, uint.MaxValue);
         Config(0x18, uint.MaxValue);
         Config(0x1C, uint.MaxValue);
@@ -104,10 +108,10 @@ internal sealed class PciHostBridgeTests
     [Test]
     public void Registers_get_aligned_places_in_the_windows_and_answer_when_enabled()
     {
-        _function.AddBar(0, 0x10, is64Bit: false, isPrefetchable: false, new Registers());
-        _function.AddBar(1, 0x1000, is64Bit: false, isPrefetchable: false, _registers);
-        _function.AddBar(4, 0x4000, is64Bit: true, isPrefetchable: true, _registers);
-        _bridge.Add(_function);
+        _function.AddBar(new PciBar { Index = 0, Length = 0x10, Device = new Registers() });
+        _function.AddBar(new PciBar { Index = 1, Length = 0x1000, Device = _registers });
+        _function.AddBar(new PciBar { Index = 4, Length = 0x4000, Kind = PciBarKind.Memory64, IsPrefetchable = true, Device = _registers });
+        _machine.Plug(_function);
         Assert.That(Config(0x10), Is.EqualTo(0xC000_0000));
         Assert.That(Config(0x14), Is.EqualTo(0xC000_1000));
         Assert.That(Config(0x20), Is.EqualTo(0x0000_000C));
@@ -123,8 +127,8 @@ internal sealed class PciHostBridgeTests
     [Test]
     public void The_guest_can_move_a_register_within_the_windows_only()
     {
-        _function.AddBar(0, 0x1000, is64Bit: true, isPrefetchable: false, _registers);
-        _bridge.Add(_function);
+        _function.AddBar(new PciBar { Index = 0, Length = 0x1000, Kind = PciBarKind.Memory64, Device = _registers });
+        _machine.Plug(_function);
         Config(4, MemoryEnable);
         Config(0x14, 0);
         Config(0x10, 0xC123_4000);
@@ -141,11 +145,12 @@ internal sealed class PciHostBridgeTests
     [Test]
     public void Two_functions_at_one_place_do_no_harm()
     {
-        var other = new PciFunction(new PciIdentity(1, 2, 3));
-        _function.AddBar(0, 0x1000, is64Bit: false, isPrefetchable: false, _registers);
-        other.AddBar(0, 0x1000, is64Bit: false, isPrefetchable: false, new Registers { Value = 0x55 });
-        _bridge.Add(_function);
-        Assert.That(_bridge.Add(other), Is.EqualTo(2));
+        var other = new TestFunction(_bridge, new PciIdentity(1, 2, 3));
+        _function.AddBar(new PciBar { Index = 0, Length = 0x1000, Device = _registers });
+        other.AddBar(new PciBar { Index = 0, Length = 0x1000, Device = new Registers { Value = 0x55 } });
+        _machine.Plug(_function);
+        _machine.Plug(other);
+        Assert.That(other.DeviceNumber, Is.EqualTo(2));
         Config(4, MemoryEnable);
         _machine.Write32(Ecam + 0x1_0010, 0xC000_0000);
         _machine.Write32(Ecam + 0x1_0004, MemoryEnable);
@@ -156,11 +161,68 @@ internal sealed class PciHostBridgeTests
     }
 
     [Test]
+    public void A_function_gets_the_place_that_another_one_leaves()
+    {
+        TestFunction other = new(_bridge, new PciIdentity(1, 2, 3), "other");
+        _function.AddBar(new PciBar { Index = 0, Length = 0x1000, Device = _registers });
+        other.AddBar(new PciBar { Index = 0, Length = 0x1000, Device = new Registers { Value = 0x55 } });
+        _machine.Plug(_function);
+        _machine.Plug(other);
+        Config(4, MemoryEnable);
+        _machine.Write32(Ecam + 0x1_0010, 0xC000_0000);
+        _machine.Write32(Ecam + 0x1_0004, MemoryEnable);
+        Config(0x10, 0xC010_0000);
+        Assert.That(_machine.Read32(0xC000_0004), Is.EqualTo(0x55));
+        Assert.That(_machine.Read32(0xC010_0004), Is.EqualTo(4));
+    }
+
+    [Test]
+    public void Ports_have_a_window_and_a_bit_of_their_own()
+    {
+        _function.AddBar(new PciBar { Index = 0, Length = 0x20, Kind = PciBarKind.Ports, Device = _registers });
+        _function.AddBar(new PciBar { Index = 1, Length = 0x100, Kind = PciBarKind.Ports, Device = _registers });
+        _machine.Plug(_function);
+        Assert.That((Config(0x10), Config(0x14)), Is.EqualTo((0xC001u, 0xC101u)));
+        Config(4, MemoryEnable);
+        Assert.That(_machine.In(0xC004), Is.EqualTo(0xFF));
+        Config(4, 1);
+        Assert.That(_machine.In(0xC004), Is.EqualTo(4));
+        Config(0x10, uint.MaxValue);
+        Assert.That(Config(0x10), Is.EqualTo(0xFFFF_FFE1));
+        foreach (uint elsewhere in (uint[])[0, 0x60, 0xBFE0, 0x1_C000])
+        {
+            Config(0x10, elsewhere);
+            Assert.That(_registers.IsHit(() => _machine.In((ushort)(elsewhere + 4))), Is.False, $"{elsewhere:X}");
+        }
+    }
+
+    [Test]
+    public void Places_are_used_again_and_a_reset_restores_them()
+    {
+        TestFunction other = new(_bridge, new PciIdentity(1, 2, 3), "other"), third = new(_bridge, new PciIdentity(1, 2, 3), "third");
+        foreach (TestFunction function in (TestFunction[])[_function, other, third])
+        {
+            function.AddBar(new PciBar { Index = 0, Length = 0x1000, Device = _registers });
+        }
+
+        _machine.Plug(_function);
+        _machine.Plug(other);
+        _function.Detach();
+        _machine.Plug(third);
+        Assert.That((third.DeviceNumber, Config(0x10)), Is.EqualTo((1, 0xC000_0000u)));
+        Config(0x10, 0xC123_4000);
+        Config(4, MemoryEnable);
+        third.Reset();
+        Assert.That((Config(0x10), Config(4) & 0xFFFF), Is.EqualTo((0xC000_0000u, 0u)));
+        Assert.That(_machine.Read32(0xC123_4004), Is.EqualTo(uint.MaxValue));
+    }
+
+    [Test]
     public void Capabilities_form_a_list()
     {
         int first = _function.AddCapability(0x09, [1, 2, 3]);
         int second = _function.AddCapability(0x11, [0xAA, 0xBB], [0x00, 0xF0]);
-        _bridge.Add(_function);
+        _machine.Plug(_function);
         Assert.That((first, second), Is.EqualTo((0x40, 0x48)));
         Assert.That(Config(4) >> 16, Is.EqualTo(0x10));
         Assert.That(Config(0x34), Is.EqualTo(0x40));
@@ -190,8 +252,9 @@ internal sealed class PciHostBridgeTests
     [TestCase(1, 0x1000UL, true)]
     public void Base_address_registers_that_cannot_be_are_refused(int index, ulong length, bool is64Bit)
     {
-        _function.AddBar(2, 0x1000, is64Bit: true, isPrefetchable: false, _registers);
-        Assert.Throws<ArgumentException>(() => _function.AddBar(index, length, is64Bit, isPrefetchable: false, _registers));
+        _function.AddBar(new PciBar { Index = 2, Length = 0x1000, Kind = PciBarKind.Memory64, Device = _registers });
+        Assert.Throws<ArgumentException>(() => _function.AddBar(
+            new PciBar { Index = index, Length = length, Kind = is64Bit ? PciBarKind.Memory64 : PciBarKind.Memory32, Device = _registers }));
     }
 
     [Test]
@@ -199,15 +262,18 @@ internal sealed class PciHostBridgeTests
     {
         for (int i = 1; i < 32; i++)
         {
-            Assert.That(_bridge.Add(new PciFunction(new PciIdentity(1, 2, 3))), Is.EqualTo(i));
+            TestFunction function = new(_bridge, new PciIdentity(1, 2, 3));
+            _machine.Plug(function);
+            Assert.That(function.DeviceNumber, Is.EqualTo(i));
         }
 
-        Assert.Throws<InvalidOperationException>(() => _bridge.Add(_function));
+        Assert.Throws<InvalidOperationException>(() => _machine.Plug(_function));
     }
 
     [Test]
     public void A_function_needs_an_attached_bridge() =>
-        Assert.Throws<InvalidOperationException>(() => new PciHostBridge(new PowerControl()).Add(_function));
+        Assert.Throws<InvalidOperationException>(() =>
+        _machine.Plug(new TestFunction(new PciHostBridge(new PowerControl(), new FakeRouter()), new PciIdentity(1, 2, 3))));
 
     private uint Config(uint register) => _machine.Read32(Ecam + 0x8000 + register);
 

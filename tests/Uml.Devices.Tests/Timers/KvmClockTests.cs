@@ -13,7 +13,7 @@ internal sealed class KvmClockTests
     private readonly FakeMachine _machine = new(processors: 2);
 
     [SetUp]
-    public void Attach() => new KvmClock().Attach(_machine);
+    public void Attach() => _machine.Plug(new KvmClock());
 
     [Test]
     public void Cpuid_announces_kvm_and_a_stable_clock()

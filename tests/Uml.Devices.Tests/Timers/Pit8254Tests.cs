@@ -1,6 +1,4 @@
-using Uml.Core.Machine;
 using Uml.Devices.Interrupts;
-using Uml.Devices.Platform;
 using Uml.Devices.Tests.Fakes;
 using Uml.Devices.Timers;
 
@@ -23,10 +21,7 @@ internal sealed class Pit8254Tests
         var apics = new LocalApics(bus);
         var pics = new PicPair(apics);
         var timer = new Pit8254(_ioApic, pics, new InterruptWires(bus, _ioApic, pics));
-        foreach (var device in new IMachineDevice[] { apics, _ioApic, pics, timer, new SystemControlPort(timer) })
-        {
-            device.Attach(_machine);
-        }
+        _machine.Plug(apics, _ioApic, pics, timer, new SystemControlPort(timer));
     }
 
     [Test]

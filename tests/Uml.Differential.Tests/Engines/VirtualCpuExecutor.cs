@@ -291,7 +291,7 @@ internal sealed unsafe class VirtualCpuExecutor : IExecutor
 
         public ulong ReadTsc() => 0;
 
-        public IMachineTimer CreateTimer(Action callback) => throw new NotSupportedException();
+        public IMachineTimer CreateTimer(string name, Action callback) => throw new NotSupportedException();
     }
 }
 

@@ -1,3 +1,4 @@
+using Uml.Core.Memory;
 using Uml.Devices.Platform;
 using Uml.Fuzz.Running;
 
@@ -14,8 +15,8 @@ internal static class BoardMap
         (MemoryMap.LocalApicStart, 0x400), (MemoryMap.LocalApicStart, 0x1000), (MemoryMap.LocalApicStart - 16, 32), (MemoryMap.LocalApicStart + 0xFF0, 32),
         (MemoryMap.IoApicStart, 0x50), (MemoryMap.IoApicStart + 0xFF8, 16), (MemoryMap.PciConfigStart, 0x100), (MemoryMap.PciConfigStart + 0x8000, 0x100),
         (MemoryMap.PciConfigStart, MemoryMap.PciConfigLength), (MemoryMap.PciConfigStart + MemoryMap.PciConfigLength - 8, 16),
-        (MemoryMap.PciWindow32Start, 0x2000), (MemoryMap.PciWindow64Start, 0x2000), (MemoryMap.DeviceHoleStart - 8, 16),
-        (MemorySize - 8, 16), (0xFFFF_FFF8, 16), (MemoryMap.DeviceHoleStart, 0x4000_0000),
+        (MemoryMap.PciWindow32Start, 0x2000), (MemoryMap.PciWindow64Start, 0x2000), (GuestMemoryLayout.DeviceHoleStart - 8, 16),
+        (MemorySize - 8, 16), (0xFFFF_FFF8, 16), (GuestMemoryLayout.DeviceHoleStart, 0x4000_0000),
     ];
 
     private static readonly (int Start, int Length)[] s_ports =

@@ -33,10 +33,10 @@ internal static class DeviceFuzz
             })
             .UseKernel(BootFile.FromBytes(program, "device accesses"))
             .ConfigureBoot(boot => (boot.Protocol, boot.FlatAddress) = (BootProtocol.Flat64, DeviceProgram.Code))
-            .AddConsole(console);
-        builder.Services.AddKeyedSingleton<IConsoleChannel>("ttyS1", second);
+            .AddConsole(console)
+            .AddConsole(second, "ttyS1");
         builder.Services.AddSingleton<IMachineDevice>(services => new FuzzFunction(
-            services.GetRequiredService<PciHostBridge>(), services.GetRequiredService<IInterruptRouter>(), new FuzzRandom(Seeds.Derive(test.Seed, 1))));
+            services.GetRequiredService<IPciBus>(), services.GetRequiredService<IInterruptRouter>(), new FuzzRandom(Seeds.Derive(test.Seed, 1))));
         builder.Services.AddSingleton<IMachineDevice>(new InstructionLimit(isVirtual ? 200_000UL : 40_000_000));
         byte[] input = random.Bytes(random.Below(200));
         GuestRun.Run(test, builder.Build(), TimeSpan.FromMilliseconds(60), () => Type(console, second, input));

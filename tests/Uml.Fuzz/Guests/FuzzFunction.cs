@@ -1,5 +1,6 @@
 using Uml.Core.Bus;
 using Uml.Core.Machine;
+using Uml.Core.Snapshots;
 using Uml.Devices.Pci;
 using Uml.Fuzz.Running;
 
@@ -9,43 +10,58 @@ namespace Uml.Fuzz.Guests;
 /// A PCI device that does at once whatever is written to it: writes to memory anywhere, drives its interrupt, sends messages, sets timers,
 /// and accesses other devices from the machine's thread, past the processor.
 /// </summary>
-internal sealed class FuzzFunction(PciHostBridge bridge, IInterruptRouter router, FuzzRandom random) : IMachineDevice, IBusDevice
+internal sealed class FuzzFunction : PciFunction, IBusDevice
 {
     private const int MaximumBytes = 9000;
 
-    private IMachineContext? _machine;
-    private MachineBus? _bus;
-    private IInterruptLine? _line;
+    private const int Vectors = 5;
+
+    private readonly IInterruptRouter _router;
+    private readonly FuzzRandom _random;
+    private readonly PciMsix _msix;
+    private MachineBus? _machineBus;
     private IMachineTimer[] _timers = [];
     private bool _busy;
 
-    public void Attach(IMachineContext machine)
+    public FuzzFunction(IPciBus bus, IInterruptRouter router, FuzzRandom random)
+        : base(bus, "fuzz", new PciIdentity(0x1234, 0x5678, 0xFF_00_00))
     {
-        _machine = machine;
-        _bus = (MachineBus)machine.Bus;
-        var function = new PciFunction(new PciIdentity(0x1234, 0x5678, 0xFF_00_00));
-        function.AddBar(0, 0x1000, is64Bit: false, isPrefetchable: false, this);
-        function.AddBar(2, 0x1000, is64Bit: true, isPrefetchable: true, this);
-        function.AddCapability(9, new byte[14], [0xFF, 0xFF, 0xFF]);
-        int device = bridge.Add(function);
-        _line = router.GetLine(PciHostBridge.GetInterrupt(device, 0));
-        _timers = [machine.Clock.CreateTimer(ActAlone), machine.Clock.CreateTimer(ActAlone)];
-
-        // As firmware would: memory decoding on.
-        function.WriteConfig(PciConfig.Command, 2, PciConfig.CommandMemory | PciConfig.CommandBusMaster);
-        _timers[0].Schedule((ulong)random.Below(100_000));
+        (_router, _random) = (router, random);
+        AddBar(new PciBar { Index = 0, Length = 0x1000, Device = this });
+        AddBar(new PciBar { Index = 1, Length = 0x40, Kind = PciBarKind.Ports, Device = this });
+        AddBar(new PciBar { Index = 2, Length = 0x1000, Kind = PciBarKind.Memory64, IsPrefetchable = true, Device = this });
+        _msix = AddMsix(4, Vectors);
+        AddInterruptPin();
+        AddCapability(9, new byte[14], [0xFF, 0xFF, 0xFF]);
     }
+
+    protected override void OnAttached(IMachineContext machine)
+    {
+        _machineBus = (MachineBus)((DeviceContext)machine).MachineBus;
+        _timers = [machine.Clock.CreateTimer("fuzz", ActAlone), machine.Clock.CreateTimer("fuzz", ActAlone)];
+    }
+
+    protected override void ResetRegisters()
+    {
+        // As firmware would: decoding on.
+        WriteConfig(PciConfig.Command, 2, PciConfig.CommandPorts | PciConfig.CommandMemory | PciConfig.CommandBusMaster);
+        _timers[0].Schedule((ulong)_random.Below(100_000));
+    }
+
+    protected override void SaveRegisters(StateWriter state) => state.WriteNone();
+
+    protected override void RestoreRegisters(StateReader state) => state.ReadNone();
 
     public ulong Read(IProcessor processor, ulong offset, int size)
     {
         Act(processor);
-        return random.UInt64();
+        return _random.UInt64();
     }
 
     public void Write(IProcessor processor, ulong offset, int size, ulong value) => Act(processor);
 
     /// <summary>Acts when no processor accesses it.</summary>
-    private void ActAlone() => Act(_machine!.Processors[0]);
+    private void ActAlone() => Act(Machine!.Processors[0]);
 
     private void Act(IProcessor processor)
     {
@@ -56,7 +72,7 @@ internal sealed class FuzzFunction(PciHostBridge bridge, IInterruptRouter router
         }
 
         _busy = true;
-        for (int i = random.Below(4); i >= 0; i--)
+        for (int i = _random.Below(4); i >= 0; i--)
         {
             ActOnce(processor);
         }
@@ -66,10 +82,10 @@ internal sealed class FuzzFunction(PciHostBridge bridge, IInterruptRouter router
 
     private void ActOnce(IProcessor processor)
     {
-        IMachineContext machine = _machine!;
-        MachineBus bus = _bus!;
+        (IMachineContext machine, FuzzRandom random) = (Machine!, _random);
+        MachineBus bus = _machineBus!;
         int size = 1 << random.Below(4);
-        switch (random.Below(12))
+        switch (random.Below(13))
         {
             case 0:
                 machine.Memory.TryWrite(new(BoardMap.Address(random)), random.Bytes(random.OneIn(8) ? MaximumBytes : random.Below(64)));
@@ -85,13 +101,16 @@ internal sealed class FuzzFunction(PciHostBridge bridge, IInterruptRouter router
                 machine.Memory.TryRead(new(BoardMap.Address(random)), new byte[random.Below(MaximumBytes)]);
                 break;
             case 3:
-                _line!.Set(random.OneIn(2));
+                SetInterrupt(random.OneIn(2));
                 break;
             case 4:
-                router.SendMessage(0xFEE0_0000 | (random.UInt64() & 0xF_FFFF), (uint)BoardMap.Value(random));
+                _router.SendMessage(0xFEE0_0000 | (random.UInt64() & 0xF_FFFF), (uint)BoardMap.Value(random));
                 break;
             case 5:
                 random.Pick(_timers).Schedule(random.OneIn(2) ? machine.Clock.Nanoseconds + (ulong)random.Below(10_000) : random.Nasty());
+                break;
+            case 12:
+                _msix.Raise(random.Below(Vectors));
                 break;
             case 6:
                 machine.Post(ActAlone);

@@ -52,9 +52,9 @@ internal static class GuestRun
 }
 
 /// <summary>Ends a guest in virtual time after so many instructions.</summary>
-internal sealed class InstructionLimit(ulong instructions) : IMachineDevice
+internal sealed class InstructionLimit(ulong instructions) : StatelessDevice("limit")
 {
-    public void Attach(IMachineContext machine) => machine.Clock
-        .CreateTimer(() => machine.RequestExit(new(MachineExitReason.HostStop, 0, "The time is over.")))
+    public override void Attach(IMachineContext machine) => machine.Clock
+        .CreateTimer("limit", () => machine.RequestExit(new(MachineExitReason.HostStop, 0, "The time is over.")))
         .Schedule(instructions);
 }

@@ -1,3 +1,4 @@
+using Uml.Core.Memory;
 using Uml.Devices.Platform;
 using Uml.Fuzz.Running;
 
@@ -49,7 +50,7 @@ internal static class SystemLayout
             2 or 3 => Code + ((ulong)random.Below(16) << 12),
             4 => BoardMap.MemorySize - 0x1000,
             5 => BoardMap.MemorySize + ((ulong)random.Below(2) << 12),
-            6 => random.Pick<ulong>([MemoryMap.LocalApicStart, MemoryMap.IoApicStart, MemoryMap.PciConfigStart, MemoryMap.DeviceHoleStart, MemoryMap.HighMemoryStart]),
+            6 => random.Pick<ulong>([MemoryMap.LocalApicStart, MemoryMap.IoApicStart, MemoryMap.PciConfigStart, GuestMemoryLayout.DeviceHoleStart, GuestMemoryLayout.HighRamStart]),
             7 => random.UInt64() & 0x3FFF_FFFF_F000,
             _ => (ulong)random.Below(0x400) << 12,
         };

@@ -57,14 +57,14 @@ public sealed class IdenticalBootTests
     private sealed record Boot(MachineExit Exit, ulong Instructions, ulong Nanoseconds, long Bytes, string Console);
 
     /// <summary>Hashes what comes and, in guest time, when.</summary>
-    private sealed class HashingConsole : IConsoleChannel, IMachineDevice, IDisposable
+    private sealed class HashingConsole() : StatelessDevice("hash"), IConsoleChannel, IDisposable
     {
         private readonly IncrementalHash _hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
         private IMachineClock? _clock;
 
         public long Bytes { get; private set; }
 
-        public void Attach(IMachineContext machine) => _clock = machine.Clock;
+        public override void Attach(IMachineContext machine) => _clock = machine.Clock;
 
         public void Attach(Action ready)
         {

@@ -267,9 +267,9 @@ public sealed class IsolationTests
         }
     }
 
-    private sealed class ThrowingDevice : IMachineDevice, IBusDevice
+    private sealed class ThrowingDevice() : StatelessDevice("throwing"), IBusDevice
     {
-        public void Attach(IMachineContext machine) => machine.Bus.MapPorts(0x1230, 4, this);
+        public override void Attach(IMachineContext machine) => machine.Bus.MapPorts(0x1230, 4, this);
 
         public ulong Read(IProcessor processor, ulong offset, int size) => throw new InvalidTimeZoneException("on purpose");
 

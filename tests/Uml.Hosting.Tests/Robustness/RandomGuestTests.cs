@@ -3,6 +3,7 @@ using Iced.Intel;
 using Microsoft.Extensions.DependencyInjection;
 using Uml.Core.Boot;
 using Uml.Core.Machine;
+using Uml.Core.Memory;
 using Uml.Devices.Platform;
 using static Iced.Intel.AssemblerRegisters;
 
@@ -28,7 +29,7 @@ public sealed class RandomGuestTests
         (MemoryMap.PciConfigStart, 0x10_0000),
         (MemoryMap.PciWindow32Start, 0x1000_0000),
         (MemoryMap.PciWindow64Start, 0x1000_0000),
-        (MemoryMap.DeviceHoleStart, 0x4000_0000),
+        (GuestMemoryLayout.DeviceHoleStart, 0x4000_0000),
         (MemoryMap.FirmwareStart, 0x6_0000),
     ];
 
@@ -282,10 +283,10 @@ public sealed class RandomGuestTests
         }
     }
 
-    private sealed class TimeLimit(ulong nanoseconds) : IMachineDevice
+    private sealed class TimeLimit(ulong nanoseconds) : StatelessDevice("limit")
     {
-        public void Attach(IMachineContext machine) => machine.Clock
-            .CreateTimer(() => machine.RequestExit(new(MachineExitReason.HostStop, 0, "The time is over.")))
+        public override void Attach(IMachineContext machine) => machine.Clock
+            .CreateTimer("limit", () => machine.RequestExit(new(MachineExitReason.HostStop, 0, "The time is over.")))
             .Schedule(nanoseconds);
     }
 }

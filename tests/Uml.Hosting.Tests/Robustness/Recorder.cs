@@ -7,7 +7,7 @@ using Uml.Devices.Consoles;
 namespace Uml.Hosting.Tests.Robustness;
 
 /// <summary>A console that writes down what came when, in guest time.</summary>
-internal sealed class Recorder : IConsoleChannel, IMachineDevice
+internal sealed class Recorder() : StatelessDevice("recorder"), IConsoleChannel
 {
     private readonly StringBuilder _text = new();
     private readonly StringBuilder _bytes = new();
@@ -16,7 +16,7 @@ internal sealed class Recorder : IConsoleChannel, IMachineDevice
     /// <summary>What came, without when.</summary>
     public string Bytes => _bytes.ToString();
 
-    public void Attach(IMachineContext machine) => _clock = machine.Clock;
+    public override void Attach(IMachineContext machine) => _clock = machine.Clock;
 
     public void Attach(Action ready)
     {

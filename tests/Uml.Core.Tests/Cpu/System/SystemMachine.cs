@@ -239,6 +239,6 @@ internal sealed unsafe class SystemMachine : IDisposable
 
         public ulong ReadTsc() => 1000;
 
-        public IMachineTimer CreateTimer(Action callback) => throw new NotSupportedException();
+        public IMachineTimer CreateTimer(string name, Action callback) => throw new NotSupportedException();
     }
 }

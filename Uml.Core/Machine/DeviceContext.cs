@@ -1,0 +1,171 @@
+using System.Diagnostics.CodeAnalysis;
+using Uml.Core.Bus;
+using Uml.Core.Memory;
+
+namespace Uml.Core.Machine;
+
+/// <summary>What all devices of a machine are attached to.</summary>
+/// <param name="Bus">The address spaces.</param>
+/// <param name="Memory">Guest RAM.</param>
+/// <param name="Clock">Guest time.</param>
+/// <param name="Processors">The virtual CPUs.</param>
+/// <param name="RequestExit">Ends the machine.</param>
+/// <param name="Post">Runs an action on the machine's thread.</param>
+internal sealed record DeviceHost(
+    IMachineBus Bus, IGuestMemory Memory, IMachineClock Clock, IReadOnlyList<IProcessor> Processors, Action<MachineExit> RequestExit, Action<Action> Post);
+
+/// <summary>
+/// The machine as one device sees it: keeps an account of what the device takes, and gives all of it back when the device is detached.
+/// </summary>
+internal sealed class DeviceContext(DeviceHost host, string id, IMachineDevices devices) : IMachineContext, IMachineBus, IMachineClock, IDisposable
+{
+    private readonly List<Claim> _claims = [];
+    private readonly List<IDisposable> _owned = [];
+    private volatile bool _isDetached;
+
+    public event Action? Quiescing;
+
+    public IMachineBus Bus => this;
+
+    public IGuestMemory Memory => host.Memory;
+
+    public IMachineClock Clock => this;
+
+    public IReadOnlyList<IProcessor> Processors => host.Processors;
+
+    public IReadOnlyList<IMachineDevice> Devices => devices.Attached;
+
+    public ulong Nanoseconds => host.Clock.Nanoseconds;
+
+    public ulong TscFrequency => host.Clock.TscFrequency;
+
+    public DateTimeOffset StartTime => host.Clock.StartTime;
+
+    /// <summary>The buses themselves.</summary>
+    public IMachineBus MachineBus => host.Bus;
+
+    /// <summary>What the device has of the address spaces.</summary>
+    public IEnumerable<DeviceClaim> Claims => _claims.Select(claim => claim.Range);
+
+    public ulong ReadTsc() => host.Clock.ReadTsc();
+
+    public IMachineTimer CreateTimer(string name, Action callback)
+    {
+        ThrowIfDetached();
+        return Own(host.Clock.CreateTimer(name, callback));
+    }
+
+    public T Own<T>(T resource)
+        where T : IDisposable
+    {
+        ThrowIfDetached();
+        _owned.Add(resource);
+        return resource;
+    }
+
+    public void RequestExit(MachineExit exit)
+    {
+        ArgumentNullException.ThrowIfNull(exit);
+        if (!_isDetached)
+        {
+            host.RequestExit(exit);
+        }
+    }
+
+    public void Post(Action action)
+    {
+        ArgumentNullException.ThrowIfNull(action);
+        host.Post(() =>
+        {
+            if (!_isDetached)
+            {
+                action();
+            }
+        });
+    }
+
+    public IDisposable MapMemory(GuestPhysicalAddress start, ulong length, IBusDevice device)
+    {
+        ThrowIfDetached();
+        return Track(new(AddressSpaceKind.Memory, start.Value, length), host.Bus.MapMemory(start, length, device));
+    }
+
+    public bool TryMapMemory(GuestPhysicalAddress start, ulong length, IBusDevice device, [NotNullWhen(true)] out IDisposable? claim)
+    {
+        ThrowIfDetached();
+        claim = host.Bus.TryMapMemory(start, length, device, out IDisposable? found)
+            ? Track(new(AddressSpaceKind.Memory, start.Value, length), found)
+            : null;
+        return claim is not null;
+    }
+
+    public IDisposable MapPorts(ushort start, int count, IBusDevice device)
+    {
+        ThrowIfDetached();
+        return Track(new(AddressSpaceKind.Ports, start, (ulong)count), host.Bus.MapPorts(start, count, device));
+    }
+
+    public bool TryMapPorts(ushort start, int count, IBusDevice device, [NotNullWhen(true)] out IDisposable? claim)
+    {
+        ThrowIfDetached();
+        claim = host.Bus.TryMapPorts(start, count, device, out IDisposable? found)
+            ? Track(new(AddressSpaceKind.Ports, start, (ulong)count), found)
+            : null;
+        return claim is not null;
+    }
+
+    public IDisposable MapMsrs(uint start, uint count, IMsrDevice device)
+    {
+        ThrowIfDetached();
+        return Track(new(AddressSpaceKind.Msrs, start, count), host.Bus.MapMsrs(start, count, device));
+    }
+
+    /// <summary>Lets the device hand over what it holds back.</summary>
+    public void Quiesce() => Quiescing?.Invoke();
+
+    /// <summary>Gives back what the device has.</summary>
+    public void Dispose()
+    {
+        _isDetached = true;
+        Quiescing = null;
+        while (_claims.Count > 0)
+        {
+            _claims[^1].Dispose();
+        }
+
+        foreach (IDisposable resource in _owned)
+        {
+            resource.Dispose();
+        }
+
+        _owned.Clear();
+    }
+
+    private Claim Track(DeviceClaim range, IDisposable claim)
+    {
+        Claim tracked = new(this, range, claim);
+        _claims.Add(tracked);
+        return tracked;
+    }
+
+    private void ThrowIfDetached()
+    {
+        if (_isDetached)
+        {
+            throw new InvalidOperationException($"Device '{id}' is detached; it can claim addresses and make timers while it is attached.");
+        }
+    }
+
+    private sealed class Claim(DeviceContext context, DeviceClaim range, IDisposable inner) : IDisposable
+    {
+        public DeviceClaim Range => range;
+
+        public void Dispose()
+        {
+            if (context._claims.Remove(this))
+            {
+                inner.Dispose();
+            }
+        }
+    }
+}

@@ -1,0 +1,108 @@
+namespace Uml.Core.Machine;
+
+/// <summary>The devices of a machine, and what each has of it.</summary>
+/// <param name="host">What they are attached to.</param>
+/// <param name="mayChange">Whether devices may come and go at the moment, asked by the caller's thread.</param>
+internal sealed class MachineDevices(DeviceHost host, Func<bool> mayChange) : IMachineDevices
+{
+    private const int MaximumId = 64;
+
+    private readonly List<(IMachineDevice Device, DeviceContext Context)> _attached = [];
+
+    public IReadOnlyList<IMachineDevice> Attached => _attached.ConvertAll(entry => entry.Device);
+
+    /// <summary>Attaches the devices that a machine is built with, and brings them to their state after power-on.</summary>
+    public void PowerOn(IEnumerable<IMachineDevice> devices)
+    {
+        foreach (IMachineDevice device in devices)
+        {
+            Connect(device);
+        }
+
+        Reset();
+    }
+
+    public void Attach(IMachineDevice device)
+    {
+        ArgumentNullException.ThrowIfNull(device);
+        ThrowIfRunning();
+        Connect(device);
+        device.Reset();
+    }
+
+    public void Detach(IMachineDevice device)
+    {
+        ArgumentNullException.ThrowIfNull(device);
+        ThrowIfRunning();
+        int index = _attached.FindIndex(entry => ReferenceEquals(entry.Device, device));
+        if (index < 0)
+        {
+            throw new InvalidOperationException($"Device '{device.Id}' is not attached to this machine.");
+        }
+
+        DeviceContext context = _attached[index].Context;
+        device.Detach();
+        _attached.RemoveAt(index);
+        context.Dispose();
+    }
+
+    public IMachineDevice? Find(string id) => _attached.Find(entry => entry.Device.Id == id).Device;
+
+    /// <summary>Resets all devices, in order of attaching.</summary>
+    public void Reset()
+    {
+        foreach (IMachineDevice device in Attached)
+        {
+            device.Reset();
+        }
+    }
+
+    /// <summary>Lets devices hand over what they hold back.</summary>
+    public void Quiesce()
+    {
+        foreach ((_, DeviceContext context) in _attached)
+        {
+            context.Quiesce();
+        }
+    }
+
+    /// <summary>What a device has of the address spaces; nothing when it is not attached.</summary>
+    public IEnumerable<DeviceClaim> GetClaims(IMachineDevice device) =>
+        _attached.Find(entry => ReferenceEquals(entry.Device, device)).Context?.Claims ?? [];
+
+    private void Connect(IMachineDevice device)
+    {
+        string id = device.Id;
+        if (string.IsNullOrEmpty(id) || id.Length > MaximumId || !id.All(c => char.IsAsciiLetterLower(c) || char.IsAsciiDigit(c) || c is '-' or '.' or '_'))
+        {
+            throw new InvalidOperationException(
+                $"{device.GetType()} has the id '{id}': use 1 to {MaximumId} lower-case letters, digits, '-', '.' and '_'.");
+        }
+
+        if (Find(id) is { } other)
+        {
+            throw new InvalidOperationException($"{device.GetType()} has the id '{id}', as {other.GetType()} of the same machine: ids are unique.");
+        }
+
+        DeviceContext context = new(host, id, this);
+        try
+        {
+            device.Attach(context);
+        }
+        catch
+        {
+            context.Dispose();
+            throw;
+        }
+
+        _attached.Add((device, context));
+    }
+
+    private void ThrowIfRunning()
+    {
+        if (!mayChange())
+        {
+            throw new InvalidOperationException("The machine is running; pause it before devices come or go.");
+        }
+    }
+}

@@ -1,0 +1,169 @@
+using Microsoft.Extensions.DependencyInjection;
+using Uml.Core.Bus;
+using Uml.Core.Machine;
+using Uml.Core.Sandbox;
+using Uml.Core.Snapshots;
+
+namespace Uml.Core.Tests.Machine;
+
+/// <summary>Devices come, are reset, and go.</summary>
+[TestFixture]
+[CancelAfter(30_000)]
+public sealed class MachineDevicesTests
+{
+    [Test]
+    public void All_devices_are_attached_before_the_first_one_is_reset()
+    {
+        List<string> calls = [];
+        using DeviceSandbox sandbox = Create(new Recording("a", calls), new Recording("b", calls));
+        Assert.That(calls, Is.EqualTo(new[] { "a attached", "b attached", "a reset", "b reset" }));
+        sandbox.Reset();
+        sandbox.Devices.Detach(sandbox.Devices.Find("a")!);
+        sandbox.Reset();
+        Assert.That(calls.Skip(4), Is.EqualTo(new[] { "a reset", "b reset", "a detached", "b reset" }));
+        Assert.That(sandbox.Devices.Attached.Select(device => device.Id), Is.EqualTo(new[] { "b" }));
+    }
+
+    [Test]
+    public void What_a_device_took_is_given_back_when_it_is_detached()
+    {
+        Recording device = new("a", []);
+        using DeviceSandbox sandbox = Create(device);
+        IMachineContext context = device.Machine!;
+        IMachineTimer timer = context.Clock.CreateTimer("tick", () => Assert.Fail("The device is gone."));
+        Resource owned = context.Own(new Resource());
+        Registers registers = new();
+        context.Bus.MapPorts(0x100, 4, registers);
+        context.Bus.MapMemory(new(0xD000_0000), 0x1000, registers);
+        context.Bus.MapMsrs(0x900, 1, registers);
+        context.Bus.MapPorts(0x200, 1, registers).Dispose();
+        context.Quiescing += () => Assert.Fail("The device is gone.");
+        timer.Schedule(5);
+        context.Post(() => Assert.Fail("The device is gone."));
+        Assert.That(sandbox.GetClaims(device), Is.EqualTo(new DeviceClaim[]
+        {
+            new(AddressSpaceKind.Ports, 0x100, 4), new(AddressSpaceKind.Memory, 0xD000_0000, 0x1000), new(AddressSpaceKind.Msrs, 0x900, 1),
+        }));
+        Assert.That(sandbox.ArmedTimers, Is.EqualTo(new[] { "tick" }));
+
+        sandbox.Devices.Detach(device);
+        Assert.That(sandbox.ReadPort(0x100, 1), Is.EqualTo(0xFF));
+        Assert.That(sandbox.ReadMemory(0xD000_0000, 4), Is.EqualTo(uint.MaxValue));
+        Assert.That(sandbox.TryReadMsr(0x900, out _), Is.False);
+        Assert.That(sandbox.ArmedTimers, Is.Empty);
+        Assert.That(owned.Disposals, Is.EqualTo(1));
+        sandbox.Advance(100);
+        context.RequestExit(new MachineExit(MachineExitReason.HostStop, 0, "late"));
+        Assert.That(sandbox.Exits, Is.Empty);
+        Assert.That(() => timer.Schedule(1), Throws.InstanceOf<ObjectDisposedException>());
+        Assert.That(() => context.Bus.MapPorts(0x100, 4, registers), Throws.InvalidOperationException.With.Message.Contains("'a' is detached"));
+    }
+
+    [Test]
+    public void A_device_that_fails_to_attach_leaves_nothing_behind()
+    {
+        Registers registers = new();
+        using DeviceSandbox sandbox = Create();
+        Assert.That(
+            () => sandbox.Devices.Attach(new TestDevice(machine =>
+            {
+                machine.Bus.MapPorts(0x100, 4, registers);
+                throw new InvalidDataException("no");
+            })),
+            Throws.InstanceOf<InvalidDataException>());
+        Assert.That(sandbox.Devices.Attached, Is.Empty);
+        sandbox.Devices.Attach(new TestDevice(machine => machine.Bus.MapPorts(0x100, 4, registers)));
+    }
+
+    [TestCase("")]
+    [TestCase("Pit")]
+    [TestCase("a b")]
+    [TestCase("../x")]
+    [TestCase("12345678901234567890123456789012345678901234567890123456789012345")]
+    public void An_id_that_could_not_name_a_saved_state_is_refused(string id) =>
+        Assert.That(() => Create(new TestDevice(_ => { }, id)), Throws.InvalidOperationException);
+
+    [Test]
+    public void Two_devices_of_one_id_are_refused() => Assert.That(
+        () => Create(new TestDevice(_ => { }), new TestDevice(_ => { })), Throws.InvalidOperationException.With.Message.Contains("ids are unique"));
+
+    [Test]
+    public async Task Devices_come_and_go_while_the_machine_is_paused_only(CancellationToken token)
+    {
+        await using IVirtualMachine machine = ScriptedMachine.CreateBuilder(new ScriptedCpu()).Build();
+        machine.Processors[0].Rip = 0x1000;
+        TestDevice device = new(_ => { });
+        await machine.StartAsync(token);
+        Assert.That(() => machine.Devices.Attach(device), Throws.InvalidOperationException.With.Message.Contains("pause"));
+        await machine.PauseAsync(token);
+        machine.Devices.Attach(device);
+        Assert.That(machine.Devices.Find("test"), Is.SameAs(device));
+        machine.Devices.Detach(device);
+        Assert.That(machine.Devices.Attached, Is.Empty);
+        Assert.That(() => machine.Devices.Detach(device), Throws.InvalidOperationException);
+    }
+
+    [Test]
+    public void A_timer_and_a_line_are_saved_with_their_device()
+    {
+        using DeviceSandbox sandbox = Create();
+        IMachineTimer armed = sandbox.Clock.CreateTimer("armed", () => { }), idle = sandbox.Clock.CreateTimer("idle", () => { });
+        armed.Schedule(77);
+        System.Buffers.ArrayBufferWriter<byte> output = new();
+        StateWriter writer = new(output);
+        writer.Write(armed);
+        writer.Write(idle);
+        StateReader reader = new(output.WrittenMemory, "test");
+        reader.Restore(idle);
+        reader.Restore(armed);
+        Assert.That((armed.Deadline, idle.Deadline), Is.EqualTo(((ulong?)null, (ulong?)77)));
+    }
+
+    private static DeviceSandbox Create(params IMachineDevice[] devices) => new(builder =>
+    {
+        builder.Configure(machine => machine.MemorySize = 1 << 20);
+        foreach (IMachineDevice device in devices)
+        {
+            builder.Services.AddSingleton(device);
+        }
+    });
+
+    private sealed class Recording(string id, List<string> calls) : StatelessDevice(id)
+    {
+        public IMachineContext? Machine { get; private set; }
+
+        public override void Attach(IMachineContext machine)
+        {
+            Machine = machine;
+            calls.Add($"{Id} attached");
+        }
+
+        public override void Detach() => calls.Add($"{Id} detached");
+
+        public override void Reset() => calls.Add($"{Id} reset");
+    }
+
+    private sealed class Resource : IDisposable
+    {
+        public int Disposals { get; private set; }
+
+        public void Dispose() => Disposals++;
+    }
+
+    private sealed class Registers : IBusDevice, IMsrDevice
+    {
+        public ulong Read(IProcessor processor, ulong offset, int size) => 1;
+
+        public void Write(IProcessor processor, ulong offset, int size, ulong value)
+        {
+        }
+
+        public bool TryReadMsr(IProcessor processor, uint index, out ulong value)
+        {
+            value = 1;
+            return true;
+        }
+
+        public bool TryWriteMsr(IProcessor processor, uint index, ulong value) => true;
+    }
+}

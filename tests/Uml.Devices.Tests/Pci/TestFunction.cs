@@ -1,0 +1,30 @@
+using Uml.Core.Snapshots;
+using Uml.Devices.Pci;
+
+namespace Uml.Devices.Tests.Pci;
+
+/// <summary>A PCI function that the test puts together.</summary>
+internal sealed class TestFunction(IPciBus bus, in PciIdentity identity, string id = "test") : PciFunction(bus, id, identity)
+{
+    private PciMsix? _msix;
+
+    public int Resets { get; private set; }
+
+    public new void AddBar(PciBar bar) => base.AddBar(bar);
+
+    public new int AddCapability(byte id, ReadOnlySpan<byte> body, ReadOnlySpan<byte> writable = default) => base.AddCapability(id, body, writable);
+
+    public new PciMsix AddMsix(int barIndex, int vectorCount) => _msix = base.AddMsix(barIndex, vectorCount);
+
+    public void Raise(int vector) => _msix!.Raise(vector);
+
+    public new void AddInterruptPin() => base.AddInterruptPin();
+
+    public new void SetInterrupt(bool asserted) => base.SetInterrupt(asserted);
+
+    protected override void ResetRegisters() => Resets++;
+
+    protected override void SaveRegisters(StateWriter state) => state.WriteNone();
+
+    protected override void RestoreRegisters(StateReader state) => state.ReadNone();
+}
