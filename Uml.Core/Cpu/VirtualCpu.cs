@@ -12,7 +12,7 @@ using Uml.Core.Memory;
 namespace Uml.Core.Cpu;
 
 /// <summary>One virtual CPU: owns its unmanaged state, its translation buffers and decoded blocks, and runs them.</summary>
-internal sealed unsafe partial class VirtualCpu : ICodeObserver, ICpuRunner
+internal sealed unsafe partial class VirtualCpu : ICpuRunner
 {
     /// <summary>
     /// Exceptions delivered in one <see cref="Run"/>. The limit is ours: a handler whose first instruction faults retires nothing, and
@@ -39,7 +39,7 @@ internal sealed unsafe partial class VirtualCpu : ICodeObserver, ICpuRunner
         _logger = logger;
         bool translate = options.Engine == CpuEngine.Jit;
         AddressSpaces = new AddressSpaces(translate);
-        Blocks = new BlockCache(ram, AddressSpaces, options.CodeCacheSize);
+        Blocks = new BlockCache(ram, options.CodeCacheSize);
         _memory = new HostMemory(CpuState.SignalStack + (ulong)sizeof(CpuState));
         _state = (CpuState*)(_memory.Pointer + CpuState.SignalStack);
         _handle = GCHandle.Alloc(this, GCHandleType.Weak);
@@ -53,7 +53,8 @@ internal sealed unsafe partial class VirtualCpu : ICodeObserver, ICpuRunner
         _state->Walks = AddressSpaces.Walks;
         Blocks.Counters = &_state->Counters;
         Registers = new ProcessorRegisters(_state);
-        ram.CodeObserver = this;
+        ram.Writes.Attach(this);
+        ram.Writes.Subscribe(WatchReasons.Code, this);
         _systemLog = new SystemLog(logger);
         Cpuid = new CpuidTable(index, processorCount: 1, clock);
         ApplyModel(options.Model);
@@ -132,8 +133,6 @@ internal sealed unsafe partial class VirtualCpu : ICodeObserver, ICpuRunner
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static VirtualCpu From(CpuState* s) => Unsafe.As<VirtualCpu>(GCHandle.FromIntPtr(s->OwnerHandle).Target!);
 
-    public void CodeOverwritten(ulong ramOffset, int length) => Blocks.Invalidate(ramOffset, length);
-
     /// <summary>Runs until the budget is used up or something else ends it.</summary>
     /// <param name="instructionBudget">The most instructions to retire, at least 1.</param>
     public RunResult Run(long instructionBudget)
@@ -142,12 +141,14 @@ internal sealed unsafe partial class VirtualCpu : ICodeObserver, ICpuRunner
         _budget = instructionBudget;
         s->Remaining = instructionBudget;
         s->CurrentOp = null;
-        _running = true;
+        Volatile.Write(ref _running, true);
+        Interlocked.MemoryBarrier();
+        Ram.Writes.TakeCompleted();
         RunResult result = Jit is null ? RunCore(s) : RunTranslated(s, Jit);
         s->CurrentOp = null;
         StopTimeStamps();
         _retiredBefore = InstructionsRetired;
-        _running = false;
+        Volatile.Write(ref _running, false);
         return result;
     }
 
@@ -159,7 +160,8 @@ internal sealed unsafe partial class VirtualCpu : ICodeObserver, ICpuRunner
         }
 
         Registers.Invalidate();
-        Ram.CodeObserver = null;
+        Ram.Writes.Detach(this);
+        Ram.Writes.Unsubscribe(this);
         _handle.Free();
         Blocks.Dispose();
         Jit?.Dispose();

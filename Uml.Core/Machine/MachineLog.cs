@@ -28,4 +28,7 @@ internal static partial class MachineLog
 
     [LoggerMessage(8, LogLevel.Warning, "The code cache of machine {Name} is too small for its guest: {Flushes} flushes in {Instructions} instructions, after each of which all code is translated again. Make CpuOptions.CodeCacheSize larger than {Size} bytes")]
     public static partial void CodeCacheTooSmall(ILogger logger, string name, ulong flushes, ulong instructions, ulong size);
+
+    [LoggerMessage(9, LogLevel.Information, "The memory of machine {Name} cannot be shared with other processes: {Reason}")]
+    public static partial void MemoryNotShareable(ILogger logger, string name, string reason);
 }

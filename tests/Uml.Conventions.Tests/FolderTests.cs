@@ -5,7 +5,7 @@ namespace Uml.Conventions.Tests;
 public sealed class FolderTests
 {
     /// <summary>Pairs of folders that still name each other: numbers that fall until there are none.</summary>
-    private static readonly Dictionary<string, int> s_open = new() { ["Uml.Core"] = 35, ["Uml.Devices"] = 5, ["Uml.Hosting"] = 1 };
+    private static readonly Dictionary<string, int> s_open = new() { ["Uml.Core"] = 34, ["Uml.Devices"] = 5, ["Uml.Hosting"] = 1 };
 
     [TestCaseSource(typeof(Repository), nameof(Repository.Libraries))]
     public void Folders_do_not_lead_back_to_each_other(string library)

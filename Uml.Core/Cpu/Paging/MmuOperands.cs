@@ -73,15 +73,15 @@ internal static unsafe partial class Mmu
 
     private static bool IsGlobal(CpuState* s, ulong rip) => (s->Cr4 & Cr4Pge) != 0 && PageWalk.IsGlobal(s, rip);
 
-    /// <summary>Drops code in the operand's way. The block that runs must not be dropped before its instruction is done.</summary>
+    /// <summary>Tells whoever watches the operand's page. The block that runs must not be dropped before its instruction is done.</summary>
     private static bool MayWriteInPlace(CpuState* s, byte* host, int size)
     {
-        if (Info(s, host)->CodeMask == 0)
+        if (Info(s, host)->Watched == 0)
         {
             return true;
         }
 
-        VirtualCpu.From(s).CodeOverwritten((ulong)(host - s->RamBase), size);
+        NoteWrite(s, host, size);
         return s->CurrentBlock->Mode == s->Mode;
     }
 }

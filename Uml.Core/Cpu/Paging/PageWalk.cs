@@ -116,12 +116,7 @@ internal static unsafe class PageWalk
             return;
         }
 
-        ulong offset = (ulong)((byte*)slot - s->RamBase);
-        if (s->Pages[offset / GuestRam.PageSize].CodeMask != 0)
-        {
-            VirtualCpu.From(s).CodeOverwritten(offset, sizeof(uint));
-        }
-
+        Mmu.NoteWrite(s, (byte*)slot, sizeof(uint));
         Interlocked.Or(ref *(uint*)slot, (uint)bits);
     }
 
