@@ -18,7 +18,7 @@ using Uml.Core.Memory;
 namespace Uml.Core.Cpu;
 
 /// <summary>One virtual CPU: owns its unmanaged state, its translation buffers and decoded blocks, and runs them.</summary>
-internal sealed unsafe partial class VirtualCpu : ICodeObserver, ICpuRunner
+internal sealed unsafe partial class VirtualCpu : ICpuRunner
 {
     /// <summary>
     /// Exceptions delivered in one <see cref="Run"/>. The limit is ours: a handler whose first instruction faults retires nothing, and
@@ -41,7 +41,7 @@ internal sealed unsafe partial class VirtualCpu : ICodeObserver, ICpuRunner
         Ram = ram;
         bool translate = options.Engine == CpuEngine.Jit;
         AddressSpaces = new AddressSpaces(translate);
-        Blocks = new BlockCache(ram, AddressSpaces, new BlockDecoder(new InstructionBinder()), options.CodeCacheSize);
+        Blocks = new BlockCache(ram, new BlockDecoder(new InstructionBinder()), options.CodeCacheSize);
         _memory = new HostMemory(EngineState.SignalStack + (ulong)sizeof(ProcessorMemory));
         _state = &((ProcessorMemory*)(_memory.Pointer + EngineState.SignalStack))->Cpu;
         _state->Features = CpuModels.FeaturesOf(CpuModels.Resolve(options.Model));
@@ -51,7 +51,8 @@ internal sealed unsafe partial class VirtualCpu : ICodeObserver, ICpuRunner
         Log = new CpuLog(logger, index);
         Connect();
         Registers = new ProcessorRegisters(_state);
-        ram.CodeObserver = this;
+        ram.Writes.Attach(this);
+        ram.Writes.Subscribe(WatchReasons.Code, this);
         if (translate)
         {
             RealTimeClock? hostTime = clock is RealTimeClock { FollowsHost: true } real && TimeStampCounter.IsOffered() ? real : null;
@@ -127,7 +128,6 @@ internal sealed unsafe partial class VirtualCpu : ICodeObserver, ICpuRunner
         return CpuStatistics.From(in _state->Engine->Counters, InstructionsRetired);
     }
 
-    public void CodeOverwritten(ulong ramOffset, int length) => Blocks.Invalidate(ramOffset, length);
 
     /// <summary>Runs until the budget is used up or something else ends it.</summary>
     /// <param name="instructionBudget">The most instructions to retire, at least 1.</param>
@@ -138,6 +138,8 @@ internal sealed unsafe partial class VirtualCpu : ICodeObserver, ICpuRunner
         s->Engine->Remaining = instructionBudget;
         BlockState.Of(s)->CurrentOp = null;
         _system.IsRunning = true;
+        Interlocked.MemoryBarrier();
+        Ram.Writes.TakeCompleted();
         RunResult result = Jit is null ? RunCore(s) : RunTranslated(s, Jit);
         BlockState.Of(s)->CurrentOp = null;
         _system.StopTimeStamps();
@@ -154,7 +156,8 @@ internal sealed unsafe partial class VirtualCpu : ICodeObserver, ICpuRunner
         }
 
         Registers.Invalidate();
-        Ram.CodeObserver = null;
+        Ram.Writes.Detach(this);
+        Ram.Writes.Unsubscribe(this);
         _parts.Dispose();
         Blocks.Dispose();
         Jit?.Dispose();

@@ -1,6 +1,7 @@
 using System.Runtime.InteropServices;
 using System.Runtime.Intrinsics.X86;
 using System.Security.Cryptography;
+using Microsoft.Win32.SafeHandles;
 
 namespace Uml.Core.Interop;
 
@@ -15,7 +16,7 @@ namespace Uml.Core.Interop;
 /// mapping are reserved: neither of the two leaves the guards, from any byte of the mapping. Guards take address space only. Where that is
 /// limited (ulimit -v) or runs out they are small: enough for an access that runs over an end, such as a copy that is too long.
 /// </remarks>
-internal sealed unsafe class GuardedMapping : IDisposable
+internal sealed unsafe class GuardedMapping : SafeHandleZeroOrMinusOneIsInvalid
 {
     public const ulong GuardBefore = 2UL << 30, GuardBehind = 4UL << 30, SmallGuard = 64UL << 10;
 
@@ -32,18 +33,16 @@ internal sealed unsafe class GuardedMapping : IDisposable
     private const ulong HugePage = 2UL << 20;
 
     private readonly ulong _reserved;
-    private nint _reservation;
 
     private GuardedMapping(nint reservation, ulong reserved, byte* pointer)
+        : base(ownsHandle: true)
     {
-        _reservation = reservation;
         _reserved = reserved;
         Pointer = pointer;
+        SetHandle(reservation);
     }
 
-    ~GuardedMapping() => Release();
-
-    /// <summary>The first byte.</summary>
+    /// <summary>The first byte; null once it is disposed.</summary>
     public byte* Pointer { get; private set; }
 
     /// <summary>Maps memory.</summary>
@@ -81,11 +80,15 @@ internal sealed unsafe class GuardedMapping : IDisposable
         return mapping;
     }
 
-    public void Dispose()
+    protected override void Dispose(bool disposing)
     {
-        Release();
-        GC.SuppressFinalize(this);
+        Pointer = null;
+        base.Dispose(disposing);
     }
+
+    protected override bool ReleaseHandle() =>
+        // SAFETY: the owner hands out Pointer only for as long as it holds the mapping, or has it kept.
+        Libc.Munmap(handle, (nuint)_reserved) == 0;
 
     private const int OutOfMemory = 12; // ENOMEM
 
@@ -146,16 +149,4 @@ internal sealed unsafe class GuardedMapping : IDisposable
         Libc.MapPrivate | Libc.MapAnonymous | Libc.MapNoReserve | (address == 0 ? 0 : Libc.MapFixedNoReplace),
         -1,
         0);
-
-    private void Release()
-    {
-        if (_reservation != 0)
-        {
-            // SAFETY: the owner hands out Pointer only for as long as it holds the mapping.
-            _ = Libc.Munmap(_reservation, (nuint)_reserved);
-        }
-
-        _reservation = 0;
-        Pointer = null;
-    }
 }

@@ -1,5 +1,6 @@
 using System.ComponentModel;
 using System.Runtime.InteropServices;
+using Microsoft.Win32.SafeHandles;
 
 namespace Uml.Core.Interop;
 
@@ -9,63 +10,88 @@ namespace Uml.Core.Interop;
 /// </summary>
 internal sealed unsafe class HostMemory : IDisposable
 {
-    private readonly GuardedMapping? _mapping;
+    private readonly SafeHandle _allocation;
+    private readonly int _discardAdvice;
 
     /// <param name="size">Bytes.</param>
+    /// <param name="file">What the memory is the contents of (see <see cref="MemoryFile"/>); null for memory of its own.</param>
     /// <exception cref="InsufficientMemoryException">The host does not give that much.</exception>
-    public HostMemory(ulong size)
+    public HostMemory(ulong size, SafeFileHandle? file = null)
     {
         Size = size;
-        if (OperatingSystem.IsLinux())
+        if (!OperatingSystem.IsLinux())
         {
-            _mapping = GuardedMapping.TryCreate(size, Libc.ProtRead | Libc.ProtWrite);
-            if (_mapping is null)
-            {
-                GC.SuppressFinalize(this);
-                throw new InsufficientMemoryException(
-                    $"The host would not map {size >> 20} MiB: {new Win32Exception(Marshal.GetLastPInvokeError()).Message}. " +
-                    "Give the machine less memory, or raise the limit (ulimit -v, cgroup).");
-            }
+            var aligned = new AlignedAllocation(size);
+            _allocation = aligned;
+            Pointer = aligned.Pointer;
+            return;
+        }
 
-            Pointer = _mapping.Pointer;
-        }
-        else
+        int descriptor = file is null ? -1 : (int)file.DangerousGetHandle();
+        GuardedMapping? mapping = GuardedMapping.TryCreate(size, Libc.ProtRead | Libc.ProtWrite, descriptor);
+        if (mapping is null)
         {
-            Pointer = (byte*)NativeMemory.AlignedAlloc((nuint)size, 4096);
-            NativeMemory.Clear(Pointer, (nuint)size);
+            throw new InsufficientMemoryException(
+                $"The host would not map {size >> 20} MiB: {new Win32Exception(Marshal.GetLastPInvokeError()).Message}. " +
+                "Give the machine less memory, or raise the limit (ulimit -v, cgroup).");
         }
+
+        _allocation = mapping;
+        Pointer = mapping.Pointer;
+        _discardAdvice = file is null ? Libc.MadviseDontNeed : Libc.MadviseRemove;
     }
 
-    ~HostMemory() => Release();
-
+    /// <summary>The first byte; null once it is disposed.</summary>
     public byte* Pointer { get; private set; }
 
     public ulong Size { get; }
 
+    /// <summary>
+    /// Keeps the memory from being freed, also by <see cref="Dispose"/>, until the handle is released as often as this was called
+    /// (<see cref="SafeHandle.DangerousRelease"/>). Callable from any thread.
+    /// </summary>
+    /// <exception cref="ObjectDisposedException">It was disposed already.</exception>
+    public SafeHandle Keep()
+    {
+        bool kept = false;
+        _allocation.DangerousAddRef(ref kept);
+        return _allocation;
+    }
+
     /// <summary>Zeroes a page-aligned range and gives its memory back to the host where the host can.</summary>
     public void Discard(ulong offset, ulong length)
     {
-        if (!OperatingSystem.IsLinux() || Libc.Madvise((nint)(Pointer + offset), (nuint)length, Libc.MadviseDontNeed) != 0)
+        if (!OperatingSystem.IsLinux() || Libc.Madvise((nint)(Pointer + offset), (nuint)length, _discardAdvice) != 0)
         {
             NativeMemory.Clear(Pointer + offset, (nuint)length);
         }
     }
 
+    /// <summary>Frees the memory, unless it is kept.</summary>
     public void Dispose()
     {
-        _mapping?.Dispose();
-        Release();
-        GC.SuppressFinalize(this);
+        Pointer = null;
+        _allocation.Dispose();
     }
 
-    /// <summary>Forgets the memory, and frees what is not a mapping, which frees itself.</summary>
-    private void Release()
+    /// <summary>Memory of hosts that mappings are not known of.</summary>
+    private sealed class AlignedAllocation : SafeHandleZeroOrMinusOneIsInvalid
     {
-        if (_mapping is null)
+        public AlignedAllocation(ulong size)
+            : base(ownsHandle: true)
         {
-            NativeMemory.AlignedFree(Pointer);
+            Pointer = (byte*)NativeMemory.AlignedAlloc((nuint)size, 4096);
+            NativeMemory.Clear(Pointer, (nuint)size);
+            SetHandle((nint)Pointer);
         }
 
-        Pointer = null;
+        public byte* Pointer { get; }
+
+        protected override bool ReleaseHandle()
+        {
+            // SAFETY: nobody keeps the memory any more.
+            NativeMemory.AlignedFree((void*)handle);
+            return true;
+        }
     }
 }

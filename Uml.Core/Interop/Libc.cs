@@ -2,14 +2,15 @@ using System.Runtime.InteropServices;
 
 namespace Uml.Core.Interop;
 
-/// <summary>The calls of the C library that have no counterpart in .NET. Constants are those of Linux (sys/mman.h, sys/resource.h, signal.h).</summary>
+/// <summary>The calls of the C library that have no counterpart in .NET. Constants are those of Linux (sys/mman.h, sys/resource.h, fcntl.h, signal.h).</summary>
 internal static unsafe partial class Libc
 {
     public const int ProtNone = 0, ProtRead = 1, ProtWrite = 2, ProtExecute = 4;
     public const int MapShared = 1, MapPrivate = 2, MapFixed = 0x10, MapAnonymous = 0x20, MapNoReserve = 0x4000, MapFixedNoReplace = 0x10_0000;
-    public const int MadviseDontNeed = 4;
-    public const uint MfdCloseOnExec = 1;
-    public const int LimitAddressSpace = 9;
+    public const int MadviseDontNeed = 4, MadviseRemove = 9;
+    public const uint MfdCloseOnExec = 1, MfdAllowSealing = 2;
+    public const int AddSeals = 1033, SealSeals = 1, SealShrink = 2, SealGrow = 4;
+    public const int LimitFileSize = 1, LimitAddressSpace = 9;
 
     /// <summary>RLIM_INFINITY.</summary>
     public const ulong Unlimited = ulong.MaxValue;
@@ -35,8 +36,8 @@ internal static unsafe partial class Libc
     [LibraryImport("libc", EntryPoint = "ftruncate", SetLastError = true)]
     public static partial int Ftruncate(int descriptor, long length);
 
-    [LibraryImport("libc", EntryPoint = "close")]
-    public static partial int Close(int descriptor);
+    [LibraryImport("libc", EntryPoint = "fcntl", SetLastError = true)]
+    public static partial int Fcntl(int descriptor, int command, int argument);
 
     [LibraryImport("libc", EntryPoint = "getrlimit", SetLastError = true)]
     public static partial int GetLimit(int resource, ResourceLimit* limit);

@@ -38,8 +38,8 @@ public interface IVirtualMachine : IAsyncDisposable
 
     /// <summary>
     /// Guest RAM. While the machine is <see cref="MachineState.Running"/> it can be read, but what it holds changes meanwhile; writing, and
-    /// asking for a span to write to, throw <see cref="InvalidOperationException"/> then, except on the machine's thread: pause first. After
-    /// disposal members throw <see cref="ObjectDisposedException"/>; spans must not be used any more.
+    /// asking for a lease to write, throw <see cref="InvalidOperationException"/> then, except on the machine's thread: pause first. After
+    /// disposal members throw <see cref="ObjectDisposedException"/>; leases can be used until they are disposed.
     /// </summary>
     IGuestMemory Memory { get; }
 

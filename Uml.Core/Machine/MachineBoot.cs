@@ -44,8 +44,10 @@ internal static class MachineBoot
     private static ulong FindRootPointer(IGuestMemory memory)
     {
         const ulong length = BootMemoryLayout.HighMemoryStart - BootMemoryLayout.AcpiAddress;
-        if (memory.TryGetReadOnlySpan(new(BootMemoryLayout.AcpiAddress), (int)length, out ReadOnlySpan<byte> area))
+        if (memory.TryLeaseReadOnly(new(BootMemoryLayout.AcpiAddress), (int)length, out IReadOnlyMemoryOwner? lease))
         {
+            using IReadOnlyMemoryOwner held = lease;
+            ReadOnlySpan<byte> area = lease.Memory.Span;
             for (int offset = 0; offset < area.Length; offset += 16)
             {
                 if (area[offset..].StartsWith(RootPointerSignature))
@@ -71,26 +73,9 @@ internal static class MachineBoot
 
         public void Clear(ulong physicalAddress, ulong length)
         {
-            if (!memory.TryGetSpan(new(physicalAddress), (int)length, out Span<byte> span))
+            if (!memory.TryClear(new(physicalAddress), (int)length))
             {
                 throw OutOfRam(physicalAddress, length);
-            }
-
-            ClearTouched(span);
-        }
-
-        /// <summary>Writes zeros only where something else stands: untouched pages of the host stay untouched.</summary>
-        private static void ClearTouched(Span<byte> span)
-        {
-            while (!span.IsEmpty)
-            {
-                Span<byte> page = span[..Math.Min(span.Length, GuestRam.PageSize)];
-                if (page.ContainsAnyExcept((byte)0))
-                {
-                    page.Clear();
-                }
-
-                span = span[page.Length..];
             }
         }
 

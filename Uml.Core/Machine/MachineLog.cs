@@ -31,4 +31,7 @@ internal static partial class MachineLog
 
     [LoggerMessage(9, LogLevel.Information, "Machine {Name} is reset after {Instructions} instructions. {Message}")]
     public static partial void Resetting(ILogger logger, string name, ulong instructions, string message);
+
+    [LoggerMessage(10, LogLevel.Information, "The memory of machine {Name} cannot be shared with other processes: {Reason}")]
+    public static partial void MemoryNotShareable(ILogger logger, string name, string reason);
 }

@@ -25,6 +25,13 @@ public sealed class MachineOptions
     /// </summary>
     public ulong MemorySize { get; set; } = 256UL << 20;
 
+    /// <summary>
+    /// Guest memory is what other processes can be given to map (a memfd of Linux). Default true. Without it, and where the host has no such
+    /// memory, it is anonymous: the first touch of a page takes the host two thirds of the time, and hosts whose transparent huge pages are
+    /// always on use those.
+    /// </summary>
+    public bool ShareableMemory { get; set; } = true;
+
     /// <summary>Where guest time comes from.</summary>
     public ClockMode ClockMode { get; set; }
 

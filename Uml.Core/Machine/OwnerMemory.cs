@@ -1,3 +1,5 @@
+using System.Buffers;
+using System.Diagnostics.CodeAnalysis;
 using Uml.Core.Memory;
 
 namespace Uml.Core.Machine;
@@ -53,20 +55,29 @@ internal sealed class OwnerMemory(IGuestMemory memory, MachineLoop loop) : IGues
         }
     }
 
-    public bool TryGetReadOnlySpan(GuestPhysicalAddress address, int length, out ReadOnlySpan<byte> span)
-    {
-        lock (_access)
-        {
-            return memory.TryGetReadOnlySpan(address, length, out span);
-        }
-    }
-
-    public bool TryGetSpan(GuestPhysicalAddress address, int length, out Span<byte> span)
+    public bool TryClear(GuestPhysicalAddress address, int length)
     {
         lock (_access)
         {
             ThrowIfRunning();
-            return memory.TryGetSpan(address, length, out span);
+            return memory.TryClear(address, length);
+        }
+    }
+
+    public bool TryLeaseReadOnly(GuestPhysicalAddress address, int length, [NotNullWhen(true)] out IReadOnlyMemoryOwner? lease)
+    {
+        lock (_access)
+        {
+            return memory.TryLeaseReadOnly(address, length, out lease);
+        }
+    }
+
+    public bool TryLease(GuestPhysicalAddress address, int length, [NotNullWhen(true)] out IMemoryOwner<byte>? lease)
+    {
+        lock (_access)
+        {
+            ThrowIfRunning();
+            return memory.TryLease(address, length, out lease);
         }
     }
 

@@ -1,37 +1,12 @@
+using System.Buffers;
+using System.Diagnostics.CodeAnalysis;
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
+using Microsoft.Win32.SafeHandles;
 using Uml.Core.Cpu.Blocks;
 using Uml.Core.Interop;
 
 namespace Uml.Core.Memory;
-
-/// <summary>What the engine knows about one page of guest RAM.</summary>
-[StructLayout(LayoutKind.Sequential)]
-internal unsafe struct PageInfo
-{
-    /// <summary>One bit for each 64 bytes of the page that translated code was made from.</summary>
-    public ulong CodeMask;
-
-    /// <summary>Blocks with bytes in this page.</summary>
-    public Block* FirstBlock;
-
-    /// <summary>Where emitted code finds the next field.</summary>
-    public const int MayBeWriteMappedOffset = 16;
-
-    /// <summary>A translation buffer may hold a write tag for this page.</summary>
-    public bool MayBeWriteMapped;
-
-    /// <summary>How many blocks there are in the list.</summary>
-    public ushort Blocks;
-}
-
-/// <summary>Told when something other than the CPU writes to bytes that translated code was made from.</summary>
-internal interface ICodeObserver
-{
-    /// <param name="ramOffset">First byte, as an offset into RAM.</param>
-    /// <param name="length">Bytes, at least 1, within one page.</param>
-    void CodeOverwritten(ulong ramOffset, int length);
-}
 
 /// <summary>Guest RAM: one host mapping, split around the device hole below 4 GiB.</summary>
 internal sealed unsafe class GuestRam : IGuestMemory, IDisposable
@@ -41,13 +16,16 @@ internal sealed unsafe class GuestRam : IGuestMemory, IDisposable
     private readonly HostMemory _memory;
     private readonly HostMemory _pages;
 
-    public GuestRam(ulong size)
+    /// <summary>Makes RAM of anonymous memory, or of all of a file.</summary>
+    public GuestRam(ulong size, SafeFileHandle? file = null)
     {
         ArgumentOutOfRangeException.ThrowIfZero(size);
         ArgumentOutOfRangeException.ThrowIfNotEqual(size % PageSize, 0UL, nameof(size));
         Size = size;
-        _memory = new HostMemory(size);
+        File = file;
+        _memory = new HostMemory(size, file);
         _pages = new HostMemory(size / PageSize * (ulong)sizeof(PageInfo));
+        Writes = new GuestWrites(this);
         LowEnd = Math.Min(size, GuestMemoryLayout.DeviceHoleStart);
         HighEnd = size > GuestMemoryLayout.DeviceHoleStart ? GuestMemoryLayout.HighRamStart + (size - GuestMemoryLayout.DeviceHoleStart) : GuestMemoryLayout.HighRamStart;
         Ranges = size > GuestMemoryLayout.DeviceHoleStart
@@ -58,6 +36,12 @@ internal sealed unsafe class GuestRam : IGuestMemory, IDisposable
     public ulong Size { get; }
 
     public IReadOnlyList<GuestMemoryRange> Ranges { get; }
+
+    /// <summary>
+    /// What RAM is the contents of, for others to map; null when it is anonymous memory. Nobody is told of what they write: whoever hands
+    /// the file out holds a lease of that.
+    /// </summary>
+    public SafeFileHandle? File { get; }
 
     /// <summary>Host address of the first byte of RAM.</summary>
     public byte* Base => _memory.Pointer;
@@ -70,16 +54,44 @@ internal sealed unsafe class GuestRam : IGuestMemory, IDisposable
 
     public PageInfo* Pages => (PageInfo*)_pages.Pointer;
 
-    public ICodeObserver? CodeObserver { get; set; }
+    public ulong PageCount => Size / PageSize;
+
+    /// <summary>Who has to know of writes.</summary>
+    public GuestWrites Writes { get; }
+
+    /// <summary>Makes RAM that others can map, where the host has such memory.</summary>
+    /// <param name="size">Bytes.</param>
+    /// <param name="refusal">Why it is anonymous memory; null when it is not.</param>
+    /// <exception cref="InsufficientMemoryException">The host does not give that much of either.</exception>
+    public static GuestRam Create(ulong size, out string? refusal)
+    {
+        refusal = OperatingSystem.IsLinux() ? null : "only Linux has it";
+        if (refusal is null && CommitsStrictly())
+        {
+            refusal = "the host commits no more memory than it has (vm.overcommit_memory is 2), and would end the process when a page is missing";
+        }
+
+        SafeFileHandle? file = refusal is null ? MemoryFile.TryCreate("uml-ram", size, out refusal) : null;
+        try
+        {
+            return new GuestRam(size, file);
+        }
+        catch
+        {
+            file?.Dispose();
+            throw;
+        }
+    }
 
     public bool TryRead(GuestPhysicalAddress address, Span<byte> destination)
     {
-        if (!TryGetReadOnlySpan(address, destination.Length, out ReadOnlySpan<byte> span))
+        if (!TryGetOffset(address.Value, destination.Length, out ulong offset))
         {
             return false;
         }
 
-        span.CopyTo(destination);
+        // SAFETY: offset + length lies within the mapping, which lives as long as the machine.
+        new ReadOnlySpan<byte>(Base + offset, destination.Length).CopyTo(destination);
         return true;
     }
 
@@ -94,19 +106,42 @@ internal sealed unsafe class GuestRam : IGuestMemory, IDisposable
         return true;
     }
 
-    public bool TryGetReadOnlySpan(GuestPhysicalAddress address, int length, out ReadOnlySpan<byte> span)
+    public bool TryClear(GuestPhysicalAddress address, int length)
     {
         if (!TryGetOffset(address.Value, length, out ulong offset))
         {
-            span = default;
             return false;
         }
 
-        // SAFETY: offset + length lies within the mapping, which lives as long as the machine.
-        span = new ReadOnlySpan<byte>(Base + offset, length);
+        Writes.Note(offset, length);
+        int head = (int)Math.Min((ulong)length, (PageSize - (offset % PageSize)) % PageSize);
+        int whole = (length - head) & ~(PageSize - 1);
+
+        // SAFETY: as above.
+        Span<byte> span = new(Base + offset, length);
+        span[..head].Clear();
+        span[(head + whole)..].Clear();
+        if (whole > 0)
+        {
+            _memory.Discard(offset + (ulong)head, (ulong)whole);
+        }
+
         return true;
     }
 
+    public bool TryLeaseReadOnly(GuestPhysicalAddress address, int length, [NotNullWhen(true)] out IReadOnlyMemoryOwner? lease)
+    {
+        lease = Lease(address, length, writes: null);
+        return lease is not null;
+    }
+
+    public bool TryLease(GuestPhysicalAddress address, int length, [NotNullWhen(true)] out IMemoryOwner<byte>? lease)
+    {
+        lease = Lease(address, length, Writes);
+        return lease is not null;
+    }
+
+    /// <summary>A range of RAM to be written at once: whoever has to know is told now.</summary>
     public bool TryGetSpan(GuestPhysicalAddress address, int length, out Span<byte> span)
     {
         if (!TryGetOffset(address.Value, length, out ulong offset))
@@ -115,7 +150,7 @@ internal sealed unsafe class GuestRam : IGuestMemory, IDisposable
             return false;
         }
 
-        DropCode(offset, length);
+        Writes.Note(offset, length);
 
         // SAFETY: as above.
         span = new Span<byte>(Base + offset, length);
@@ -139,37 +174,40 @@ internal sealed unsafe class GuestRam : IGuestMemory, IDisposable
             return length >= 0 && (ulong)length <= HighEnd - physical;
         }
 
-        ObjectDisposedException.ThrowIf(Base == null, typeof(IGuestMemory));
+        ThrowIfDisposed();
         return false;
     }
 
-    private void DropCode(ulong offset, int length)
-    {
-        ICodeObserver? observer = CodeObserver;
-        if (observer is null)
-        {
-            return;
-        }
-
-        while (length > 0)
-        {
-            int part = (int)Math.Min((ulong)length, PageSize - (offset % PageSize));
-            if (Pages[offset / PageSize].CodeMask != 0)
-            {
-                observer.CodeOverwritten(offset, part);
-            }
-
-            offset += (ulong)part;
-            length -= part;
-        }
-    }
+    /// <exception cref="ObjectDisposedException">The machine was disposed, and its RAM with it.</exception>
+    public void ThrowIfDisposed() => ObjectDisposedException.ThrowIf(Base == null, typeof(IGuestMemory));
 
     public void Dispose()
     {
-        // From here on no address is RAM: whoever still holds the machine must not reach memory that others may be given.
+        // From here on no address is RAM: whoever still holds the machine must not reach memory that others may be given. Leases keep theirs.
         LowEnd = 0;
         HighEnd = GuestMemoryLayout.HighRamStart;
         _memory.Dispose();
         _pages.Dispose();
+        File?.Dispose();
+    }
+
+    private GuestMemoryLease? Lease(GuestPhysicalAddress address, int length, GuestWrites? writes) =>
+        TryGetOffset(address.Value, length, out ulong offset) ? new(_memory, offset, length, writes) : null;
+
+    /// <summary>
+    /// Under strict accounting (proc_sys_vm(5)) anonymous memory is refused as a whole; a file's pages are counted one by one, and one that is
+    /// not to be had raises SIGBUS.
+    /// </summary>
+    private static bool CommitsStrictly()
+    {
+        try
+        {
+            return System.IO.File.ReadAllText("/proc/sys/vm/overcommit_memory").Trim() == "2";
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            // Without /proc there is nothing to know it from; it is not the default.
+            return false;
+        }
     }
 }

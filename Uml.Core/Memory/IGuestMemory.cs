@@ -1,3 +1,6 @@
+using System.Buffers;
+using System.Diagnostics.CodeAnalysis;
+
 namespace Uml.Core.Memory;
 
 /// <summary>
@@ -6,7 +9,8 @@ namespace Uml.Core.Memory;
 /// </summary>
 /// <remarks>
 /// Writes are seen by code the guest has already executed from the same bytes. Members may be called from
-/// the machine's thread, or from any thread while the machine is not running.
+/// the machine's thread, or from any thread while the machine is not running. What <see cref="TryLease"/> and
+/// <see cref="TryLeaseReadOnly"/> give may be used, and disposed, on any thread while the guest runs.
 /// </remarks>
 public interface IGuestMemory
 {
@@ -24,18 +28,43 @@ public interface IGuestMemory
     /// <returns>False, with RAM untouched, when any byte lies outside RAM.</returns>
     bool TryWrite(GuestPhysicalAddress address, ReadOnlySpan<byte> source);
 
-    /// <summary>
-    /// The host view of a range of guest RAM for reading without a copy. It stays valid until the machine is disposed.
-    /// </summary>
-    /// <returns>False when any byte lies outside RAM.</returns>
-    bool TryGetReadOnlySpan(GuestPhysicalAddress address, int length, out ReadOnlySpan<byte> span);
+    /// <summary>Zeroes guest RAM. The host gets whole pages of it back until the guest touches them again, where it can.</summary>
+    /// <returns>False, with RAM untouched, when any byte lies outside RAM.</returns>
+    bool TryClear(GuestPhysicalAddress address, int length);
 
     /// <summary>
-    /// The host view of a range of guest RAM for writing without a copy. Guest code translated from the range is
-    /// dropped now; call again for each batch of writes.
+    /// Guest RAM itself, to be read without a copy: across an <c>await</c>, on any thread, and while the guest runs, which may change it
+    /// meanwhile.
     /// </summary>
+    /// <param name="address">The first byte.</param>
+    /// <param name="length">Bytes, 0 or more.</param>
+    /// <param name="lease">
+    /// The memory, until it is disposed. It stays what it is when the machine is disposed before, and has to be disposed then too: guest RAM
+    /// is given back behind the last lease.
+    /// </param>
     /// <returns>False when any byte lies outside RAM.</returns>
-    bool TryGetSpan(GuestPhysicalAddress address, int length, out Span<byte> span);
+    bool TryLeaseReadOnly(GuestPhysicalAddress address, int length, [NotNullWhen(true)] out IReadOnlyMemoryOwner? lease);
+
+    /// <summary>Guest RAM itself, to be written without a copy, as <see cref="TryLeaseReadOnly"/> gives it to be read.</summary>
+    /// <remarks>
+    /// Disposing the lease completes the write: it counts as a write to all of the range, and what the guest has executed from there is
+    /// fetched anew. So dispose it before the guest is told that the data is there, by a completion posted to the machine's thread or a
+    /// write to its memory. Code fetched before that may be old, new or both mixed, as on a processor whose memory a device writes to.
+    /// Each lease costs an allocation and a lock: for a few bytes take <see cref="TryRead"/> and <see cref="TryWrite"/>.
+    /// </remarks>
+    /// <param name="address">The first byte.</param>
+    /// <param name="length">Bytes, 0 or more.</param>
+    /// <param name="lease">The memory, until it is disposed.</param>
+    /// <returns>False when any byte lies outside RAM.</returns>
+    bool TryLease(GuestPhysicalAddress address, int length, [NotNullWhen(true)] out IMemoryOwner<byte>? lease);
+}
+
+/// <summary>Memory to be read, until it is disposed.</summary>
+public interface IReadOnlyMemoryOwner : IDisposable
+{
+    /// <summary>The memory.</summary>
+    /// <exception cref="ObjectDisposedException">It was disposed.</exception>
+    ReadOnlyMemory<byte> Memory { get; }
 }
 
 /// <summary>One contiguous range of guest-physical RAM.</summary>

@@ -249,7 +249,7 @@ public sealed class DeviceConformance(Action<VirtualMachineBuilder> compose, Dev
     {
         foreach (GuestMemoryRange range in from.Memory.Ranges)
         {
-            if (!from.Memory.TryGetReadOnlySpan(range.Start, (int)range.Length, out ReadOnlySpan<byte> bytes) || !to.Memory.TryWrite(range.Start, bytes))
+            if (!to.Memory.TryWrite(range.Start, Read(from, range)))
             {
                 throw new InvalidOperationException("The machines are not composed alike: one has more memory.");
             }
@@ -260,13 +260,19 @@ public sealed class DeviceConformance(Action<VirtualMachineBuilder> compose, Dev
     {
         foreach (GuestMemoryRange range in expected.Memory.Ranges)
         {
-            if (!expected.Memory.TryGetReadOnlySpan(range.Start, (int)range.Length, out ReadOnlySpan<byte> wanted)
-                || !actual.Memory.TryGetReadOnlySpan(range.Start, (int)range.Length, out ReadOnlySpan<byte> found)
-                || !wanted.SequenceEqual(found))
+            if (!Read(expected, range).AsSpan().SequenceEqual(Read(actual, range)))
             {
                 throw new DeviceConformanceException($"Device '{id}' writes other memory after a restore.");
             }
         }
+    }
+
+    private static byte[] Read(DeviceSandbox sandbox, GuestMemoryRange range)
+    {
+        byte[] bytes = new byte[range.Length];
+        return sandbox.Memory.TryRead(range.Start, bytes)
+            ? bytes
+            : throw new InvalidOperationException("The machines are not composed alike: one has more memory.");
     }
 
     /// <summary>Claims what another device had.</summary>

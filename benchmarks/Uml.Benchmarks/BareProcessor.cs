@@ -17,6 +17,9 @@ internal sealed unsafe class BareProcessor : IDisposable
     /// <summary>How far from a page another is that has its place in the translation buffer; it is the same memory.</summary>
     public const ulong Alias = (ulong)Tlb.EntriesPerTable << 12;
     private const ulong Tables = 0x1000, Memory = 32 << 20, Idt = 0xA_0000, Gdt = 0xA_1000;
+
+    /// <summary>Present, writable, user; accessed and dirty, as kernels have it in tables (the emitted page walk counts on that).</summary>
+    private const ulong Table = 0x67;
     private const ushort CodeSelector = 8, DataSelector = 16;
 
     private readonly GuestRam _ram = new(Memory);
@@ -28,12 +31,12 @@ internal sealed unsafe class BareProcessor : IDisposable
         var bus = new MachineBus(_ram.Ranges);
         var options = new CpuOptions { Engine = engine, TranslationThreshold = threshold };
         Cpu = new VirtualCpu(0, _ram, bus, null!, options, NullLogger.Instance);
-        Write(Tables, 0x2000 | 7UL);
-        Write(0x2000, 0x3000 | 7UL);
-        Write(0x2000 + (Alias >> 30 << 3), 0x3000 | 7UL);
+        Write(Tables, 0x2000 | Table);
+        Write(0x2000, 0x3000 | Table);
+        Write(0x2000 + (Alias >> 30 << 3), 0x3000 | Table);
         for (ulong page = 0; page < Memory >> 12; page++)
         {
-            Write(0x3000 + (page / 512 * 8), (0x4000 + (page / 512 * 0x1000)) | 7);
+            Write(0x3000 + (page / 512 * 8), (0x4000 + (page / 512 * 0x1000)) | Table);
             Write(0x4000 + (page * 8), (page << 12) | 7);
         }
 

@@ -7,7 +7,7 @@ namespace Uml.Conventions.Tests;
 public sealed partial class FolderTests
 {
     /// <summary>Pairs of folders that still name each other: numbers that fall until there are none.</summary>
-    private static readonly Dictionary<string, int> s_open = new() { ["Uml.Core"] = 9 };
+    private static readonly Dictionary<string, int> s_open = new() { ["Uml.Core"] = 0 };
 
     /// <summary>As trees (Cpu is one, with all that lies in it) and at last each by itself.</summary>
     [Test]

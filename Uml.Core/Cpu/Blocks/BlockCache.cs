@@ -24,17 +24,15 @@ internal sealed unsafe class BlockCache : IDisposable
     private readonly HostMemory _jumpCache = new(Flow.JumpCacheSize * (ulong)sizeof(JumpCacheEntry));
     private readonly IBlockDecoder _decoder;
     private readonly GuestRam _ram;
-    private readonly AddressSpaces _spaces;
     private ulong _used;
 
     /// <summary>Some page has as many blocks as it may have.</summary>
     private bool _crowded;
 
-    public BlockCache(GuestRam ram, AddressSpaces spaces, IBlockDecoder decoder, ulong capacity)
+    public BlockCache(GuestRam ram, IBlockDecoder decoder, ulong capacity)
     {
         _decoder = decoder;
         _ram = ram;
-        _spaces = spaces;
         _arena = new HostMemory(capacity);
         ClearJumpCache();
     }
@@ -139,7 +137,7 @@ internal sealed unsafe class BlockCache : IDisposable
         // One pass: what overlaps goes, and the mask is made anew of what stays.
         ulong page = ramOffset & ~(GuestRam.PageSize - 1UL);
         ulong mask = 0;
-        Block** link = &info->FirstBlock;
+        Block** link = (Block**)&info->FirstBlock;
         while (*link != null)
         {
             Block* block = *link;
@@ -156,7 +154,7 @@ internal sealed unsafe class BlockCache : IDisposable
             }
         }
 
-        info->CodeMask = mask;
+        SetCode(info, mask);
     }
 
     public void Flush()
@@ -192,9 +190,19 @@ internal sealed unsafe class BlockCache : IDisposable
 
     private static void Forget(PageInfo* info)
     {
-        info->CodeMask = 0;
+        SetCode(info, 0);
         info->FirstBlock = null;
         info->Blocks = 0;
+    }
+
+    /// <summary>Sets what parts of a page have code; without any its writes need not be seen.</summary>
+    private static void SetCode(PageInfo* info, ulong mask)
+    {
+        info->CodeMask = mask;
+        if (mask == 0)
+        {
+            GuestWrites.UnwatchCode(info);
+        }
     }
 
     private void ClearJumpCache()
@@ -298,14 +306,13 @@ internal sealed unsafe class BlockCache : IDisposable
     private Block* Watch(ulong page, Block* block)
     {
         PageInfo* info = _ram.Pages + page;
-        if (info->CodeMask == 0 && info->MayBeWriteMapped)
+        if (info->CodeMask == 0)
         {
-            _spaces.ForbidWrites(_ram.Base + (page * GuestRam.PageSize));
-            info->MayBeWriteMapped = false;
+            _ram.Writes.WatchCode(page);
         }
 
         info->CodeMask |= MaskIn(block, page * GuestRam.PageSize);
-        Block* former = info->FirstBlock;
+        Block* former = (Block*)info->FirstBlock;
         info->FirstBlock = block;
         _crowded |= ++info->Blocks >= MaximumInPage;
         return former;
@@ -387,7 +394,7 @@ internal sealed unsafe class BlockCache : IDisposable
     {
         PageInfo* info = _ram.Pages + (pageOffset / GuestRam.PageSize);
         ulong mask = 0;
-        Block** link = &info->FirstBlock;
+        Block** link = (Block**)&info->FirstBlock;
         while (*link != null)
         {
             Block* each = *link;
@@ -403,6 +410,6 @@ internal sealed unsafe class BlockCache : IDisposable
             }
         }
 
-        info->CodeMask = mask;
+        SetCode(info, mask);
     }
 }

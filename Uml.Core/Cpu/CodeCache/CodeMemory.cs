@@ -1,6 +1,7 @@
 using System.ComponentModel;
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
+using Microsoft.Win32.SafeHandles;
 using Uml.Core.Interop;
 
 namespace Uml.Core.Cpu.CodeCache;
@@ -19,30 +20,17 @@ internal sealed unsafe class CodeMemory : IDisposable
     public CodeMemory(ulong size)
     {
         Size = size;
-        int descriptor = Libc.MemfdCreate("uml-code", Libc.MfdCloseOnExec);
-        if (descriptor < 0)
-        {
-            throw Refused("memfd_create");
-        }
-
+        using SafeFileHandle file = MemoryFile.TryCreate("uml-code", size, out string? refusal) ?? throw Refused(refusal!);
+        int descriptor = (int)file.DangerousGetHandle();
         try
         {
-            if (Libc.Ftruncate(descriptor, (long)size) != 0)
-            {
-                throw Refused("ftruncate");
-            }
-
-            _writable = GuardedMapping.TryCreate(size, Libc.ProtRead | Libc.ProtWrite, descriptor) ?? throw Refused("mmap");
-            _executable = GuardedMapping.TryCreate(size, Libc.ProtRead | Libc.ProtExecute, descriptor) ?? throw Refused("mmap");
+            _writable = GuardedMapping.TryCreate(size, Libc.ProtRead | Libc.ProtWrite, descriptor) ?? throw NotMapped();
+            _executable = GuardedMapping.TryCreate(size, Libc.ProtRead | Libc.ProtExecute, descriptor) ?? throw NotMapped();
         }
         catch
         {
             Dispose();
             throw;
-        }
-        finally
-        {
-            _ = Libc.Close(descriptor);
         }
 
         Writable = _writable.Pointer;
@@ -81,7 +69,9 @@ internal sealed unsafe class CodeMemory : IDisposable
         _executable?.Dispose();
     }
 
-    private InsufficientMemoryException Refused(string call) => new(
-        $"The host refused {Size >> 20} MiB of memory for translated code ({call}: {new Win32Exception(Marshal.GetLastPInvokeError()).Message}). " +
+    private InsufficientMemoryException NotMapped() => Refused($"mmap: {new Win32Exception(Marshal.GetLastPInvokeError()).Message}");
+
+    private InsufficientMemoryException Refused(string reason) => new(
+        $"The host refused {Size >> 20} MiB of memory for translated code ({reason}). " +
         "Raise the limit, make CpuOptions.CodeCacheSize smaller, or choose CpuEngine.Interpreter, which needs none.");
 }

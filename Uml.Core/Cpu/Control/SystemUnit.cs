@@ -11,14 +11,16 @@ namespace Uml.Core.Cpu.Control;
 /// <param name="entropy">What RDRAND and RDSEED draw from at first.</param>
 internal sealed unsafe class SystemUnit(CpuState* state, CpuidTable cpuid, IMachineClock clock, IEntropySource entropy)
 {
+    private volatile bool _isRunning;
+
     /// <summary>The time-stamp counter where translated code can read it too; null: the clock is asked each time.</summary>
     public TimeStampCounter? TimeStamps { get; set; }
 
     /// <summary>The local APIC; null on a machine without a board.</summary>
     public ILocalApic? LocalApic { get; set; }
 
-    /// <summary>Whether the guest runs now: only then translated code may be given the time.</summary>
-    public bool IsRunning { get; set; }
+    /// <summary>Whether the guest runs now: only then translated code may be given the time. Read by other threads too.</summary>
+    public bool IsRunning { get => _isRunning; set => _isRunning = value; }
 
     public CpuidTable Cpuid => cpuid;
 

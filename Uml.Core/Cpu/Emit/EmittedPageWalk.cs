@@ -240,14 +240,14 @@ internal sealed unsafe class EmittedPageWalk(HostAssembler code)
         code.ArithmeticImmediate(Arithmetic.And, Index, writable, wide: false);
         code.ArithmeticImmediate(Arithmetic.Cmp, Index, writable, wide: false);
         byte* readOnly = code.JumpIf(Condition.Ne);
-        code.ArithmeticMemoryImmediate(Arithmetic.Cmp, Mask, 0, 0);
-        byte* hasCode = code.JumpIf(Condition.Ne);
+        code.ArithmeticMemoryImmediate(Arithmetic.Cmp, Mask, PageInfo.WatchedOffset, 0, wide: false);
+        byte* watched = code.JumpIf(Condition.Ne);
         code.Memory(0xC6, 0, Mask, PageInfo.MayBeWriteMappedOffset, wide: false);
         code.Byte(1);
         code.Move(Index, GuestRegisters.Scratch);
         byte* tagged = code.Jump();
         code.Bind(readOnly);
-        code.Bind(hasCode);
+        code.Bind(watched);
         if (write)
         {
             _failures.Add((nint)code.Jump());

@@ -74,15 +74,15 @@ internal static unsafe class MemoryOperands
 
     private static bool IsGlobal(CpuState* s, ulong rip) => (s->Cr4 & Cr4.PGE) != 0 && PageWalk.IsGlobal(s, rip);
 
-    /// <summary>Drops code in the operand's way. The block that runs must not be dropped before its instruction is done.</summary>
+    /// <summary>Tells whoever watches the operand's page. The block that runs must not be dropped before its instruction is done.</summary>
     private static bool MayWriteInPlace(CpuState* s, byte* host, int size)
     {
-        if (Mmu.Info(s, host)->CodeMask == 0)
+        if (Mmu.Info(s, host)->Watched == 0)
         {
             return true;
         }
 
-        MemoryUnit.Of(s).CodeOverwritten((ulong)(host - s->Engine->RamBase), size);
+        Mmu.NoteWrite(s, host, size);
         return BlockState.Of(s)->CurrentBlock->Mode == s->Mode;
     }
 }

@@ -156,14 +156,23 @@ internal sealed unsafe class AddressSpaces : IDisposable
     /// <summary>Takes the write permission of a host page out of every table: its writes have to be seen from now on.</summary>
     public void ForbidWrites(byte* hostPage)
     {
-        for (int i = 0; i < Count; i++)
+        for (int table = 0; table < Count * TablesPerSpace; table++)
         {
-            for (int view = 0; view < TablesPerSpace; view++)
+            if (IsUsed(table))
             {
-                if ((_spaces[i].UsedViews & (1 << view)) != 0)
-                {
-                    Tlb.ForbidWrites(Table(i, (TlbView)view), hostPage);
-                }
+                Tlb.ForbidWrites(Table(table), hostPage);
+            }
+        }
+    }
+
+    /// <summary>Takes the write permission of all pages out of every table.</summary>
+    public void ForbidAllWrites()
+    {
+        for (int table = 0; table < Count * TablesPerSpace; table++)
+        {
+            if (IsUsed(table))
+            {
+                Tlb.ForbidAllWrites(Table(table));
             }
         }
     }
@@ -176,6 +185,8 @@ internal sealed unsafe class AddressSpaces : IDisposable
     }
 
     private TlbEntry* Table(int space, TlbView view) => Table((space * TablesPerSpace) + (int)view);
+
+    private bool IsUsed(int table) => (_spaces[table / TablesPerSpace].UsedViews & (1 << (table % TablesPerSpace))) != 0;
 
     private TlbEntry* Table(int number) => (TlbEntry*)(_tables.Pointer + (number * (long)Tlb.TableSize));
 

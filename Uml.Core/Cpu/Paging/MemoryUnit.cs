@@ -28,9 +28,4 @@ internal sealed unsafe class MemoryUnit(
     public static MemoryUnit Of(CpuState* s) => Owned.Get<MemoryUnit>(s->Engine->Memory);
 
     public bool IsAlignmentExempt(CpuState* s) => _isAlignmentExempt(s);
-
-    /// <summary>Tells that bytes which code was decoded from are about to change.</summary>
-    /// <param name="ramOffset">First byte, as an offset into RAM.</param>
-    /// <param name="length">Bytes, at least 1, within one page.</param>
-    public void CodeOverwritten(ulong ramOffset, int length) => ram.CodeObserver?.CodeOverwritten(ramOffset, length);
 }

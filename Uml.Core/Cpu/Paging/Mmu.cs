@@ -235,9 +235,7 @@ internal static unsafe partial class Mmu
         bool writable = t.Writable || (!user && (s->Cr0 & Cr0.WP) == 0);
         bool executable = !t.NoExecute && (user ? t.User : !t.User || (s->Cr4 & Cr4.SMEP) == 0);
 
-        PageInfo* info = Info(s, hostPage);
-        bool write = dataAllowed && writable && t.Dirty && info->CodeMask == 0;
-        info->MayBeWriteMapped |= write;
+        bool write = dataAllowed && writable && t.Dirty && Info(s, hostPage)->TryMapForWriting();
         entry->ReadTag = dataAllowed ? page : TlbEntry.Invalid(linear);
         entry->WriteTag = write ? page : TlbEntry.Invalid(linear);
         entry->ExecuteTag = executable ? page : TlbEntry.Invalid(linear);
@@ -245,6 +243,15 @@ internal static unsafe partial class Mmu
         if (t.PageShift > 12)
         {
             spaces.NoteLargePage(linear, t.PageShift);
+        }
+    }
+
+    /// <summary>Tells whoever watches a page that bytes of it are about to be written.</summary>
+    public static void NoteWrite(CpuState* s, byte* host, int size)
+    {
+        if (Info(s, host)->Watched != 0)
+        {
+            MemoryUnit.Of(s).Ram.Writes.Note((ulong)(host - s->Engine->RamBase), size);
         }
     }
 
@@ -287,11 +294,8 @@ internal static unsafe partial class Mmu
         byte* host = PageWalk.Host(s, physical);
         if (host != null)
         {
-            if (Info(s, host)->CodeMask != 0)
-            {
-                s->Engine->Counters.CodePageWrites++;
-                MemoryUnit.Of(s).CodeOverwritten((ulong)(host - s->Engine->RamBase), size);
-            }
+            s->Engine->Counters.CodePageWrites += Info(s, host)->CodeMask != 0 ? 1UL : 0;
+            NoteWrite(s, host, size);
 
             // SAFETY: the range lies within one guest page, which is RAM.
             Unsafe.CopyBlockUnaligned(host, buffer, (uint)size);

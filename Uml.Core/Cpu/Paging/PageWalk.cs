@@ -112,12 +112,7 @@ internal static unsafe class PageWalk
             return;
         }
 
-        ulong offset = (ulong)((byte*)slot - s->Engine->RamBase);
-        if (s->Engine->Pages[offset / GuestRam.PageSize].CodeMask != 0)
-        {
-            MemoryUnit.Of(s).CodeOverwritten(offset, sizeof(uint));
-        }
-
+        Mmu.NoteWrite(s, (byte*)slot, sizeof(uint));
         Interlocked.Or(ref *(uint*)slot, (uint)bits);
     }
 

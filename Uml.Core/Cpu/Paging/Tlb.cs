@@ -106,6 +106,19 @@ internal static unsafe class Tlb
         }
     }
 
+    /// <summary>Takes all write permissions out of a table.</summary>
+    public static void ForbidAllWrites(TlbEntry* table)
+    {
+        Span<byte> used = Used(table);
+        for (int granule = Next(used, 0); granule >= 0; granule = Next(used, granule + 1))
+        {
+            for (int i = granule << GranuleShift; i < (granule + 1) << GranuleShift; i++)
+            {
+                table[i].WriteTag = TlbEntry.Invalid((ulong)i << 12);
+            }
+        }
+    }
+
     private static void Invalidate(TlbEntry* entry, ulong linear) => entry->ReadTag = entry->WriteTag = entry->ExecuteTag = TlbEntry.Invalid(linear);
 
     private static int GranuleOf(TlbEntry* table, TlbEntry* entry) => (int)((entry - table) >> GranuleShift);

@@ -11,7 +11,7 @@ internal unsafe struct TlbEntry
 {
     public ulong ReadTag;
 
-    /// <summary>Set only once the dirty bit is, and never for a page that holds translated code or a watchpoint.</summary>
+    /// <summary>Set only once the dirty bit is, and never for a page whose writes are watched (<see cref="Memory.PageInfo.Watched"/>) or that has a watchpoint.</summary>
     public ulong WriteTag;
     public ulong ExecuteTag;
 

@@ -12,10 +12,8 @@ namespace Uml.Core.Tests.Interop;
 
 /// <summary>What a machine maps lies between guards, away from what the host's other addresses look like, and goes with the machine.</summary>
 [Platform("Linux")]
-public sealed unsafe partial class GuardedMappingTests
+public sealed unsafe class GuardedMappingTests
 {
-    private const int AddressSpace = 9;
-
     [Test]
     public void All_memory_of_a_machine_lies_between_guards_that_a_displacement_cannot_leave([Values] CpuEngine engine)
     {
@@ -152,14 +150,10 @@ public sealed unsafe partial class GuardedMappingTests
     [Test]
     public void Under_a_limit_of_the_address_space_guards_are_small_and_only_memory_itself_can_fail()
     {
-        ResourceLimit limit;
-        Assert.That(Libc.GetLimit(AddressSpace, &limit), Is.Zero);
-        ResourceLimit tight = limit with { Soft = VirtualSize() + (1UL << 30) };
         HostMemory fits;
         InsufficientMemoryException? refused = null;
-        try
+        using (new HostLimit(Libc.LimitAddressSpace, VirtualSize() + (1UL << 30)))
         {
-            Assert.That(SetLimit(AddressSpace, &tight), Is.Zero);
             fits = new HostMemory(64UL << 20);
             try
             {
@@ -169,10 +163,6 @@ public sealed unsafe partial class GuardedMappingTests
             {
                 refused = e;
             }
-        }
-        finally
-        {
-            Assert.That(SetLimit(AddressSpace, &limit), Is.Zero);
         }
 
         Assert.That(refused, Has.Message.StartsWith("The host would not map 4096 MiB: ").And.Message.Contain("Give the machine less memory, or raise the limit (ulimit -v"));
@@ -215,7 +205,4 @@ public sealed unsafe partial class GuardedMappingTests
 
     private static void AssertOneHas(List<HostMapping> own, byte* first, byte* end) =>
         Assert.That(own.Any(mapping => mapping.Start <= (ulong)first && (ulong)end <= mapping.End), $"0x{(ulong)first:x}");
-
-    [LibraryImport("libc", EntryPoint = "setrlimit")]
-    private static partial int SetLimit(int resource, ResourceLimit* limit);
 }

@@ -1,3 +1,5 @@
+using System.Buffers;
+using System.Diagnostics.CodeAnalysis;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging;
 using Uml.Core.Bus;
@@ -30,15 +32,17 @@ internal sealed class ScriptedMachine(params ScriptedCpu[] cpus) : IMachineHardw
 
         public bool TryWrite(GuestPhysicalAddress address, ReadOnlySpan<byte> source) => false;
 
-        public bool TryGetReadOnlySpan(GuestPhysicalAddress address, int length, out ReadOnlySpan<byte> span)
+        public bool TryClear(GuestPhysicalAddress address, int length) => false;
+
+        public bool TryLeaseReadOnly(GuestPhysicalAddress address, int length, [NotNullWhen(true)] out IReadOnlyMemoryOwner? lease)
         {
-            span = default;
+            lease = null;
             return false;
         }
 
-        public bool TryGetSpan(GuestPhysicalAddress address, int length, out Span<byte> span)
+        public bool TryLease(GuestPhysicalAddress address, int length, [NotNullWhen(true)] out IMemoryOwner<byte>? lease)
         {
-            span = default;
+            lease = null;
             return false;
         }
     }

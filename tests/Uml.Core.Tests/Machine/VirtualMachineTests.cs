@@ -138,9 +138,9 @@ public sealed class VirtualMachineTests
         Assert.Multiple(() =>
         {
             Assert.That(() => machine.Memory.TryWrite(new(0), [1]), Throws.InvalidOperationException.With.Message.Contains("pause it"));
-            Assert.That(() => machine.Memory.TryGetSpan(new(0), 1, out _), Throws.InvalidOperationException.With.Message.Contains("pause it"));
+            Assert.That(() => machine.Memory.TryLease(new(0), 1, out _), Throws.InvalidOperationException.With.Message.Contains("pause it"));
             Assert.That(machine.Memory.TryRead(new(0), new byte[1]), Is.False);
-            Assert.That(machine.Memory.TryGetReadOnlySpan(new(0), 1, out _), Is.False);
+            Assert.That(machine.Memory.TryLeaseReadOnly(new(0), 1, out _), Is.False);
         });
         await machine.PauseAsync(token);
         Assert.That(machine.Memory.TryWrite(new(0), [1]), Is.False);

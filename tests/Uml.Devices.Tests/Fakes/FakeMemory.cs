@@ -1,3 +1,5 @@
+using System.Buffers;
+using System.Diagnostics.CodeAnalysis;
 using Uml.Core.Memory;
 
 namespace Uml.Devices.Tests.Fakes;
@@ -13,34 +15,52 @@ internal sealed class FakeMemory(ulong size) : IGuestMemory
 
     public bool TryRead(GuestPhysicalAddress address, Span<byte> destination)
     {
-        bool isRam = TryGetSpan(address, destination.Length, out var span);
-        span.CopyTo(destination);
+        bool isRam = TryGetBytes(address, destination.Length, out Memory<byte> bytes);
+        bytes.Span.CopyTo(destination);
         return isRam;
     }
 
     public bool TryWrite(GuestPhysicalAddress address, ReadOnlySpan<byte> source)
     {
-        bool isRam = TryGetSpan(address, source.Length, out var span);
-        source[..span.Length].CopyTo(span);
+        bool isRam = TryGetBytes(address, source.Length, out Memory<byte> bytes);
+        source[..bytes.Length].CopyTo(bytes.Span);
         return isRam;
     }
 
-    public bool TryGetReadOnlySpan(GuestPhysicalAddress address, int length, out ReadOnlySpan<byte> span)
+    public bool TryClear(GuestPhysicalAddress address, int length)
     {
-        bool isRam = TryGetSpan(address, length, out var writable);
-        span = writable;
+        bool isRam = TryGetBytes(address, length, out Memory<byte> bytes);
+        bytes.Span.Clear();
         return isRam;
     }
 
-    public bool TryGetSpan(GuestPhysicalAddress address, int length, out Span<byte> span)
+    public bool TryLeaseReadOnly(GuestPhysicalAddress address, int length, [NotNullWhen(true)] out IReadOnlyMemoryOwner? lease)
     {
-        if (address.Value > size || size - address.Value < (ulong)length)
+        lease = TryGetBytes(address, length, out Memory<byte> bytes) ? new Owner(bytes) : null;
+        return lease is not null;
+    }
+
+    public bool TryLease(GuestPhysicalAddress address, int length, [NotNullWhen(true)] out IMemoryOwner<byte>? lease)
+    {
+        lease = TryGetBytes(address, length, out Memory<byte> bytes) ? new Owner(bytes) : null;
+        return lease is not null;
+    }
+
+    private bool TryGetBytes(GuestPhysicalAddress address, int length, out Memory<byte> bytes)
+    {
+        bool isRam = length >= 0 && address.Value <= size && size - address.Value >= (ulong)length;
+        bytes = isRam ? Bytes.AsMemory((int)address.Value, length) : default;
+        return isRam;
+    }
+
+    private sealed class Owner(Memory<byte> memory) : IMemoryOwner<byte>, IReadOnlyMemoryOwner
+    {
+        public Memory<byte> Memory => memory;
+
+        ReadOnlyMemory<byte> IReadOnlyMemoryOwner.Memory => memory;
+
+        public void Dispose()
         {
-            span = default;
-            return false;
         }
-
-        span = Bytes.AsSpan((int)address.Value, length);
-        return true;
     }
 }

@@ -1,3 +1,4 @@
+using System.Buffers;
 using System.Runtime.Intrinsics;
 using Uml.Core;
 using Uml.Core.Boot;
@@ -132,10 +133,12 @@ internal sealed class ApiCaller(IVirtualMachine machine, InMemoryConsoleChannel 
                 memory.TryWrite(new(0x20_0001), [0xC0]);
                 break;
             case 3:
-                memory.TryGetSpan(new(address.Value | 0x28_0000), (int)random.Nasty(), out _);
+                memory.TryLease(new(address.Value | 0x28_0000), (int)random.Nasty(), out IMemoryOwner<byte>? written);
+                written?.Dispose();
                 break;
             default:
-                memory.TryGetReadOnlySpan(address, (int)random.Nasty(), out _);
+                memory.TryLeaseReadOnly(address, (int)random.Nasty(), out IReadOnlyMemoryOwner? read);
+                read?.Dispose();
                 break;
         }
     }

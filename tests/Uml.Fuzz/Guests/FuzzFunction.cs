@@ -1,3 +1,4 @@
+using System.Buffers;
 using Uml.Core.Bus;
 using Uml.Core.Machine;
 using Uml.Core.Snapshots;
@@ -91,9 +92,10 @@ internal sealed class FuzzFunction : PciFunction, IBusDevice
                 machine.Memory.TryWrite(new(BoardMap.Address(random)), random.Bytes(random.OneIn(8) ? MaximumBytes : random.Below(64)));
                 break;
             case 1:
-                if (machine.Memory.TryGetSpan(new(BoardMap.Address(random)), (int)random.Nasty(), out Span<byte> span))
+                if (machine.Memory.TryLease(new(BoardMap.Address(random)), (int)random.Nasty(), out IMemoryOwner<byte>? lease))
                 {
-                    random.Fill(span[..Math.Min(span.Length, 256)]);
+                    random.Fill(lease.Memory.Span[..Math.Min(lease.Memory.Length, 256)]);
+                    lease.Dispose();
                 }
 
                 break;

@@ -182,6 +182,17 @@ internal sealed unsafe class SystemMachine : IDisposable
         (limit & 0xFFFF) | ((ulong)(@base & 0xFFFFFF) << 16) | ((ulong)access << 40) | ((ulong)(limit >> 16 & 0xF) << 48)
         | ((ulong)flags << 52) | ((ulong)(@base >> 24) << 56);
 
+    /// <summary>Sets accessed and dirty bits in the tables that lead to the page table, as kernels do: the emitted page walk writes then.</summary>
+    public SystemMachine MarkTables()
+    {
+        foreach (ulong entry in new[] { PageTables, 0x2000UL, 0x3000UL })
+        {
+            Poke(entry, Peek<ulong>(entry) | 0x60);
+        }
+
+        return this;
+    }
+
     public void Map(ulong linear, ulong physical, ulong flags = 7)
     {
         Poke(PageTable + ((linear >> 12) * 8), physical | flags);

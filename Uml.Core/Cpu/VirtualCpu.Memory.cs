@@ -1,0 +1,31 @@
+using Uml.Core.Memory;
+
+namespace Uml.Core.Cpu;
+
+/// <summary>The processor as guest RAM knows it.</summary>
+internal sealed unsafe partial class VirtualCpu : IWriteMapper, IWriteObserver
+{
+    public void ForbidWrites(byte* hostPage) => AddressSpaces.ForbidWrites(hostPage);
+
+    public void ForbidAllWrites()
+    {
+        if (_system.IsRunning)
+        {
+            throw new InvalidOperationException("Pages are watched between two instructions only: post an action to the machine's thread.");
+        }
+
+        AddressSpaces.ForbidAllWrites();
+    }
+
+    /// <summary>Code was made from bytes that are written.</summary>
+    public void OnWrite(ulong ramOffset, int length) => Blocks.Invalidate(ramOffset, length);
+
+    public void OnWritesCompleted()
+    {
+        // Else the next run begins with them.
+        if (_system.IsRunning)
+        {
+            RequestAttention();
+        }
+    }
+}

@@ -1,0 +1,46 @@
+using System.ComponentModel;
+using System.Runtime.InteropServices;
+using Microsoft.Win32.SafeHandles;
+
+namespace Uml.Core.Interop;
+
+/// <summary>Memory of Linux as a file without a name in any directory, so that it can be mapped more than once (memfd_create(2)).</summary>
+internal static unsafe class MemoryFile
+{
+    /// <summary>Makes a file of zeros whose size is final: nobody who maps it can be made to touch what is not there any more.</summary>
+    /// <param name="name">What /proc shows.</param>
+    /// <param name="size">Bytes.</param>
+    /// <param name="refusal">Why there is none.</param>
+    /// <returns>Null when the host refuses.</returns>
+    public static SafeFileHandle? TryCreate(string name, ulong size, out string? refusal)
+    {
+        ResourceLimit limit;
+        if (Libc.GetLimit(Libc.LimitFileSize, &limit) == 0 && size > limit.Soft)
+        {
+            // The call that sets a size beyond it ends the process (SIGXFSZ, setrlimit(2)).
+            refusal = $"the limit of a file's size is {limit.Soft} bytes (ulimit -f)";
+            return null;
+        }
+
+        int descriptor = Libc.MemfdCreate(name, Libc.MfdCloseOnExec | Libc.MfdAllowSealing);
+        if (descriptor < 0)
+        {
+            refusal = Refusal("memfd_create");
+            return null;
+        }
+
+        SafeFileHandle file = new(descriptor, ownsHandle: true);
+        refusal = Libc.Ftruncate(descriptor, (long)size) != 0 ? Refusal("ftruncate")
+            : Libc.Fcntl(descriptor, Libc.AddSeals, Libc.SealSeals | Libc.SealShrink | Libc.SealGrow) != 0 ? Refusal("F_ADD_SEALS")
+            : null;
+        if (refusal is null)
+        {
+            return file;
+        }
+
+        file.Dispose();
+        return null;
+    }
+
+    private static string Refusal(string call) => $"{call}: {new Win32Exception(Marshal.GetLastPInvokeError()).Message}";
+}

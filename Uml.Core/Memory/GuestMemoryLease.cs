@@ -1,0 +1,73 @@
+using System.Buffers;
+using System.Runtime.InteropServices;
+using Uml.Core.Interop;
+
+namespace Uml.Core.Memory;
+
+/// <summary>A range of guest RAM that stays mapped until it is disposed and not pinned any more, whatever becomes of the machine.</summary>
+internal sealed unsafe class GuestMemoryLease : MemoryManager<byte>, IReadOnlyMemoryOwner
+{
+    private readonly SafeHandle _kept;
+    private readonly byte* _pointer;
+
+    /// <summary>Who is told when the range has been written; null for leases to read.</summary>
+    private readonly GuestWrites? _writes;
+    private int _disposed;
+
+    /// <param name="memory">All of RAM.</param>
+    /// <param name="offset">The first byte.</param>
+    /// <param name="length">Bytes.</param>
+    /// <param name="writes">Told when a lease to write begins and ends.</param>
+    public GuestMemoryLease(HostMemory memory, ulong offset, int length, GuestWrites? writes)
+    {
+        _pointer = memory.Pointer + offset;
+        Offset = offset;
+        Length = length;
+        _writes = writes;
+        writes?.Begin(this);
+        _kept = memory.Keep();
+    }
+
+    public ulong Offset { get; }
+
+    public int Length { get; }
+
+    ReadOnlyMemory<byte> IReadOnlyMemoryOwner.Memory => Memory;
+
+    /// <inheritdoc/>
+    public override Span<byte> GetSpan()
+    {
+        ObjectDisposedException.ThrowIf(Volatile.Read(ref _disposed) != 0, this);
+
+        // SAFETY: the range lies within the mapping, which is kept until Dispose; whoever uses the lease disposes it behind its last use.
+        return new Span<byte>(_pointer, Length);
+    }
+
+    /// <inheritdoc/>
+    public override MemoryHandle Pin(int elementIndex = 0)
+    {
+        ObjectDisposedException.ThrowIf(Volatile.Read(ref _disposed) != 0, this);
+        ArgumentOutOfRangeException.ThrowIfGreaterThan((uint)elementIndex, (uint)Length, nameof(elementIndex));
+        bool kept = false;
+        _kept.DangerousAddRef(ref kept);
+
+        // SAFETY: as above, until Unpin.
+        return new MemoryHandle(_pointer + elementIndex, pinnable: this);
+    }
+
+    /// <inheritdoc/>
+    public override void Unpin() => _kept.DangerousRelease();
+
+    /// <inheritdoc/>
+    public void Dispose() => Dispose(disposing: true);
+
+    /// <inheritdoc/>
+    protected override void Dispose(bool disposing)
+    {
+        if (Interlocked.Exchange(ref _disposed, 1) == 0)
+        {
+            _writes?.Complete(this);
+            _kept.DangerousRelease();
+        }
+    }
+}
