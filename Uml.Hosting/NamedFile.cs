@@ -1,6 +1,5 @@
 using Uml.Core;
 using Uml.Core.Boot;
-using Uml.Core.Machine;
 using Uml.Hosting.Assets;
 using Uml.Hosting.Images;
 

@@ -1,4 +1,3 @@
-using Uml.Core.Machine;
 using Uml.Core.Memory;
 
 namespace Uml.Core.Boot;

@@ -1,6 +1,5 @@
 using Uml.Core.Bus;
 using Uml.Core.Clock;
-using Uml.Core.Cpu.State;
 
 namespace Uml.Core.Cpu;
 

@@ -1,4 +1,3 @@
-using System.Runtime.CompilerServices;
 using Microsoft.Extensions.Logging;
 using Uml.Core.Bus;
 using Uml.Core.Clock;

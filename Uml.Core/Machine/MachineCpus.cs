@@ -1,6 +1,5 @@
 using Uml.Core.Clock;
 using Uml.Core.Cpu;
-using Uml.Core.Cpu.State;
 
 namespace Uml.Core.Machine;
 

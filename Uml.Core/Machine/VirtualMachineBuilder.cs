@@ -5,7 +5,6 @@ using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Options;
 using Uml.Core.Boot;
 using Uml.Core.Clock;
-using Uml.Core.Machine;
 
 namespace Uml.Core.Machine;
 

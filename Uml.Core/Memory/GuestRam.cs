@@ -1,9 +1,7 @@
 using System.Buffers;
 using System.Diagnostics.CodeAnalysis;
 using System.Runtime.CompilerServices;
-using System.Runtime.InteropServices;
 using Microsoft.Win32.SafeHandles;
-using Uml.Core.Cpu.Blocks;
 using Uml.Core.Interop;
 
 namespace Uml.Core.Memory;

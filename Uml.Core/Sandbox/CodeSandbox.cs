@@ -4,8 +4,6 @@ using Microsoft.Extensions.Logging.Abstractions;
 using Uml.Core.Bus;
 using Uml.Core.Clock;
 using Uml.Core.Cpu;
-using Uml.Core.Cpu.State;
-using Uml.Core.Machine;
 using Uml.Core.Memory;
 
 namespace Uml.Core.Sandbox;

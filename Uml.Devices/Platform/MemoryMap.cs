@@ -1,4 +1,3 @@
-using Uml.Core.Boot;
 using Uml.Core.Memory;
 
 namespace Uml.Devices.Platform;

@@ -1,6 +1,5 @@
 using System.Runtime.CompilerServices;
 using Uml.Core.Cpu.Access;
-using Uml.Core.Cpu.Interrupts;
 using Uml.Core.Cpu.State;
 using Uml.Core.Memory;
 

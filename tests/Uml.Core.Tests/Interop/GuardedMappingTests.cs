@@ -1,5 +1,4 @@
 using System.Diagnostics;
-using System.Runtime.InteropServices;
 using Uml.Core.Cpu.Blocks;
 using Uml.Core.Cpu.Paging;
 using Uml.Core.Cpu.State;

@@ -3,7 +3,6 @@ using Microsoft.Extensions.Logging.Abstractions;
 using Uml.Core.Bus;
 using Uml.Core.Clock;
 using Uml.Core.Cpu;
-using Uml.Core.Cpu.State;
 using Uml.Core.Machine;
 
 namespace Uml.Core.Tests.Machine;

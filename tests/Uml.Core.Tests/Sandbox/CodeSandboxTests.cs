@@ -2,8 +2,6 @@ using System.Runtime.Intrinsics;
 using Iced.Intel;
 using Uml.Core.Bus;
 using Uml.Core.Cpu;
-using Uml.Core.Cpu.State;
-using Uml.Core.Machine;
 using Uml.Core.Memory;
 using Uml.Core.Sandbox;
 using static Iced.Intel.AssemblerRegisters;

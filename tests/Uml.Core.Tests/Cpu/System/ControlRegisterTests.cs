@@ -1,5 +1,4 @@
 using Uml.Core.Cpu;
-using Uml.Core.Cpu.Interrupts;
 using Uml.Core.Cpu.State;
 using static Iced.Intel.AssemblerRegisters;
 
