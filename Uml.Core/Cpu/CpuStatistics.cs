@@ -34,7 +34,7 @@ public readonly record struct CpuStatistics
     public TimeSpan TranslationTime { get; init; }
 
     /// <summary>
-    /// Translations of one guest page that were not in the software translation buffer, or not for that kind of access, and were looked
+    /// Translations of one guest page that were not in the software TLB, or not for that kind of access, and were looked
     /// up in the guest's page tables. Device memory is never in the buffer.
     /// </summary>
     public ulong TlbMisses { get; init; }

@@ -16,7 +16,7 @@ using Uml.Core.Memory;
 
 namespace Uml.Core.Cpu;
 
-/// <summary>One virtual CPU: owns its unmanaged state, its translation buffers and decoded blocks, and runs them.</summary>
+/// <summary>One virtual CPU: owns its unmanaged state, its TLBs and decoded blocks, and runs them.</summary>
 internal sealed unsafe partial class VirtualCpu : ICpuRunner
 {
     /// <summary>

@@ -2,7 +2,7 @@ namespace Uml.Core.Memory;
 
 /// <summary>
 /// The one place that knows who has to be told of writes to guest RAM. Each page has a set of reasons (<see cref="PageInfo.Watched"/>). While
-/// it is empty processors may enter the page in their translation buffers as one to write to, and do so unseen; else they ask here.
+/// it is empty processors may enter the page in their TLBs as one to write to, and do so unseen; else they ask here.
 /// </summary>
 /// <remarks>
 /// All but <see cref="Begin"/> and <see cref="Complete"/> is for the machine's thread, or for others while the machine does not run. Pages

@@ -28,10 +28,10 @@ internal unsafe struct PageInfo
     /// <summary>The list of what was made from the page; its type is the business of whoever makes it.</summary>
     public void* FirstBlock;
 
-    /// <summary>Who has to know of writes. Not zero: no translation buffer has a write tag for the page (see <see cref="GuestWrites"/>).</summary>
+    /// <summary>Who has to know of writes. Not zero: no TLB has a write tag for the page (see <see cref="GuestWrites"/>).</summary>
     public WatchReasons Watched;
 
-    /// <summary>A translation buffer may hold a write tag for this page.</summary>
+    /// <summary>A TLB may hold a write tag for this page.</summary>
     public bool MayBeWriteMapped;
 
     /// <summary>How many blocks there are in the list.</summary>
@@ -41,7 +41,7 @@ internal unsafe struct PageInfo
     public const int WatchedOffset = 16, MayBeWriteMappedOffset = 20;
 
     /// <summary>
-    /// Asks whether a translation buffer may let the page be written to without telling anybody, and notes that one does. The emitted page
+    /// Asks whether a TLB may let the page be written to without telling anybody, and notes that one does. The emitted page
     /// walk does the same.
     /// </summary>
     public bool TryMapForWriting()

@@ -14,7 +14,7 @@ internal sealed unsafe class BareProcessor : IDisposable
 {
     public const ulong Code = 0x10_0000, Data = 0x80_0000, Stack = 0xF_0000;
 
-    /// <summary>How far from a page another is that has its place in the translation buffer; it is the same memory.</summary>
+    /// <summary>How far from a page another is that has its place in the TLB; it is the same memory.</summary>
     public const ulong Alias = (ulong)Tlb.EntriesPerTable << 12;
     private const ulong Tables = 0x1000, Memory = 32 << 20, Idt = 0xA_0000, Gdt = 0xA_1000;
 

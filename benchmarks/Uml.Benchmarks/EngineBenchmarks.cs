@@ -94,7 +94,7 @@ public class EngineBenchmarks
                 a.mov(__qword_ptr[rsi + 8], rax);
                 return 2;
             case Pass.TlbMiss:
-                // Two pages of one place in the translation buffer, in turn.
+                // Two pages of one place in the TLB, in turn.
                 a.mov(rax, __qword_ptr[rsi]);
                 a.mov(rax, __qword_ptr[rsi + (long)BareProcessor.Alias]);
                 return 2;

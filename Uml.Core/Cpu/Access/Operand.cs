@@ -7,7 +7,7 @@ using Uml.Core.Cpu.State;
 namespace Uml.Core.Cpu.Access;
 
 /// <summary>
-/// Operand access for handlers: registers by offset, memory through the translation buffer. Functions that return bool return false
+/// Operand access for handlers: registers by offset, memory through the TLB. Functions that return bool return false
 /// after recording the fault; the handler then returns null.
 /// </summary>
 internal static unsafe class Operand

@@ -96,7 +96,7 @@ internal sealed unsafe class BlockCache : IDisposable
         return block;
     }
 
-    /// <summary>The block at a linear address of 64-bit code if the translation buffer leads there and it is decoded; null otherwise.</summary>
+    /// <summary>The block at a linear address of 64-bit code if the TLB leads there and it is decoded; null otherwise.</summary>
     public Block* Peek(CpuState* s, ulong linear)
     {
         TlbEntry* entry = Tlb.Entry(PagingState.Of(s)->Tlb, linear);
@@ -117,7 +117,7 @@ internal sealed unsafe class BlockCache : IDisposable
         return null;
     }
 
-    /// <summary>Whether the translation buffer has the page behind an address, and leads to the one a block runs over into.</summary>
+    /// <summary>Whether the TLB has the page behind an address, and leads to the one a block runs over into.</summary>
     private static bool IsSecondPage(CpuState* s, ulong linear, Block* block)
     {
         ulong next = (linear & ~(GuestRam.PageSize - 1UL)) + GuestRam.PageSize;

@@ -8,7 +8,7 @@ namespace Uml.Core.Cpu.CodeCache;
 /// <summary>
 /// Where jumps to linear addresses led, for emitted lookups: a table for user mode of each address space, and one for supervisor mode,
 /// each with a part for every flavor. An entry is good as long as the translation of the page it was made for, so a table is emptied with
-/// its translation buffer, or when one of its pages is dropped. Kernels map their code global, which is why theirs is one table that
+/// its TLB, or when one of its pages is dropped. Kernels map their code global, which is why theirs is one table that
 /// outlives changes of the address space.
 /// </summary>
 /// <remarks>

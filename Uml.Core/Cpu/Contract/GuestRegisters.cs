@@ -21,7 +21,7 @@ internal static class GuestRegisters
     /// <summary>The address of a memory operand: linear first, then of the host.</summary>
     public const int Address = HostRegister.R14;
 
-    /// <summary>The translation buffer in force.</summary>
+    /// <summary>The TLB in force.</summary>
     public const int Tlb = HostRegister.R15;
 
     /// <summary>The CPU's state (see <see cref="StateLayout"/>). The stack pointer, because emitted code has no use for it otherwise.</summary>

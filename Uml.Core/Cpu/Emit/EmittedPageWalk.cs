@@ -5,7 +5,7 @@ using Uml.Core.Memory;
 namespace Uml.Core.Cpu.Emit;
 
 /// <summary>
-/// Emits the walk through four levels of paging structures that refills the translation buffer without leaving emitted code. It enters
+/// Emits the walk through four levels of paging structures that refills the TLB without leaving emitted code. It enters
 /// what is there and needs no change: present, accessed, permitted, dirty when written to, RAM. Everything else is left to
 /// <see cref="PageWalk"/>, which knows all the rules.
 /// </summary>

@@ -111,10 +111,10 @@ internal sealed unsafe class RuntimeStubs
     /// <returns>Null when it is no stub.</returns>
     public StubContract? ContractAt(nint address) => _contracts.TryGetValue(address, out StubContract contract) ? contract : null;
 
-    /// <summary>Finds the operand of a memory access that is not in the translation buffer. ZF: the address register points to it; else to a buffer.</summary>
+    /// <summary>Finds the operand of a memory access that is not in the TLB. ZF: the address register points to it; else to a buffer.</summary>
     public byte* Access(Flavor flavor) => _access[(int)flavor];
 
-    /// <summary>Refills the translation buffer (see <see cref="EmittedPageWalk"/>).</summary>
+    /// <summary>Refills the TLB (see <see cref="EmittedPageWalk"/>).</summary>
     public byte* Walk(bool write) => write ? _walkForWrite : _walkForRead;
 
     /// <summary>A repeated string instruction (see <see cref="EmittedStrings"/>).</summary>

@@ -6,7 +6,7 @@ using Uml.Core.Cpu.State;
 
 namespace Uml.Core.Cpu.Execute;
 
-/// <summary>Memory for translated code, where its own look into the translation buffer was not enough.</summary>
+/// <summary>Memory for translated code, where its own look into the TLB was not enough.</summary>
 internal static unsafe class MemoryOperands
 {
     /// <summary>

@@ -94,7 +94,7 @@ internal static unsafe class Runtime
         s->Engine->Counters.JumpSearches++;
         if (site->Form != Form.CallIndirect && Mmu.IsCanonical(s, target))
         {
-            // Translated data may have displaced the page in the translation buffer; without it the jump would never be remembered. A fault is
+            // Translated data may have displaced the page in the TLB; without it the jump would never be remembered. A fault is
             // raised again by the handler. Of a call it is not known yet whether it comes that far.
             Mmu.TranslateFetch(s, target, out _);
         }

@@ -3,7 +3,7 @@ using Uml.Core.Interop;
 namespace Uml.Core.Cpu.Paging;
 
 /// <summary>
-/// The translation buffers of one processor: a small set of address spaces tagged by PCID, so that a context switch finds its
+/// The TLBs of one processor: a small set of address spaces tagged by PCID, so that a context switch finds its
 /// translations warm. Global pages are entered in each space that uses them.
 /// </summary>
 internal sealed unsafe class AddressSpaces : IDisposable

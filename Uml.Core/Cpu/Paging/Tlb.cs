@@ -4,7 +4,7 @@ using System.Runtime.Intrinsics;
 namespace Uml.Core.Cpu.Paging;
 
 /// <summary>
-/// Layout of the software translation buffer. An address space (PCID) has one direct-mapped table for each way of looking at memory,
+/// Layout of the software TLB. An address space (PCID) has one direct-mapped table for each way of looking at memory,
 /// so that a privilege change is a pointer change.
 /// </summary>
 /// <remarks>

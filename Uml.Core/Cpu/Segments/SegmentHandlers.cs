@@ -1,6 +1,5 @@
 using Uml.Core.Cpu.Access;
 using Uml.Core.Cpu.Blocks;
-using Uml.Core.Cpu.Interpreter.Integer;
 using Uml.Core.Cpu.Paging;
 using Uml.Core.Cpu.State;
 

@@ -1,5 +1,4 @@
 using Uml.Core.Cpu.Access;
-using Uml.Core.Cpu.Interpreter.Integer;
 using Uml.Core.Cpu.Paging;
 using Uml.Core.Cpu.State;
 

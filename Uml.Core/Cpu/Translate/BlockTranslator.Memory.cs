@@ -219,7 +219,7 @@ internal sealed unsafe partial class BlockTranslator
         _code.Jump(access.Done);
     }
 
-    /// <summary>Refills the translation buffer where that is all there is to do.</summary>
+    /// <summary>Refills the TLB where that is all there is to do.</summary>
     private void EmitWalk(in ColdAccess access, bool write)
     {
         if (access.Size == 1)

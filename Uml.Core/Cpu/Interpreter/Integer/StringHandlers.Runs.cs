@@ -122,7 +122,7 @@ internal static unsafe partial class StringHandlers<TRepeat, T>
         return true;
     }
 
-    /// <summary>Finds in the host what lies within one page, if the translation buffer has that.</summary>
+    /// <summary>Finds in the host what lies within one page, if the TLB has that.</summary>
     /// <param name="s">The CPU.</param>
     /// <param name="linear">Where it begins.</param>
     /// <param name="write">Whether it is to be written.</param>

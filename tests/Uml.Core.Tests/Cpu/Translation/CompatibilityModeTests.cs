@@ -79,7 +79,7 @@ public sealed unsafe class CompatibilityModeTests : IDisposable
         Assert.That(_pair.Vector, Is.EqualTo(-1));
     }
 
-    /// <summary>The pages that all 64 bits lead to are there as well, and in the translation buffer.</summary>
+    /// <summary>The pages that all 64 bits lead to are there as well, and in the TLB.</summary>
     [Test]
     public void Upper_halves_have_no_part_in_the_addresses_of_strings([Values] bool moves)
     {

@@ -25,7 +25,7 @@ public sealed unsafe class EmittedFaultTests
         new TestCaseData("488B042510000000", "SIGSEGV", true) { TestName = "load from address 10H" },
         new TestCaseData("488984240000F07F", "SIGSEGV", true) { TestName = "store with a displacement of almost 2 GiB to the state" },
         new TestCaseData("488984240000F080", "SIGSEGV", true) { TestName = "store with a displacement of almost -2 GiB to the state" },
-        new TestCaseData("B8FFFFFFFF41C6040701", "SIGSEGV", true) { TestName = "store with an index of almost 4 GiB to the translation buffer" },
+        new TestCaseData("B8FFFFFFFF41C6040701", "SIGSEGV", true) { TestName = "store with an index of almost 4 GiB to the TLB" },
         new TestCaseData("0F0B", "SIGILL", true) { TestName = "ud2" },
         new TestCaseData("CC", "SIGTRAP", true) { TestName = "int3" },
         new TestCaseData("31C9F7F1", "SIGFPE", true) { TestName = "division by zero" },
