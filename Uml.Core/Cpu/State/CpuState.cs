@@ -15,8 +15,14 @@ internal unsafe struct CpuState
 {
     public const int GprCount = 16;
 
-    /// <summary>From the start to the first general register. They are last, next to what emitted code uses most of the engine's.</summary>
-    public const int GprStart = 1344;
+    /// <summary>
+    /// From the start to the first general register. Nothing may be in front of them: translated code has its stack pointer among them, and
+    /// the host puts signal frames below it (<see cref="EngineState.SignalStack"/>).
+    /// </summary>
+    public const int GprStart = 0;
+
+    /// <summary>RAX RCX RDX RBX RSP RBP RSI RDI R8..R15, in encoding order.</summary>
+    public fixed ulong Gpr[GprCount];
 
     // ---- vector and floating-point state ----
 
@@ -88,7 +94,7 @@ internal unsafe struct CpuState
     /// <summary>RSP wraps at this mask for implicit stack accesses.</summary>
     public ulong StackMask;
 
-    // Keeps the general registers, and what lies behind them, at multiples of a cache line.
+    // Makes the size a multiple of a cache line: what lies behind has vectors too.
     private readonly ulong _padding;
 
     // ---- hot ----
@@ -102,9 +108,6 @@ internal unsafe struct CpuState
 
     /// <summary>RFLAGS without CF PF AF ZF SF OF. Bit 1 is always set.</summary>
     public ulong SystemFlags;
-
-    /// <summary>RAX RCX RDX RBX RSP RBP RSI RDI R8..R15, in encoding order.</summary>
-    public fixed ulong Gpr[GprCount];
 
     /// <summary>What the engine keeps beside this state.</summary>
     public readonly EngineState* Engine

@@ -21,7 +21,7 @@ internal unsafe struct EngineState
     /// <summary>Groups of accesses that translated code may have open at a time.</summary>
     public const int GroupSlots = 4;
 
-    // ---- hot in translated code: within a one-byte displacement of R12, which its state register points to ----
+    // ---- hot in translated code ----
 
     /// <summary>Instructions that may still retire before the engine has to return. Counted down block by block.</summary>
     public long Remaining;

@@ -44,9 +44,11 @@ internal sealed unsafe class HostAddresses
     public string? FindDamage()
     {
         CpuState* s = _machine.State;
-        if (!ReadFields(s).AsSpan().SequenceEqual(_fields))
+        ulong[] fields = ReadFields(s);
+        int changed = fields.AsSpan().CommonPrefixLength(_fields);
+        if (changed < fields.Length)
         {
-            return "changed a field of the state that belongs to the host or to paging";
+            return $"changed a field of the state that belongs to the host or to paging, number {changed}: 0x{_fields[changed]:x} to 0x{fields[changed]:x}";
         }
 
         // SAFETY: fields of the state, and a part of 16 MiB of RAM.
