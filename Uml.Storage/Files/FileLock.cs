@@ -1,0 +1,53 @@
+using System.Globalization;
+using System.Runtime.InteropServices;
+using Uml.Storage.Blocks;
+using Uml.Storage.Interop;
+
+namespace Uml.Storage.Files;
+
+/// <summary>
+/// Locks of images, as User Mode Linux takes them: advisory, on the whole file, to write or to read. They belong to the open file, so that
+/// two machines of one process see each other's, and end with it.
+/// </summary>
+internal static unsafe class FileLock
+{
+    /// <summary>Locks a file against a second writer, or when it is only read, against a first.</summary>
+    /// <exception cref="DiskImageException">It is in use.</exception>
+    public static void Take(HostFile file)
+    {
+        FileLockRange range = new() { Type = file.IsReadOnly ? Fcntl.ReadLock : Fcntl.WriteLock };
+        if (Fcntl.Lock(file.Descriptor, Fcntl.SetDescriptionLock, &range) == 0)
+        {
+            return;
+        }
+
+        int error = Marshal.GetLastPInvokeError();
+        if (error is Errno.TryAgain or Errno.AccessDenied)
+        {
+            throw new DiskImageException($"'{file.Path}' is in use by {FindHolder(file)}, and would be damaged by a second writer. Stop that one, put "
+                + "copy-on-write images over the file, or switch locking off if you know that both only read.");
+        }
+
+        // A file system without locks: nobody else can hold one either.
+    }
+
+    /// <summary>The holder, as far as the host says: locks of an open file have no process.</summary>
+    private static string FindHolder(HostFile file)
+    {
+        FileLockRange range = new() { Type = file.IsReadOnly ? Fcntl.ReadLock : Fcntl.WriteLock };
+        if (Fcntl.Lock(file.Descriptor, Fcntl.GetDescriptionLock, &range) != 0 || range.Type == Fcntl.NoLock || range.ProcessId <= 0)
+        {
+            return "another machine";
+        }
+
+        string id = range.ProcessId.ToString(CultureInfo.InvariantCulture);
+        try
+        {
+            return $"process {id} ({File.ReadAllText($"/proc/{id}/comm").Trim()})";
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            return $"process {id}";
+        }
+    }
+}

@@ -1,0 +1,362 @@
+using Uml.Storage.Blocks;
+using Uml.Storage.Files;
+using Uml.Storage.Formats.Raw;
+
+namespace Uml.Storage.Formats.UmlCow;
+
+/// <summary>
+/// A copy-on-write file of User Mode Linux: what was written over an image that stays as it is, which any number of such files can share.
+/// Read in versions 1 to 3, made in version 3, interchangeable with User Mode Linux and its tools.
+/// </summary>
+/// <remarks>
+/// A flush makes the data durable first, and then the bitmap that says which sectors the file has. So whatever happens to the process or
+/// the host, a sector has what it had at the last flush or what was written since, and never anything else.
+/// </remarks>
+public sealed class UmlCowBlockDevice : IBlockDevice, IFlushable, IDiscardable, IZeroable
+{
+    private readonly HostFile _file;
+    private readonly RawBlockDevice _backing;
+    private readonly UmlCowHeader _header;
+    private readonly UmlCowBitmap _bitmap;
+    private readonly UmlCowOptions _options;
+    private readonly SemaphoreSlim _flushing = new(1), _copying = new(1);
+
+    private UmlCowBlockDevice(HostFile file, RawBlockDevice backing, UmlCowHeader header, UmlCowOptions options)
+    {
+        (_file, _backing, _header, _options) = (file, backing, header, options);
+        _bitmap = new UmlCowBitmap(file, header);
+        Limits = new BlockLimits(BlockLimits.SectorSize, Math.Max(header.SectorSize, BlockLimits.Default.PhysicalBlockSize), Math.Max(header.SectorSize, 4096));
+    }
+
+    /// <summary>The copy-on-write file.</summary>
+    public string Path => _file.Path;
+
+    /// <summary>The image below.</summary>
+    public string BackingPath => _backing.Path;
+
+    /// <inheritdoc/>
+    public long Length => _backing.Length;
+
+    /// <inheritdoc/>
+    public bool IsReadOnly => _file.IsReadOnly;
+
+    /// <inheritdoc/>
+    public BlockLimits Limits { get; }
+
+    /// <summary>Makes a copy-on-write file over an image.</summary>
+    /// <param name="path">The file, which must not be there.</param>
+    /// <param name="backingPath">The image, a raw one. The file keeps its absolute path.</param>
+    /// <exception cref="DiskImageException">The file is there, or the image is not, or too large.</exception>
+    public static void Create(string path, string backingPath)
+    {
+        ArgumentException.ThrowIfNullOrEmpty(path);
+        ArgumentException.ThrowIfNullOrEmpty(backingPath);
+        backingPath = System.IO.Path.GetFullPath(backingPath);
+        using HostFile backing = HostFile.Open(backingPath, new HostFileMode(IsReadOnly: true));
+        UmlCowHeader header = UmlCowHeader.Create(backingPath, backing.GetLength(), backing.Status.ModifiedSeconds);
+        using HostFile file = HostFile.Open(path, new HostFileMode(IsNew: true));
+        try
+        {
+            // The header last: what was interrupted has no magic number.
+            file.SetLength(header.DataOffset + (header.SectorCount * header.SectorSize));
+            file.Run(HostFileOperation.Write, 0, header.Write(), 0);
+            file.Run(HostFileOperation.Flush, 0, default, 0);
+        }
+        catch (BlockIOException e)
+        {
+            File.Delete(path);
+            throw new DiskImageException($"'{path}' cannot be made: {e.Message}", e);
+        }
+    }
+
+    /// <summary>Opens a copy-on-write file, and the image below it to be read only.</summary>
+    /// <param name="path">The file.</param>
+    /// <param name="options">How; to be read and written over the image that it names, when it is null.</param>
+    /// <exception cref="DiskImageException">
+    /// The file is damaged, in use or not there; or the image below is, or has changed since the file was made. The message says what to do.
+    /// </exception>
+    public static UmlCowBlockDevice Open(string path, UmlCowOptions? options = null)
+    {
+        ArgumentException.ThrowIfNullOrEmpty(path);
+        options ??= new UmlCowOptions();
+        HostFile file = HostFile.Open(path, new HostFileMode(options.IsReadOnly));
+        RawBlockDevice? backing = null;
+        try
+        {
+            if (options.Locks)
+            {
+                FileLock.Take(file);
+            }
+
+            UmlCowHeader header = ReadHeader(file);
+            backing = UmlCowBacking.Open(path, header, options);
+            return new UmlCowBlockDevice(file, backing, Accept(file, header, backing), options);
+        }
+        catch
+        {
+            backing?.File.Dispose();
+            file.Dispose();
+            throw;
+        }
+    }
+
+    /// <inheritdoc/>
+    public T? GetCapability<T>()
+        where T : class => typeof(T) == typeof(IDiscardable) && !_options.Discards ? null : this as T;
+
+    /// <inheritdoc/>
+    public ValueTask ReadAsync(long offset, BlockBuffers buffers, CancellationToken cancellationToken = default)
+    {
+        cancellationToken.ThrowIfCancellationRequested();
+        BlockRange.Check(this, offset, buffers.Length);
+        ValueTask part;
+        for (int done = 0; done < buffers.Length;)
+        {
+            int length = FindRun(offset + done, buffers.Length - done, out bool isPresent);
+            part = ReadRunAsync(offset + done, buffers.Slice(done, length), isPresent);
+            done += length;
+            if (!part.IsCompletedSuccessfully)
+            {
+                return done == buffers.Length ? part : ReadRestAsync(part, offset + done, buffers.Slice(done, buffers.Length - done));
+            }
+
+            part.GetAwaiter().GetResult();
+        }
+
+        return ValueTask.CompletedTask;
+    }
+
+    /// <inheritdoc/>
+    public ValueTask WriteAsync(long offset, BlockBuffers buffers, CancellationToken cancellationToken = default)
+    {
+        cancellationToken.ThrowIfCancellationRequested();
+        BlockRange.CheckWrite(this, offset, buffers.Length);
+        if (_options.IsSynchronous || !IsWhole(offset, buffers.Length))
+        {
+            return WriteSlowlyAsync(offset, buffers);
+        }
+
+        ValueTask write = _file.WriteAsync(_header.DataOffset + offset, buffers);
+        if (!write.IsCompletedSuccessfully)
+        {
+            return EndWriteAsync(write, offset, buffers.Length);
+        }
+
+        write.GetAwaiter().GetResult();
+        SetPresent(offset, buffers.Length);
+        return ValueTask.CompletedTask;
+    }
+
+    /// <inheritdoc/>
+    public async ValueTask FlushAsync(CancellationToken cancellationToken = default)
+    {
+        cancellationToken.ThrowIfCancellationRequested();
+        if (IsReadOnly)
+        {
+            return;
+        }
+
+        await _flushing.WaitAsync(cancellationToken).ConfigureAwait(false);
+        try
+        {
+            if (!_bitmap.HasChanges)
+            {
+                await _file.FlushAsync().ConfigureAwait(false);
+                return;
+            }
+
+            // Only bits of data that the first flush makes durable.
+            using UmlCowBitmap.Snapshot changes = _bitmap.Take();
+            try
+            {
+                await _file.FlushAsync().ConfigureAwait(false);
+                await changes.WriteAsync().ConfigureAwait(false);
+                await _file.FlushAsync().ConfigureAwait(false);
+            }
+            catch
+            {
+                changes.PutBack();
+                throw;
+            }
+        }
+        finally
+        {
+            _flushing.Release();
+        }
+    }
+
+    /// <inheritdoc/>
+    public ValueTask DiscardAsync(long offset, long length, CancellationToken cancellationToken = default) =>
+        _options.Discards ? WriteZeroesAsync(offset, length, mayDiscard: true, cancellationToken) : ValueTask.CompletedTask;
+
+    /// <inheritdoc/>
+    public async ValueTask WriteZeroesAsync(long offset, long length, bool mayDiscard, CancellationToken cancellationToken = default)
+    {
+        cancellationToken.ThrowIfCancellationRequested();
+        BlockRange.CheckWrite(this, offset, length);
+        bool isWhole = IsWhole(offset, length);
+        if (!isWhole)
+        {
+            await _copying.WaitAsync(cancellationToken).ConfigureAwait(false);
+        }
+
+        try
+        {
+            await CopyEdgesAsync(offset, length).ConfigureAwait(false);
+            await _file.ZeroAsync(_header.DataOffset + offset, length, mayDiscard && _options.Discards).ConfigureAwait(false);
+            SetPresent(offset, length);
+        }
+        finally
+        {
+            if (!isWhole)
+            {
+                _copying.Release();
+            }
+        }
+
+        if (_options.IsSynchronous)
+        {
+            await FlushAsync(CancellationToken.None).ConfigureAwait(false);
+        }
+    }
+
+    /// <summary>Flushes what was written, and closes both files.</summary>
+    /// <exception cref="IOException">What was written since the last flush could not be made durable; the files are closed all the same.</exception>
+    public async ValueTask DisposeAsync()
+    {
+        try
+        {
+            await FlushAsync().ConfigureAwait(false);
+        }
+        finally
+        {
+            _file.Dispose();
+            await _backing.DisposeAsync().ConfigureAwait(false);
+        }
+    }
+
+    private static UmlCowHeader ReadHeader(HostFile file)
+    {
+        byte[] bytes = new byte[Math.Min(UmlCowHeader.MaximumLength, file.GetLength())];
+        file.Run(HostFileOperation.Read, 0, bytes, 0);
+        UmlCowHeader header = UmlCowHeader.Parse(bytes, file.Path);
+        if (file.GetLength() < header.DataOffset)
+        {
+            throw new DiskImageException($"'{file.Path}' has {file.GetLength()} bytes, and its header needs {header.DataOffset} before the data: it was cut off, "
+                + "and what was in it is lost. Make a new copy-on-write file.");
+        }
+
+        return header;
+    }
+
+    /// <summary>Makes sure that the file can be used as asked, and has it name the image where that is now.</summary>
+    private static UmlCowHeader Accept(HostFile file, UmlCowHeader header, RawBlockDevice backing)
+    {
+        if (file.IsReadOnly)
+        {
+            return header;
+        }
+
+        if (header.MappedSectors < header.SectorCount)
+        {
+            throw new DiskImageException($"'{file.Path}' has version {header.Version}, whose bitmap lacks the last {header.SectorCount - header.MappedSectors} sectors "
+                + "of this image, so that they cannot be written. Open it to be read only, or merge it into a new image.");
+        }
+
+        if (header.CanRename && header.BackingPath != backing.Path)
+        {
+            header = header with { BackingPath = backing.Path };
+            file.Run(HostFileOperation.Write, 0, header.Write(), 0);
+        }
+
+        return header;
+    }
+
+    /// <summary>Whether a range has no sectors of the format in part.</summary>
+    private bool IsWhole(long offset, long length) => ((offset | length) & (_header.SectorSize - 1)) == 0;
+
+    /// <summary>How many bytes from an offset on come from the same place.</summary>
+    private int FindRun(long offset, int length, out bool isPresent)
+    {
+        long sector = offset / _header.SectorSize;
+        long before = offset - (sector * _header.SectorSize);
+        long count = _bitmap.CountAlike(sector, (before + length + _header.SectorSize - 1) / _header.SectorSize, out isPresent);
+        return (int)Math.Min(length, (count * _header.SectorSize) - before);
+    }
+
+    private ValueTask ReadRunAsync(long offset, BlockBuffers buffers, bool isPresent) =>
+        isPresent ? _file.ReadAsync(_header.DataOffset + offset, buffers) : _backing.ReadAsync(offset, buffers);
+
+    private async ValueTask ReadRestAsync(ValueTask first, long offset, BlockBuffers buffers)
+    {
+        await first.ConfigureAwait(false);
+        for (int done = 0; done < buffers.Length;)
+        {
+            int length = FindRun(offset + done, buffers.Length - done, out bool isPresent);
+            await ReadRunAsync(offset + done, buffers.Slice(done, length), isPresent).ConfigureAwait(false);
+            done += length;
+        }
+    }
+
+    private async ValueTask EndWriteAsync(ValueTask write, long offset, int length)
+    {
+        await write.ConfigureAwait(false);
+        SetPresent(offset, length);
+    }
+
+    /// <summary>A write that is synchronous, or of parts of sectors, whose other parts are copied from the image first.</summary>
+    private async ValueTask WriteSlowlyAsync(long offset, BlockBuffers buffers)
+    {
+        await _copying.WaitAsync().ConfigureAwait(false);
+        try
+        {
+            await CopyEdgesAsync(offset, buffers.Length).ConfigureAwait(false);
+            await _file.WriteAsync(_header.DataOffset + offset, buffers).ConfigureAwait(false);
+            SetPresent(offset, buffers.Length);
+        }
+        finally
+        {
+            _copying.Release();
+        }
+
+        if (_options.IsSynchronous)
+        {
+            await FlushAsync().ConfigureAwait(false);
+        }
+    }
+
+    private async ValueTask CopyEdgesAsync(long offset, long length)
+    {
+        long first = offset / _header.SectorSize * _header.SectorSize;
+        long end = offset + length;
+        long last = end / _header.SectorSize * _header.SectorSize;
+        if (first != offset)
+        {
+            await CopyAsync(first, (int)(offset - first)).ConfigureAwait(false);
+        }
+
+        if (last != end)
+        {
+            long whole = Math.Min(_header.SectorSize, Length - last);
+            await CopyAsync(end, (int)(last + whole - end)).ConfigureAwait(false);
+        }
+    }
+
+    /// <summary>Copies part of a sector from the image, if the file does not have that sector.</summary>
+    private async ValueTask CopyAsync(long offset, int length)
+    {
+        _bitmap.CountAlike(offset / _header.SectorSize, 1, out bool isPresent);
+        if (!isPresent && length > 0)
+        {
+            byte[] copy = new byte[length];
+            await _backing.ReadAsync(offset, copy).ConfigureAwait(false);
+            await _file.WriteAsync(_header.DataOffset + offset, copy).ConfigureAwait(false);
+        }
+    }
+
+    private void SetPresent(long offset, long length)
+    {
+        long first = offset / _header.SectorSize;
+        _bitmap.Set(first, ((offset + length + _header.SectorSize - 1) / _header.SectorSize) - first);
+    }
+}

@@ -1,0 +1,58 @@
+using System.Runtime.InteropServices;
+
+namespace Uml.Storage.Interop;
+
+/// <summary>What Linux tells of an open file (linux/stat.h): the same layout on all architectures.</summary>
+[StructLayout(LayoutKind.Explicit, Size = 256)]
+internal unsafe partial struct Statx
+{
+    [FieldOffset(28)]
+    public ushort Mode;
+
+    [FieldOffset(32)]
+    public ulong Inode;
+
+    [FieldOffset(40)]
+    public ulong Size;
+
+    /// <summary>Of 512 bytes, that the file takes on its file system.</summary>
+    [FieldOffset(48)]
+    public ulong Blocks;
+
+    /// <summary>Seconds since 1970, of the last change of the contents.</summary>
+    [FieldOffset(112)]
+    public long ModifiedSeconds;
+
+    [FieldOffset(136)]
+    public uint DeviceMajor;
+
+    [FieldOffset(140)]
+    public uint DeviceMinor;
+
+    private const int EmptyPath = 0x1000;
+    private const uint BasicStats = 0x7FF;
+    private const ushort TypeMask = 0xF000, Regular = 0x8000, BlockSpecial = 0x6000;
+
+    public readonly bool IsRegular => (Mode & TypeMask) == Regular;
+
+    public readonly bool IsBlockDevice => (Mode & TypeMask) == BlockSpecial;
+
+    /// <summary>Asks of an open file.</summary>
+    /// <returns>False when the host refuses; the last P/Invoke error says why.</returns>
+    public static bool TryGet(int descriptor, out Statx status)
+    {
+        // SAFETY: the path is a terminated empty string, and the structure has the size of the kernel's.
+        fixed (Statx* buffer = &status)
+        {
+            byte end = 0;
+            return Get(descriptor, &end, EmptyPath, BasicStats, buffer) == 0;
+        }
+    }
+
+    /// <summary>Whether two files are one.</summary>
+    public readonly bool IsSameFile(in Statx other) =>
+        Inode == other.Inode && DeviceMajor == other.DeviceMajor && DeviceMinor == other.DeviceMinor;
+
+    [LibraryImport("libc", EntryPoint = "statx", SetLastError = true)]
+    private static partial int Get(int descriptor, byte* path, int flags, uint mask, Statx* buffer);
+}
