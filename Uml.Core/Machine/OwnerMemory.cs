@@ -81,11 +81,41 @@ internal sealed class OwnerMemory(IGuestMemory memory, MachineLoop loop) : IGues
         }
     }
 
+    public IGuestMemoryTransfer CreateTransfer() => new Transfer(this, memory.CreateTransfer());
+
     private void ThrowIfRunning()
     {
         if (_running && !loop.IsCurrentThread)
         {
             throw new InvalidOperationException("The machine is running; pause it before writing to its memory.");
         }
+    }
+
+    /// <summary>A transfer that is begun as writes are.</summary>
+    private sealed class Transfer(OwnerMemory owner, IGuestMemoryTransfer transfer) : IGuestMemoryTransfer
+    {
+        public int Length => transfer.Length;
+
+        public ReadOnlyMemory<Memory<byte>> Pieces => transfer.Pieces;
+
+        public void Begin(bool toGuest)
+        {
+            lock (owner._access)
+            {
+                owner.ThrowIfRunning();
+                transfer.Begin(toGuest);
+            }
+        }
+
+        public bool TryAdd(GuestPhysicalAddress address, int length)
+        {
+            lock (owner._access)
+            {
+                owner.ThrowIfRunning();
+                return transfer.TryAdd(address, length);
+            }
+        }
+
+        public void Complete() => transfer.Complete();
     }
 }

@@ -5,13 +5,14 @@ using Uml.Core.Interop;
 namespace Uml.Core.Memory;
 
 /// <summary>A range of guest RAM that stays mapped until it is disposed and not pinned any more, whatever becomes of the machine.</summary>
-internal sealed unsafe class GuestMemoryLease : MemoryManager<byte>, IReadOnlyMemoryOwner
+internal sealed unsafe class GuestMemoryLease : MemoryManager<byte>, IReadOnlyMemoryOwner, IGuestMemoryWriter
 {
     private readonly SafeHandle _kept;
     private readonly byte* _pointer;
 
     /// <summary>Who is told when the range has been written; null for leases to read.</summary>
     private readonly GuestWrites? _writes;
+    private (ulong Offset, int Length)[] _ranges = [];
     private int _disposed;
 
     /// <param name="memory">All of RAM.</param>
@@ -21,16 +22,16 @@ internal sealed unsafe class GuestMemoryLease : MemoryManager<byte>, IReadOnlyMe
     public GuestMemoryLease(HostMemory memory, ulong offset, int length, GuestWrites? writes)
     {
         _pointer = memory.Pointer + offset;
-        Offset = offset;
         Length = length;
         _writes = writes;
-        writes?.Begin(this);
         _kept = memory.Keep();
+        writes?.Begin(this);
+        writes?.Extend(this, offset, length);
     }
 
-    public ulong Offset { get; }
-
     public int Length { get; }
+
+    IReadOnlyList<(ulong Offset, int Length)> IGuestMemoryWriter.Ranges => _ranges;
 
     ReadOnlyMemory<byte> IReadOnlyMemoryOwner.Memory => Memory;
 
@@ -60,6 +61,8 @@ internal sealed unsafe class GuestMemoryLease : MemoryManager<byte>, IReadOnlyMe
 
     /// <inheritdoc/>
     public void Dispose() => Dispose(disposing: true);
+
+    void IGuestMemoryWriter.AddRange(ulong offset, int length) => _ranges = [(offset, length)];
 
     /// <inheritdoc/>
     protected override void Dispose(bool disposing)

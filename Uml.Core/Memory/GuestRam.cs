@@ -139,6 +139,8 @@ internal sealed unsafe class GuestRam : IGuestMemory, IDisposable
         return lease is not null;
     }
 
+    public IGuestMemoryTransfer CreateTransfer() => new GuestMemoryTransfer(this, _memory);
+
     /// <summary>A range of RAM to be written at once: whoever has to know is told now.</summary>
     public bool TryGetSpan(GuestPhysicalAddress address, int length, out Span<byte> span)
     {

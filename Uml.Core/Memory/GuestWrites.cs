@@ -5,7 +5,7 @@ namespace Uml.Core.Memory;
 /// it is empty processors may enter the page in their TLBs as one to write to, and do so unseen; else they ask here.
 /// </summary>
 /// <remarks>
-/// All but <see cref="Begin"/> and <see cref="Complete"/> is for the machine's thread, or for others while the machine does not run. Pages
+/// All but <see cref="Begin"/>, <see cref="Extend"/> and <see cref="Complete"/> is for the machine's thread, or for others while the machine does not run. Pages
 /// are watched for other reasons than code only between two instructions (a posted action), or while the machine does not run: the rest of
 /// an instruction, or of a translated block, may use an address that it looked up before.
 /// </remarks>
@@ -19,8 +19,8 @@ internal sealed unsafe class GuestWrites(GuestRam ram)
 
     private readonly Lock _sync = new();
 
-    /// <summary>Leases whose owners may write at any time.</summary>
-    private readonly HashSet<GuestMemoryLease> _writing = [];
+    /// <summary>Leases and transfers whose owners may write at any time.</summary>
+    private readonly HashSet<IGuestMemoryWriter> _writing = [];
 
     /// <summary>Ranges that were written through leases, and nobody was told of yet.</summary>
     private List<(ulong Offset, int Length)> _completed = [];
@@ -120,23 +120,36 @@ internal sealed unsafe class GuestWrites(GuestRam ram)
     /// <param name="length">Bytes.</param>
     public void Note(ulong offset, int length) => Tell(offset, length, All);
 
-    /// <summary>A lease to write through begins.</summary>
-    public void Begin(GuestMemoryLease lease)
+    /// <summary>Somebody begins to write who does not ask for each write; each range follows by <see cref="Extend"/>.</summary>
+    public void Begin(IGuestMemoryWriter writer)
     {
-        Tell(lease.Offset, lease.Length, NeedsOldContents);
         lock (_sync)
         {
-            _writing.Add(lease);
+            _writing.Add(writer);
         }
     }
 
-    /// <summary>A lease to write through ends, and with it all writes through it. From any thread.</summary>
-    public void Complete(GuestMemoryLease lease)
+    /// <summary>A writer may write to one more range.</summary>
+    public void Extend(IGuestMemoryWriter writer, ulong offset, int length)
+    {
+        Tell(offset, length, NeedsOldContents);
+        lock (_sync)
+        {
+            writer.AddRange(offset, length);
+        }
+    }
+
+    /// <summary>A writer ends, and with it all its writes. From any thread.</summary>
+    public void Complete(IGuestMemoryWriter writer)
     {
         lock (_sync)
         {
-            _writing.Remove(lease);
-            _completed.Add((lease.Offset, lease.Length));
+            _writing.Remove(writer);
+            for (int i = 0; i < writer.Ranges.Count; i++)
+            {
+                _completed.Add(writer.Ranges[i]);
+            }
+
             _hasCompleted = true;
 
             // Either a processor that begins to run finds them, or it is seen to run.
@@ -193,15 +206,15 @@ internal sealed unsafe class GuestWrites(GuestRam ram)
             return;
         }
 
-        GuestMemoryLease[] writing;
+        (ulong Offset, int Length)[] writing;
         lock (_sync)
         {
-            writing = [.. _writing];
+            writing = [.. _writing.SelectMany(writer => writer.Ranges)];
         }
 
-        foreach (GuestMemoryLease lease in writing)
+        foreach ((ulong offset, int length) in writing)
         {
-            Tell(lease.Offset, lease.Length, reason & NeedsOldContents);
+            Tell(offset, length, reason & NeedsOldContents);
         }
     }
 
@@ -233,4 +246,14 @@ internal sealed unsafe class GuestWrites(GuestRam ram)
             }
         }
     }
+}
+
+/// <summary>Somebody who writes to guest RAM without asking for each write.</summary>
+internal interface IGuestMemoryWriter
+{
+    /// <summary>Where it may write. Read and changed under the lock of <see cref="GuestWrites"/>.</summary>
+    IReadOnlyList<(ulong Offset, int Length)> Ranges { get; }
+
+    /// <summary>Adds a range.</summary>
+    void AddRange(ulong offset, int length);
 }

@@ -50,13 +50,17 @@ public interface IGuestMemory
     /// Disposing the lease completes the write: it counts as a write to all of the range, and what the guest has executed from there is
     /// fetched anew. So dispose it before the guest is told that the data is there, by a completion posted to the machine's thread or a
     /// write to its memory. Code fetched before that may be old, new or both mixed, as on a processor whose memory a device writes to.
-    /// Each lease costs an allocation and a lock: for a few bytes take <see cref="TryRead"/> and <see cref="TryWrite"/>.
+    /// Each lease costs an allocation and a lock: for a few bytes take <see cref="TryRead"/> and <see cref="TryWrite"/>, for requests that
+    /// come again and again <see cref="CreateTransfer"/>.
     /// </remarks>
     /// <param name="address">The first byte.</param>
     /// <param name="length">Bytes, 0 or more.</param>
     /// <param name="lease">The memory, until it is disposed.</param>
     /// <returns>False when any byte lies outside RAM.</returns>
     bool TryLease(GuestPhysicalAddress address, int length, [NotNullWhen(true)] out IMemoryOwner<byte>? lease);
+
+    /// <summary>Makes what a device needs for a request under way: guest RAM in pieces, again and again without an allocation.</summary>
+    IGuestMemoryTransfer CreateTransfer();
 }
 
 /// <summary>Memory to be read, until it is disposed.</summary>

@@ -45,6 +45,8 @@ internal sealed class ScriptedMachine(params ScriptedCpu[] cpus) : IMachineHardw
             lease = null;
             return false;
         }
+
+        public IGuestMemoryTransfer CreateTransfer() => throw new NotSupportedException();
     }
 }
 

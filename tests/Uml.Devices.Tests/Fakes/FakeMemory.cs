@@ -46,6 +46,8 @@ internal sealed class FakeMemory(ulong size) : IGuestMemory
         return lease is not null;
     }
 
+    public IGuestMemoryTransfer CreateTransfer() => new Transfer(this);
+
     private bool TryGetBytes(GuestPhysicalAddress address, int length, out Memory<byte> bytes)
     {
         bool isRam = length >= 0 && address.Value <= size && size - address.Value >= (ulong)length;
@@ -62,5 +64,31 @@ internal sealed class FakeMemory(ulong size) : IGuestMemory
         public void Dispose()
         {
         }
+    }
+
+    private sealed class Transfer(FakeMemory memory) : IGuestMemoryTransfer
+    {
+        private readonly List<Memory<byte>> _pieces = [];
+
+        public int Length => _pieces.Sum(piece => piece.Length);
+
+        public ReadOnlyMemory<Memory<byte>> Pieces => _pieces.ToArray();
+
+        public void Begin(bool toGuest)
+        {
+        }
+
+        public bool TryAdd(GuestPhysicalAddress address, int length)
+        {
+            bool isRam = memory.TryGetBytes(address, length, out Memory<byte> bytes);
+            if (isRam)
+            {
+                _pieces.Add(bytes);
+            }
+
+            return isRam;
+        }
+
+        public void Complete() => _pieces.Clear();
     }
 }
