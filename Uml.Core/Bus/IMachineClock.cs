@@ -9,6 +9,12 @@ public interface IMachineClock
     /// <summary>Nanoseconds since the machine started.</summary>
     ulong Nanoseconds { get; }
 
+    /// <summary>
+    /// Whether time is the guest's own (virtual time), so that a run is the same each time: what a device does at a moment of the host's time must
+    /// not be seen by the guest before a moment of its own then.
+    /// </summary>
+    bool IsVirtual { get; }
+
     /// <summary>Ticks of the time-stamp counter per second. The counter is invariant and starts at zero with <see cref="Nanoseconds"/>.</summary>
     ulong TscFrequency { get; }
 

@@ -12,6 +12,8 @@ internal abstract class MachineClock(DateTimeOffset startTime) : IMachineClock
     /// <summary>1 GHz in both modes, so that a tick is a nanosecond and conversions are exact.</summary>
     public ulong TscFrequency => 1_000_000_000;
 
+    public bool IsVirtual => !SleepsWhenIdle;
+
     public abstract ulong Nanoseconds { get; }
 
     public DateTimeOffset StartTime { get; } = startTime;

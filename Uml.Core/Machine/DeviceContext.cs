@@ -37,6 +37,8 @@ internal sealed class DeviceContext(DeviceHost host, string id, IMachineDevices 
 
     public ulong Nanoseconds => host.Clock.Nanoseconds;
 
+    public bool IsVirtual => host.Clock.IsVirtual;
+
     public ulong TscFrequency => host.Clock.TscFrequency;
 
     public DateTimeOffset StartTime => host.Clock.StartTime;

@@ -4,6 +4,7 @@ using Uml.Devices.Consoles;
 using Uml.Hosting;
 using Uml.Hosting.Images;
 using Uml.Hosting.Testing;
+using Uml.Storage.Images;
 
 namespace Uml.Guest.Tests;
 
@@ -27,13 +28,17 @@ internal sealed class GuestMachine : IAsyncDisposable
     public GuestShell Shell { get; private set; } = null!;
 
     public static async Task<GuestMachine> CreateAsync(
-        BusyBoxImageOptions? image = null, Action<VirtualMachineBuilder>? configure = null, string commandLine = "quiet loglevel=1", string? kernel = null)
+        BusyBoxImageOptions? image = null,
+        Action<VirtualMachineBuilder>? configure = null,
+        string commandLine = "quiet loglevel=1",
+        string? kernel = null,
+        IReadOnlyList<string>? modules = null)
     {
         var console = new InMemoryConsoleChannel();
         VirtualMachineBuilder builder = UmlMachine.CreateDefaultBuilder()
             .UseKernel(
                 BootFile.FromPath(kernel ?? GuestAssets.Kernel.ImagePath),
-                await BusyBoxImage.CreateAsync(GuestAssets.Cache, image),
+                await CreateImageAsync(image, modules ?? []),
                 UmlMachine.DefaultCommandLine + " " + commandLine)
             .AddConsole(console);
         configure?.Invoke(builder);
@@ -41,9 +46,12 @@ internal sealed class GuestMachine : IAsyncDisposable
     }
 
     public static async Task<GuestMachine> BootToShellAsync(
-        Action<VirtualMachineBuilder>? configure = null, string commandLine = "quiet loglevel=1", string? kernel = null)
+        Action<VirtualMachineBuilder>? configure = null,
+        string commandLine = "quiet loglevel=1",
+        string? kernel = null,
+        IReadOnlyList<string>? modules = null)
     {
-        GuestMachine guest = await CreateAsync(null, configure, commandLine, kernel);
+        GuestMachine guest = await CreateAsync(null, configure, commandLine, kernel, modules);
         await guest.Machine.StartAsync();
         guest.Shell = await GuestShell.AttachAsync(guest.Console, Patience);
         return guest;
@@ -51,12 +59,23 @@ internal sealed class GuestMachine : IAsyncDisposable
 
     /// <summary>Boots, runs a command and waits for the end of the machine.</summary>
     public static async Task<(MachineExit Exit, string Output, ulong Instructions)> RunAsync(
-        string command, Action<VirtualMachineBuilder>? configure = null, string commandLine = "quiet loglevel=1")
+        string command, Action<VirtualMachineBuilder>? configure = null, string commandLine = "quiet loglevel=1", IReadOnlyList<string>? modules = null)
     {
-        await using GuestMachine guest = await CreateAsync(new BusyBoxImageOptions { Command = command }, configure, commandLine);
+        await using GuestMachine guest = await CreateAsync(new BusyBoxImageOptions { Command = command }, configure, commandLine, modules: modules);
         await guest.Machine.StartAsync();
         MachineExit exit = await guest.Machine.WaitForExitAsync().WaitAsync(Patience);
         return (exit, guest.Console.Transcript, guest.Machine.InstructionsRetired);
+    }
+
+    private static async Task<BootFile> CreateImageAsync(BusyBoxImageOptions? options, IReadOnlyList<string> modules)
+    {
+        InitramfsBuilder image = BusyBoxImage.CreateBuilder(await GuestAssets.Cache.GetBusyBoxAsync(), options);
+        if (modules.Count != 0)
+        {
+            image.AddModules(GuestAssets.Kernel.ModulesDirectory!, modules);
+        }
+
+        return BootFile.FromBytes(image.Build(), "(busybox initramfs)");
     }
 
     public ValueTask DisposeAsync()

@@ -5,6 +5,8 @@ namespace Uml.Devices.Tests.Fakes;
 /// <summary>Guest time that the test moves.</summary>
 internal sealed class FakeClock : IMachineClock
 {
+    public bool IsVirtual => true;
+
     private readonly List<Timer> _timers = [];
 
     public ulong Nanoseconds { get; private set; }

@@ -283,6 +283,8 @@ internal sealed unsafe class VirtualCpuExecutor : IExecutor
     /// <summary>Time does not matter to the instructions that are tested.</summary>
     private sealed class StoppedClock : IMachineClock
     {
+        public bool IsVirtual => true;
+
         public ulong Nanoseconds => 0;
 
         public ulong TscFrequency => 1_000_000_000;

@@ -242,6 +242,8 @@ internal sealed unsafe class SystemMachine : IDisposable
     /// <summary>Guest time that does not pass.</summary>
     private sealed class StoppedClock : IMachineClock
     {
+        public bool IsVirtual => true;
+
         public ulong Nanoseconds => 1000;
 
         public ulong TscFrequency => 1_000_000_000;

@@ -1,0 +1,180 @@
+using System.Collections.Concurrent;
+using Microsoft.Extensions.Logging;
+using Uml.Storage.Blocks;
+
+namespace Uml.Devices.Virtio.Block;
+
+/// <summary>
+/// Carries requests out, away from the machine's thread: one work item of the pool hands all that have come to the disk, which does at once what
+/// it can and the rest in its own time.
+/// </summary>
+/// <param name="disk">The disk.</param>
+/// <param name="name">Its name, for messages.</param>
+/// <param name="logger">Told of requests that fail.</param>
+/// <param name="onDone">Told of each request that is done, on whatever thread.</param>
+internal sealed class BlockRequestRunner(IBlockDevice disk, string name, ILogger logger, Action<BlockRequest> onDone) : IThreadPoolWorkItem
+{
+    /// <summary>Failures that are logged in full; a limit of ours against a disk that is gone.</summary>
+    private const int MaximumReports = 8;
+
+    private readonly ConcurrentQueue<BlockRequest> _submitted = new();
+    private readonly object _idle = new();
+    private int _scheduled, _reports;
+    private int _running;
+
+    /// <summary>Whether writes have to be durable when they are done, since the driver does not flush.</summary>
+    public bool IsWriteThrough { get; set; }
+
+    /// <summary>Takes a request; <see cref="Start"/> follows behind the last of several.</summary>
+    public void Submit(BlockRequest request)
+    {
+        lock (_idle)
+        {
+            _running++;
+        }
+
+        _submitted.Enqueue(request);
+    }
+
+    /// <summary>Has the pool carry out what was submitted.</summary>
+    public void Start()
+    {
+        if (!_submitted.IsEmpty && Interlocked.Exchange(ref _scheduled, 1) == 0)
+        {
+            ThreadPool.UnsafeQueueUserWorkItem(this, preferLocal: false);
+        }
+    }
+
+    /// <summary>Waits until all that was submitted is done.</summary>
+    public void WaitUntilIdle()
+    {
+        lock (_idle)
+        {
+            while (_running != 0)
+            {
+                Monitor.Wait(_idle);
+            }
+        }
+    }
+
+    /// <summary>Waits for a request.</summary>
+    public void WaitFor(BlockRequest request)
+    {
+        lock (_idle)
+        {
+            while (!request.IsDone)
+            {
+                Monitor.Wait(_idle);
+            }
+        }
+    }
+
+    void IThreadPoolWorkItem.Execute()
+    {
+        while (_submitted.TryDequeue(out BlockRequest? request))
+        {
+            Run(request);
+        }
+
+        // What came meanwhile is either seen here or schedules anew.
+        Interlocked.Exchange(ref _scheduled, 0);
+        Start();
+    }
+
+#pragma warning disable CA1031 // Whatever a disk throws is that request's failure, and logged.
+    private void Run(BlockRequest request)
+    {
+        try
+        {
+            ValueTask task = Carry(request);
+            if (!task.IsCompletedSuccessfully)
+            {
+                _ = FinishAsync(request, task);
+                return;
+            }
+
+            task.GetAwaiter().GetResult();
+            request.Status = VirtioBlockLayout.Ok;
+        }
+        catch (Exception failure)
+        {
+            Report(request, failure);
+        }
+
+        Finish(request);
+    }
+
+    private async Task FinishAsync(BlockRequest request, ValueTask task)
+    {
+        try
+        {
+            await task.ConfigureAwait(false);
+            request.Status = VirtioBlockLayout.Ok;
+        }
+        catch (Exception failure)
+        {
+            Report(request, failure);
+        }
+
+        Finish(request);
+    }
+#pragma warning restore CA1031
+
+    private void Finish(BlockRequest request)
+    {
+        lock (_idle)
+        {
+            request.IsDone = true;
+            _running--;
+            Monitor.PulseAll(_idle);
+        }
+
+        onDone(request);
+    }
+
+    private void Report(BlockRequest request, Exception failure)
+    {
+        if (Interlocked.Increment(ref _reports) <= MaximumReports)
+        {
+            VirtioBlockLog.RequestFailed(logger, failure, name, request.Type, request.Offset);
+        }
+    }
+
+    private ValueTask Carry(BlockRequest request) => request.Type switch
+    {
+        VirtioBlockLayout.In => disk.ReadAsync(request.Offset, request.Data),
+        VirtioBlockLayout.Out when IsWriteThrough => WriteThroughAsync(request),
+        VirtioBlockLayout.Out => disk.WriteAsync(request.Offset, request.Data),
+        VirtioBlockLayout.FlushRequest => FlushAsync(),
+        _ => RunRangesAsync(request),
+    };
+
+    private ValueTask FlushAsync() => disk.GetCapability<IFlushable>() is { } flushable ? flushable.FlushAsync() : ValueTask.CompletedTask;
+
+    private async ValueTask WriteThroughAsync(BlockRequest request)
+    {
+        await disk.WriteAsync(request.Offset, request.Data).ConfigureAwait(false);
+        await FlushAsync().ConfigureAwait(false);
+    }
+
+    private async ValueTask RunRangesAsync(BlockRequest request)
+    {
+        for (int i = 0; i < request.Ranges.Length; i++)
+        {
+            (long offset, long length, bool mayUnmap) = request.Ranges[i];
+            if (request.Type == VirtioBlockLayout.DiscardRequest)
+            {
+                await disk.GetCapability<IDiscardable>()!.DiscardAsync(offset, length).ConfigureAwait(false);
+            }
+            else
+            {
+                await disk.GetCapability<IZeroable>()!.WriteZeroesAsync(offset, length, mayUnmap).ConfigureAwait(false);
+            }
+        }
+
+        if (IsWriteThrough)
+        {
+            await FlushAsync().ConfigureAwait(false);
+        }
+    }
+}
