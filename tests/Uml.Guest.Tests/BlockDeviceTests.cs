@@ -42,19 +42,18 @@ public sealed class BlockDeviceTests
     }
 
     [Test]
-    public async Task Discards_and_zeroes_reach_the_disk_and_a_new_size_the_guest()
+    public async Task A_discard_reaches_the_disk_and_a_new_size_the_guest()
     {
         await using MemoryBlockDevice disk = new(16 << 20);
         byte[] data = [.. Enumerable.Repeat((byte)1, 1 << 20)];
         await disk.WriteAsync(0, data);
         await disk.WriteAsync(1 << 20, data);
         await using GuestMachine guest = await BootAsync(builder => builder.AddBlockDevice(disk));
-        Assert.That(await RunAsync(guest, "blkdiscard -o 0 -l 1048576 /dev/vda && blkdiscard -z -o 1048576 -l 524288 /dev/vda && echo done"), Is.EqualTo("done\n"));
+        Assert.That(await RunAsync(guest, "blkdiscard -o 0 -l 1048576 /dev/vda && echo done"), Is.EqualTo("done\n"));
         await disk.ReadAsync(0, data);
         Assert.That(data, Has.All.Zero);
         await disk.ReadAsync(1 << 20, data);
-        Assert.That(data[..524288], Has.All.Zero);
-        Assert.That(data[524288..], Has.All.EqualTo(1));
+        Assert.That(data, Has.All.EqualTo(1));
 
         await disk.ResizeAsync(32 << 20);
         Assert.That(await RunAsync(guest, "sleep 1; cat /sys/block/vda/size"), Is.EqualTo("65536\n"));

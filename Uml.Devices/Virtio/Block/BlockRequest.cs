@@ -29,6 +29,9 @@ internal sealed class BlockRequest(IGuestMemory memory)
     /// <summary>What is discarded or zeroed.</summary>
     public ReadOnlySpan<(long Offset, long Length, bool MayUnmap)> Ranges => _ranges.AsSpan(0, _rangeCount);
 
+    /// <summary>Whether what it changes has to be durable when it is done, since the driver does not flush.</summary>
+    public bool IsWriteThrough { get; set; }
+
     /// <summary>The result; set when it is known.</summary>
     public byte Status { get; set; }
 

@@ -22,9 +22,6 @@ internal sealed class BlockRequestRunner(IBlockDevice disk, string name, ILogger
     private int _scheduled, _reports;
     private int _running;
 
-    /// <summary>Whether writes have to be durable when they are done, since the driver does not flush.</summary>
-    public bool IsWriteThrough { get; set; }
-
     /// <summary>Takes a request; <see cref="Start"/> follows behind the last of several.</summary>
     public void Submit(BlockRequest request)
     {
@@ -143,7 +140,7 @@ internal sealed class BlockRequestRunner(IBlockDevice disk, string name, ILogger
     private ValueTask Carry(BlockRequest request) => request.Type switch
     {
         VirtioBlockLayout.In => disk.ReadAsync(request.Offset, request.Data),
-        VirtioBlockLayout.Out when IsWriteThrough => WriteThroughAsync(request),
+        VirtioBlockLayout.Out when request.IsWriteThrough => WriteThroughAsync(request),
         VirtioBlockLayout.Out => disk.WriteAsync(request.Offset, request.Data),
         VirtioBlockLayout.FlushRequest => FlushAsync(),
         _ => RunRangesAsync(request),
@@ -172,7 +169,7 @@ internal sealed class BlockRequestRunner(IBlockDevice disk, string name, ILogger
             }
         }
 
-        if (IsWriteThrough)
+        if (request.IsWriteThrough)
         {
             await FlushAsync().ConfigureAwait(false);
         }

@@ -117,8 +117,6 @@ internal sealed class VirtioBlock : VirtioDevice, IDisposable
         _timer = null;
     }
 
-    protected override void OnActivated() => _runner.IsWriteThrough = (Features & VirtioBlockLayout.Flush) == 0;
-
     protected override void OnReset()
     {
         Abandon();
@@ -169,7 +167,6 @@ internal sealed class VirtioBlock : VirtioDevice, IDisposable
             _restored.Add(state.ReadUInt16(0, QueueSize - 1));
         }
 
-        _runner.IsWriteThrough = (Features & VirtioBlockLayout.Flush) == 0;
         if (count != 0)
         {
             Transport.Machine.Post(_resubmit);
@@ -189,6 +186,7 @@ internal sealed class VirtioBlock : VirtioDevice, IDisposable
         }
 
         request.Parse();
+        request.IsWriteThrough = (Features & VirtioBlockLayout.Flush) == 0;
         _underWay.Add(request);
         if (!TryAnswer(request))
         {

@@ -8,7 +8,9 @@ using Uml.Devices.Consoles;
 using Uml.Devices.Pci;
 using Uml.Devices.Tests.Fakes;
 using Uml.Devices.Tests.Pci;
+using Uml.Devices.Virtio;
 using Uml.Hosting.Testing;
+using Uml.Storage.Blocks;
 
 namespace Uml.Devices.Tests.Board;
 
@@ -59,6 +61,7 @@ internal sealed class DeviceConformanceTests
         }
 
         builder.Services.AddSingleton<IMachineDevice>(_ => new StdioConsoleChannel());
+        builder.AddBlockDevice(_ => new MemoryBlockDevice(1 << 20)).AddEntropy();
         builder.Services.AddSingleton<IMachineDevice>(services => Function(services.GetRequiredService<IPciBus>(), "first"));
         builder.Services.AddSingleton<IMachineDevice>(services => Function(services.GetRequiredService<IPciBus>(), "second"));
     }

@@ -143,6 +143,8 @@ public sealed class KernelPanicMonitorTests
         public T Own<T>(T resource)
             where T : IDisposable => resource;
 
+        public bool IsVirtual => true;
+
         public ulong Nanoseconds => 0;
 
         public ulong TscFrequency => 1_000_000_000;
