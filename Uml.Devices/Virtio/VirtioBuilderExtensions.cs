@@ -1,6 +1,7 @@
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Logging.Abstractions;
+using Uml.Core;
 using Uml.Core.Machine;
 using Uml.Devices.Pci;
 using Uml.Devices.Virtio.Block;
@@ -29,6 +30,7 @@ public static class VirtioBuilderExtensions
     /// <param name="open">Opens where its data is, from the machine's services.</param>
     /// <param name="options">How the guest sees it; null for the defaults.</param>
     /// <exception cref="ArgumentException">The serial number is too long, or not ASCII.</exception>
+    /// <remarks>A <see cref="DiskImageException"/> of <paramref name="open"/> becomes a <see cref="MachineConfigurationException"/> of <c>Build</c>.</remarks>
     public static VirtualMachineBuilder AddBlockDevice(
         this VirtualMachineBuilder builder, Func<IServiceProvider, IBlockDevice> open, BlockDeviceOptions? options = null)
     {
@@ -43,7 +45,7 @@ public static class VirtioBuilderExtensions
         }
 
         builder.Services.AddSingleton<DiskMarker>();
-        builder.Services.AddKeyedSingleton(id, (services, _) => open(services));
+        builder.Services.AddKeyedSingleton(id, (services, _) => Open(id, open, services));
         AddFunction(builder, id, (services, logger) => new VirtioBlock(services.GetRequiredKeyedService<IBlockDevice>(id), id, serial, logger));
         return builder;
     }
@@ -55,6 +57,18 @@ public static class VirtioBuilderExtensions
         ArgumentNullException.ThrowIfNull(builder);
         AddFunction(builder, "rng", (_, _) => new VirtioRng());
         return builder;
+    }
+
+    private static IBlockDevice Open(string id, Func<IServiceProvider, IBlockDevice> open, IServiceProvider services)
+    {
+        try
+        {
+            return open(services);
+        }
+        catch (DiskImageException e)
+        {
+            throw new MachineConfigurationException($"{id}: {e.Message}", e);
+        }
     }
 
     private static void AddFunction(VirtualMachineBuilder builder, string id, Func<IServiceProvider, ILogger, Device.VirtioDevice> make) =>

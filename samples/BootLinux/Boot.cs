@@ -3,8 +3,10 @@ using Uml.Core;
 using Uml.Core.Boot;
 using Uml.Core.Machine;
 using Uml.Devices.Consoles;
+using Uml.Devices.Virtio;
 using Uml.Hosting;
 using Uml.Hosting.Assets;
+using Uml.Hosting.CommandLine;
 using Uml.Hosting.Images;
 
 namespace BootLinux;
@@ -64,6 +66,11 @@ internal static class Boot
             .UseKernel(kernel, initrd, GetCommandLine(settings))
             .ConfigureBoot(boot => boot.Protocol = settings.Protocol)
             .AddConsole(console);
+        foreach (DiskOption disk in settings.Disks)
+        {
+            builder.AddBlockDevice(_ => disk.Open());
+        }
+
         if (hasControl)
         {
             builder.AddTerminalControl(console, ControlPort);

@@ -16,6 +16,7 @@ internal static class CommandLine
           BootLinux                                              a shell of Debian's kernel
           BootLinux --run "uname -a"                             one command, its output and its exit code
           BootLinux --kernel linux-image-amd64/trixie --mem 1G   another kernel, and more memory
+          BootLinux --disk root.cow,format=cow,backing=root.img  a disk that keeps the image as it is
           BootLinux --kernel ./vmlinuz --initrd ./initrd.img --append "loglevel=7"
 
         Keys on a terminal:
@@ -53,6 +54,11 @@ internal static class CommandLine
             DefaultValueFactory = _ => "256M",
             HelpName = "size",
         };
+        Option<string[]> disks = new("--disk")
+        {
+            Description = "A disk, as often as wanted: FILE[,format=raw|cow][,backing=FILE][,ro][,sync][,nolock]. /dev/vda is the first.",
+            HelpName = "image",
+        };
         Option<string?> run = new("--run")
         {
             Description = "Runs a command in the guest's shell, prints its output, and exits with its exit code. Its input passes a terminal: text, in lines of up to 4095 bytes.",
@@ -69,7 +75,7 @@ internal static class CommandLine
             "What becomes of translated code that the checker refuses (SECURITY.md). None does not check, and starts guests faster.");
         RootCommand root = new("Boots a stock x86-64 Linux kernel in this process.")
         {
-            kernel, protocol, initrd, append, memory, run, engine, cpu, check,
+            kernel, protocol, initrd, append, memory, disks, run, engine, cpu, check,
         };
         root.Validators.Add(result =>
         {
@@ -84,6 +90,14 @@ internal static class CommandLine
             if (result.GetValue(memory) is { } size && FindProblem(size) is { } problem)
             {
                 result.AddError(problem);
+            }
+
+            foreach (string disk in result.GetValue(disks) ?? [])
+            {
+                if (!DiskOption.TryParse(disk, out _, out string? wrong))
+                {
+                    result.AddError($"--disk: {wrong}");
+                }
             }
 
             if (result.GetValue(run) is { } command && string.IsNullOrWhiteSpace(command))
@@ -103,6 +117,7 @@ internal static class CommandLine
                 result.GetValue(initrd),
                 result.GetValue(append),
                 GetBytes(result.GetRequiredValue(memory)),
+                [.. (result.GetValue(disks) ?? []).Select(GetDisk)],
                 result.GetValue(run),
                 result.GetValue(engine),
                 result.GetValue(cpu),
@@ -155,6 +170,9 @@ internal static class CommandLine
     private static ulong GetBytes(string size) =>
         ByteSize.TryParse(size, out ulong bytes, out string? problem) ? bytes : throw new ArgumentException(problem, nameof(size));
 
+    private static DiskOption GetDisk(string text) =>
+        DiskOption.TryParse(text, out DiskOption? disk, out string? problem) ? disk : throw new ArgumentException(problem, nameof(text));
+
     /// <summary>What the library writes, and what it does not know.</summary>
     private sealed class HelpWithExamples(HelpAction help) : SynchronousCommandLineAction
     {
@@ -174,6 +192,7 @@ internal sealed record BootSettings(
     string? Initrd,
     string? Append,
     ulong Memory,
+    IReadOnlyList<DiskOption> Disks,
     string? Run,
     CpuEngine Engine,
     CpuModel Model,
