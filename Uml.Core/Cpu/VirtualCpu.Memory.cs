@@ -3,6 +3,8 @@ using Uml.Core.Memory;
 namespace Uml.Core.Cpu;
 
 /// <summary>The processor as guest RAM knows it.</summary>
+// SAFETY: host pages are compared, not followed. OnWritesCompleted comes from any thread, but not behind GuestWrites.Detach, which Dispose
+// calls before it frees the state.
 internal sealed unsafe partial class VirtualCpu : IWriteMapper, IWriteObserver
 {
     public void ForbidWrites(byte* hostPage) => AddressSpaces.ForbidWrites(hostPage);

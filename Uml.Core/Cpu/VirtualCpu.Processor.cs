@@ -5,6 +5,8 @@ using Uml.Core.Cpu.State;
 namespace Uml.Core.Cpu;
 
 /// <summary>The processor as its local APIC and the machine's loop see it.</summary>
+// SAFETY: _state is valid until Dispose (see VirtualCpu). Other threads touch Poll and the lines only, atomically, and hold off Dispose
+// meanwhile: MachineLoop and RealTimeClock by their locks, CodeSandbox by its registration.
 internal sealed unsafe partial class VirtualCpu : IProcessor
 {
     public bool HasLocalApic => _system.LocalApic is not null;

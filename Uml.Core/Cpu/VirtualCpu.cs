@@ -17,6 +17,9 @@ using Uml.Core.Memory;
 namespace Uml.Core.Cpu;
 
 /// <summary>One virtual CPU: owns its unmanaged state, its TLBs and decoded blocks, and runs them.</summary>
+// SAFETY: _memory holds all parts of a processor (ProcessorMemory) with room for signal frames below, and is mapped until Dispose. The
+// machine disposes of a processor when its thread has ended and nobody may ask for attention any more. Handles in the state are freed with
+// it.
 internal sealed unsafe partial class VirtualCpu : ICpuRunner
 {
     /// <summary>

@@ -5,6 +5,7 @@ using Microsoft.Win32.SafeHandles;
 namespace Uml.Core.Interop;
 
 /// <summary>Memory of Linux as a file without a name in any directory, so that it can be mapped more than once (memfd_create(2)).</summary>
+// SAFETY: the structure is on the stack for the call.
 internal static unsafe class MemoryFile
 {
     /// <summary>Makes a file of zeros whose size is final: nobody who maps it can be made to touch what is not there any more.</summary>

@@ -8,6 +8,7 @@ namespace Uml.Core.Memory;
 /// Made, collected and disposed on the machine's thread between two instructions, or while the machine does not run. What is still written
 /// through a lease is in it once that is disposed. A page's first write after a collection takes the slow path; those behind it cost nothing.
 /// </remarks>
+// SAFETY: Base is compared with null only, to see whether RAM was disposed.
 internal sealed unsafe class DirtyLog : IWriteObserver, IDisposable
 {
     private readonly GuestRam _ram;

@@ -9,6 +9,8 @@ namespace Uml.Core.Memory;
 /// are watched for other reasons than code only between two instructions (a posted action), or while the machine does not run: the rest of
 /// an instruction, or of a translated block, may use an address that it looked up before.
 /// </remarks>
+// SAFETY: pages are indexed below PageCount: by offsets into RAM that GuestRam or a TLB entry has bounded, or by PageSet, which has as many
+// bits. Page information lives as long as RAM; behind its end only Complete is called, which touches none.
 internal sealed unsafe class GuestWrites(GuestRam ram)
 {
     /// <summary>Reasons that are told of the first write only.</summary>

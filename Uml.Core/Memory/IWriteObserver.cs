@@ -13,6 +13,7 @@ internal interface IWriteObserver
 }
 
 /// <summary>A processor, as guest RAM knows it: it remembers which pages it may write to without asking.</summary>
+// SAFETY: the host page is one of the RAM that calls; implementations compare it and do not follow it.
 internal unsafe interface IWriteMapper
 {
     /// <summary>Forgets that a page may be written to.</summary>

@@ -3,6 +3,7 @@ using System.Runtime.InteropServices;
 namespace Uml.Devices.Interop;
 
 /// <summary>unistd.h.</summary>
+// SAFETY: callers pin buffers for the call and pass their length; pipe gets two elements.
 internal static unsafe partial class Unistd
 {
     public const int StandardInput = 0, StandardOutput = 1;

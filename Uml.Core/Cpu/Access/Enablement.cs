@@ -7,6 +7,7 @@ namespace Uml.Core.Cpu.Access;
 /// When x87, MMX and SSE instructions may run (Intel SDM vol. 3, 2.5 and table 13-1). What depends on control registers alone is part
 /// of the block mode, so that an ordinary handler needs no check: the binder picks one of the handlers here instead.
 /// </summary>
+// SAFETY: handlers: the handler contract (Op); only the state is read.
 internal static unsafe class Enablement
 {
     /// <summary>In place of an SSE instruction that may not run.</summary>

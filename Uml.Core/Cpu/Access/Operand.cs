@@ -10,6 +10,10 @@ namespace Uml.Core.Cpu.Access;
 /// Operand access for handlers: registers by offset, memory through the TLB. Functions that return bool return false
 /// after recording the fault; the handler then returns null.
 /// </summary>
+// SAFETY: handlers: the handler contract (Op). An offset plus the width of T lies within the processor's memory because OperandFields made
+// it. Host addresses come from a TLB entry whose tag equals the page of the operand's last byte, looked up by its first, so all of it is in
+// that page of guest RAM; everything else goes through Mmu. host of BeginUpdate is used by EndUpdate of the same instruction, before
+// anything can drop the entry.
 internal static unsafe class Operand
 {
     private const ulong PageMask = ~0xFFFUL, PageOffset = 0xFFF;

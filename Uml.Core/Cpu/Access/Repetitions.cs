@@ -12,6 +12,7 @@ namespace Uml.Core.Cpu.Access;
 /// The block that runs has counted the instruction once, on entry. What does not complete (a suspension, a fault) gives that back (see
 /// <see cref="Flow.Unretire"/>), what completes does so here.
 /// </remarks>
+// SAFETY: handlers: the handler contract (Op); only the budget is touched.
 internal static unsafe class Repetitions
 {
     /// <summary>Repetitions were done.</summary>

@@ -5,6 +5,7 @@ using Uml.Core.Cpu.State;
 namespace Uml.Core.Cpu.Access;
 
 /// <summary>rSI, rDI and rCX at the instruction's address size.</summary>
+// SAFETY: handlers: the handler contract (Op). Registers are indexed by the constants here; addresses are only computed.
 internal unsafe struct StringAddress
 {
     private const int Rcx = 1, Rsi = 6, Rdi = 7;

@@ -7,6 +7,8 @@ namespace Uml.Core.Cpu.Blocks;
 /// A run of decoded instructions that starts at one guest-physical address. Its operations follow the header in memory, behind them the
 /// bytes that they were decoded from.
 /// </summary>
+// SAFETY: a block's pointers are BlockCache's to keep valid: to other blocks in its own memory, and to pages of guest RAM, which outlives
+// the processor. Ops and Code stay within the SizeOf bytes that were taken for the block.
 [StructLayout(LayoutKind.Sequential)]
 internal unsafe struct Block
 {

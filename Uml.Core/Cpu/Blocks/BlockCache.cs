@@ -9,6 +9,9 @@ namespace Uml.Core.Cpu.Blocks;
 /// The decoded blocks of one processor: bounded memory that is filled from one end and emptied as a whole. Keyed by guest-physical
 /// address and mode, so that blocks outlive changes of mappings and are shared between address spaces.
 /// </summary>
+// SAFETY: the three mappings are this cache's own and live until Dispose, which nothing runs behind. A block gets MaxSize bytes, checked in
+// Decode, and its links lead to blocks of the same epoch: Flush empties hash, jump cache and page lists together. Indices of buckets and of
+// the jump cache are masked; pages are indexed by offsets that TryGetOffset, or a host page within RAM, has bounded.
 internal sealed unsafe class BlockCache : IDisposable
 {
     private const int HashBits = 16;

@@ -5,6 +5,8 @@ using Uml.Core.Cpu.State;
 namespace Uml.Core.Cpu.Blocks;
 
 /// <summary>Getting from one block to the next.</summary>
+// SAFETY: handlers: the handler contract (Op). A block reached through a link or the jump cache may have been dropped, but its memory holds
+// a block of this epoch, whose Mode then matches none. JumpIndex is masked to the size of the cache.
 internal static unsafe class Flow
 {
     private const int JumpCacheBits = 12;

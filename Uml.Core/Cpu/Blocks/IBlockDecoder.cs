@@ -3,6 +3,7 @@ using Uml.Core.Cpu.State;
 namespace Uml.Core.Cpu.Blocks;
 
 /// <summary>Makes blocks from the guest's bytes.</summary>
+// SAFETY: the caller (BlockCache) passes a processor's state, and Block.MaxSize bytes at block that no other block has.
 internal unsafe interface IBlockDecoder
 {
     /// <summary>Decodes a block into memory at <paramref name="block"/>, which has room for the longest one.</summary>

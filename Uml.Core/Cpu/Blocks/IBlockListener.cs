@@ -1,6 +1,7 @@
 namespace Uml.Core.Cpu.Blocks;
 
 /// <summary>Told what becomes of blocks.</summary>
+// SAFETY: a block passed here is valid during the call, and its memory until the next Flushed.
 internal unsafe interface IBlockListener
 {
     /// <summary>All blocks have to go before there can be another.</summary>

@@ -3,6 +3,7 @@ using Uml.Core.Cpu.State;
 namespace Uml.Core.Cpu.Blocks;
 
 /// <summary>How a handler raises an exception: it returns what these return, null, after <see cref="Fault"/> has recorded it.</summary>
+// SAFETY: handlers: the handler contract (Op); only the state is touched.
 internal static unsafe class Raise
 {
     /// <summary>An exception without error code.</summary>

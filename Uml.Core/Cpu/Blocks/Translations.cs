@@ -3,6 +3,7 @@ using System.Runtime.CompilerServices;
 namespace Uml.Core.Cpu.Blocks;
 
 /// <summary>One translation of a block: addresses in executable memory, null while there is none.</summary>
+// SAFETY: addresses in code memory, good until everything is dropped; CodeLinks clears them when the block is.
 internal unsafe struct TranslatedBlock
 {
     /// <summary>For jumps from translated code: counts the block's instructions and looks whether anything waits.</summary>

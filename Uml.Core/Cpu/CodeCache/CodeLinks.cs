@@ -10,6 +10,9 @@ namespace Uml.Core.Cpu.CodeCache;
 /// <param name="sites">The places with such jumps.</param>
 /// <param name="specializations">Translations for known sources of flags.</param>
 /// <param name="usesToSpecialize">Times that a jump saves flags for the translation for all before there is to be one for their source.</param>
+// SAFETY: sites and blocks are of the current epoch: all of them go at once. A site's Jump and Epoch are 4-byte fields in writable code
+// memory, which the emitter placed within its translation; Entry and Abandon likewise in executable memory, and a jump fits over an Entry.
+// Code is patched on the thread that runs it, while it is in a slow path.
 internal sealed unsafe class CodeLinks(CodeMemory memory, SiteTable sites, Specializations specializations, int usesToSpecialize)
 {
     public SiteTable Sites => sites;

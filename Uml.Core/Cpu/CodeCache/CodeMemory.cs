@@ -10,6 +10,8 @@ namespace Uml.Core.Cpu.CodeCache;
 /// Memory for machine code, mapped twice: one mapping to write, one to execute, so that no page is both at once (sys/mman.h,
 /// memfd_create). Host memory is used as it is written to. Each lies between guards of its own (see <see cref="GuardedMapping"/>).
 /// </summary>
+// SAFETY: both mappings are this object's own until Dispose, when no code of it runs. Callers of Patch and WriteJump pass places that the
+// emitter has written in the writable one.
 internal sealed unsafe class CodeMemory : IDisposable
 {
     private readonly GuardedMapping? _writable;

@@ -15,6 +15,9 @@ namespace Uml.Core.Cpu.CodeCache;
 /// In front of a table stands its epoch, a number that no other table has or had: a direct jump to another page that was linked under one
 /// epoch may be taken while the same number stands there.
 /// </remarks>
+// SAFETY: the mapping is this set's own until Dispose. Spaces are below the number it was made for, the hash is shifted and masked to a
+// part's size, and emitted code does the same (HashShift, IndexMask); code addresses are good until the table is emptied, which is not
+// later than when they are dropped.
 internal sealed unsafe class JumpTables : IAddressSpaceListener, IDisposable
 {
     private const int Entries = 16384;

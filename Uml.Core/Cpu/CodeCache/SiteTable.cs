@@ -7,6 +7,9 @@ using Uml.Core.Interop;
 namespace Uml.Core.Cpu.CodeCache;
 
 /// <summary>What a slow path has to know about the place it was called from.</summary>
+// SAFETY: the mapping is this table's own until Dispose. Add is called only when HasRoom; site numbers come from Add, and a return address
+// passed to At is that of a call which the emitter let such a number follow (CodeChecker checks that, where it is on). LinkedTo is a block
+// of the current epoch.
 [StructLayout(LayoutKind.Sequential)]
 internal unsafe struct Site
 {

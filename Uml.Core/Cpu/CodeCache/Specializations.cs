@@ -5,6 +5,8 @@ using Uml.Core.Interop;
 namespace Uml.Core.Cpu.CodeCache;
 
 /// <summary>A translation of a block for those who come with flags of one source, not saved.</summary>
+// SAFETY: the mapping is this table's own until Dispose. Add is called only when HasRoom; numbers in lists are those that Add gave out
+// since the last Clear, which is when all translations that hold them are dropped.
 internal unsafe struct Specialization
 {
     /// <summary>The most of a block and flavor. A limit of ours: what is reached with flags of many sources saves them.</summary>

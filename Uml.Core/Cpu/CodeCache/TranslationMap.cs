@@ -8,6 +8,7 @@ namespace Uml.Core.Cpu.CodeCache;
 /// Which part of code memory was emitted for which block, to tell after a fault. Both parts of code memory are filled from their start
 /// on, so translations are in order in each.
 /// </summary>
+// SAFETY: blocks noted here stay in BlockCache's memory until all are dropped, when Clear is called; the map only passes them on.
 internal sealed unsafe class TranslationMap
 {
     private readonly List<Entry> _entries = [];

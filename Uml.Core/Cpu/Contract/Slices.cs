@@ -7,6 +7,7 @@ namespace Uml.Core.Cpu.Contract;
 /// is used up it looks at <see cref="EngineState.Poll"/> and takes the next (see <c>RuntimeStubs.Refill</c>). Attention that is asked for
 /// by what runs on the processor's own thread ends the slice, so that it is paid at the very next block, as in the interpreter.
 /// </summary>
+// SAFETY: s is a live processor's state; only the budget is touched, on the thread that runs it.
 internal static unsafe class Slices
 {
     /// <summary>Instructions: some 10 us. What another thread asks for is seen that much later.</summary>

@@ -6,6 +6,8 @@ namespace Uml.Core.Cpu.Contract;
 /// What translated code calls for what it cannot do itself, by the stubs for it. A slow path takes the state, the return address of the
 /// call (which tells the place) and the address register.
 /// </summary>
+// SAFETY: the pointers are to static methods of Runtime. Emitted stubs call them with the state, the return address of a call that is
+// followed by its site, and the address register.
 internal unsafe struct SlowPaths
 {
     /// <summary>What they return to go on behind the call, or to leave translated code; anything else is an address to go on at.</summary>

@@ -13,6 +13,7 @@ namespace Uml.Core.Cpu.Contract;
 /// There is nothing else below the stack pointer that a signal's frame could overwrite: it leaves 128 bytes alone (System V ABI for
 /// x86-64, 3.2.2), and below the state lies room for it (<see cref="EngineState.SignalStack"/>).
 /// </remarks>
+// SAFETY: addresses are computed by CpuState.Measure and never followed.
 internal static unsafe class StateLayout
 {
     /// <summary>From the start of <see cref="CpuState"/> to where the state register points: R12.</summary>

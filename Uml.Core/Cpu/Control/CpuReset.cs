@@ -6,6 +6,7 @@ using Uml.Core.Cpu.State;
 namespace Uml.Core.Cpu.Control;
 
 /// <summary>Processor states to begin with: after power-on, and those that boot protocols and bare code start in.</summary>
+// SAFETY: s is the state of a processor that does not run. Arrays are indexed by their own constants.
 internal static unsafe class CpuReset
 {
     private const ushort Code64 = 0xA09B, Code32 = 0xC09B, Data32 = 0xC093, RealCode = 0x9B, BusyTss = 0x8B, LdtRights = 0x82;

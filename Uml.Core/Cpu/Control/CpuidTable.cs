@@ -92,6 +92,7 @@ internal sealed class CpuidTable
     /// <param name="leaf">EAX.</param>
     /// <param name="subleaf">ECX.</param>
     /// <param name="apicEnabled">IA32_APIC_BASE has the local APIC enabled.</param>
+    // SAFETY: s is a live processor's state (the handler contract, see Op), which is only read.
     public unsafe CpuidValues Query(CpuState* s, uint leaf, uint subleaf, bool apicEnabled)
     {
         if (_set.TryGetValue(leaf, out CpuidValues set))

@@ -6,6 +6,7 @@ using Uml.Core.Cpu.State;
 namespace Uml.Core.Cpu.Control;
 
 /// <summary>MOV to and from debug registers (Intel SDM vol. 3, 18.2).</summary>
+// SAFETY: handlers: the handler contract (Op). A register's number is checked to be at most 7, and selects a field by switch.
 internal static unsafe class DebugRegisters
 {
     /// <summary>MOV r, DRn: R0 is the register, R1 the number.</summary>

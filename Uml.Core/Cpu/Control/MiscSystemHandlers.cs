@@ -6,6 +6,7 @@ using Uml.Core.Cpu.State;
 namespace Uml.Core.Cpu.Control;
 
 /// <summary>CPUID, time stamps, random numbers, hypercalls, cache control.</summary>
+// SAFETY: handlers: the handler contract (Op). Registers by constants; answers of CPUID are values.
 internal static unsafe class MiscSystemHandlers
 {
     private const int Rax = 0, Rcx = 1, Rdx = 2, Rbx = 3;

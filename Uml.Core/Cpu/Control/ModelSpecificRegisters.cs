@@ -7,6 +7,8 @@ namespace Uml.Core.Cpu.Control;
 /// <summary>
 /// RDMSR and WRMSR (Intel SDM vol. 4, table 2-2). What is not listed here belongs to devices on the bus: local APIC, kvm-clock.
 /// </summary>
+// SAFETY: handlers: the handler contract (Op). An MSR is selected by switch; references to fields are taken from s and used during the
+// call.
 internal static unsafe class ModelSpecificRegisters
 {
     /// <summary>

@@ -7,6 +7,7 @@ using Uml.Core.Cpu.State;
 namespace Uml.Core.Cpu.Control;
 
 /// <summary>IN, OUT, INS, OUTS at one operand width. What writes a port ends its block: the device may want the machine to stop.</summary>
+// SAFETY: handlers: the handler contract (Op). RAX and DX by constant offsets, counters by constants; the bus gets values.
 internal static unsafe class PortHandlers<T>
     where T : unmanaged
 {

@@ -8,6 +8,7 @@ using Uml.Core.Cpu.State;
 namespace Uml.Core.Cpu.Control;
 
 /// <summary>Segment, interrupt, privilege and processor-control instructions.</summary>
+// SAFETY: op is the operation being decoded (IInstructionBinder). R2 is a size in bits or bytes, or a flag, and no offset.
 internal static unsafe partial class SystemBinder
 {
     /// <summary>

@@ -9,6 +9,7 @@ namespace Uml.Core.Cpu.Control;
 /// <param name="cpuid">Its model.</param>
 /// <param name="clock">Guest time.</param>
 /// <param name="entropy">What RDRAND and RDSEED draw from at first.</param>
+// SAFETY: state is that of the processor that owns this unit, and is used by its own handlers only.
 internal sealed unsafe class SystemUnit(CpuState* state, CpuidTable cpuid, IMachineClock clock, IEntropySource entropy)
 {
     private volatile bool _isRunning;

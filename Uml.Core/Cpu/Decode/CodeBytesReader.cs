@@ -3,6 +3,7 @@ using Iced.Intel;
 namespace Uml.Core.Cpu.Decode;
 
 /// <summary>Feeds Iced's decoder from bytes that nobody else writes, without copies or allocation.</summary>
+// SAFETY: BlockDecoder passes a range of its own pinned buffer and decodes before it passes another; reading stops at the end.
 internal sealed unsafe class CodeBytesReader : CodeReader
 {
     private byte* _next;

@@ -5,6 +5,8 @@ using Uml.Core.Cpu.State;
 namespace Uml.Core.Cpu.Decode;
 
 /// <summary>Finds the handlers of instructions.</summary>
+// SAFETY: op is a block's operation that the decoder is filling in; a binder writes to it only, and returns functions that keep the handler
+// contract (Op) for the operands it has filled in.
 internal unsafe interface IInstructionBinder
 {
     /// <summary>

@@ -5,6 +5,8 @@ using Uml.Core.Cpu.State;
 namespace Uml.Core.Cpu.Decode;
 
 /// <summary>Fills an operation's operand fields from Iced's description of the instruction.</summary>
+// SAFETY: op is a block's operation that the decoder is filling in. Offsets are computed from Iced's register numbers, which are below 16
+// for general and vector registers (EVEX forms have no handler) and below 8 for MMX, and fit into 16 bits.
 internal static unsafe class OperandFields
 {
     public static void Fill(in Instruction instruction, Op* op, CpuMode mode)

@@ -3,6 +3,8 @@ using System.Runtime.InteropServices;
 namespace Uml.Core.Cpu.Execute;
 
 /// <summary>What the signal handler looks at and writes: in unmanaged memory that is never freed, at offsets that emitted code knows.</summary>
+// SAFETY: FaultHandler keeps one table for the life of the process, with Capacity slots behind First. The signal handler indexes them below
+// Count; Measure computes addresses and never follows them.
 [StructLayout(LayoutKind.Sequential)]
 internal unsafe struct FaultTable
 {

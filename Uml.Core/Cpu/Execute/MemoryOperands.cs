@@ -7,6 +7,8 @@ using Uml.Core.Cpu.State;
 namespace Uml.Core.Cpu.Execute;
 
 /// <summary>Memory for translated code, where its own look into the TLB was not enough.</summary>
+// SAFETY: s and site are those of the running slow path (Runtime). A host address that is returned has size bytes in one page of guest RAM;
+// AccessBuffer has room for the largest operand that is translated (CodeChecker checks Site.Size, where it is on).
 internal static unsafe class MemoryOperands
 {
     /// <summary>

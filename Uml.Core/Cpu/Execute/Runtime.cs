@@ -14,6 +14,10 @@ namespace Uml.Core.Cpu.Execute;
 /// What translated code calls. All of the guest's state is in <see cref="CpuState"/> then, arithmetic flags in
 /// <see cref="EngineState.FlagWord"/>. Exceptions must not get out: there is emitted code on the stack.
 /// </summary>
+// SAFETY: emitted stubs alone call these (SlowPaths): s is the state of the processor that runs on this thread, and returnAddress one that
+// a site's number follows. The site and its block are valid because the translation that called is. Behind anything that may decode a
+// block, pointers to blocks are used again only if the epoch of the cache is the same. Handlers are called as the handler contract (Op)
+// says.
 internal static unsafe class Runtime
 {
     private const nint Continue = SlowPaths.Continue, Leave = SlowPaths.Leave;

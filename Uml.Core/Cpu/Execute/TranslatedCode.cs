@@ -7,6 +7,7 @@ using Uml.Core.Cpu.State;
 namespace Uml.Core.Cpu.Execute;
 
 /// <summary>What slow paths of translated code know of the translations of a processor, and ask for.</summary>
+// SAFETY: Of takes the state of a live processor, whose handle Owned keeps; blocks and sites are of the current epoch.
 internal abstract unsafe class TranslatedCode
 {
     public abstract BlockCache Blocks { get; }

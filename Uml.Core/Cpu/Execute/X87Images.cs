@@ -4,6 +4,7 @@ using Uml.Core.Cpu.State;
 namespace Uml.Core.Cpu.Execute;
 
 /// <summary>The x87 unit on its way between the interpreter's state and the host's unit (Intel SDM vol. 1, 8.1.10).</summary>
+// SAFETY: s is a live processor's state; the image is accessed through spans of it.
 internal static unsafe class X87Images
 {
     private const int ControlWord = 0, StatusWord = 4, TagWord = 8, Registers = 28, RegisterSize = 10;

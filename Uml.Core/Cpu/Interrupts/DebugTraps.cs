@@ -10,6 +10,7 @@ namespace Uml.Core.Cpu.Interrupts;
 /// <remarks>
 /// TF counts as it is when an instruction begins; SYSCALL and interrupt delivery decide anew, MOV SS and POP SS put the trap off.
 /// </remarks>
+// SAFETY: s is a live processor's state, no block of which runs. Only its fields are touched.
 internal static unsafe class DebugTraps
 {
     /// <summary>

@@ -30,6 +30,8 @@ internal enum InterruptKind
 /// Interrupt and exception delivery (Intel SDM vol. 3, chapter 6). State changes only when a frame has been pushed completely; what
 /// faults on the way becomes an exception in turn, a double fault, or a shutdown.
 /// </summary>
+// SAFETY: s is a live processor's state, no block of which runs. Gates, descriptors and frames are guest memory and go through Mmu and
+// StackFrame.
 internal static unsafe partial class EventDelivery
 {
     /// <summary>One thing to deliver.</summary>

@@ -7,6 +7,7 @@ using Uml.Core.Cpu.State;
 namespace Uml.Core.Cpu.Interrupts;
 
 /// <summary>PUSHF, POPF, CLI, STI, CLAC, STAC.</summary>
+// SAFETY: handlers: the handler contract (Op). PUSHF reads the low bytes of a local of eight.
 internal static unsafe class FlagLoads
 {
     /// <summary>Flags any privilege may load.</summary>

@@ -7,6 +7,7 @@ using Uml.Core.Cpu.State;
 namespace Uml.Core.Cpu.Interrupts;
 
 /// <summary>IRET, IRETD, IRETQ (Intel SDM vol. 2, IRET).</summary>
+// SAFETY: handlers: the handler contract (Op). The array on the stack has the six values that the loop reads.
 internal static unsafe class InterruptReturn
 {
     /// <summary>Flags above bit 15 that any privilege may load.</summary>

@@ -6,6 +6,7 @@ using Uml.Core.Cpu.State;
 namespace Uml.Core.Cpu.Interrupts;
 
 /// <summary>SYSCALL, SYSRET, SYSENTER, SYSEXIT, SWAPGS, as Intel processors do them (Intel SDM vol. 2; vol. 3, 5.8.7 and 5.8.8).</summary>
+// SAFETY: handlers: the handler contract (Op). Registers by constants; return addresses are canonical before they become RIP.
 internal static unsafe class SyscallHandlers
 {
     private const int Rcx = 1, Rdx = 2, Rsp = 4, R11 = 11;

@@ -6,6 +6,8 @@ namespace Uml.Core.Cpu.Paging;
 /// The TLBs of one processor: a small set of address spaces tagged by PCID, so that a context switch finds its
 /// translations warm. Global pages are entered in each space that uses them.
 /// </summary>
+// SAFETY: the mappings are this set's own and live until Dispose, when no processor runs. Tables and ranges are indexed by the number of a
+// space (below Count), a view, and the top bit of an address.
 internal sealed unsafe class AddressSpaces : IDisposable
 {
     public const int Count = 8;

@@ -3,6 +3,7 @@ using Uml.Core.Cpu.State;
 namespace Uml.Core.Cpu.Paging;
 
 /// <summary>Told what becomes of cached translations, by whoever keeps something that rests on them.</summary>
+// SAFETY: s is a live processor's state, for the call.
 internal unsafe interface IAddressSpaceListener
 {
     /// <summary>Another address space is in force, or the one in force was emptied.</summary>

@@ -3,6 +3,8 @@ using Uml.Core.Cpu.State;
 namespace Uml.Core.Cpu.Paging;
 
 /// <summary>Everything that changes what translations are valid and which are looked at.</summary>
+// SAFETY: s is a live processor's state. The TLB and the page ranges put into it belong to AddressSpaces, which lives as long as the
+// processor.
 internal static unsafe partial class Mmu
 {
 

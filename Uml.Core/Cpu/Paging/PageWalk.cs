@@ -22,6 +22,9 @@ internal struct Translation
 }
 
 /// <summary>The page-table walk (Intel SDM vol. 3, chapter 4): 4-level, PAE and 32-bit paging.</summary>
+// SAFETY: s is a live processor's state. Host bounds every guest-physical address by the ends of RAM, which are page-aligned; entries are
+// naturally aligned, so all of one is RAM when its first byte is. The guest may write to its tables meanwhile: each entry is read once, and
+// Mark writes atomically.
 internal static unsafe class PageWalk
 {
     public const ulong P = 1, W = 2, U = 4, A = 1 << 5, D = 1 << 6, PS = 1 << 7, G = 1 << 8, NX = 1UL << 63;

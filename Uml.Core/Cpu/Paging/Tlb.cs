@@ -13,6 +13,8 @@ namespace Uml.Core.Cpu.Paging;
 /// are. Behind the entries a byte for each granule of them tells whether there may be anything in it, so that emptying and searching
 /// take as long as there is something, and another whether its memory has been touched.
 /// </remarks>
+// SAFETY: a table is TableSize bytes that AddressSpaces owns. The index of an entry is masked, and granules are numbered from entries of
+// the table, so both lie within it whatever the address is.
 internal static unsafe class Tlb
 {
     /// <summary>262,144 pages.</summary>

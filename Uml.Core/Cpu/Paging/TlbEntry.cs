@@ -6,6 +6,7 @@ namespace Uml.Core.Cpu.Paging;
 /// One translation: a page-aligned linear address for each kind of access that may go ahead without asking, and where the page is in
 /// host memory. Only RAM is ever entered; devices always take the slow path.
 /// </summary>
+// SAFETY: HostPage is a page of guest RAM, which outlives the TLB, once any tag of the entry is valid; it is not followed otherwise.
 [StructLayout(LayoutKind.Sequential)]
 internal unsafe struct TlbEntry
 {

@@ -8,6 +8,8 @@ namespace Uml.Core.Cpu.Paging;
 /// 5.10.3), which <c>EmittedPageWalk</c> fills and uses. Everything in it is forgotten at once, by a new epoch, whenever
 /// anything is invalidated or another address space comes into force.
 /// </summary>
+// SAFETY: the mapping is this cache's own, with room for the header and all entries; emitted code indexes it masked (IndexMask), and
+// follows Table only when the tag has the current epoch: it is a table in guest RAM then.
 internal sealed unsafe class WalkCache : IDisposable
 {
     /// <summary>Covers 1 GiB.</summary>

@@ -6,6 +6,7 @@ using Uml.Core.Cpu.State;
 namespace Uml.Core.Cpu.Segments;
 
 /// <summary>Far JMP and CALL (Intel SDM vol. 2, JMP and CALL; vol. 3, 5.8). Operand sizes are in bytes.</summary>
+// SAFETY: handlers: the handler contract (Op). The pointer's offset is read from a local as wide as T; Size of a gate is 2, 4 or 8.
 internal static unsafe class FarTransfers
 {
     /// <summary>JMP ptr16:16/32: the offset is the immediate, the selector in R0.</summary>

@@ -6,6 +6,8 @@ using Uml.Core.Cpu.State;
 namespace Uml.Core.Cpu.Segments;
 
 /// <summary>Moves to, from and through segment registers, whose numbers are in R0 or R1.</summary>
+// SAFETY: handlers: the handler contract (Op). Numbers of segment registers are the decoder's, 0 to 5, or the binder's; the inline array
+// checks them.
 internal static unsafe class SegmentHandlers
 {
     private const int Rsp = 4;

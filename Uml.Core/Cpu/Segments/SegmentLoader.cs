@@ -7,6 +7,7 @@ namespace Uml.Core.Cpu.Segments;
 /// Loads segment registers with the checks of MOV, POP and the far transfers (Intel SDM vol. 3, 5.6 to 5.8). The caller calls
 /// <see cref="Paging.Mmu.UpdateMode"/> afterwards where the mode may have changed.
 /// </summary>
+// SAFETY: s is a live processor's state. References to segment registers are used during the call; the inline array checks indices.
 internal static unsafe class SegmentLoader
 {
     /// <summary>Loads DS, ES, FS, GS or SS as MOV and POP do.</summary>

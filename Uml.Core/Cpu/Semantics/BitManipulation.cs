@@ -7,6 +7,7 @@ using Uml.Core.Cpu.State;
 namespace Uml.Core.Cpu.Semantics;
 
 /// <summary>What BMI1, BMI2 and MOVBE share: functions on values alone (Intel SDM vol. 2, each instruction's "Operation").</summary>
+// SAFETY: s is a live processor's state (the handler contract, see Op), of which only flags are touched; T is an integer type.
 internal static unsafe class BitManipulation
 {
     /// <summary>PDEP: the low bits of the source go to where the mask has ones.</summary>

@@ -6,6 +6,7 @@ namespace Uml.Core.Cpu.Semantics;
 internal readonly record struct Wide(ulong High, ulong Low);
 
 /// <summary>Integer multiplication and division (Intel SDM vol. 2, MUL, IMUL, DIV, IDIV).</summary>
+// SAFETY: s is a live processor's state (the handler contract, see Op), of which only flags are touched; T is an integer type.
 internal static unsafe class MultiplyDivide
 {
     public static Wide Multiply<T>(ulong a, ulong b) where T : unmanaged

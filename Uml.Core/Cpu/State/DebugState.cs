@@ -1,6 +1,7 @@
 namespace Uml.Core.Cpu.State;
 
 /// <summary>The debug registers (Intel SDM vol. 3, 18.2): what they ask the engine for, and which breakpoints an access hits.</summary>
+// SAFETY: s is a live processor's state (the handler contract, see Op); only its fields are touched.
 internal static unsafe class DebugState
 {
     /// <summary>DR6: BD, a debug register was touched while DR7.GD; BS, single step; BT, task switch.</summary>

@@ -9,6 +9,8 @@ namespace Uml.Core.Cpu.State;
 /// What the engine keeps for a virtual CPU beside its architectural state: budget, requests, links to what belongs to the host, scratch.
 /// Nothing of it means anything while the guest does not run, and no snapshot has it.
 /// </summary>
+// SAFETY: pointers here are set by VirtualCpu.Connect, to guest RAM and page information, which outlive the processor, and by JumpTables to
+// the table in force; HostStack, X87Image and AccessBuffer are sized for what is stored there.
 [StructLayout(LayoutKind.Sequential)]
 internal unsafe struct EngineState
 {

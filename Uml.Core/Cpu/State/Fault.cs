@@ -11,6 +11,7 @@ internal static class ExceptionVector
 /// Records exceptions in the CPU's memory for the engine to deliver. Nothing unwinds: a helper that can fault returns what these return,
 /// which is always false.
 /// </summary>
+// SAFETY: s is a live processor's state (the handler contract, see Op); only its engine's fields are touched.
 internal static unsafe class Fault
 {
     /// <summary>Records an exception without error code at the current instruction.</summary>

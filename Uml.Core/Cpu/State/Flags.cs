@@ -14,6 +14,7 @@ namespace Uml.Core.Cpu.State;
 /// bit 62: CF is bit 63, OF is bit 63 xor bit 62. Bit 3 is the carry out of bit 3: AF. Bit 0 is the SF delta, bits 8..15 the parity
 /// delta; they are non-zero only after flags were set as bits (POPF, SAHF and the like).
 /// </remarks>
+// SAFETY: s is a live processor's state (the handler contract, see Op); only two words of it are touched, and sizeof is asked of integers.
 internal static unsafe class Flags
 {
     public const uint CF = 1 << 0, PF = 1 << 2, AF = 1 << 4, ZF = 1 << 6, SF = 1 << 7, TF = 1 << 8, IF = 1 << 9, DF = 1 << 10, OF = 1 << 11;

@@ -6,6 +6,7 @@ namespace Uml.Core.Cpu.State;
 /// Memory-type range registers (Intel SDM vol. 3, 13.11): kept for the guest to read back, with the checks a write gets. Memory types
 /// change nothing here, since the host's caches are coherent.
 /// </summary>
+// SAFETY: the fixed buffers are indexed by MSR numbers that TryRead and TryWrite have checked to be within them, or by FixedIndex.
 [StructLayout(LayoutKind.Sequential)]
 internal unsafe struct MemoryTypeRanges
 {

@@ -14,6 +14,8 @@ namespace Uml.Core.Cpu.Time;
 /// slowed down, it stands still until the clock is there. A scale holds for a millisecond, and ends with <see cref="VirtualCpu.Run"/>: no
 /// pause, timer or suspended host comes between.
 /// </remarks>
+// SAFETY: the scale is in the memory of the processor that owns this counter, and is touched by one thread at a time: the one that runs the
+// processor, or its owner's while it does not run.
 internal sealed unsafe class TimeStampCounter
 {
     /// <summary>Guest ticks, of a nanosecond, that one scale is good for.</summary>

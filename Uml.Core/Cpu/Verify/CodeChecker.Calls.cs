@@ -6,6 +6,8 @@ using Uml.Core.Cpu.State;
 namespace Uml.Core.Cpu.Verify;
 
 /// <summary>Calls of stubs, and the sites that tell the runtime what it may patch and where it goes on.</summary>
+// SAFETY: a site is one of the table's: its number was checked against the count, and neighbours against both ends. Other pointers of a
+// site are compared with places of this translation and not followed.
 internal sealed unsafe partial class CodeChecker
 {
     /// <summary>Goes over a call.</summary>

@@ -5,6 +5,7 @@ using Uml.Core.Cpu.Contract;
 namespace Uml.Core.Cpu.Verify;
 
 /// <summary>Loops within a translation.</summary>
+// SAFETY: a site is one that TryGetSite has checked; addresses are looked up and not followed.
 internal sealed unsafe partial class CodeChecker
 {
     private enum Visit : byte { None, Open, Done }

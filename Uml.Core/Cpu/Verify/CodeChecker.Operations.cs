@@ -8,6 +8,8 @@ using Uml.Core.Memory;
 namespace Uml.Core.Cpu.Verify;
 
 /// <summary>What instructions do to what is known.</summary>
+// SAFETY: site numbers lie between those of this translation and the table's count; the address of a site's field is compared and not
+// followed.
 internal sealed unsafe partial class CodeChecker
 {
     private const Register State = Register.RSP, Scratch = Register.R13, Scratch32 = Register.R13D, Address = Register.R14, Address32 = Register.R14D,

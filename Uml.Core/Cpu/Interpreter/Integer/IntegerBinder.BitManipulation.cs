@@ -6,6 +6,7 @@ using Uml.Core.Cpu.State;
 namespace Uml.Core.Cpu.Interpreter.Integer;
 
 /// <summary>BMI1, BMI2, LZCNT, MOVBE, ADX: what only some CPU models have.</summary>
+// SAFETY: as in IntegerBinder.cs.
 internal static unsafe partial class IntegerBinder
 {
     /// <summary>

@@ -5,6 +5,7 @@ using Uml.Core.Cpu.State;
 
 namespace Uml.Core.Cpu.Interpreter.Integer;
 
+// SAFETY: as in IntegerBinder.cs; R0 of ENTER is a nesting level of at most 31 and no offset.
 internal static unsafe partial class IntegerBinder
 {
     private static Handler BindFlow(in Instruction i, Op* op, CpuMode mode)

@@ -5,6 +5,7 @@ using Uml.Core.Cpu.State;
 
 namespace Uml.Core.Cpu.Interpreter.Integer;
 
+// SAFETY: as in IntegerBinder.cs; offsets of XCHG and XLAT come from Iced's register numbers too.
 internal static unsafe partial class IntegerBinder
 {
     private static Handler BindMove(in Instruction i, Op* op, CpuMode mode)

@@ -5,6 +5,8 @@ using Uml.Core.Cpu.State;
 
 namespace Uml.Core.Cpu.Interpreter.Integer;
 
+// SAFETY: op is the operation being decoded (IInstructionBinder). The width of T is that of the form's operands; Imm of direct jumps and
+// calls is cleared, since Flow keeps a block there.
 internal static unsafe partial class IntegerBinder
 {
     public static Handler Bind(in Instruction i, Op* op, CpuMode mode) => i.Mnemonic switch

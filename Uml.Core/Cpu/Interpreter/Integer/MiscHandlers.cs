@@ -5,6 +5,8 @@ using Uml.Core.Cpu.State;
 namespace Uml.Core.Cpu.Interpreter.Integer;
 
 /// <summary>Flag instructions, width conversions, BCD, XLAT and what is not there.</summary>
+// SAFETY: handlers: the handler contract (Op). XLAT works on a copy of the operation, on this stack frame; host is used between BeginUpdate
+// and EndUpdate only.
 internal static unsafe class MiscHandlers
 {
     private const ushort Rax = CpuState.GprStart, Rdx = CpuState.GprStart + 16;

@@ -41,6 +41,7 @@ internal readonly struct RepeatNe : IRepeat
 /// MOVS, STOS, LODS, CMPS, SCAS (Intel SDM vol. 1, 7.3.9). Each repetition is precise: a fault or an interrupt leaves the counters as
 /// they are after the repetitions done, RIP at the instruction. Repetitions go page by page at host speed where nothing can intervene.
 /// </summary>
+// SAFETY: handlers: the handler contract (Op). Elements are accessed through Operand; runs of them as StringHandlers.Runs says.
 internal static unsafe partial class StringHandlers<TRepeat, T>
     where TRepeat : struct, IRepeat
     where T : unmanaged, IEquatable<T>

@@ -4,6 +4,7 @@ using Uml.Core.Cpu.Semantics.Simd;
 namespace Uml.Core.Cpu.Interpreter.Vex;
 
 /// <summary>VEX forms of integer instructions and of what moves elements about.</summary>
+// SAFETY: as in VexBinder.cs.
 internal static unsafe partial class VexBinder
 {
     /// <summary>Sums, differences and logic.</summary>
