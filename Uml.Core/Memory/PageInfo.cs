@@ -19,8 +19,8 @@ internal enum WatchReasons : uint
 }
 
 /// <summary>What the engine knows about one page of guest RAM. Emitted code reads and writes it.</summary>
-// SAFETY: FirstBlock is BlockCache's, which empties it before the blocks go; nobody else follows it. The offsets of fields are what emitted
-// code uses: a test compares them.
+// SAFETY: FirstBlock is BlockCache's, which empties it before the blocks go; nobody else follows it. The offsets of fields, which emitted
+// code uses, are those of the fields: EmittedOffsetTests.
 [StructLayout(LayoutKind.Sequential)]
 internal unsafe struct PageInfo
 {

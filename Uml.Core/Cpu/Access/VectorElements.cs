@@ -4,7 +4,7 @@ using Uml.Core.Cpu.State;
 namespace Uml.Core.Cpu.Access;
 
 /// <summary>Elements that masked moves and gathers access, which are not subject to alignment checks (Intel SDM vol. 2, VMASKMOV).</summary>
-// SAFETY: memory is reached only through Access and Mmu.
+// SAFETY: s is a live processor's state. Elements are accessed through Operand; pointers are to bytes of a local, below the size of T.
 internal static unsafe class VectorElements
 {
     public static bool Load<T>(CpuState* s, ulong linear, SegmentIndex segment, out T value)

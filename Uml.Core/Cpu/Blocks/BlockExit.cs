@@ -3,10 +3,9 @@ using Uml.Core.Cpu.State;
 namespace Uml.Core.Cpu.Blocks;
 
 /// <summary>How system instructions leave their block.</summary>
+// SAFETY: handlers: the handler contract (Op). CurrentBlock is the block that op is of.
 internal static unsafe class BlockExit
 {
-    // SAFETY: here and in every handler of this folder, s and op are the engine's: valid and unmoving while the handler runs.
-
     /// <summary>Ends the block behind the instruction, wherever in it that is.</summary>
     public static Op* Behind(CpuState* s, Op* op)
     {

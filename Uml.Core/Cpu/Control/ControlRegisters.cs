@@ -6,6 +6,7 @@ using Uml.Core.Cpu.State;
 namespace Uml.Core.Cpu.Control;
 
 /// <summary>CR0, CR2, CR3, CR4 and CR8: bits and the rules of changing them (Intel SDM vol. 3, 2.5 and 4.1.2).</summary>
+// SAFETY: handlers: the handler contract (Op). A register's number selects a field by switch.
 internal static unsafe class ControlRegisters
 {
     private const ulong Cr0Writable = Cr0.PE | Cr0.MP | Cr0.EM | Cr0.TS | Cr0.NE | Cr0.WP | Cr0.AM | Cr0.NW | Cr0.CD | Cr0.PG;

@@ -8,6 +8,8 @@ using Uml.Core.Cpu.State;
 namespace Uml.Core.Cpu.Decode;
 
 /// <summary>Turns guest bytes into operations: from one address to the first jump, the end of the page, or a length limit.</summary>
+// SAFETY: the block has room for the longest one (IBlockDecoder), and the loop stops at MaxInstructions and at the end of what was fetched:
+// within one page, which is RAM, and within the pinned buffer. Of a second page only the bytes to complete one instruction are read.
 internal sealed unsafe class BlockDecoder : IBlockDecoder
 {
     private const int PageSize = 4096, MaxInstructionLength = Block.MaxInstructionLength;

@@ -10,6 +10,7 @@ namespace Uml.Core.Cpu.Interpreter.Fpu;
 /// x87 instructions on registers. <see cref="Op.Imm"/> is what the binder put there: the function to call, or which variant is meant;
 /// x87 instructions have no immediate of their own.
 /// </summary>
+// SAFETY: handlers: the handler contract (Op). Imm is called as a function only where X87Binder has put one of that signature.
 internal static unsafe class X87Handlers
 {
     /// <summary>An instruction on ST(0) and its neighbours; <see cref="Op.Imm"/> is a <c>delegate*</c> on the state.</summary>

@@ -9,7 +9,7 @@ using Uml.Core.Cpu.State;
 namespace Uml.Core.Cpu.Interpreter.Fpu;
 
 /// <summary>x87 instructions with a memory operand. A fault of the access leaves the unit as it was.</summary>
-// SAFETY: register operands are offsets within CpuState that the decoder made; memory is reached only through Access and Mmu.
+// SAFETY: handlers: the handler contract (Op); integers are stored from the low bytes of a local of eight.
 internal static unsafe class X87MemoryHandlers
 {
     /// <summary>An 80-bit operand: double extended, or packed decimal.</summary>

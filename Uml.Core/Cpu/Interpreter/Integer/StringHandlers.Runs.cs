@@ -7,6 +7,8 @@ using Uml.Core.Cpu.State;
 namespace Uml.Core.Cpu.Interpreter.Integer;
 
 /// <summary>Repetitions within one page on each side, at once.</summary>
+// SAFETY: handlers: the handler contract (Op). TryFind bounds a range by the end of a page whose TLB tag matches, so all of it is guest
+// RAM; nothing is looked up between that and its use.
 internal static unsafe partial class StringHandlers<TRepeat, T>
 {
     /// <summary>Moves as much as lies within one page on both sides, upwards, without asking again.</summary>

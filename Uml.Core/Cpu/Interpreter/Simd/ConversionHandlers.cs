@@ -17,7 +17,7 @@ internal interface IFloatConversion<TFrom, TTo>
 /// Conversions. The result replaces as many bytes of the destination as it has; general registers take unsigned integers, of which a
 /// 32-bit one clears the upper half.
 /// </summary>
-// SAFETY: register operands are offsets within CpuState that the decoder made; memory is reached only through Access and Mmu.
+// SAFETY: handlers: the handler contract (Op); a source or result is read as another type of at most its size from a local.
 internal static unsafe class ConversionHandlers<TOperation, TFrom, TTo>
     where TOperation : struct, IFloatConversion<TFrom, TTo>
     where TFrom : unmanaged

@@ -6,7 +6,7 @@ using Uml.Core.Cpu.State;
 namespace Uml.Core.Cpu.Interpreter.Simd;
 
 /// <summary>Operand plumbing of packed floating-point instructions.</summary>
-// SAFETY: register operands are offsets within CpuState that the decoder made; memory is reached only through Access and Mmu.
+// SAFETY: handlers: the handler contract (Op); a result goes where the first operand was read.
 internal static unsafe class PackedFloatHandlers<TOperation, T>
     where TOperation : struct, IPackedFloat<T>
     where T : unmanaged

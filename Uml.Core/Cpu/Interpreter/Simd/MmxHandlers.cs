@@ -9,7 +9,7 @@ using Uml.Core.Cpu.State;
 namespace Uml.Core.Cpu.Interpreter.Simd;
 
 /// <summary>MMX registers: the significands of the x87 registers (Intel SDM vol. 1, 9.2.1 and 9.5.1).</summary>
-// SAFETY: register operands are offsets within CpuState that the decoder made; memory is reached only through Access and Mmu.
+// SAFETY: handlers: the handler contract (Op). An MMX register is the significand of an x87 one: 8 bytes to read, a whole Float80 to write.
 internal static unsafe class Mmx
 {
     /// <summary>Every MMX instruction but EMMS marks all registers as in use and sets TOP to 0.</summary>

@@ -8,7 +8,7 @@ using Uml.Core.Cpu.State;
 namespace Uml.Core.Cpu.Interpreter.Simd;
 
 /// <summary>MMX instructions that move data; each checks for a pending x87 exception first.</summary>
-// SAFETY: register operands are offsets within CpuState that the decoder made; memory is reached only through Access and Mmu.
+// SAFETY: handlers: the handler contract (Op); a word's number in the immediate is masked to 0 to 3.
 internal static unsafe class MmxMoves
 {
     /// <summary>MOVD, MOVQ mm, r or mm.</summary>

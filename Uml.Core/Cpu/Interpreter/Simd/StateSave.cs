@@ -7,7 +7,8 @@ using Uml.Core.Cpu.State;
 namespace Uml.Core.Cpu.Interpreter.Simd;
 
 /// <summary>FXSAVE, FXRSTOR, the XSAVE family, XCR0 and MXCSR.</summary>
-// SAFETY: register operands are offsets within CpuState that the decoder made; memory is reached only through Access and Mmu.
+// SAFETY: handlers: the handler contract (Op). Images are locals, as large as their type says, and copied from and to guest memory by
+// Operand; the guest's header is checked in the copy.
 internal static unsafe class StateSave
 {
     private const int Rax = 0, Rcx = 1, Rdx = 2;

@@ -7,7 +7,7 @@ using Uml.Core.Cpu.State;
 namespace Uml.Core.Cpu.Interpreter.Simd;
 
 /// <summary>SSE4.2 string comparisons; their memory operands need no alignment.</summary>
-// SAFETY: register operands are offsets within CpuState that the decoder made; memory is reached only through Access and Mmu.
+// SAFETY: handlers: the handler contract (Op); implicit operands and results are RAX, RDX, RCX and XMM0, by constant offsets.
 internal static unsafe class StringCompareHandlers
 {
     private const int Rax = 0, Rcx = 1, Rdx = 2;

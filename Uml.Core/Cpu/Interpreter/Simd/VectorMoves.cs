@@ -9,7 +9,8 @@ using Uml.Core.Cpu.State;
 namespace Uml.Core.Cpu.Interpreter.Simd;
 
 /// <summary>Instructions that move data between XMM registers, general registers and memory unchanged.</summary>
-// SAFETY: register operands are offsets within CpuState that the decoder made; memory is reached only through Access and Mmu.
+// SAFETY: handlers: the handler contract (Op). Element masks the immediate, so an element lies within its register; HighHalf is within the
+// 16 bytes of an XMM register.
 internal static unsafe class VectorMoves
 {
     private const int HighHalf = 8;

@@ -9,7 +9,7 @@ using Uml.Core.Cpu.State;
 namespace Uml.Core.Cpu.Interpreter.Vex;
 
 /// <summary>VEX forms of conversions.</summary>
-// SAFETY: register operands are offsets within CpuState that the decoder made; memory is reached only through Access and Mmu.
+// SAFETY: handlers: the handler contract (Op); results are read as vectors from locals, whose types VexBinder has chosen as large.
 internal static unsafe class VexConversionHandlers<TOperation, TFrom, TTo>
     where TOperation : struct, IFloatConversion<TFrom, TTo>
     where TFrom : unmanaged

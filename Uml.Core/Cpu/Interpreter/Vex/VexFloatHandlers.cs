@@ -9,7 +9,7 @@ using Uml.Core.Cpu.State;
 namespace Uml.Core.Cpu.Interpreter.Vex;
 
 /// <summary>Operand plumbing of packed floating-point VEX instructions.</summary>
-// SAFETY: register operands are offsets within CpuState that the decoder made; memory is reached only through Access and Mmu.
+// SAFETY: handlers: the handler contract (Op); YMM operands are read and written in slots of 32 bytes.
 internal static unsafe class VexPackedFloatHandlers<TOperation, T>
     where TOperation : struct, IPackedFloat<T>
     where T : unmanaged

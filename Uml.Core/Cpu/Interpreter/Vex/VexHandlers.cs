@@ -10,7 +10,7 @@ namespace Uml.Core.Cpu.Interpreter.Vex;
 /// Operand plumbing of VEX forms of 128-bit operations: R0 = R1 op source; the 256-bit forms do it in each lane. Forms of two operands
 /// are those that do not look at the first source.
 /// </summary>
-// SAFETY: register operands are offsets within CpuState that the decoder made; memory is reached only through Access and Mmu.
+// SAFETY: handlers: the handler contract (Op); Imm of masked handlers is the offset of a vector register that VexBinder put there.
 internal static unsafe class VexHandlers<TOperation>
     where TOperation : struct, IVectorBinary
 {

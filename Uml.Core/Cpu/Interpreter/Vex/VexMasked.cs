@@ -10,7 +10,7 @@ namespace Uml.Core.Cpu.Interpreter.Vex;
 /// <summary>
 /// VMASKMOVPS, VMASKMOVPD, VPMASKMOVD, VPMASKMOVQ: only elements whose mask element has its top bit set are accessed, and can fault.
 /// </summary>
-// SAFETY: register operands are offsets within CpuState that the decoder made; memory is reached only through Access and Mmu.
+// SAFETY: handlers: the handler contract (Op). Bits of a mask number the elements of a local vector of the same length.
 internal static unsafe class VexMaskedMoves<T>
     where T : unmanaged
 {
@@ -130,7 +130,8 @@ internal static unsafe class VexMaskedMoves<T>
 /// </summary>
 /// <typeparam name="T">The elements loaded.</typeparam>
 /// <typeparam name="TIndex">The indices: int or long.</typeparam>
-// SAFETY: register operands are offsets within CpuState that the decoder made; memory is reached only through Access and Mmu.
+// SAFETY: handlers: the handler contract (Op). Elements are numbered below the vector length, and clearing stops at 32 bytes, the size of a
+// register's slot; indices of the guest's are added to the guest's address only.
 internal static unsafe class GatherHandlers<T, TIndex>
     where T : unmanaged, IBinaryInteger<T>
     where TIndex : unmanaged, IBinaryInteger<TIndex>
