@@ -6,8 +6,8 @@ using Uml.Core.Memory;
 namespace Uml.Core.Cpu.Blocks;
 
 /// <summary>
-/// The decoded blocks of one processor: bounded memory that is filled from one end and emptied as a whole. Keyed by guest-physical
-/// address and mode, so that blocks outlive changes of mappings and are shared between address spaces.
+/// The decoded blocks of one processor, keyed by guest-physical address and mode: they survive changes of mappings and are shared between
+/// address spaces. Memory is bounded; it is filled from one end and flushed as a whole.
 /// </summary>
 // SAFETY: the three mappings are this cache's own and live until Dispose, which nothing runs behind. A block gets MaxSize bytes, checked in
 // Decode, and its links lead to blocks of the same epoch: Flush empties hash, jump cache and page lists together. Indices of buckets and of
@@ -17,8 +17,8 @@ internal sealed unsafe class BlockCache : IDisposable
     private const int HashBits = 16;
 
     /// <summary>
-    /// The most blocks with bytes in one page, which bounds how long a write to it takes: one for each byte. Code that is entered at every
-    /// byte in every mode would have a hundred times as many; the cache is emptied before it comes to that. The limit is ours.
+    /// The most blocks with code in one page, one for each byte; it bounds how long a write to the page takes. Code that is entered at
+    /// every byte in every mode would have a hundred times as many; the cache is flushed before that. The limit is ours.
     /// </summary>
     public const int MaximumInPage = GuestRam.PageSize;
 
@@ -29,7 +29,7 @@ internal sealed unsafe class BlockCache : IDisposable
     private readonly GuestRam _ram;
     private ulong _used;
 
-    /// <summary>Some page has as many blocks as it may have.</summary>
+    /// <summary>A page has reached <see cref="MaximumInPage"/>.</summary>
     private bool _crowded;
 
     public BlockCache(GuestRam ram, IBlockDecoder decoder, ulong capacity)
@@ -40,13 +40,13 @@ internal sealed unsafe class BlockCache : IDisposable
         ClearJumpCache();
     }
 
-    /// <summary>Counts the times the cache was emptied: a block pointer is good only within one epoch.</summary>
+    /// <summary>Times the cache was flushed. A block pointer is valid only within one epoch.</summary>
     public ulong Epoch { get; private set; }
 
-    /// <summary>Who is told of blocks, or null.</summary>
+    /// <summary>Notified of decoded and dropped blocks; may be null.</summary>
     public IBlockListener? Listener { get; set; }
 
-    /// <summary>Where the cache counts; set once by the processor it belongs to.</summary>
+    /// <summary>Statistics; set once by the processor that owns the cache.</summary>
     public CpuCounters* Counters { get; set; }
 
     public ulong BytesUsed => _used;
@@ -99,7 +99,9 @@ internal sealed unsafe class BlockCache : IDisposable
         return block;
     }
 
-    /// <summary>The block at a linear address of 64-bit code if the TLB leads there and it is decoded; null otherwise.</summary>
+    /// <summary>
+    /// The decoded block at a linear address of 64-bit code, if the TLB maps the address and there is one; null otherwise.
+    /// </summary>
     public Block* Peek(CpuState* s, ulong linear)
     {
         TlbEntry* entry = Tlb.Entry(PagingState.Of(s)->Tlb, linear);
@@ -120,7 +122,7 @@ internal sealed unsafe class BlockCache : IDisposable
         return null;
     }
 
-    /// <summary>Whether the TLB has the page behind an address, and leads to the one a block runs over into.</summary>
+    /// <summary>Whether the TLB maps the page behind an address to the page that a block crosses into.</summary>
     private static bool IsSecondPage(CpuState* s, ulong linear, Block* block)
     {
         ulong next = (linear & ~(GuestRam.PageSize - 1UL)) + GuestRam.PageSize;
@@ -137,7 +139,7 @@ internal sealed unsafe class BlockCache : IDisposable
             return;
         }
 
-        // One pass: what overlaps goes, and the mask is made anew of what stays.
+        // One pass: drop the blocks that overlap, and compute the mask of the others.
         ulong page = ramOffset & ~(GuestRam.PageSize - 1UL);
         ulong mask = 0;
         Block** link = (Block**)&info->FirstBlock;
@@ -198,7 +200,7 @@ internal sealed unsafe class BlockCache : IDisposable
         info->Blocks = 0;
     }
 
-    /// <summary>Sets what parts of a page have code; without any its writes need not be seen.</summary>
+    /// <summary>Sets the mask of the 64-byte granules that have code. A page without code is no longer watched.</summary>
     private static void SetCode(PageInfo* info, ulong mask)
     {
         info->CodeMask = mask;
@@ -253,7 +255,7 @@ internal sealed unsafe class BlockCache : IDisposable
                 return null;
             }
 
-            // The walk may have set bits in an entry that the block was made from.
+            // The walk may have dropped this block, by setting accessed bits in memory that it was decoded from.
             if (second == block->SecondPage && block->Mode == s->Mode)
             {
                 return block;
@@ -267,7 +269,7 @@ internal sealed unsafe class BlockCache : IDisposable
     {
         if (PageWalk.Host(s, physical) == null)
         {
-            // Code in device memory is not run: as if the bus had failed the fetch.
+            // Code in device memory is not executed.
             Raise.Exception(s, ExceptionVector.GP, 0);
             return null;
         }
@@ -305,7 +307,7 @@ internal sealed unsafe class BlockCache : IDisposable
         }
     }
 
-    /// <summary>Makes writes to a page that holds code visible; returns the former head of the page's list.</summary>
+    /// <summary>Adds a block to the list of a page, whose writes are watched from now on; returns the former head of the list.</summary>
     private Block* Watch(ulong page, Block* block)
     {
         PageInfo* info = _ram.Pages + page;
@@ -330,11 +332,11 @@ internal sealed unsafe class BlockCache : IDisposable
         return (ulong.MaxValue << first) & (ulong.MaxValue >> (63 - last));
     }
 
-    /// <summary>Where a block says which is the next in the list of a page.</summary>
+    /// <summary>The link to the next block in the list of a page; a block in two pages has two.</summary>
     private Block** LinkInPage(Block* block, ulong pageOffset) =>
         IsFirstPage(block, pageOffset) ? &block->PageNext : &block->SecondPageNext;
 
-    /// <summary>The parts of a page that a block has bytes in.</summary>
+    /// <summary>The mask of the 64-byte granules of a page that a block has code in.</summary>
     private ulong MaskIn(Block* block, ulong pageOffset)
     {
         int start = (int)(block->Physical % GuestRam.PageSize);
@@ -345,7 +347,10 @@ internal sealed unsafe class BlockCache : IDisposable
 
     private bool IsFirstPage(Block* block, ulong pageOffset) => _ram.Base + pageOffset == block->HostPage;
 
-    /// <summary>Whether a block has bytes in a part of a page. It may have some at both ends, when two linear pages in a row are the same memory.</summary>
+    /// <summary>
+    /// Whether a block has code in a part of a page. When two adjacent linear pages map to the same frame, it may have code at both ends of
+    /// that.
+    /// </summary>
     private bool Overlaps(Block* block, ulong pageOffset, int start, int length)
     {
         int blockStart = (int)(block->Physical % GuestRam.PageSize);
@@ -357,7 +362,7 @@ internal sealed unsafe class BlockCache : IDisposable
     private bool IsSecondPage(Block* block, ulong pageOffset) =>
         block->SecondPage != Block.NoPage && _ram.TryGetOffset(block->SecondPage, 1, out ulong second) && second == pageOffset;
 
-    /// <summary>Drops a block that was taken out of the list of one page already.</summary>
+    /// <summary>Drops a block that was already removed from the list of one page.</summary>
     private void Remove(Block* block, ulong fromPage)
     {
         Counters->BlocksInvalidated++;
@@ -383,7 +388,7 @@ internal sealed unsafe class BlockCache : IDisposable
 
         Listener?.Dropped(block);
 
-        // Whoever still runs it, or is linked to it, leaves at the next operation and looks again.
+        // If it is running, it exits at the next operation; links to it fail on the mode.
         block->Mode = (CpuMode)uint.MaxValue;
         Op* ops = Block.Ops(block);
         for (int i = 0; i <= block->Count; i++)
@@ -392,7 +397,7 @@ internal sealed unsafe class BlockCache : IDisposable
         }
     }
 
-    /// <summary>Takes a block out of the list of a page.</summary>
+    /// <summary>Removes a block from the list of a page.</summary>
     private void Unwatch(ulong pageOffset, Block* block)
     {
         PageInfo* info = _ram.Pages + (pageOffset / GuestRam.PageSize);

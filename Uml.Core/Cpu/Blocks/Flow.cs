@@ -13,7 +13,7 @@ internal static unsafe class Flow
     public const int JumpCacheSize = 1 << JumpCacheBits;
     private const ulong PageMask = ~0xFFFUL;
 
-    /// <summary>Starts a block, or leaves the engine in front of it when the budget is used up or something wants attention.</summary>
+    /// <summary>Enters a block, or exits in front of it when the budget is used up or the poll word is set.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Op* Enter(CpuState* s, Block* block, ulong rip)
     {
@@ -38,7 +38,7 @@ internal static unsafe class Flow
         return link != null && link->Mode == s->Mode ? Enter(s, link, rip) : FollowSlow(s, op, rip);
     }
 
-    /// <summary>Goes to a direct target from the middle of a block: what is behind does not retire.</summary>
+    /// <summary>Goes to a direct target from the middle of a block: the instructions behind the jump do not retire.</summary>
     public static Op* FollowOut(CpuState* s, Op* op)
     {
         Unretire(s, op + 1);
@@ -68,7 +68,7 @@ internal static unsafe class Flow
     /// <summary>The end of a block that was cut short: goes on behind it.</summary>
     public static Op* FallThrough(CpuState* s, Op* op) => Follow(s, op);
 
-    /// <summary>Ends the block: the engine looks up what follows at <paramref name="rip"/>.</summary>
+    /// <summary>Exits to the engine's loop, which goes on at <paramref name="rip"/>.</summary>
     public static Op* EndBlock(CpuState* s, ulong rip)
     {
         s->Rip = rip & s->IpMask;
@@ -94,7 +94,9 @@ internal static unsafe class Flow
     /// <summary>Takes the operation and those behind it in the block out of the count of retired instructions.</summary>
     public static void Unretire(CpuState* s, Op* op) => s->Engine->Remaining += BlockState.Of(s)->CurrentBlock->Count - (op - Block.Ops(BlockState.Of(s)->CurrentBlock));
 
-    /// <summary>Stands in for every operation of a block whose bytes were overwritten.</summary>
+    /// <summary>
+    /// Replaces the handlers of a dropped block, whose guest code was overwritten: exits at the instruction, to be decoded again.
+    /// </summary>
     public static Op* Invalidated(CpuState* s, Op* op)
     {
         Unretire(s, op);
@@ -115,7 +117,7 @@ internal static unsafe class Flow
         ulong csBase = s->Segments[(int)SegmentIndex.Cs].Base;
         if (((rip + csBase) & PageMask) != ((s->Engine->BlockRip + csBase) & PageMask))
         {
-            // The mapping of another page may change: it is looked up each time.
+            // The mapping of another page may change, so its target is looked up each time.
             return Jump(s, rip);
         }
 
@@ -127,7 +129,8 @@ internal static unsafe class Flow
             return null;
         }
 
-        // The link outlives mappings: the page may just have come to lead to another frame, from which this block was not made.
+        // The link outlives changes of the page's mapping: chain only if the page still maps to the frame that the running block was
+        // decoded from.
         if (cache.Epoch == epoch && block->SecondPage == Block.NoPage && block->HostPage == BlockState.Of(s)->CurrentBlock->HostPage)
         {
             op->Imm = (long)block;

@@ -41,7 +41,7 @@ internal unsafe struct Op
     /// <summary>log2 of the index scale.</summary>
     public byte Scale;
 
-    /// <summary>What the simple sum does not cover.</summary>
+    /// <summary>What the address needs beyond base + index * scale + displacement.</summary>
     public AddressFlags Address;
 
     /// <summary>Segment of the memory operand, <see cref="SegmentIndex"/>.</summary>
@@ -56,10 +56,10 @@ internal unsafe struct Op
     /// <summary>Iced's Code of the instruction.</summary>
     public ushort Code;
 
-    /// <summary>A conditional jump that the block goes on behind.</summary>
+    /// <summary>A conditional jump in the middle of a block: not taken, it falls through to the next operation.</summary>
     public bool Continues;
 
-    /// <summary>False when all it does is to raise an exception: no such instruction.</summary>
+    /// <summary>False for an invalid or unimplemented instruction, whose handler raises an exception.</summary>
     public bool IsImplemented;
 }
 

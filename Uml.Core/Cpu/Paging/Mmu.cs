@@ -40,7 +40,7 @@ internal static unsafe partial class Mmu
         return true;
     }
 
-    /// <summary>Reads an operand that will be written: faults as the write would.</summary>
+    /// <summary>Reads an operand that is written next: faults as the write would.</summary>
     public static bool ReadForUpdateSlow(CpuState* s, ulong linear, byte* buffer, int size, SegmentIndex segment)
     {
         if (!Locate(s, linear, size, AccessKind.Write, segment, out ulong first, out ulong second, out int firstSize))
@@ -52,7 +52,7 @@ internal static unsafe partial class Mmu
         return true;
     }
 
-    /// <summary>Writes what <see cref="ReadForUpdateSlow"/> read; its checks hold still, so this cannot fault.</summary>
+    /// <summary>Writes what <see cref="ReadForUpdateSlow"/> read, which has checked the write already: this cannot fault.</summary>
     public static void FinishUpdateSlow(CpuState* s, ulong linear, byte* buffer, int size) =>
         WriteSlow(s, linear, buffer, size, SegmentIndex.Ds);
 
@@ -138,7 +138,7 @@ internal static unsafe partial class Mmu
              Map(s, WrapSystem(s, linear + (ulong)firstSize), kind, user: false, allowUserPages: false, TlbView.Supervisor, out second));
     }
 
-    /// <summary>Translates every page of an operand before anything is touched.</summary>
+    /// <summary>Translates every page of an operand before any of it is accessed.</summary>
     public static bool Locate(
         CpuState* s, ulong linear, int size, AccessKind kind, SegmentIndex segment, out ulong first, out ulong second, out int firstSize)
     {
@@ -206,7 +206,7 @@ internal static unsafe partial class Mmu
     public static bool IsCanonical(CpuState* s, ulong linear) =>
         (ulong)((long)(linear << 16) >> 16) == linear || (s->Mode & CpuMode.Long64) == 0;
 
-    /// <summary>Translates one page for one access and remembers it.</summary>
+    /// <summary>Translates one page for one access and fills the TLB.</summary>
     private static bool Map(CpuState* s, ulong linear, AccessKind kind, bool user, bool allowUserPages, TlbView view, out ulong physical)
     {
         s->Engine->Counters.TlbMisses++;
@@ -248,7 +248,7 @@ internal static unsafe partial class Mmu
         }
     }
 
-    /// <summary>Tells whoever watches a page that bytes of it are about to be written.</summary>
+    /// <summary>Notifies the observers of a watched page that bytes of it are about to be written.</summary>
     public static void NoteWrite(CpuState* s, byte* host, int size)
     {
         if (Info(s, host)->Watched != 0)

@@ -6,7 +6,7 @@ namespace Uml.Core.Cpu.Paging;
 
 internal enum AccessKind : byte { Read, Write, Execute }
 
-/// <summary>Where a linear page leads and what may be done there.</summary>
+/// <summary>The result of a walk: the physical address and the access rights.</summary>
 internal struct Translation
 {
     /// <summary>Guest-physical address of the byte asked for.</summary>
@@ -54,10 +54,10 @@ internal static unsafe class PageWalk
     }
 
     /// <summary>
-    /// Translates for one access, setting accessed and dirty bits. On failure the page's own entry was not changed and
+    /// Translates for one access, setting accessed and dirty bits. On failure the entry that maps the page is unchanged, and
     /// <paramref name="error"/> is the page-fault error code.
     /// </summary>
-    /// <remarks>Each entry is read once: what is checked is what is used, whoever else writes to the tables meanwhile.</remarks>
+    /// <remarks>Each entry is read once, so that what is checked is what is used even if another agent writes to it meanwhile.</remarks>
     /// <param name="user">The access counts as made at CPL 3.</param>
     /// <param name="allowUserPages">A supervisor access that SMAP does not stop (EFLAGS.AC).</param>
     public static bool Translate(CpuState* s, ulong linear, AccessKind kind, bool user, bool allowUserPages, out Translation t, out uint error)
@@ -104,8 +104,8 @@ internal static unsafe class PageWalk
     }
 
     /// <summary>
-    /// Sets bits of an entry that was read before. It is a write to memory like any other: what was decoded from these bytes goes, and
-    /// the block that runs may be among it.
+    /// Sets bits of an entry that was read before. It is a write to memory like any other: it drops blocks decoded from these bytes,
+    /// possibly the running one.
     /// </summary>
     /// <param name="bits">In the low half, whatever the width of the entry.</param>
     private static void Mark(CpuState* s, void* slot, ulong entry, ulong bits)
@@ -279,7 +279,7 @@ internal static unsafe class PageWalk
 
     private static uint ReadLegacy(byte* slot) => slot == null ? 0 : Volatile.Read(ref *(uint*)slot);
 
-    /// <summary>The entry that maps the page: where it is in RAM, and what it was when it was read.</summary>
+    /// <summary>The entry that maps the page: its host address, and its value when it was read.</summary>
     private readonly struct Leaf(byte* slot, ulong entry)
     {
         public readonly byte* Slot = slot;
