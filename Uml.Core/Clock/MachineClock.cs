@@ -2,7 +2,7 @@ using Uml.Core.Bus;
 
 namespace Uml.Core.Clock;
 
-/// <summary>Guest time and its timers. The machine's loop asks it how long the guest may run and how long it sleeps.</summary>
+/// <summary>Guest time and its timers. It decides how long a slice of the guest is, and how long an idle guest sleeps.</summary>
 internal abstract class MachineClock(DateTimeOffset startTime) : IMachineClock
 {
     private readonly TimerHeap _timers = new();
@@ -27,7 +27,7 @@ internal abstract class MachineClock(DateTimeOffset startTime) : IMachineClock
     /// <summary>The names of the timers that are armed.</summary>
     public IReadOnlyList<string> ArmedTimers => _timers.Names;
 
-    /// <summary>The CPUs that run by this clock; connected once, before the machine starts.</summary>
+    /// <summary>The CPUs of the machine; connected once, before it starts.</summary>
     protected IGuestExecution Guest => _guest ?? throw new InvalidOperationException("The clock has no CPU yet.");
 
     public IMachineTimer CreateTimer(string name, Action callback)
@@ -54,7 +54,7 @@ internal abstract class MachineClock(DateTimeOffset startTime) : IMachineClock
         return end <= now ? 1 : GetBudget(end - now);
     }
 
-    /// <summary>Told what <see cref="BeginSlice"/> led to.</summary>
+    /// <summary>Called at the end of a slice that <see cref="BeginSlice"/> began.</summary>
     public void EndSlice()
     {
         _sliceEnd = 0;
@@ -82,7 +82,7 @@ internal abstract class MachineClock(DateTimeOffset startTime) : IMachineClock
         }
     }
 
-    /// <summary>Told that the guest has been idle.</summary>
+    /// <summary>Called after the guest was idle.</summary>
     public virtual void EndIdle()
     {
     }
@@ -95,7 +95,7 @@ internal abstract class MachineClock(DateTimeOffset startTime) : IMachineClock
         _timers.Schedule(timer, deadline);
         if (deadline < _sliceEnd)
         {
-            // A device armed it from within the slice: come back and make the slice shorter.
+            // A device has armed it within the slice, which has to end earlier now.
             Guest.RequestAttention();
         }
         else if (_sliceEnd != 0 && NextDeadline is { } next)
@@ -106,7 +106,10 @@ internal abstract class MachineClock(DateTimeOffset startTime) : IMachineClock
 
     public void Cancel(MachineTimer timer) => _timers.Remove(timer);
 
-    /// <summary>Told of the next deadline, which is not before the end of the slice that runs: it may become so.</summary>
+    /// <summary>
+    /// Called with the next deadline, which is behind the planned end of the current slice; a slice that takes longer than planned may miss
+    /// it.
+    /// </summary>
     protected virtual void WatchFor(ulong deadline)
     {
     }

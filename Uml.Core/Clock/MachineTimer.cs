@@ -2,14 +2,14 @@ using Uml.Core.Bus;
 
 namespace Uml.Core.Clock;
 
-/// <summary>A one-shot timer and its place in the <see cref="TimerHeap"/>.</summary>
+/// <summary>A one-shot timer and its index in the <see cref="TimerHeap"/>.</summary>
 internal sealed class MachineTimer(MachineClock clock, string name, Action callback) : IMachineTimer
 {
     private bool _isDisposed;
 
     public string Name => name;
 
-    /// <summary>The place in the heap, or -1 while not armed.</summary>
+    /// <summary>The index in the heap, or -1 while not armed.</summary>
     public int HeapIndex { get; set; } = -1;
 
     public ulong Deadline { get; set; }

@@ -1,6 +1,6 @@
 namespace Uml.Core.Clock;
 
-/// <summary>Armed timers, the earliest first: a binary heap whose elements know their place, so that re-arming allocates nothing.</summary>
+/// <summary>Armed timers, the earliest first: a binary heap whose elements know their index, so that re-arming allocates nothing.</summary>
 internal sealed class TimerHeap
 {
     private readonly List<MachineTimer> _heap = [];

@@ -38,7 +38,7 @@ internal sealed unsafe partial class VirtualCpu : IProcessor
 
     public void SetCpuid(uint leaf, CpuidValues? values) => Cpuid.Set(leaf, values);
 
-    /// <summary>The state after power-on; pins that devices drive are theirs to reset.</summary>
+    /// <summary>Sets the state after power-on, except for pins that devices drive, which they reset themselves.</summary>
     public void Reset()
     {
         Volatile.Write(ref _state->NmiLine, 0);

@@ -22,9 +22,9 @@ internal unsafe struct StringAddress
     }
 
     /// <summary>
-    /// Before the first repetition, whether it comes to one or not: with 32-bit addresses the registers that the instruction writes become
-    /// 32-bit results, whose upper halves are zero. Which ones is the processor's choice; Intel's clear those of MOVS and of STOS, and of
-    /// the others the counter alone.
+    /// Before the first repetition, even if the count is zero: with 32-bit addresses the registers that the instruction writes are
+    /// zero-extended. Which ones is implementation-specific: Intel's processors do it for those of MOVS and STOS, and for the counter alone
+    /// of the others.
     /// </summary>
     public readonly void BeginRepeat(CpuState* s, bool clearsSource, bool clearsDestination)
     {
@@ -40,11 +40,14 @@ internal unsafe struct StringAddress
 
     public ulong Count { get; private set; }
 
-    /// <summary>Upwards, the destination's offset is its linear address, and repetitions are no steps of their own.</summary>
+    /// <summary>
+    /// Whether repetitions can be done many at a time: DF is clear, the destination's offset is its linear address, and there is no
+    /// single-stepping.
+    /// </summary>
     public readonly bool IsPlain(CpuState* s) => _step > 0 && _mask >= uint.MaxValue && (s->Mode & CpuMode.Segmented) == 0
         && (Volatile.Read(ref s->Engine->Poll) & (int)Attention.SingleStep) == 0;
 
-    /// <summary>Likewise for the source.</summary>
+    /// <summary>The same for the source as well.</summary>
     public readonly bool IsPlain(CpuState* s, Op* op) =>
         IsPlain(s) && op->Segment is not (SegmentIndex.Cs or SegmentIndex.Fs or SegmentIndex.Gs);
 
@@ -66,7 +69,7 @@ internal unsafe struct StringAddress
 
     public readonly void AdvanceDestination(CpuState* s, int size) => Put(s, Rdi, s->Gpr[Rdi] + (ulong)(_step * size));
 
-    /// <summary>Takes repetitions that were done off the counter, and off the budget of instructions.</summary>
+    /// <summary>Subtracts completed repetitions from the counter and from the budget.</summary>
     public void CountDown(CpuState* s, ulong by)
     {
         Count -= by;
@@ -77,7 +80,7 @@ internal unsafe struct StringAddress
     private readonly void Put(CpuState* s, int register, ulong value) =>
         s->Gpr[register] = _mask == ushort.MaxValue ? (s->Gpr[register] & ~_mask) | (value & _mask) : value & _mask;
 
-    /// <summary>Bytes of rSI and rDI, from whichever of the two the instruction has.</summary>
+    /// <summary>The address size in bytes, from the instruction's operand at rSI or rDI.</summary>
     public static int SizeOf(in Instruction i)
     {
         for (int n = 0; n < i.OpCount; n++)

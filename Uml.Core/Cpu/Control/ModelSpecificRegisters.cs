@@ -5,7 +5,7 @@ using Uml.Core.Cpu.State;
 namespace Uml.Core.Cpu.Control;
 
 /// <summary>
-/// RDMSR and WRMSR (Intel SDM vol. 4, table 2-2). What is not listed here belongs to devices on the bus: local APIC, kvm-clock.
+/// RDMSR and WRMSR (Intel SDM vol. 4, table 2-2). All other registers belong to devices on the bus, such as the local APIC and kvm-clock.
 /// </summary>
 // SAFETY: handlers: the handler contract (Op). An MSR is selected by switch; references to fields are taken from s and used during the
 // call.
@@ -21,7 +21,7 @@ internal static unsafe class ModelSpecificRegisters
     /// <summary>IA32_MISC_ENABLE: fast strings (bit 0) can be switched; branch trace and PEBS storage are unavailable (11, 12).</summary>
     public const ulong MiscEnableDefault = 1 | 1 << 11 | 1 << 12;
 
-    /// <summary>IA32_BIOS_SIGN_ID, bits 63..32: the revision of the microcode that is not there.</summary>
+    /// <summary>IA32_BIOS_SIGN_ID, bits 63..32: a microcode revision for the guest to read.</summary>
     private const ulong MicrocodeRevision = 0x100UL << 32;
 
     private const uint TscDeadline = 0x6E0;

@@ -6,7 +6,7 @@ using Uml.Core.Cpu.State;
 
 namespace Uml.Core.Cpu.Control;
 
-/// <summary>IN, OUT, INS, OUTS at one operand width. What writes a port ends its block: the device may want the machine to stop.</summary>
+/// <summary>IN, OUT, INS, OUTS at one operand width. A write to a port ends the block: the device may ask the machine to stop.</summary>
 // SAFETY: handlers: the handler contract (Op). RAX and DX by constant offsets, counters by constants; the bus gets values.
 internal static unsafe class PortHandlers<T>
     where T : unmanaged
@@ -56,7 +56,7 @@ internal static unsafe class PortHandlers<T>
         ulong mask = MaskOf(op);
         bool repeats = op->R2 != 0;
         ushort port = Operand.Reg<ushort>(s, Rdx);
-        // A count of zero needs the permission too.
+        // Permission is checked for a count of zero too.
         if (!TaskState.AllowsPorts(s, port, sizeof(T)))
         {
             return null;
@@ -69,7 +69,7 @@ internal static unsafe class PortHandlers<T>
 
         do
         {
-            // Checked before the port is read, whose value could not be given back.
+            // Checked before the port is read, because a read cannot be undone.
             if (!Segmentation.Linear(s, SegmentIndex.Es, s->Gpr[Rdi] & mask, sizeof(T), write: true, out ulong linear)
                 || !Paging.Mmu.ProbeWrite(s, linear, sizeof(T), SegmentIndex.Es))
             {

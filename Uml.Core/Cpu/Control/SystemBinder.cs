@@ -12,7 +12,8 @@ namespace Uml.Core.Cpu.Control;
 internal static unsafe partial class SystemBinder
 {
     /// <summary>
-    /// Whether the instruction has to be the last of its block though it is no jump: what follows may run under other rules.
+    /// Whether the instruction has to be the last of its block though it is no jump, because the next one may run in another mode or with
+    /// another mapping.
     /// </summary>
     public static bool EndsBlock(in Instruction i) => i.Mnemonic switch
     {

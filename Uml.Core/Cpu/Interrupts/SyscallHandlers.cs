@@ -11,7 +11,7 @@ internal static unsafe class SyscallHandlers
 {
     private const int Rcx = 1, Rdx = 2, Rsp = 4, R11 = 11;
 
-    // Flat segments, accessed: the fixed contents these instructions give the descriptor caches.
+    // Flat, accessed segments: the fixed values that these instructions load into the descriptor caches.
     private const ushort Code64 = 0xA09B, Code32 = 0xC09B, Data32 = 0xC093, Dpl3 = 3 << 5;
 
     /// <summary>SYSCALL: 64-bit mode only.</summary>
@@ -29,7 +29,7 @@ internal static unsafe class SyscallHandlers
         var selector = (ushort)((s->Star >> 32) & DescriptorTables.ErrorMask);
         Enter(s, selector, (ushort)(selector + 8), Code64, 0, s->LStar);
 
-        // Single-stepping goes by TF as SYSCALL leaves it.
+        // The trap of SYSCALL itself depends on TF after it was masked.
         s->StepTrap &= (s->SystemFlags & Flags.TF) != 0;
         return Finish(s);
     }

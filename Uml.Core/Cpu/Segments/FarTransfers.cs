@@ -294,7 +294,7 @@ internal readonly record struct Gate(ushort Selector, ulong Offset, int Size, in
             return false;
         }
 
-        // The type field of the upper half must be zero, so that it cannot pass for a descriptor of its own (vol. 3, 5.8.3.1).
+        // The type field of the upper half must be zero, so that it is no valid descriptor by itself (vol. 3, 5.8.3.1).
         if ((high >> 40 & 0x1F) != 0)
         {
             return Fault.FailGP(s, error);

@@ -1,6 +1,8 @@
 namespace Uml.Core.Cpu.State;
 
-/// <summary>The debug registers (Intel SDM vol. 3, 18.2): what they ask the engine for, and which breakpoints an access hits.</summary>
+/// <summary>
+/// The debug registers (Intel SDM vol. 3, 18.2): when they require single-stepping, and which breakpoints an access hits.
+/// </summary>
 // SAFETY: s is a live processor's state (the handler contract, see Op); only its fields are touched.
 internal static unsafe class DebugState
 {
@@ -21,9 +23,7 @@ internal static unsafe class DebugState
 
     private const int Write = 1, InputOutput = 2;
 
-    /// <summary>
-    /// Tells the engine whether to go instruction by instruction. Call after a change of TF, DR7 or the interrupt shadow.
-    /// </summary>
+    /// <summary>Sets or clears single-stepping in the poll word. Call after a change of TF, DR7 or the interrupt shadow.</summary>
     public static void RefreshStepping(CpuState* s)
     {
         bool wanted = (s->SystemFlags & Flags.TF) != 0 || s->InterruptShadow || (s->Dr7 & Enables) != 0;
@@ -43,13 +43,13 @@ internal static unsafe class DebugState
         }
     }
 
-    /// <summary>Notes data breakpoints that an access hits; they are raised behind the instruction.</summary>
+    /// <summary>Records data breakpoints that an access hits; #DB is raised after the instruction.</summary>
     public static void NoteAccess(CpuState* s, ulong linear, int size, bool write) =>
         s->PendingDebug |= Match(s, linear, size, write ? Write : 3);
 
     /// <summary>
-    /// MOV SS and POP SS have loaded SS: what their operand hit waits for the end of the next instruction, and no single step follows them
-    /// (Intel SDM vol. 3, 6.8.3). A fault of that instruction, or INT1, drops it.
+    /// After MOV SS and POP SS: data breakpoints that their operand hit are raised after the next instruction, and no single-step trap
+    /// follows (Intel SDM vol. 3, 6.8.3). A fault of that instruction, or INT1, discards them.
     /// </summary>
     public static void HoldOff(CpuState* s)
     {
@@ -58,7 +58,7 @@ internal static unsafe class DebugState
         s->PendingDebug = 0;
     }
 
-    /// <summary>Notes I/O breakpoints (CR4.DE, R/W = 10b) that a port access hits.</summary>
+    /// <summary>Records I/O breakpoints (CR4.DE, R/W = 10b) that a port access hits.</summary>
     public static void NotePort(CpuState* s, ushort port, int size)
     {
         if ((s->Dr7 & Enables) != 0 && (s->Cr4 & Cr4.DE) != 0)

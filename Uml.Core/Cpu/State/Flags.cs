@@ -4,8 +4,8 @@ using System.Runtime.CompilerServices;
 namespace Uml.Core.Cpu.State;
 
 /// <summary>
-/// RFLAGS. The six arithmetic flags are kept as the operation left its result, and made into bits only when something reads them:
-/// most are overwritten unread.
+/// RFLAGS. The six arithmetic flags are evaluated lazily: the operation's result is kept, and flags are computed from it only when they are
+/// read; most are overwritten unread.
 /// </summary>
 /// <remarks>
 /// <c>FlagResult</c> is the result, sign-extended to 64 bits: ZF is "is zero", SF its top bit (exclusive-or SF delta), PF the parity of

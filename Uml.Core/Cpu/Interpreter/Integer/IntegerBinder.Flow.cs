@@ -223,7 +223,7 @@ internal static unsafe partial class IntegerBinder
         _ => null,
     };
 
-    /// <summary>What only advises the processor, or orders what is in order here.</summary>
+    /// <summary>Hints, and fences, which order accesses that are in order here.</summary>
     public static Handler BindHint(in Instruction i) => i.Mnemonic switch
     {
         Mnemonic.Lfence or Mnemonic.Mfence or Mnemonic.Sfence or Mnemonic.Pause => &MiscHandlers.Nop,

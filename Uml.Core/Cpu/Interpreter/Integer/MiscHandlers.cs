@@ -4,7 +4,7 @@ using Uml.Core.Cpu.State;
 
 namespace Uml.Core.Cpu.Interpreter.Integer;
 
-/// <summary>Flag instructions, width conversions, BCD, XLAT and what is not there.</summary>
+/// <summary>Flag instructions, width conversions, XLAT, CMPXCHG8B and CMPXCHG16B, and unimplemented instructions.</summary>
 // SAFETY: handlers: the handler contract (Op). XLAT works on a copy of the operation, on this stack frame; host is used between BeginUpdate
 // and EndUpdate only.
 internal static unsafe class MiscHandlers

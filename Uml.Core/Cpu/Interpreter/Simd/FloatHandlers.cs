@@ -5,7 +5,7 @@ using Uml.Core.Cpu.State;
 
 namespace Uml.Core.Cpu.Interpreter.Simd;
 
-/// <summary>Operand plumbing of packed floating-point instructions.</summary>
+/// <summary>Operand forms of packed floating-point instructions.</summary>
 // SAFETY: handlers: the handler contract (Op); a result goes where the first operand was read.
 internal static unsafe class PackedFloatHandlers<TOperation, T>
     where TOperation : struct, IPackedFloat<T>
@@ -30,7 +30,7 @@ internal static unsafe class PackedFloatHandlers<TOperation, T>
     }
 }
 
-/// <summary>Operand plumbing of scalar floating-point instructions: the rest of the destination stays.</summary>
+/// <summary>Operand forms of scalar floating-point instructions: the other elements of the destination are unchanged.</summary>
 internal static unsafe class ScalarFloatHandlers<TOperation, T>
     where TOperation : struct, IScalarFloat<T>
     where T : unmanaged

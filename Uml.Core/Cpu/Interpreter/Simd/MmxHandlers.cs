@@ -32,8 +32,7 @@ internal static unsafe class Mmx
 }
 
 /// <summary>
-/// Operand plumbing of MMX instructions: the low halves of what the XMM forms compute. A pending x87 exception comes before anything
-/// else.
+/// Operand forms of MMX instructions, which compute the low halves of the XMM forms. A pending x87 exception is raised first.
 /// </summary>
 internal static unsafe class MmxHandlers<TOperation>
     where TOperation : struct, IVectorBinary

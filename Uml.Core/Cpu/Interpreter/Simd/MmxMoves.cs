@@ -65,7 +65,7 @@ internal static unsafe class MmxMoves
             return Enablement.RaiseX87Error(s);
         }
 
-        // TOP is reset before the store faults and the tags are not, which is the processor's choice: Intel's.
+        // A store that faults has reset TOP and not the tags, as on Intel's processors.
         ulong value = Mmx.Read(s, op->R1);
         s->X87.Top = 0;
         if (!Operand.Store(s, op, Operand.Narrow<T>(value)))

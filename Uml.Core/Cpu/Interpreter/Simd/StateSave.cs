@@ -195,7 +195,7 @@ internal static unsafe class StateSave
         }
     }
 
-    /// <summary>The one component behind the header, and so the only part of the restoration that can still fault: it comes first.</summary>
+    /// <summary>Restores the component behind the header. It comes first, because it is the only load that can still fault.</summary>
     private static bool RestoreAvx(CpuState* s, Op* op, ulong requested, ulong states)
     {
         if ((requested & Xcr0.AVX) == 0)
@@ -349,7 +349,7 @@ internal static unsafe class StateSave
             return false;
         }
 
-        // A non-canonical address, which may be #SS, is the access's to report.
+        // The access reports a non-canonical address, which may be #SS.
         return (linear & (ulong)(alignment - 1)) == 0 || !Mmu.IsCanonical(s, linear) || Fault.FailGP(s);
     }
 

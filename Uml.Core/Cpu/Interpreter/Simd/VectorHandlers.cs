@@ -7,9 +7,7 @@ using Uml.Core.Cpu.State;
 
 namespace Uml.Core.Cpu.Interpreter.Simd;
 
-/// <summary>
-/// Operand plumbing of XMM instructions with a destination and a source. Bits 255:128 of the register slot are left alone.
-/// </summary>
+/// <summary>Operand forms of XMM instructions with a destination and a source. Bits 255:128 of the register are unchanged.</summary>
 // SAFETY: handlers: the handler contract (Op); a reference to a register is used before the handler returns, and the implicit mask is XMM0
 // at a constant offset.
 internal static unsafe class VectorHandlers<TOperation>

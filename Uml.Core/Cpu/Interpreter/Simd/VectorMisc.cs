@@ -8,7 +8,7 @@ using Uml.Core.Cpu.State;
 
 namespace Uml.Core.Cpu.Interpreter.Simd;
 
-/// <summary>PTEST, CRC32 and INSERTPS from memory: what has operands or results of its own kind.</summary>
+/// <summary>PTEST, CRC32 and INSERTPS from memory, which have operand forms of their own.</summary>
 // SAFETY: handlers: the handler contract (Op); a reference to a register is used before the handler returns.
 internal static unsafe class VectorMisc
 {

@@ -207,8 +207,8 @@ internal static unsafe class VectorMoves
             return Fault.Fail(s, op->Segment == SegmentIndex.Ss ? ExceptionVector.SS : ExceptionVector.GP, 0);
         }
 
-        // Whether a page is checked that nothing is written to is the processor's choice (Intel SDM vol. 2B, MASKMOVQ); they check the whole
-        // operand. Intel's begin with the upper half of 16 bytes, which CR2 tells. The alignment of 16 bytes is not checked.
+        // Whether a page is checked to which no byte is written is implementation-specific (Intel SDM vol. 2B, MASKMOVQ); processors check
+        // the whole operand. Intel's check the upper half of 16 bytes first, as CR2 shows. The alignment of 16 bytes is not checked.
         bool canStore = size == 16
             ? VectorElements.ProbeStore(s, linear + 8, 8, op->Segment) && VectorElements.ProbeStore(s, linear, 8, op->Segment)
             : Mmu.ProbeWrite(s, linear, size, op->Segment);

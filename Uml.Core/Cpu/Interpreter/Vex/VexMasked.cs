@@ -90,7 +90,7 @@ internal static unsafe class VexMaskedMoves<T>
             return false;
         }
 
-        // Nothing is stored before everything can be.
+        // Every element is checked before the first is stored.
         for (uint bits = mask; bits != 0; bits &= bits - 1)
         {
             ulong address = linear + (ulong)(BitOperations.TrailingZeroCount(bits) * sizeof(T));
@@ -111,8 +111,8 @@ internal static unsafe class VexMaskedMoves<T>
     }
 
     /// <summary>
-    /// Which byte CR2 names when a store runs over the end of a page into one that faults is the processor's choice: Intel's name the last
-    /// byte that is stored.
+    /// Which address CR2 holds when a store crosses into a page that faults is implementation-specific: on Intel's processors that of the
+    /// last byte stored.
     /// </summary>
     private static void ReportLastByte(CpuState* s, ulong linear, uint mask)
     {
@@ -125,8 +125,8 @@ internal static unsafe class VexMaskedMoves<T>
 }
 
 /// <summary>
-/// VGATHER.., VPGATHER..: an element for each index whose mask element has its top bit set. Elements are loaded from the lowest on; one
-/// that faults leaves those before it loaded and their mask elements cleared, so that the instruction goes on where it stopped.
+/// VGATHER.., VPGATHER..: loads an element for each index whose mask element has its top bit set, from the lowest element on. When one
+/// faults, those before it are loaded and their mask elements are cleared, so that the restarted instruction continues there.
 /// </summary>
 /// <typeparam name="T">The elements loaded.</typeparam>
 /// <typeparam name="TIndex">The indices: int or long.</typeparam>
@@ -168,13 +168,13 @@ internal static unsafe class GatherHandlers<T, TIndex>
             mask = T.Zero;
         }
 
-        // What lies behind the elements becomes zero, in the destination and in the mask.
+        // Zeroes the destination above the elements, and all of the mask.
         new Span<byte>((byte*)s + op->R0 + end, 32 - end).Clear();
         new Span<byte>((byte*)s + op->R2, 32).Clear();
         return op + 1;
     }
 
-    /// <summary>Makes all of a mask element of its top bit, up to the vector length, and clears what is behind (Intel SDM vol. 2, VGATHERDPS).</summary>
+    /// <summary>Sign-extends each mask element up to the vector length, and clears the rest (Intel SDM vol. 2, VGATHERDPS).</summary>
     private static void ExtendMask(CpuState* s, Op* op, int length)
     {
         for (int i = 0; i < length; i += sizeof(T))
