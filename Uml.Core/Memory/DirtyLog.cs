@@ -36,7 +36,7 @@ internal sealed unsafe class DirtyLog : IWriteObserver, IDisposable
         return collected;
     }
 
-    public void OnWrite(ulong ramOffset, int length) => _dirty.Add(ramOffset / GuestRam.PageSize);
+    public void OnWrite(ulong ramOffset, int length) => _dirty.Add(Page.Number(ramOffset));
 
     public void Dispose()
     {

@@ -72,7 +72,7 @@ internal sealed unsafe class GuestWrites(GuestRam ram)
         {
             foreach (IWriteMapper mapper in _mappers)
             {
-                mapper.ForbidWrites(ram.Base + (page * GuestRam.PageSize));
+                mapper.ForbidWrites(ram.Base + Page.Address(page));
             }
         }
 
@@ -214,8 +214,8 @@ internal sealed unsafe class GuestWrites(GuestRam ram)
     {
         while (length > 0)
         {
-            int part = (int)Math.Min((ulong)length, GuestRam.PageSize - (offset % GuestRam.PageSize));
-            PageInfo* info = ram.Pages + (offset / GuestRam.PageSize);
+            int part = (int)Math.Min((ulong)length, GuestRam.PageSize - Page.Offset(offset));
+            PageInfo* info = ram.Pages + Page.Number(offset);
             WatchReasons told = info->Watched & reasons;
             if (told != 0)
             {

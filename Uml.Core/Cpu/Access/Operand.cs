@@ -3,6 +3,7 @@ using System.Runtime.Intrinsics;
 using Uml.Core.Cpu.Blocks;
 using Uml.Core.Cpu.Paging;
 using Uml.Core.Cpu.State;
+using Uml.Core.Memory;
 
 namespace Uml.Core.Cpu.Access;
 
@@ -16,8 +17,6 @@ namespace Uml.Core.Cpu.Access;
 // anything can drop the entry.
 internal static unsafe class Operand
 {
-    private const ulong PageMask = ~0xFFFUL, PageOffset = 0xFFF;
-
     /// <summary>Reads a register operand.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static T Reg<T>(CpuState* s, ushort offset) where T : unmanaged => *(T*)((byte*)s + offset);
@@ -87,7 +86,7 @@ internal static unsafe class Operand
         }
 
         TlbEntry* entry = Tlb.Entry(PagingState.Of(s)->Tlb, linear);
-        return entry->WriteTag == ((linear + (ulong)sizeof(T) - 1) & PageMask) || Mmu.ProbeWrite(s, linear, sizeof(T), op->Segment);
+        return entry->WriteTag == Page.Base(linear + (ulong)sizeof(T) - 1) || Mmu.ProbeWrite(s, linear, sizeof(T), op->Segment);
     }
 
     /// <summary>Loads from a linear address at the current privilege.</summary>
@@ -95,9 +94,9 @@ internal static unsafe class Operand
     public static bool LoadAt<T>(CpuState* s, ulong linear, SegmentIndex segment, out T value) where T : unmanaged
     {
         TlbEntry* entry = Tlb.Entry(PagingState.Of(s)->Tlb, linear);
-        if (entry->ReadTag == ((linear + (ulong)sizeof(T) - 1) & PageMask))
+        if (entry->ReadTag == Page.Base(linear + (ulong)sizeof(T) - 1))
         {
-            value = Unsafe.ReadUnaligned<T>((void*)(entry->HostPage + (linear & PageOffset)));
+            value = Unsafe.ReadUnaligned<T>((void*)(entry->HostPage + Page.Offset(linear)));
             return true;
         }
 
@@ -112,9 +111,9 @@ internal static unsafe class Operand
     public static bool StoreAt<T>(CpuState* s, ulong linear, SegmentIndex segment, T value) where T : unmanaged
     {
         TlbEntry* entry = Tlb.Entry(PagingState.Of(s)->Tlb, linear);
-        if (entry->WriteTag == ((linear + (ulong)sizeof(T) - 1) & PageMask))
+        if (entry->WriteTag == Page.Base(linear + (ulong)sizeof(T) - 1))
         {
-            Unsafe.WriteUnaligned((void*)(entry->HostPage + (linear & PageOffset)), value);
+            Unsafe.WriteUnaligned((void*)(entry->HostPage + Page.Offset(linear)), value);
             return true;
         }
 
@@ -159,9 +158,9 @@ internal static unsafe class Operand
         }
 
         TlbEntry* entry = Tlb.Entry(PagingState.Of(s)->Tlb, linear);
-        if (entry->WriteTag == ((linear + (ulong)sizeof(T) - 1) & PageMask))
+        if (entry->WriteTag == Page.Base(linear + (ulong)sizeof(T) - 1))
         {
-            host = (T*)(entry->HostPage + (linear & PageOffset));
+            host = (T*)(entry->HostPage + Page.Offset(linear));
             value = Unsafe.ReadUnaligned<T>(host);
             return true;
         }

@@ -1,5 +1,6 @@
 using Uml.Core.Cpu.Paging;
 using Uml.Core.Cpu.State;
+using Uml.Core.Memory;
 
 namespace Uml.Core.Cpu.Access;
 
@@ -33,7 +34,7 @@ internal static unsafe class VectorElements
     public static bool ProbeStore(CpuState* s, ulong linear, int size, SegmentIndex segment)
     {
         ulong last = linear + (ulong)size - 1;
-        ulong page = last & ~0xFFFUL;
+        ulong page = Page.Base(last);
         return Mmu.ProbeWrite(s, Mmu.Wrap(s, linear), 1, segment) && (page <= linear || Mmu.ProbeWrite(s, Mmu.Wrap(s, page), 1, segment));
     }
 

@@ -105,7 +105,7 @@ internal sealed unsafe class BlockCache : IDisposable
     public Block* Peek(CpuState* s, ulong linear)
     {
         TlbEntry* entry = Tlb.Entry(PagingState.Of(s)->Tlb, linear);
-        if (entry->ExecuteTag != (linear & ~(GuestRam.PageSize - 1UL)))
+        if (entry->ExecuteTag != Page.Base(linear))
         {
             return null;
         }
@@ -125,22 +125,22 @@ internal sealed unsafe class BlockCache : IDisposable
     /// <summary>Whether the TLB maps the page behind an address to the page that a block crosses into.</summary>
     private static bool IsSecondPage(CpuState* s, ulong linear, Block* block)
     {
-        ulong next = (linear & ~(GuestRam.PageSize - 1UL)) + GuestRam.PageSize;
+        ulong next = Page.Base(linear) + GuestRam.PageSize;
         return Tlb.Entry(PagingState.Of(s)->Tlb, next)->ExecuteTag == next && Mmu.TranslateFetch(s, next, out ulong second) && second == block->SecondPage;
     }
 
     /// <summary>Drops the blocks made from any of these bytes.</summary>
     public void Invalidate(ulong ramOffset, int length)
     {
-        PageInfo* info = _ram.Pages + (ramOffset / GuestRam.PageSize);
-        int start = (int)(ramOffset % GuestRam.PageSize);
+        PageInfo* info = _ram.Pages + Page.Number(ramOffset);
+        int start = (int)Page.Offset(ramOffset);
         if ((info->CodeMask & MaskOf(start, length)) == 0)
         {
             return;
         }
 
         // One pass: drop the blocks that overlap, and compute the mask of the others.
-        ulong page = ramOffset & ~(GuestRam.PageSize - 1UL);
+        ulong page = Page.Base(ramOffset);
         ulong mask = 0;
         Block** link = (Block**)&info->FirstBlock;
         while (*link != null)
@@ -171,7 +171,7 @@ internal sealed unsafe class BlockCache : IDisposable
                 Forget(_ram.Pages + RamPage(block->HostPage));
                 if (block->SecondPage != Block.NoPage && _ram.TryGetOffset(block->SecondPage, 1, out ulong second))
                 {
-                    Forget(_ram.Pages + (second / GuestRam.PageSize));
+                    Forget(_ram.Pages + Page.Number(second));
                 }
             }
 
@@ -247,7 +247,7 @@ internal sealed unsafe class BlockCache : IDisposable
                 return block;
             }
 
-            ulong next = (linear & ~(GuestRam.PageSize - 1UL)) + GuestRam.PageSize;
+            ulong next = Page.Base(linear) + GuestRam.PageSize;
             next = (s->Mode & CpuMode.Long64) == 0 ? (uint)next : next;
             if (!Mmu.TranslateFetch(s, next, out ulong second))
             {
@@ -301,9 +301,9 @@ internal sealed unsafe class BlockCache : IDisposable
 
         ulong first = RamPage(block->HostPage);
         block->PageNext = Watch(first, block);
-        if (block->SecondPage != Block.NoPage && _ram.TryGetOffset(block->SecondPage, 1, out ulong second) && second / GuestRam.PageSize != first)
+        if (block->SecondPage != Block.NoPage && _ram.TryGetOffset(block->SecondPage, 1, out ulong second) && Page.Number(second) != first)
         {
-            block->SecondPageNext = Watch(second / GuestRam.PageSize, block);
+            block->SecondPageNext = Watch(Page.Number(second), block);
         }
     }
 
@@ -316,14 +316,14 @@ internal sealed unsafe class BlockCache : IDisposable
             _ram.Writes.WatchCode(page);
         }
 
-        info->CodeMask |= MaskIn(block, page * GuestRam.PageSize);
+        info->CodeMask |= MaskIn(block, Page.Address(page));
         Block* former = (Block*)info->FirstBlock;
         info->FirstBlock = block;
         _crowded |= ++info->Blocks >= MaximumInPage;
         return former;
     }
 
-    private ulong RamPage(byte* hostPage) => (ulong)(hostPage - _ram.Base) / GuestRam.PageSize;
+    private ulong RamPage(byte* hostPage) => Page.Number((ulong)(hostPage - _ram.Base));
 
     private static ulong MaskOf(int start, int length)
     {
@@ -339,7 +339,7 @@ internal sealed unsafe class BlockCache : IDisposable
     /// <summary>The mask of the 64-byte granules of a page that a block has code in.</summary>
     private ulong MaskIn(Block* block, ulong pageOffset)
     {
-        int start = (int)(block->Physical % GuestRam.PageSize);
+        int start = (int)Page.Offset(block->Physical);
         int inFirst = Math.Min(block->ByteLength, GuestRam.PageSize - start);
         return (IsFirstPage(block, pageOffset) ? MaskOf(start, inFirst) : 0)
             | (IsSecondPage(block, pageOffset) ? MaskOf(0, block->ByteLength - inFirst) : 0);
@@ -353,7 +353,7 @@ internal sealed unsafe class BlockCache : IDisposable
     /// </summary>
     private bool Overlaps(Block* block, ulong pageOffset, int start, int length)
     {
-        int blockStart = (int)(block->Physical % GuestRam.PageSize);
+        int blockStart = (int)Page.Offset(block->Physical);
         int blockEnd = blockStart + block->ByteLength;
         bool inFirst = IsFirstPage(block, pageOffset) && start < blockEnd && blockStart < start + length;
         return inFirst || (IsSecondPage(block, pageOffset) && start < blockEnd - GuestRam.PageSize);
@@ -375,7 +375,7 @@ internal sealed unsafe class BlockCache : IDisposable
         *link = block->HashNext;
         if (block->SecondPage != Block.NoPage)
         {
-            ulong first = RamPage(block->HostPage) * GuestRam.PageSize;
+            ulong first = Page.Address(RamPage(block->HostPage));
             if (first != fromPage)
             {
                 Unwatch(first, block);
@@ -400,7 +400,7 @@ internal sealed unsafe class BlockCache : IDisposable
     /// <summary>Removes a block from the list of a page.</summary>
     private void Unwatch(ulong pageOffset, Block* block)
     {
-        PageInfo* info = _ram.Pages + (pageOffset / GuestRam.PageSize);
+        PageInfo* info = _ram.Pages + Page.Number(pageOffset);
         ulong mask = 0;
         Block** link = (Block**)&info->FirstBlock;
         while (*link != null)

@@ -1,6 +1,7 @@
 using System.Runtime.CompilerServices;
 using Uml.Core.Cpu.Paging;
 using Uml.Core.Cpu.State;
+using Uml.Core.Memory;
 
 namespace Uml.Core.Cpu.Blocks;
 
@@ -11,7 +12,6 @@ internal static unsafe class Flow
 {
     private const int JumpCacheBits = 12;
     public const int JumpCacheSize = 1 << JumpCacheBits;
-    private const ulong PageMask = ~0xFFFUL;
 
     /// <summary>Enters a block, or exits in front of it when the budget is used up or the poll word is set.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
@@ -55,7 +55,7 @@ internal static unsafe class Flow
         {
             Block* block = cached->Block;
             TlbEntry* entry = Tlb.Entry(PagingState.Of(s)->Tlb, linear);
-            ulong page = linear & PageMask;
+            ulong page = Page.Base(linear);
             if (block->Mode == s->Mode && entry->ExecuteTag == page && entry->HostPage == block->HostPage)
             {
                 return Enter(s, block, rip);
@@ -115,7 +115,7 @@ internal static unsafe class Flow
     private static Op* FollowSlow(CpuState* s, Op* op, ulong rip)
     {
         ulong csBase = s->Segments[(int)SegmentIndex.Cs].Base;
-        if (((rip + csBase) & PageMask) != ((s->Engine->BlockRip + csBase) & PageMask))
+        if (Page.Base(rip + csBase) != Page.Base(s->Engine->BlockRip + csBase))
         {
             // The mapping of another page may change, so its target is looked up each time.
             return Jump(s, rip);

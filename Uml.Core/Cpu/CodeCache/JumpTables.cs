@@ -2,6 +2,7 @@ using Uml.Core.Cpu.Contract;
 using Uml.Core.Cpu.Paging;
 using Uml.Core.Cpu.State;
 using Uml.Core.Interop;
+using Uml.Core.Memory;
 
 namespace Uml.Core.Cpu.CodeCache;
 
@@ -34,7 +35,7 @@ internal sealed unsafe class JumpTables : IAddressSpaceListener, IDisposable
     public const int EpochOffset = -8;
 
     // A page, so that a table can be emptied by returning its pages to the host.
-    private const int HeaderSize = 4096;
+    private const int HeaderSize = GuestRam.PageSize;
     private const int FlavorSize = Entries * EntrySize;
     private const int TableSize = HeaderSize + (FlavorSize * (int)Flavor.Count);
 
@@ -164,7 +165,7 @@ internal sealed unsafe class JumpTables : IAddressSpaceListener, IDisposable
 
     private int Index(int space, TlbView view) => view == TlbView.User ? space : _supervisor;
 
-    private static int PageBit(ulong linear) => ((int)(linear >> 12) & (PageBits - 1)) + ((int)(linear >> 63) * PageBits);
+    private static int PageBit(ulong linear) => ((int)Page.Number(linear) & (PageBits - 1)) + ((int)(linear >> 63) * PageBits);
 
     private void ClearNoted(int index, int page)
     {

@@ -15,9 +15,6 @@ internal static unsafe class ControlRegisters
     private const ulong Cr4Writable = Cr4.TSD | Cr4.DE | Cr4.PSE | Cr4.PAE | Cr4.MCE | Cr4.PGE | Cr4.PCE | Cr4.OSFXSR
         | Cr4.OSXMMEXCPT | Cr4.UMIP | Cr4.FSGSBASE | Cr4.PCIDE | Cr4.OSXSAVE | Cr4.SMEP | Cr4.SMAP;
 
-    /// <summary>CR3 bit 63: keep the translations of the new PCID.</summary>
-    private const ulong NoFlush = 1UL << 63;
-
     private const ulong PhysicalMask = (1UL << PhysicalAddresses.Bits) - 1;
 
     /// <summary>Writes CR0; records #GP(0) for combinations that are not allowed.</summary>
@@ -80,8 +77,8 @@ internal static unsafe class ControlRegisters
     public static bool SetCr3(CpuState* s, ulong value)
     {
         bool pcid = (s->Cr4 & Cr4.PCIDE) != 0;
-        bool keep = pcid && (value & NoFlush) != 0;
-        ulong cr3 = pcid ? value & ~NoFlush : value;
+        bool keep = pcid && (value & Cr3.NoFlush) != 0;
+        ulong cr3 = pcid ? value & ~Cr3.NoFlush : value;
         if ((s->Mode & CpuMode.LongActive) != 0)
         {
             if ((cr3 & ~PhysicalMask) != 0)
@@ -111,7 +108,7 @@ internal static unsafe class ControlRegisters
         }
 
         // PCIDs begin in IA-32e mode with PCID 0 current (vol. 3, 4.10.1).
-        if ((changed & value & Cr4.PCIDE) != 0 && (!isLong || (s->Cr3 & 0xFFF) != 0))
+        if ((changed & value & Cr4.PCIDE) != 0 && (!isLong || (s->Cr3 & Cr3.Pcid) != 0))
         {
             return Fault.FailGP(s);
         }
@@ -296,7 +293,7 @@ internal static unsafe class ControlRegisters
 
         ulong type = Operand.Get<T>(s, op->R0);
         bool needsPcid = type < 2 && (s->Cr4 & Cr4.PCIDE) == 0 && pcid != 0;
-        if (type > 3 || pcid >> 12 != 0 || needsPcid || (type == 0 && !Canonical.Is(address)))
+        if (type > 3 || (pcid & ~Cr3.Pcid) != 0 || needsPcid || (type == 0 && !Canonical.Is(address)))
         {
             return Raise.GP(s);
         }

@@ -4,6 +4,7 @@ using Iced.Intel;
 using Uml.Core.Cpu.Blocks;
 using Uml.Core.Cpu.Paging;
 using Uml.Core.Cpu.State;
+using Uml.Core.Memory;
 
 namespace Uml.Core.Cpu.Decode;
 
@@ -14,7 +15,7 @@ namespace Uml.Core.Cpu.Decode;
 // within one page, which is RAM, and within the pinned buffer. Of a second page only the bytes to complete one instruction are read.
 internal sealed unsafe class BlockDecoder : IBlockDecoder
 {
-    private const int PageSize = 4096, MaxInstructionLength = Block.MaxInstructionLength;
+    private const int MaxInstructionLength = Block.MaxInstructionLength;
 
     /// <summary>
     /// The most conditional jumps in the middle of a block. Compilers place the likely path behind a forward jump; but with each further
@@ -44,7 +45,7 @@ internal sealed unsafe class BlockDecoder : IBlockDecoder
     public bool Decode(CpuState* s, Block* block, ulong linear, ulong physical)
     {
         byte* memory = PageWalk.Host(s, physical);
-        int inPage = PageSize - (int)(physical & (PageSize - 1));
+        int inPage = GuestRam.PageSize - (int)Page.Offset(physical);
         int available = Math.Min(inPage, Block.MaxBytes);
         new ReadOnlySpan<byte>(memory, available).CopyTo(_fetched);
 
@@ -53,7 +54,7 @@ internal sealed unsafe class BlockDecoder : IBlockDecoder
         *block = new Block
         {
             Physical = physical,
-            HostPage = memory - (physical & (PageSize - 1)),
+            HostPage = memory - Page.Offset(physical),
             Mode = s->Mode,
             SecondPage = Block.NoPage,
         };
@@ -107,7 +108,7 @@ internal sealed unsafe class BlockDecoder : IBlockDecoder
     /// <summary>Decodes a block of one instruction that crosses into the next page.</summary>
     private bool DecodeCrossing(CpuState* s, Block* block, Decoder decoder, ulong linear, byte* code, int available)
     {
-        ulong next = (linear & ~(PageSize - 1UL)) + PageSize;
+        ulong next = Page.Base(linear) + GuestRam.PageSize;
         if ((s->Mode & CpuMode.Long64) == 0)
         {
             next = (uint)next;
@@ -119,7 +120,7 @@ internal sealed unsafe class BlockDecoder : IBlockDecoder
         }
 
         // Read again: the walk may have set accessed bits in these bytes, which are not known to be code yet.
-        new ReadOnlySpan<byte>(block->HostPage + (block->Physical & (PageSize - 1)), available).CopyTo(_fetched);
+        new ReadOnlySpan<byte>(block->HostPage + Page.Offset(block->Physical), available).CopyTo(_fetched);
         byte* secondHost = PageWalk.Host(s, second);
         Span<byte> rest = _fetched.AsSpan(available, MaxInstructionLength - available);
         if (secondHost == null)

@@ -284,7 +284,7 @@ internal static unsafe class Runtime
     {
         Block* block = site->Block;
         BlockState.Of(s)->CurrentBlock = block;
-        s->Engine->BlockRip = s->Engine->PageRip + (block->Physical & 0xFFF);
+        s->Engine->BlockRip = s->Engine->PageRip + Page.Offset(block->Physical);
         BlockState.Of(s)->CurrentOp = Block.Ops(block) + site->OpIndex;
     }
 
@@ -363,7 +363,7 @@ internal static unsafe class Runtime
             return LeaveFor(s, next);
         }
 
-        s->Engine->PageRip = s->Engine->BlockRip & ~0xFFFUL;
+        s->Engine->PageRip = Page.Base(s->Engine->BlockRip);
         return (nint)block->Translations[(int)flavor].Body;
     }
 

@@ -11,8 +11,6 @@ namespace Uml.Core.Cpu.Paging;
 // with room for size bytes.
 internal static unsafe partial class Mmu
 {
-    private const ulong PageOffset = 0xFFF;
-
     public static bool ReadSlow(CpuState* s, ulong linear, byte* buffer, int size, SegmentIndex segment)
     {
         if (!Locate(s, linear, size, AccessKind.Read, segment, out ulong first, out ulong second, out int firstSize))
@@ -64,9 +62,9 @@ internal static unsafe partial class Mmu
     public static bool ReadSystem<T>(CpuState* s, ulong linear, out T value) where T : unmanaged
     {
         TlbEntry* entry = Tlb.Entry(MemoryUnit.Of(s).Spaces.Current(TlbView.Supervisor), linear);
-        if (entry->ReadTag == ((linear + (ulong)sizeof(T) - 1) & ~PageOffset))
+        if (entry->ReadTag == Page.Base(linear + (ulong)sizeof(T) - 1))
         {
-            value = Unsafe.ReadUnaligned<T>((void*)(entry->HostPage + (linear & PageOffset)));
+            value = Unsafe.ReadUnaligned<T>((void*)(entry->HostPage + Page.Offset(linear)));
             return true;
         }
 
@@ -85,9 +83,9 @@ internal static unsafe partial class Mmu
     public static bool WriteSystem<T>(CpuState* s, ulong linear, T value) where T : unmanaged
     {
         TlbEntry* entry = Tlb.Entry(MemoryUnit.Of(s).Spaces.Current(TlbView.Supervisor), linear);
-        if (entry->WriteTag == ((linear + (ulong)sizeof(T) - 1) & ~PageOffset))
+        if (entry->WriteTag == Page.Base(linear + (ulong)sizeof(T) - 1))
         {
-            Unsafe.WriteUnaligned((void*)(entry->HostPage + (linear & PageOffset)), value);
+            Unsafe.WriteUnaligned((void*)(entry->HostPage + Page.Offset(linear)), value);
             return true;
         }
 
@@ -114,9 +112,9 @@ internal static unsafe partial class Mmu
     public static bool TranslateFetch(CpuState* s, ulong linear, out ulong physical)
     {
         TlbEntry* entry = Tlb.Entry(PagingState.Of(s)->Tlb, linear);
-        if (entry->ExecuteTag == (linear & ~PageOffset))
+        if (entry->ExecuteTag == Page.Base(linear))
         {
-            ulong offset = (ulong)(entry->HostPage + (linear & PageOffset) - s->Engine->RamBase);
+            ulong offset = (ulong)(entry->HostPage + Page.Offset(linear) - s->Engine->RamBase);
             physical = offset < GuestMemoryLayout.DeviceHoleStart ? offset : offset - GuestMemoryLayout.DeviceHoleStart + GuestMemoryLayout.HighRamStart;
             return true;
         }
@@ -187,7 +185,7 @@ internal static unsafe partial class Mmu
     /// <summary>How much of an operand lies in the page it begins in.</summary>
     private static int FirstPart(CpuState* s, ulong linear, int size)
     {
-        int left = 4096 - (int)(linear & PageOffset);
+        int left = GuestRam.PageSize - (int)Page.Offset(linear);
         if (size <= left)
         {
             return size;
@@ -221,7 +219,7 @@ internal static unsafe partial class Mmu
         byte* host = PageWalk.Host(s, physical);
         if (host != null)
         {
-            Fill(s, linear, in t, host - (linear & PageOffset), view);
+            Fill(s, linear, in t, host - Page.Offset(linear), view);
         }
 
         return true;
@@ -231,7 +229,7 @@ internal static unsafe partial class Mmu
     {
         AddressSpaces spaces = MemoryUnit.Of(s).Spaces;
         TlbEntry* entry = Tlb.Enter(spaces.CurrentForFill(view), linear);
-        ulong page = linear & ~PageOffset;
+        ulong page = Page.Base(linear);
         bool user = view == TlbView.User;
         bool dataAllowed = user ? t.User : !t.User || view == TlbView.SupervisorAc || (s->Cr4 & Cr4.SMAP) == 0;
         bool writable = t.Writable || (!user && (s->Cr0 & Cr0.WP) == 0);
@@ -242,7 +240,7 @@ internal static unsafe partial class Mmu
         entry->WriteTag = write ? page : TlbEntry.Invalid(linear);
         entry->ExecuteTag = executable ? page : TlbEntry.Invalid(linear);
         entry->HostPage = hostPage;
-        if (t.PageShift > 12)
+        if (t.PageShift > Page.Shift)
         {
             spaces.NoteLargePage(linear, t.PageShift);
         }
@@ -257,7 +255,7 @@ internal static unsafe partial class Mmu
         }
     }
 
-    public static PageInfo* Info(CpuState* s, byte* host) => s->Engine->Pages + ((ulong)(host - s->Engine->RamBase) >> 12);
+    public static PageInfo* Info(CpuState* s, byte* host) => s->Engine->Pages + Page.Number((ulong)(host - s->Engine->RamBase));
 
     public static void ReadParts(CpuState* s, ulong first, ulong second, int firstSize, byte* buffer, int size)
     {

@@ -71,7 +71,7 @@ internal static unsafe partial class Mmu
     /// <summary>Selects the address space of CR3 and CR4.PCIDE; <paramref name="keep"/> keeps its cached translations (CR3 bit 63).</summary>
     public static void SwitchAddressSpace(CpuState* s, bool keep)
     {
-        uint pcid = (s->Cr4 & Cr4.PCIDE) != 0 ? (uint)s->Cr3 & 0xFFF : 0;
+        uint pcid = (s->Cr4 & Cr4.PCIDE) != 0 ? (uint)(s->Cr3 & Cr3.Pcid) : 0;
         MemoryUnit.Of(s).Spaces.Select(pcid, keep);
         UpdateMode(s);
     }

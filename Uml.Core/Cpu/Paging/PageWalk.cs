@@ -32,7 +32,7 @@ internal static unsafe class PageWalk
     // Page-fault error code (vol. 3, 4.7).
     public const uint ErrorPresent = 1, ErrorWrite = 2, ErrorUser = 4, ErrorReserved = 8, ErrorFetch = 16;
 
-    public const ulong AddressMask = ((1UL << PhysicalAddresses.Bits) - 1) & ~0xFFFUL;
+    public const ulong AddressMask = ((1UL << PhysicalAddresses.Bits) - 1) & Page.BaseMask;
     public const ulong ReservedHigh = ~((1UL << PhysicalAddresses.Bits) - 1) & 0x000F_FFFF_FFFF_FFFFUL;
 
 
@@ -67,7 +67,7 @@ internal static unsafe class PageWalk
         {
             t = new Translation
             {
-                Physical = linear & 0xFFFF_FFFF, Writable = true, User = true, Global = false, Dirty = true, PageShift = 12,
+                Physical = linear & 0xFFFF_FFFF, Writable = true, User = true, Global = false, Dirty = true, PageShift = Page.Shift,
             };
             return true;
         }
@@ -189,9 +189,9 @@ internal static unsafe class PageWalk
                 return false;
             }
 
-            bool isLeaf = shift == 12 || (shift is 21 or 30 && (entry & PS) != 0);
+            bool isLeaf = shift == Page.Shift || (shift is 21 or 30 && (entry & PS) != 0);
             ulong offsetMask = (1UL << shift) - 1;
-            ulong reserved = common | special | (isLeaf && shift > 12 ? offsetMask & ~0x1FFFUL : 0);
+            ulong reserved = common | special | (isLeaf && shift > Page.Shift ? offsetMask & ~0x1FFFUL : 0);
             if ((entry & reserved) != 0)
             {
                 error = ErrorPresent | ErrorReserved;
@@ -225,7 +225,7 @@ internal static unsafe class PageWalk
     private static bool WalkLegacy(CpuState* s, ulong linear, bool marks, ref Translation t, out Leaf leaf, ref uint error)
     {
         leaf = default;
-        byte* slot = Host(s, (s->Cr3 & 0xFFFF_F000) + (((linear >> 22) & 0x3FF) * 4));
+        byte* slot = Host(s, Page.Base((uint)s->Cr3) + (((linear >> 22) & 0x3FF) * 4));
         uint entry = ReadLegacy(slot);
         if ((entry & P) == 0)
         {
@@ -250,7 +250,7 @@ internal static unsafe class PageWalk
         {
             uint directory = entry;
             byte* directorySlot = slot;
-            slot = Host(s, (directory & 0xFFFF_F000) + (((linear >> 12) & 0x3FF) * 4));
+            slot = Host(s, Page.Base(directory) + ((Page.Number(linear) & 0x3FF) * 4));
             entry = ReadLegacy(slot);
             if ((entry & P) == 0)
             {
@@ -263,8 +263,8 @@ internal static unsafe class PageWalk
             }
 
             rights &= entry;
-            t.Physical = (entry & 0xFFFF_F000) | (linear & 0xFFF);
-            t.PageShift = 12;
+            t.Physical = Page.Base(entry) | Page.Offset(linear);
+            t.PageShift = Page.Shift;
         }
 
         leaf = new Leaf(slot, entry);

@@ -1,5 +1,6 @@
 using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
+using Uml.Core.Memory;
 
 namespace Uml.Core.Cpu.Paging;
 
@@ -23,7 +24,7 @@ internal static unsafe class Tlb
     public const int EntrySize = 32;
 
     /// <summary>Shift and mask from a linear address to the byte offset of its entry.</summary>
-    public const int IndexShift = 12 - 5, IndexMask = (EntriesPerTable - 1) << 5;
+    public const int IndexShift = Page.Shift - 5, IndexMask = (EntriesPerTable - 1) << 5;
 
     /// <summary>Shift from the byte offset of an entry to the number of its granule.</summary>
     public const int OffsetToGranuleShift = GranuleShift + 5;
@@ -32,7 +33,7 @@ internal static unsafe class Tlb
     public const int UsedOffset = EntriesPerTable * EntrySize;
 
     /// <summary>Whole pages, so that entries do not cross cache lines and memory can be returned to the host.</summary>
-    public const int TableSize = (UsedOffset + (2 * Granules) + 0xFFF) & ~0xFFF;
+    public const int TableSize = (UsedOffset + (2 * Granules) + GuestRam.PageSize - 1) & -GuestRam.PageSize;
 
     private const int GranuleShift = 6, GranuleEntries = 1 << GranuleShift, Granules = EntriesPerTable / GranuleEntries;
     private const int TouchedOffset = UsedOffset + Granules;
@@ -54,7 +55,7 @@ internal static unsafe class Tlb
     {
         // Zero would be a valid tag of page 0, in the first entry, and in the last one for an operand that wraps around from the last page.
         Invalidate(table, 0);
-        Invalidate(table + (EntriesPerTable - 1), (EntriesPerTable - 1UL) << 12);
+        Invalidate(table + (EntriesPerTable - 1), Page.Address(EntriesPerTable - 1));
     }
 
     /// <summary>Invalidates all entries.</summary>
@@ -69,7 +70,7 @@ internal static unsafe class Tlb
             for (int i = granule << GranuleShift; i < (granule + 1) << GranuleShift; i++)
             {
                 // Only tags matter: the host page is used only when a tag matches.
-                *(Vector256<ulong>*)(table + i) = Vector256.Create(TlbEntry.Invalid((ulong)i << 12));
+                *(Vector256<ulong>*)(table + i) = Vector256.Create(TlbEntry.Invalid(Page.Address((ulong)i)));
             }
 
             used[granule] = 0;
@@ -102,7 +103,7 @@ internal static unsafe class Tlb
                 // Also writes to entries whose tags are invalid already.
                 if (entry->HostPage == hostPage)
                 {
-                    entry->WriteTag = TlbEntry.Invalid((ulong)(entry - table) << 12);
+                    entry->WriteTag = TlbEntry.Invalid(Page.Address((ulong)(entry - table)));
                 }
             }
         }
@@ -116,7 +117,7 @@ internal static unsafe class Tlb
         {
             for (int i = granule << GranuleShift; i < (granule + 1) << GranuleShift; i++)
             {
-                table[i].WriteTag = TlbEntry.Invalid((ulong)i << 12);
+                table[i].WriteTag = TlbEntry.Invalid(Page.Address((ulong)i));
             }
         }
     }

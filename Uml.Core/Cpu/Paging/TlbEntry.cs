@@ -1,4 +1,5 @@
 using System.Runtime.InteropServices;
+using Uml.Core.Memory;
 
 namespace Uml.Core.Cpu.Paging;
 
@@ -29,5 +30,5 @@ internal unsafe struct TlbEntry
     /// An invalid tag for the entry that an address maps to. It is page-aligned like any other, but of a page that maps to another entry
     /// and is not adjacent, so that it neither equals the page of an operand's last byte nor is near the address.
     /// </summary>
-    public static ulong Invalid(ulong linear) => (linear ^ 0x2000) & ~0xFFFUL;
+    public static ulong Invalid(ulong linear) => Page.Base(linear ^ (2 * GuestRam.PageSize));
 }

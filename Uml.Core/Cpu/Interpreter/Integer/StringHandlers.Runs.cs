@@ -3,6 +3,7 @@ using Uml.Core.Cpu.Access;
 using Uml.Core.Cpu.Blocks;
 using Uml.Core.Cpu.Paging;
 using Uml.Core.Cpu.State;
+using Uml.Core.Memory;
 
 namespace Uml.Core.Cpu.Interpreter.Integer;
 
@@ -134,8 +135,8 @@ internal static unsafe partial class StringHandlers<TRepeat, T>
     private static bool TryFind(CpuState* s, ulong linear, bool write, ref ulong elements, out byte* host)
     {
         TlbEntry* entry = Tlb.Entry(PagingState.Of(s)->Tlb, linear);
-        elements = Math.Min(elements, (4096 - (linear & 0xFFF)) / (ulong)sizeof(T));
-        host = entry->HostPage + (linear & 0xFFF);
-        return elements != 0 && (write ? entry->WriteTag : entry->ReadTag) == (linear & ~0xFFFUL);
+        elements = Math.Min(elements, (GuestRam.PageSize - Page.Offset(linear)) / (ulong)sizeof(T));
+        host = entry->HostPage + Page.Offset(linear);
+        return elements != 0 && (write ? entry->WriteTag : entry->ReadTag) == Page.Base(linear);
     }
 }

@@ -4,6 +4,7 @@ using Uml.Core.Cpu.Access;
 using Uml.Core.Cpu.Blocks;
 using Uml.Core.Cpu.Paging;
 using Uml.Core.Cpu.State;
+using Uml.Core.Memory;
 
 namespace Uml.Core.Cpu.Interpreter.Vex;
 
@@ -117,7 +118,7 @@ internal static unsafe class VexMaskedMoves<T>
     private static void ReportLastByte(CpuState* s, ulong linear, uint mask)
     {
         ulong lowest = linear + (ulong)(BitOperations.TrailingZeroCount(mask) * sizeof(T));
-        if (s->Engine->ExceptionVector == ExceptionVector.PF && (s->Cr2 & ~0xFFFUL) != (Mmu.Wrap(s, lowest) & ~0xFFFUL))
+        if (s->Engine->ExceptionVector == ExceptionVector.PF && Page.Base(s->Cr2) != Page.Base(Mmu.Wrap(s, lowest)))
         {
             s->Cr2 = Mmu.Wrap(s, linear + (ulong)((BitOperations.Log2(mask) + 1) * sizeof(T)) - 1);
         }
