@@ -31,7 +31,9 @@ internal static unsafe class MultiplyDivide
         return Split<T>(Flags.SignExtend<T>(a) * Flags.SignExtend<T>(b));
     }
 
-    /// <summary>CF and OF tell that the upper half is significant; SF, ZF and PF follow the lower half (undefined by the manual).</summary>
+    /// <summary>
+    /// CF and OF are set if the upper half is significant; SF, ZF and PF follow the lower half (undefined by the manual).
+    /// </summary>
     public static void SetFlags<T>(CpuState* s, ulong low, bool significant) where T : unmanaged =>
         Flags.SetResult<T>(s, low, significant, significant);
 
