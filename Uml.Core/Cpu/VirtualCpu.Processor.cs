@@ -23,11 +23,7 @@ internal sealed unsafe partial class VirtualCpu : IProcessor
         }
     }
 
-    public void RaiseNmi()
-    {
-        Volatile.Write(ref _state->NmiLine, 1);
-        Interlocked.Or(ref _state->Engine->Poll, (int)Attention.Nmi);
-    }
+    public void RaiseNmi() => EventLines.SetNmi(_state, pending: true);
 
     /// <summary>Makes the current <see cref="Run"/>, or else the next one, return <see cref="RunResult.Attention"/> soon. Callable from any thread.</summary>
     public void RequestAttention() => Interlocked.Or(ref _state->Engine->Poll, (int)Attention.Machine);
@@ -39,7 +35,7 @@ internal sealed unsafe partial class VirtualCpu : IProcessor
     /// <summary>The state after power-on; pins that devices drive are theirs to reset.</summary>
     public void Reset()
     {
-        Volatile.Write(ref _state->NmiLine, 0);
+        EventLines.SetNmi(_state, pending: false);
         CpuReset.PowerOn(_state);
     }
 }

@@ -68,11 +68,11 @@ internal static unsafe partial class EventDelivery
     {
         s->Halted = false;
         s->InterruptShadow = false;
-        s->StepTrap = false;
+        s->Engine->StepTrap = false;
         if (kind is not (InterruptKind.Software or InterruptKind.SoftwareException))
         {
             // A fault and INT1 drop what is pending; in front of the handler of INT n it is raised.
-            s->PendingDebug = 0;
+            s->Engine->PendingDebug = 0;
         }
 
         if (kind == InterruptKind.Nmi)

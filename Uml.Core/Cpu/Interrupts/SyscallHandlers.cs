@@ -29,7 +29,7 @@ internal static unsafe class SyscallHandlers
         Enter(s, selector, (ushort)(selector + 8), Code64, 0, s->LStar);
 
         // Single-stepping goes by TF as SYSCALL leaves it.
-        s->StepTrap &= (s->SystemFlags & Flags.TF) != 0;
+        s->Engine->StepTrap &= (s->SystemFlags & Flags.TF) != 0;
         return Finish(s);
     }
 

@@ -56,16 +56,10 @@ internal unsafe struct CpuState
     /// <summary>Non-maskable interrupts are held off from the delivery of one until the next IRET (Intel SDM vol. 3, 6.7.1).</summary>
     public bool NmiBlocked;
 
-    /// <summary>The instruction that runs began with TF set: #DB follows it, unless it is one that takes this back (see DebugTraps).</summary>
-    public bool StepTrap;
-
     /// <summary>Non-zero while a non-maskable interrupt waits; written by any thread.</summary>
     public int NmiLine;
 
-    /// <summary>DR6 bits of data and I/O breakpoints the running instruction hit: #DB follows it.</summary>
-    public uint PendingDebug;
-
-    /// <summary>DR6 bits of data breakpoints that MOV SS or POP SS hit: they become <see cref="PendingDebug"/> of the next instruction.</summary>
+    /// <summary>DR6 bits of data breakpoints that MOV SS or POP SS hit: they become those of the next instruction (see DebugTraps).</summary>
     public uint HeldDebug;
 
     // ---- control, debug and model-specific registers ----
@@ -93,9 +87,6 @@ internal unsafe struct CpuState
 
     /// <summary>RSP wraps at this mask for implicit stack accesses.</summary>
     public ulong StackMask;
-
-    // Makes the size a multiple of a cache line: what lies behind has vectors too.
-    private readonly ulong _padding;
 
     // ---- hot ----
 
