@@ -1,7 +1,6 @@
 using System.Buffers;
 using Uml.Core.Cpu;
 using Uml.Core.Memory;
-using Uml.Core.Tests.Cpu.System;
 using static Iced.Intel.AssemblerRegisters;
 
 namespace Uml.Core.Tests.Memory;
@@ -12,16 +11,16 @@ namespace Uml.Core.Tests.Memory;
 [FixtureLifeCycle(LifeCycle.InstancePerTestCase)]
 public sealed unsafe class CopyOnWriteTests : IDisposable
 {
-    private const ulong Page = SystemMachine.Data, Number = Page / GuestRam.PageSize;
+    private const ulong Page = BareGuest.Data, Number = Page / GuestRam.PageSize;
     private const byte Before = 0x11, After = 0x22;
 
-    private readonly SystemMachine _machine;
+    private readonly BareGuest _machine;
     private readonly Copier _copier;
 
     public CopyOnWriteTests(CpuEngine engine)
     {
         Assume.That(engine != CpuEngine.Jit || JitEngine.IsSupported);
-        _machine = new SystemMachine(engine).Start64().MarkTables();
+        _machine = new BareGuest(engine).Start64().MarkTables();
         _copier = new Copier(Ram);
         Ram.Writes.Subscribe(WatchReasons.CopyOnWrite, _copier);
         Assert.That(Ram.TryGetSpan(new(Page), GuestRam.PageSize, out Span<byte> page));
@@ -73,7 +72,7 @@ public sealed unsafe class CopyOnWriteTests : IDisposable
     [Test]
     public void Bits_that_a_page_walk_sets_are_seen()
     {
-        const ulong linear = 0x1F_0000, slot = SystemMachine.PageTable + ((linear >> 12) * 8);
+        const ulong linear = 0x1F_0000, slot = BareGuest.PageTable + ((linear >> 12) * 8);
         _machine.Map(linear, Page);
         Watch(slot / GuestRam.PageSize);
         _machine.RunToHalt(a =>

@@ -3,7 +3,6 @@ using Iced.Intel;
 using Uml.Core.Bus;
 using Uml.Core.Cpu;
 using Uml.Core.Memory;
-using Uml.Core.Tests.Cpu.System;
 using static Iced.Intel.AssemblerRegisters;
 
 namespace Uml.Core.Tests.Memory;
@@ -14,15 +13,15 @@ namespace Uml.Core.Tests.Memory;
 [FixtureLifeCycle(LifeCycle.InstancePerTestCase)]
 public sealed unsafe class DirtyLogTests : IDisposable
 {
-    private const ulong First = 0x8_0000, Pages = 256, AddressList = SystemMachine.Data;
+    private const ulong First = 0x8_0000, Pages = 256, AddressList = BareGuest.Data;
 
-    private readonly SystemMachine _machine;
+    private readonly BareGuest _machine;
     private readonly DirtyLog _log;
 
     public DirtyLogTests(CpuEngine engine)
     {
         Assume.That(engine != CpuEngine.Jit || JitEngine.IsSupported);
-        _machine = new SystemMachine(engine).Start64().MarkTables();
+        _machine = new BareGuest(engine).Start64().MarkTables();
         _log = new DirtyLog(Ram);
     }
 
@@ -51,7 +50,7 @@ public sealed unsafe class DirtyLogTests : IDisposable
             }
 
             _machine.State->Halted = false;
-            _machine.State->Rip = SystemMachine.Code;
+            _machine.State->Rip = BareGuest.Code;
             for (RunResult result = RunResult.BudgetExhausted; result != RunResult.Halted;)
             {
                 // Runs end anywhere.

@@ -1,7 +1,6 @@
 using Iced.Intel;
 using Uml.Core.Cpu;
 using Uml.Core.Cpu.State;
-using Uml.Core.Tests.Cpu.System;
 using static Iced.Intel.AssemblerRegisters;
 
 namespace Uml.Core.Tests.Cpu.Registers;
@@ -12,7 +11,7 @@ namespace Uml.Core.Tests.Cpu.Registers;
 [FixtureLifeCycle(LifeCycle.InstancePerTestCase)]
 public sealed unsafe class GuestViewTests(CpuEngine engine) : IDisposable
 {
-    private readonly SystemMachine _machine = new SystemMachine(engine).Start64();
+    private readonly BareGuest _machine = new BareGuest(engine).Start64();
 
     private ProcessorRegisters Registers => _machine.Cpu.Registers;
 
@@ -99,16 +98,16 @@ public sealed unsafe class GuestViewTests(CpuEngine engine) : IDisposable
     public void SYSCALL_goes_where_the_registers_say()
     {
         Registers.Efer |= 1;
-        Registers.Star = (ulong)SystemMachine.Code64 << 32;
-        Registers.LStar = SystemMachine.Handlers + 0x2000;
+        Registers.Star = (ulong)BareGuest.Code64 << 32;
+        Registers.LStar = BareGuest.Handlers + 0x2000;
         Registers.FMask = 0x400;
-        _machine.Load(a => a.hlt(), SystemMachine.Handlers + 0x2000);
+        _machine.Load(a => a.hlt(), BareGuest.Handlers + 0x2000);
         _machine.RunToHalt(a =>
         {
             a.std();
             a.syscall();
         });
-        Assert.That(Registers.Rip, Is.EqualTo(SystemMachine.Handlers + 0x2001));
+        Assert.That(Registers.Rip, Is.EqualTo(BareGuest.Handlers + 0x2001));
         Assert.That((Registers.Rflags & 0x400, Registers.R11 & 0x400), Is.EqualTo((0UL, 0x400UL)));
     }
 
@@ -141,7 +140,7 @@ public sealed unsafe class GuestViewTests(CpuEngine engine) : IDisposable
             a.hlt();
         };
         Assert.That(_machine.RunToHalt(code), Is.EqualTo(-1));
-        Registers.Dr3 = SystemMachine.Code + 1;
+        Registers.Dr3 = BareGuest.Code + 1;
         Registers.Dr7 = 1 << 6;
         Assert.That(_machine.RunToHalt(code), Is.EqualTo(ExceptionVector.DB));
         Assert.That(Registers.Dr6 & 0xF, Is.EqualTo(8));
@@ -152,11 +151,11 @@ public sealed unsafe class GuestViewTests(CpuEngine engine) : IDisposable
     {
         Action<Assembler> code = static a =>
         {
-            a.mov(__qword_ptr[SystemMachine.Data], rbx);
+            a.mov(__qword_ptr[BareGuest.Data], rbx);
             a.hlt();
         };
         Assert.That(_machine.RunToHalt(code), Is.EqualTo(-1));
-        Registers.Dr1 = SystemMachine.Data;
+        Registers.Dr1 = BareGuest.Data;
         Registers.Dr7 = (1 << 2) | (0b1001 << 20);
         Assert.That(_machine.RunToHalt(code), Is.EqualTo(ExceptionVector.DB));
         Registers.Dr7 = 0;
@@ -236,7 +235,7 @@ public sealed unsafe class GuestViewTests(CpuEngine engine) : IDisposable
             a.inc(rbx);
             a.hlt();
         });
-        Registers.Rip = SystemMachine.Code;
+        Registers.Rip = BareGuest.Code;
     }
 
     private static ulong ValueOf(string name) => (ulong)RegisterValues.Properties.Single(property => property.Name == name).Value;

@@ -1,13 +1,12 @@
 using System.Reflection;
 using Uml.Core.Cpu;
-using Uml.Core.Tests.Cpu.System;
 
 namespace Uml.Core.Tests.Cpu.Registers;
 
 [FixtureLifeCycle(LifeCycle.InstancePerTestCase)]
 public sealed class RegisterAccessTests : IDisposable
 {
-    private readonly SystemMachine _machine = new(CpuEngine.Interpreter);
+    private readonly BareGuest _machine = new(CpuEngine.Interpreter);
 
     private ProcessorRegisters Registers => _machine.Cpu.Registers;
 

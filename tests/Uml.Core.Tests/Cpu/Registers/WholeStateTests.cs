@@ -1,6 +1,5 @@
 using Uml.Core.Cpu;
 using Uml.Core.Cpu.State;
-using Uml.Core.Tests.Cpu.System;
 using static Iced.Intel.AssemblerRegisters;
 
 namespace Uml.Core.Tests.Cpu.Registers;
@@ -9,8 +8,8 @@ namespace Uml.Core.Tests.Cpu.Registers;
 [FixtureLifeCycle(LifeCycle.InstancePerTestCase)]
 public sealed unsafe class WholeStateTests : IDisposable
 {
-    private readonly SystemMachine _source = new(CpuEngine.Interpreter);
-    private readonly SystemMachine _target = new(CpuEngine.Interpreter);
+    private readonly BareGuest _source = new(CpuEngine.Interpreter);
+    private readonly BareGuest _target = new(CpuEngine.Interpreter);
 
     public void Dispose()
     {
