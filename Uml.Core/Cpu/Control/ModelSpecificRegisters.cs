@@ -22,8 +22,6 @@ internal static unsafe class ModelSpecificRegisters
     /// <summary>IA32_BIOS_SIGN_ID, bits 63..32: the revision of the microcode that is not there.</summary>
     private const ulong MicrocodeRevision = 0x100UL << 32;
 
-    private const int Rax = 0, Rcx = 1, Rdx = 2;
-
     /// <summary>RDMSR.</summary>
     public static Op* Read(CpuState* s, Op* op)
     {
@@ -32,15 +30,15 @@ internal static unsafe class ModelSpecificRegisters
             return Raise.GP(s);
         }
 
-        var index = (uint)s->Gpr[Rcx];
+        var index = (uint)s->Gpr[Gpr.Rcx];
         if (!TryRead(s, index, out ulong value))
         {
             CpuLog.Of(s).ReportOnce(SystemReport.UnknownMsrRead, index);
             return Raise.GP(s);
         }
 
-        s->Gpr[Rax] = (uint)value;
-        s->Gpr[Rdx] = value >> 32;
+        s->Gpr[Gpr.Rax] = (uint)value;
+        s->Gpr[Gpr.Rdx] = value >> 32;
         return op + 1;
     }
 
@@ -52,8 +50,8 @@ internal static unsafe class ModelSpecificRegisters
             return Raise.GP(s);
         }
 
-        var index = (uint)s->Gpr[Rcx];
-        ulong value = (uint)s->Gpr[Rax] | (s->Gpr[Rdx] << 32);
+        var index = (uint)s->Gpr[Gpr.Rcx];
+        ulong value = (uint)s->Gpr[Gpr.Rax] | (s->Gpr[Gpr.Rdx] << 32);
         if (!TryWrite(s, index, value))
         {
             CpuLog.Of(s).ReportOnce(SystemReport.UnknownMsrWrite, index);
