@@ -3,7 +3,6 @@ using Uml.Core.Cpu.Access;
 using Uml.Core.Cpu.Blocks;
 using Uml.Core.Cpu.Interrupts;
 using Uml.Core.Cpu.Segments;
-using Uml.Core.Cpu.State;
 
 namespace Uml.Core.Cpu.Control;
 

@@ -1,7 +1,6 @@
 using Iced.Intel;
 using Uml.Core.Cpu.Blocks;
 using Uml.Core.Cpu.Semantics;
-using Uml.Core.Cpu.State;
 
 namespace Uml.Core.Cpu.Interpreter.Integer;
 
