@@ -9,6 +9,7 @@ namespace Uml.Core.Cpu;
 /// The model-specific registers of a virtual CPU by their numbers (Intel SDM vol. 4, table 2-2), those among them that have no property, the
 /// MTRRs, too. Registers of devices (local APIC, TSC deadline, KVM's clock) belong to these and their states.
 /// </summary>
+// SAFETY: the state is taken under Access, which whoever frees it, or lets the machine run, waits for; see ProcessorRegisters.State.
 public sealed unsafe class MsrRegisters
 {
     private readonly ProcessorRegisters _registers;

@@ -5,6 +5,7 @@ using Uml.Core.Cpu.State;
 namespace Uml.Core.Cpu;
 
 /// <content>The x87 unit, but for its stack, and MXCSR.</content>
+// SAFETY: the state is taken under Access, which whoever frees it, or lets the machine run, waits for; see ProcessorRegisters.State.
 public sealed unsafe partial class ProcessorRegisters
 {
     private const ushort OpcodeMask = 0x7FF;

@@ -3,6 +3,7 @@ using Uml.Core.Cpu.State;
 namespace Uml.Core.Cpu;
 
 /// <content>Model-specific registers that have a name here; the rest is reached through <see cref="Msr"/>.</content>
+// SAFETY: the state is taken under Access, which whoever frees it, or lets the machine run, waits for; see ProcessorRegisters.State.
 public sealed unsafe partial class ProcessorRegisters
 {
     /// <summary>Model-specific registers by number, MTRRs among them.</summary>

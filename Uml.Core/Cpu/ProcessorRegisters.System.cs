@@ -9,6 +9,7 @@ using EferBits = Uml.Core.Cpu.State.Efer;
 namespace Uml.Core.Cpu;
 
 /// <content>Segments, control and debug registers.</content>
+// SAFETY: the state is taken under Access, which whoever frees it, or lets the machine run, waits for; see ProcessorRegisters.State.
 public sealed unsafe partial class ProcessorRegisters
 {
     /// <summary>ES.</summary>

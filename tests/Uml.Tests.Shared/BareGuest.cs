@@ -15,6 +15,7 @@ namespace Uml.Tests.Shared;
 /// A bare processor with RAM, in the mode that one of the Start methods enters: 64-bit with page tables, 32-bit without, or 16-bit. Descriptor
 /// tables are in memory, and every vector's handler is a HLT of its own, so that the state a handler begins with can be looked at.
 /// </summary>
+// SAFETY: the state is the processor's, which lives until this is disposed; values are copied by their size.
 internal sealed unsafe partial class BareGuest : IDisposable
 {
     public const ulong Code = 0x10000, Data = 0x20000, Stack = 0x30000, Stack0 = 0x40000, Ist = 0x50000, Handlers = 0x60000,

@@ -1,6 +1,7 @@
 namespace Uml.Core.Cpu.State;
 
 /// <summary>The pins that interrupts come in by.</summary>
+// SAFETY: the caller's state is a processor's, whose memory the engine's part is in too.
 internal static unsafe class EventLines
 {
     /// <summary>Sets whether a non-maskable interrupt waits. Callable from any thread.</summary>
