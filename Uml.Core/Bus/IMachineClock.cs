@@ -37,9 +37,17 @@ public interface IMachineTimer : IDisposable
     /// </summary>
     ulong? Deadline { get; }
 
+    /// <summary>How many armed timers with the same deadline fire before this one, because they were armed before. Part of the state of its device.</summary>
+    int Order => 0;
+
     /// <summary>Arms the timer, replacing an earlier deadline. A deadline in the past fires as soon as possible.</summary>
     /// <param name="deadline">In <see cref="IMachineClock.Nanoseconds"/>.</param>
     void Schedule(ulong deadline);
+
+    /// <summary>Arms the timer as it was when a state was saved: before all that are armed later for the same deadline.</summary>
+    /// <param name="deadline">Its <see cref="Deadline"/> then.</param>
+    /// <param name="order">Its <see cref="Order"/> then.</param>
+    void Restore(ulong deadline, int order) => Schedule(deadline);
 
     /// <summary>Disarms the timer; its callback does not run until it is scheduled again.</summary>
     void Cancel();

@@ -90,9 +90,9 @@ internal abstract class MachineClock(DateTimeOffset startTime) : IMachineClock
     /// <summary>Jumps over idle time to a deadline, in clocks that do not sleep.</summary>
     public virtual void SkipTo(ulong deadline) => throw new NotSupportedException("This clock sleeps.");
 
-    public void Schedule(MachineTimer timer, ulong deadline)
+    public void Schedule(MachineTimer timer, ulong deadline, int? order)
     {
-        _timers.Schedule(timer, deadline);
+        _timers.Schedule(timer, deadline, order);
         if (deadline < _sliceEnd)
         {
             // A device has armed it within the slice, which has to end earlier now.
@@ -103,6 +103,8 @@ internal abstract class MachineClock(DateTimeOffset startTime) : IMachineClock
             WatchFor(next);
         }
     }
+
+    public int OrderOf(MachineTimer timer) => timer.HeapIndex < 0 ? 0 : _timers.OrderOf(timer);
 
     public void Cancel(MachineTimer timer) => _timers.Remove(timer);
 

@@ -25,11 +25,7 @@ internal sealed unsafe partial class VirtualCpu : IProcessor
         }
     }
 
-    public void RaiseNmi()
-    {
-        Volatile.Write(ref _state->NmiLine, 1);
-        Interlocked.Or(ref _state->Engine->Poll, (int)Attention.Nmi);
-    }
+    public void RaiseNmi() => EventLines.SetNmi(_state, pending: true);
 
     /// <summary>Makes the current <see cref="Run"/>, or else the next one, return <see cref="RunResult.Attention"/> soon. Callable from any thread.</summary>
     public void RequestAttention() => Interlocked.Or(ref _state->Engine->Poll, (int)Attention.Machine);
@@ -41,7 +37,7 @@ internal sealed unsafe partial class VirtualCpu : IProcessor
     /// <summary>Sets the state after power-on, except for pins that devices drive, which they reset themselves.</summary>
     public void Reset()
     {
-        Volatile.Write(ref _state->NmiLine, 0);
+        EventLines.SetNmi(_state, pending: false);
         CpuReset.PowerOn(_state);
     }
 }

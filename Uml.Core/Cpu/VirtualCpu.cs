@@ -130,7 +130,6 @@ internal sealed unsafe partial class VirtualCpu : ICpuRunner
         return CpuStatistics.From(in _state->Engine->Counters, InstructionsRetired);
     }
 
-
     /// <summary>Runs until the budget is used up or a <see cref="RunResult"/> other than that occurs.</summary>
     /// <param name="instructionBudget">The most instructions to retire, at least 1.</param>
     public RunResult Run(long instructionBudget)
@@ -140,14 +139,20 @@ internal sealed unsafe partial class VirtualCpu : ICpuRunner
         s->Engine->Remaining = instructionBudget;
         BlockState.Of(s)->CurrentOp = null;
         _system.IsRunning = true;
-        Interlocked.MemoryBarrier();
-        Ram.Writes.TakeCompleted();
-        RunResult result = Jit is null ? RunCore(s) : RunTranslated(s, Jit);
-        BlockState.Of(s)->CurrentOp = null;
-        _system.StopTimeStamps();
-        _retiredBefore = InstructionsRetired;
-        _system.IsRunning = false;
-        return result;
+        try
+        {
+            Interlocked.MemoryBarrier();
+            Ram.Writes.TakeCompleted();
+            return Jit is null ? RunCore(s) : RunTranslated(s, Jit);
+        }
+        finally
+        {
+            // A device's exception ends a run too, in the middle of a block.
+            _system.StopTimeStamps();
+            _retiredBefore = InstructionsRetired;
+            BlockState.Of(s)->CurrentOp = null;
+            _system.IsRunning = false;
+        }
     }
 
     public void Dispose()

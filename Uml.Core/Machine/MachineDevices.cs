@@ -51,10 +51,7 @@ internal sealed class MachineDevices(DeviceHost host, Func<bool> mayChange) : IM
     /// <summary>Resets all devices, in order of attaching.</summary>
     public void Reset()
     {
-        foreach (IMachineDevice device in Attached)
-        {
-            device.Reset();
-        }
+        _attached.ForEach(static entry => entry.Device.Reset());
     }
 
     /// <summary>Makes devices flush what they have buffered.</summary>

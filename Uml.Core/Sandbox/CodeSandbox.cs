@@ -150,7 +150,7 @@ public sealed class CodeSandbox : IDisposable
     {
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(instructionBudget);
         ulong start = _cpu.InstructionsRetired;
-        WakeUp();
+        Registers.IsHalted = false;
         using CancellationTokenRegistration end = cancellationToken.UnsafeRegister(static cpu => ((VirtualCpu)cpu!).RequestAttention(), _cpu);
         while (true)
         {
@@ -209,9 +209,6 @@ public sealed class CodeSandbox : IDisposable
             throw new MachineConfigurationException(problem);
         }
     }
-
-    // SAFETY: the state lives as long as the CPU, which Dispose ends together with the registers.
-    private unsafe void WakeUp() => Registers.State->Halted = false;
 
     /// <summary>Distinguishes a halt of the code from one in an exception's stub, and undoes the delivery of the exception.</summary>
     private CodeResult Stop(ulong retired)

@@ -8,8 +8,6 @@ namespace Uml.Core.Cpu.Access;
 // SAFETY: handlers: the handler contract (Op). Registers are indexed by the constants here; addresses are only computed.
 internal unsafe struct StringAddress
 {
-    private const int Rcx = 1, Rsi = 6, Rdi = 7;
-
     private readonly ulong _mask;
     private readonly long _step;
 
@@ -18,7 +16,7 @@ internal unsafe struct StringAddress
         _mask = (op->Address & AddressFlags.Wrap32) != 0 ? uint.MaxValue
             : (op->Address & AddressFlags.Wrap16) != 0 ? ushort.MaxValue : ulong.MaxValue;
         _step = (s->SystemFlags & Flags.DF) != 0 ? -1 : 1;
-        Count = s->Gpr[Rcx] & _mask;
+        Count = s->Gpr[Gpr.Rcx] & _mask;
     }
 
     /// <summary>
@@ -33,9 +31,9 @@ internal unsafe struct StringAddress
             return;
         }
 
-        s->Gpr[Rcx] = (uint)s->Gpr[Rcx];
-        s->Gpr[Rsi] = clearsSource ? (uint)s->Gpr[Rsi] : s->Gpr[Rsi];
-        s->Gpr[Rdi] = clearsDestination ? (uint)s->Gpr[Rdi] : s->Gpr[Rdi];
+        s->Gpr[Gpr.Rcx] = (uint)s->Gpr[Gpr.Rcx];
+        s->Gpr[Gpr.Rsi] = clearsSource ? (uint)s->Gpr[Gpr.Rsi] : s->Gpr[Gpr.Rsi];
+        s->Gpr[Gpr.Rdi] = clearsDestination ? (uint)s->Gpr[Gpr.Rdi] : s->Gpr[Gpr.Rdi];
     }
 
     public ulong Count { get; private set; }
@@ -51,9 +49,9 @@ internal unsafe struct StringAddress
     public readonly bool IsPlain(CpuState* s, Op* op) =>
         IsPlain(s) && op->Segment is not (SegmentIndex.Cs or SegmentIndex.Fs or SegmentIndex.Gs);
 
-    public readonly ulong SourceOffset(CpuState* s) => s->Gpr[Rsi] & _mask;
+    public readonly ulong SourceOffset(CpuState* s) => s->Gpr[Gpr.Rsi] & _mask;
 
-    public readonly ulong DestinationOffset(CpuState* s) => s->Gpr[Rdi] & _mask;
+    public readonly ulong DestinationOffset(CpuState* s) => s->Gpr[Gpr.Rdi] & _mask;
 
     public readonly bool Source(CpuState* s, Op* op, int size, out ulong linear)
     {
@@ -65,15 +63,15 @@ internal unsafe struct StringAddress
         return Segmentation.Linear(s, SegmentIndex.Es, DestinationOffset(s), size, write, out linear);
     }
 
-    public readonly void AdvanceSource(CpuState* s, int size) => Put(s, Rsi, s->Gpr[Rsi] + (ulong)(_step * size));
+    public readonly void AdvanceSource(CpuState* s, int size) => Put(s, Gpr.Rsi, s->Gpr[Gpr.Rsi] + (ulong)(_step * size));
 
-    public readonly void AdvanceDestination(CpuState* s, int size) => Put(s, Rdi, s->Gpr[Rdi] + (ulong)(_step * size));
+    public readonly void AdvanceDestination(CpuState* s, int size) => Put(s, Gpr.Rdi, s->Gpr[Gpr.Rdi] + (ulong)(_step * size));
 
     /// <summary>Subtracts completed repetitions from the counter and from the budget.</summary>
     public void CountDown(CpuState* s, ulong by)
     {
         Count -= by;
-        Put(s, Rcx, Count);
+        Put(s, Gpr.Rcx, Count);
         Repetitions.Retire(s, (long)by);
     }
 

@@ -139,27 +139,14 @@ internal sealed unsafe class BlockCache : IDisposable
             return;
         }
 
-        // One pass: drop the blocks that overlap, and compute the mask of the others.
         ulong page = Page.Base(ramOffset);
-        ulong mask = 0;
-        Block** link = (Block**)&info->FirstBlock;
-        while (*link != null)
+        Block* left = TakeOut(page, only: null, start, length);
+        while (left != null)
         {
-            Block* block = *link;
-            if (Overlaps(block, page, start, length))
-            {
-                *link = *LinkInPage(block, page);
-                info->Blocks--;
-                Remove(block, page);
-            }
-            else
-            {
-                mask |= MaskIn(block, page);
-                link = LinkInPage(block, page);
-            }
+            Block* next = *LinkInPage(left, page);
+            Remove(left, page);
+            left = next;
         }
-
-        SetCode(info, mask);
     }
 
     public void Flush()
@@ -378,11 +365,11 @@ internal sealed unsafe class BlockCache : IDisposable
             ulong first = Page.Address(RamPage(block->HostPage));
             if (first != fromPage)
             {
-                Unwatch(first, block);
+                TakeOut(first, block);
             }
             else if (_ram.TryGetOffset(block->SecondPage, 1, out ulong second) && second != fromPage)
             {
-                Unwatch(second, block);
+                TakeOut(second, block);
             }
         }
 
@@ -397,27 +384,35 @@ internal sealed unsafe class BlockCache : IDisposable
         }
     }
 
-    /// <summary>Removes a block from the list of a page.</summary>
-    private void Unwatch(ulong pageOffset, Block* block)
+    /// <summary>
+    /// Takes blocks out of the list of a page, one or all that overlap a range, and makes the page's mask anew of those that stay.
+    /// </summary>
+    /// <returns>Those that were taken out, linked as they were.</returns>
+    private Block* TakeOut(ulong page, Block* only, int start = 0, int length = 0)
     {
-        PageInfo* info = _ram.Pages + Page.Number(pageOffset);
+        PageInfo* info = _ram.Pages + Page.Number(page);
+        Block* taken = null;
         ulong mask = 0;
         Block** link = (Block**)&info->FirstBlock;
         while (*link != null)
         {
-            Block* each = *link;
-            if (each == block)
+            Block* block = *link;
+            Block** next = LinkInPage(block, page);
+            if (only == null ? Overlaps(block, page, start, length) : block == only)
             {
-                *link = *LinkInPage(each, pageOffset);
+                *link = *next;
+                *next = taken;
+                taken = block;
                 info->Blocks--;
             }
             else
             {
-                mask |= MaskIn(each, pageOffset);
-                link = LinkInPage(each, pageOffset);
+                mask |= MaskIn(block, page);
+                link = next;
             }
         }
 
         SetCode(info, mask);
+        return taken;
     }
 }

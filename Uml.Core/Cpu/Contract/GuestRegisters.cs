@@ -10,7 +10,7 @@ namespace Uml.Core.Cpu.Contract;
 /// </summary>
 internal static class GuestRegisters
 {
-    public const int Rax = 0, Rcx = 1, Rdx = 2, Rsp = 4;
+    public const int Rax = Gpr.Rax, Rcx = Gpr.Rcx, Rdx = Gpr.Rdx, Rsp = Gpr.Rsp;
 
     /// <summary>The host register of the guest's RSP.</summary>
     public const int StackPointer = HostRegister.R12;

@@ -17,12 +17,27 @@ internal static unsafe class ControlRegisters
 
     private const ulong PhysicalMask = (1UL << PhysicalAddresses.Bits) - 1;
 
+    /// <summary>What CR0 cannot hold whatever the rest of the processor is like.</summary>
+    public static RegisterRefusal CheckCr0(ulong value) =>
+        value >> 32 != 0 ? RegisterRefusal.ReservedBits
+        : (value & (Cr0.PG | Cr0.PE)) == Cr0.PG || (value & (Cr0.NW | Cr0.CD)) == Cr0.NW ? RegisterRefusal.Combination
+        : RegisterRefusal.None;
+
+    /// <summary>CR0 as it is when a value has been written: reserved bits of the low half are ignored, and ET is always set.</summary>
+    public static ulong HeldCr0(ulong value) => (value & Cr0Writable) | Cr0.ET;
+
+    /// <summary>What CR3 cannot hold whatever the rest of the processor is like.</summary>
+    public static RegisterRefusal CheckCr3(ulong value) => (value & ~PhysicalMask) != 0 ? RegisterRefusal.ReservedBits : RegisterRefusal.None;
+
+    /// <summary>What CR4 cannot hold whatever the rest of the processor is like.</summary>
+    public static RegisterRefusal CheckCr4(ulong value) => (value & ~Cr4Writable) != 0 ? RegisterRefusal.ReservedBits : RegisterRefusal.None;
+
     /// <summary>Writes CR0; records #GP(0) for combinations that are not allowed.</summary>
     public static bool SetCr0(CpuState* s, ulong value)
     {
         ulong old = s->Cr0;
-        ulong cr0 = (value & Cr0Writable) | Cr0.ET;
-        if (value >> 32 != 0 || (cr0 & (Cr0.PG | Cr0.PE)) == Cr0.PG || (cr0 & (Cr0.NW | Cr0.CD)) == Cr0.NW)
+        ulong cr0 = HeldCr0(value);
+        if (CheckCr0(value) != RegisterRefusal.None)
         {
             return Fault.FailGP(s);
         }
@@ -81,7 +96,7 @@ internal static unsafe class ControlRegisters
         ulong cr3 = pcid ? value & ~Cr3.NoFlush : value;
         if ((s->Mode & CpuMode.LongActive) != 0)
         {
-            if ((cr3 & ~PhysicalMask) != 0)
+            if (CheckCr3(cr3) != RegisterRefusal.None)
             {
                 return Fault.FailGP(s);
             }
@@ -102,7 +117,7 @@ internal static unsafe class ControlRegisters
         const ulong paging = Cr4.PSE | Cr4.PAE | Cr4.PGE | Cr4.PCIDE | Cr4.SMEP | Cr4.SMAP;
         ulong changed = value ^ s->Cr4;
         bool isLong = (s->Mode & CpuMode.LongActive) != 0;
-        if ((value & ~Cr4Writable) != 0 || (isLong && (value & Cr4.PAE) == 0))
+        if (CheckCr4(value) != RegisterRefusal.None || (isLong && (value & Cr4.PAE) == 0))
         {
             return Fault.FailGP(s);
         }

@@ -111,8 +111,8 @@ internal static unsafe class CpuReset
 
         Flags.Set(s, 0);
         s->Cpl = 0;
-        s->Halted = s->InterruptShadow = s->NmiBlocked = s->StepTrap = false;
-        s->PendingDebug = s->HeldDebug = 0;
+        s->Halted = s->InterruptShadow = s->NmiBlocked = false;
+        s->HeldDebug = 0;
         s->Segments[(int)SegmentIndex.Ldtr] = new SegmentRegister { Limit = ushort.MaxValue, Attributes = LdtRights };
         s->Segments[(int)SegmentIndex.Tr] = new SegmentRegister { Limit = ushort.MaxValue, Attributes = BusyTss };
         s->GdtBase = s->IdtBase = 0;

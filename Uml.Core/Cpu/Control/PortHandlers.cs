@@ -11,7 +11,6 @@ namespace Uml.Core.Cpu.Control;
 internal static unsafe class PortHandlers<T>
     where T : unmanaged
 {
-    private const int Rcx = 1, Rsi = 6, Rdi = 7;
     private const ushort Rax = CpuState.GprStart, Rdx = CpuState.GprStart + 16;
 
     /// <summary>IN rAX, imm8.</summary>
@@ -62,7 +61,7 @@ internal static unsafe class PortHandlers<T>
             return null;
         }
 
-        if (repeats && (s->Gpr[Rcx] & mask) == 0)
+        if (repeats && (s->Gpr[Gpr.Rcx] & mask) == 0)
         {
             return op + 1;
         }
@@ -70,7 +69,7 @@ internal static unsafe class PortHandlers<T>
         do
         {
             // Checked before the port is read, because a read cannot be undone.
-            if (!Segmentation.Linear(s, SegmentIndex.Es, s->Gpr[Rdi] & mask, sizeof(T), write: true, out ulong linear)
+            if (!Segmentation.Linear(s, SegmentIndex.Es, s->Gpr[Gpr.Rdi] & mask, sizeof(T), write: true, out ulong linear)
                 || !Paging.Mmu.ProbeWrite(s, linear, sizeof(T), SegmentIndex.Es))
             {
                 return null;
@@ -82,7 +81,7 @@ internal static unsafe class PortHandlers<T>
                 return null;
             }
 
-            Advance(s, Rdi, mask);
+            Advance(s, Gpr.Rdi, mask);
             if (!repeats)
             {
                 return op + 1;
@@ -90,7 +89,7 @@ internal static unsafe class PortHandlers<T>
         }
         while (CountDown(s, mask) && Repetitions.MayGoOn(s));
 
-        return (s->Gpr[Rcx] & mask) == 0 ? Repetitions.End(s, op) : Flow.Suspend(s, op);
+        return (s->Gpr[Gpr.Rcx] & mask) == 0 ? Repetitions.End(s, op) : Flow.Suspend(s, op);
     }
 
     /// <summary>OUTS, R2 non-zero: repeated. Address-size bits in Address.</summary>
@@ -105,14 +104,14 @@ internal static unsafe class PortHandlers<T>
             return null;
         }
 
-        if (repeats && (s->Gpr[Rcx] & mask) == 0)
+        if (repeats && (s->Gpr[Gpr.Rcx] & mask) == 0)
         {
             return op + 1;
         }
 
         do
         {
-            if (!Segmentation.Linear(s, op->Segment, s->Gpr[Rsi] & mask, sizeof(T), write: false, out ulong linear)
+            if (!Segmentation.Linear(s, op->Segment, s->Gpr[Gpr.Rsi] & mask, sizeof(T), write: false, out ulong linear)
                 || !Operand.LoadAt(s, linear, op->Segment, out T value))
             {
                 return null;
@@ -120,7 +119,7 @@ internal static unsafe class PortHandlers<T>
 
             DebugState.NotePort(s, port, sizeof(T));
             Write(s, port, Operand.Widen(value));
-            Advance(s, Rsi, mask);
+            Advance(s, Gpr.Rsi, mask);
             if (!repeats)
             {
                 return BlockExit.Behind(s, op);
@@ -128,7 +127,7 @@ internal static unsafe class PortHandlers<T>
         }
         while (CountDown(s, mask) && Repetitions.MayGoOn(s));
 
-        if ((s->Gpr[Rcx] & mask) != 0)
+        if ((s->Gpr[Gpr.Rcx] & mask) != 0)
         {
             return Flow.Suspend(s, op);
         }
@@ -162,8 +161,8 @@ internal static unsafe class PortHandlers<T>
 
     private static bool CountDown(CpuState* s, ulong mask)
     {
-        s->Gpr[Rcx] = StackFrame.Merge(s->Gpr[Rcx], s->Gpr[Rcx] - 1, mask);
+        s->Gpr[Gpr.Rcx] = StackFrame.Merge(s->Gpr[Gpr.Rcx], s->Gpr[Gpr.Rcx] - 1, mask);
         Repetitions.Retire(s, 1);
-        return (s->Gpr[Rcx] & mask) != 0;
+        return (s->Gpr[Gpr.Rcx] & mask) != 0;
     }
 }

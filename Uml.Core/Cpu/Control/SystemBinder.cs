@@ -3,7 +3,6 @@ using Uml.Core.Cpu.Access;
 using Uml.Core.Cpu.Blocks;
 using Uml.Core.Cpu.Interrupts;
 using Uml.Core.Cpu.Segments;
-using Uml.Core.Cpu.State;
 
 namespace Uml.Core.Cpu.Control;
 
@@ -23,9 +22,9 @@ internal static unsafe partial class SystemBinder
         _ => false,
     };
 
-    public static Handler Bind(in Instruction i, Op* op, CpuMode mode)
+    public static Handler Bind(in Instruction i, Op* op)
     {
-        Handler handler = BindProcessorControl(in i, op, mode);
+        Handler handler = BindProcessorControl(in i, op);
         if (handler == null)
         {
             handler = SegmentBinder.Bind(in i, op);
@@ -39,7 +38,7 @@ internal static unsafe partial class SystemBinder
         return handler != null ? handler : BindPorts(in i, op);
     }
 
-    private static Handler BindProcessorControl(in Instruction i, Op* op, CpuMode mode)
+    private static Handler BindProcessorControl(in Instruction i, Op* op)
     {
         switch (i.Code)
         {
@@ -60,7 +59,6 @@ internal static unsafe partial class SystemBinder
             case Code.Rdrand_r64 or Code.Rdseed_r64: return &MiscSystemHandlers.Random<ulong>;
         }
 
-        _ = mode;
         bool memory = i.Op0Kind == OpKind.Memory;
         return i.Mnemonic switch
         {

@@ -52,7 +52,7 @@ internal sealed unsafe class InstructionBinder : IInstructionBinder
 
         if (handler == null)
         {
-            handler = SystemBinder.Bind(in instruction, op, mode);
+            handler = SystemBinder.Bind(in instruction, op);
         }
 
         return handler != null ? handler : IntegerBinder.BindHint(in instruction);

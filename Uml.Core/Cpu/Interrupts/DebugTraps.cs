@@ -21,8 +21,8 @@ internal static unsafe class DebugTraps
     public static bool BeforeInstruction(CpuState* s)
     {
         s->InterruptShadow = false;
-        s->StepTrap = (s->SystemFlags & Flags.TF) != 0;
-        s->PendingDebug = s->HeldDebug;
+        s->Engine->StepTrap = (s->SystemFlags & Flags.TF) != 0;
+        s->Engine->PendingDebug = s->HeldDebug;
         s->HeldDebug = 0;
 
         // RF applies to this instruction and is cleared by it, unless the instruction is an IRET that sets it.
@@ -52,9 +52,9 @@ internal static unsafe class DebugTraps
     /// <summary>Call after a single-stepped instruction has retired, RIP behind it. False: #DB is recorded as a trap.</summary>
     public static bool AfterInstruction(CpuState* s)
     {
-        uint reasons = s->PendingDebug | (s->StepTrap ? DebugState.BS : 0);
-        s->PendingDebug = 0;
-        s->StepTrap = false;
+        uint reasons = s->Engine->PendingDebug | (s->Engine->StepTrap ? DebugState.BS : 0);
+        s->Engine->PendingDebug = 0;
+        s->Engine->StepTrap = false;
         DebugState.RefreshStepping(s);
         if (reasons == 0)
         {

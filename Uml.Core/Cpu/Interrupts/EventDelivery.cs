@@ -70,11 +70,11 @@ internal static unsafe partial class EventDelivery
     {
         s->Halted = false;
         s->InterruptShadow = false;
-        s->StepTrap = false;
+        s->Engine->StepTrap = false;
         if (kind is not (InterruptKind.Software or InterruptKind.SoftwareException))
         {
             // A fault and INT1 discard pending debug exceptions; with INT n they are raised before the first instruction of its handler.
-            s->PendingDebug = 0;
+            s->Engine->PendingDebug = 0;
         }
 
         if (kind == InterruptKind.Nmi)

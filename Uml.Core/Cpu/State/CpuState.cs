@@ -55,16 +55,10 @@ internal unsafe struct CpuState
     /// <summary>Non-maskable interrupts are blocked, from the delivery of one until the next IRET (Intel SDM vol. 3, 6.7.1).</summary>
     public bool NmiBlocked;
 
-    /// <summary>The running instruction began with TF set, so #DB follows it unless it clears this (see DebugTraps).</summary>
-    public bool StepTrap;
-
     /// <summary>Non-zero while a non-maskable interrupt is pending; written by any thread.</summary>
     public int NmiLine;
 
-    /// <summary>DR6 bits of data and I/O breakpoints the running instruction hit: #DB follows it.</summary>
-    public uint PendingDebug;
-
-    /// <summary>DR6 bits of data breakpoints that MOV SS or POP SS hit: they become <see cref="PendingDebug"/> of the next instruction.</summary>
+    /// <summary>DR6 bits of data breakpoints that MOV SS or POP SS hit: they become those of the next instruction (see DebugTraps).</summary>
     public uint HeldDebug;
 
     // ---- control, debug and model-specific registers ----
@@ -92,9 +86,6 @@ internal unsafe struct CpuState
 
     /// <summary>RSP wraps at this mask for implicit stack accesses.</summary>
     public ulong StackMask;
-
-    // Makes the size a multiple of 32 bytes, for vectors in the structs that follow.
-    private readonly ulong _padding;
 
     // ---- hot ----
 

@@ -9,6 +9,9 @@ internal static unsafe class DebugState
     /// <summary>DR6: BD, a debug register was touched while DR7.GD; BS, single step; BT, task switch.</summary>
     public const uint BD = 1 << 13, BS = 1 << 14;
 
+    /// <summary>DR6: B0 to B3.</summary>
+    public const uint Breakpoints = 0xF;
+
     /// <summary>DR7.GD; L0..G3, the enable bits.</summary>
     public const uint GD = 1 << 13, Enables = 0xFF;
 
@@ -22,6 +25,15 @@ internal static unsafe class DebugState
     public const int Execute = 0;
 
     private const int Write = 1, InputOutput = 2;
+
+    /// <summary>Bits 63..32 of DR6 and DR7 must be zero.</summary>
+    public static RegisterRefusal CheckControl(ulong value) => value >> 32 != 0 ? RegisterRefusal.ReservedBits : RegisterRefusal.None;
+
+    /// <summary>DR6 as it is when a value has been written.</summary>
+    public static ulong HeldDr6(ulong value) => (value & Dr6Writable) | Dr6Fixed;
+
+    /// <summary>DR7 as it is when a value has been written.</summary>
+    public static ulong HeldDr7(ulong value) => (value & Dr7Writable) | Dr7Fixed;
 
     /// <summary>Sets or clears single-stepping in the poll word. Call after a change of TF, DR7 or the interrupt shadow.</summary>
     public static void RefreshStepping(CpuState* s)
@@ -45,7 +57,7 @@ internal static unsafe class DebugState
 
     /// <summary>Records data breakpoints that an access hits; #DB is raised after the instruction.</summary>
     public static void NoteAccess(CpuState* s, ulong linear, int size, bool write) =>
-        s->PendingDebug |= Match(s, linear, size, write ? Write : 3);
+        s->Engine->PendingDebug |= Match(s, linear, size, write ? Write : 3);
 
     /// <summary>
     /// After MOV SS and POP SS: data breakpoints that their operand hit are raised after the next instruction, and no single-step trap
@@ -53,9 +65,9 @@ internal static unsafe class DebugState
     /// </summary>
     public static void HoldOff(CpuState* s)
     {
-        s->StepTrap = false;
-        s->HeldDebug = s->PendingDebug;
-        s->PendingDebug = 0;
+        s->Engine->StepTrap = false;
+        s->HeldDebug = s->Engine->PendingDebug;
+        s->Engine->PendingDebug = 0;
     }
 
     /// <summary>Records I/O breakpoints (CR4.DE, R/W = 10b) that a port access hits.</summary>
@@ -63,7 +75,7 @@ internal static unsafe class DebugState
     {
         if ((s->Dr7 & Enables) != 0 && (s->Cr4 & Cr4.DE) != 0)
         {
-            s->PendingDebug |= Match(s, port, size, InputOutput);
+            s->Engine->PendingDebug |= Match(s, port, size, InputOutput);
         }
     }
 

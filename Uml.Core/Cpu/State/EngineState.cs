@@ -86,11 +86,17 @@ internal unsafe struct EngineState
     /// <summary>The level of the INTR pin; written by any thread.</summary>
     public int InterruptLine;
 
+    /// <summary>The instruction that is single-stepped began with TF set: #DB follows it, unless it takes this back (see DebugTraps).</summary>
+    public bool StepTrap;
+
     // ---- pending exception, valid while Exit is Exception or ExceptionAtRip ----
 
     public byte ExceptionVector;
     public bool ExceptionHasError;
     public uint ExceptionError;
+
+    /// <summary>DR6 bits of data and I/O breakpoints that the instruction that is single-stepped has hit: #DB follows it.</summary>
+    public uint PendingDebug;
 
     // ---- handles to the managed parts of the processor, for slow paths: see Owned ----
 

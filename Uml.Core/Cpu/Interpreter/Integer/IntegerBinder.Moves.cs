@@ -29,7 +29,7 @@ internal static unsafe partial class IntegerBinder
                 op->Base = OperandFields.RegisterOffset(i.MemoryBase);
                 op->Address = OperandFields.AddressSpace(op->Segment, i.MemoryBase.GetSize() * 8, mode);
                 return &MiscHandlers.Xlat;
-            default: return BindFlow(in i, op, mode);
+            default: return BindFlow(in i, op);
         }
     }
 

@@ -18,11 +18,7 @@ internal static unsafe class MiscHandlers
         return Raise.UD(s);
     }
 
-    public static Op* Nop(CpuState* s, Op* op)
-    {
-        _ = s;
-        return op + 1;
-    }
+    public static Op* Nop(CpuState* s, Op* op) => op + 1;
 
     public static Op* Clc(CpuState* s, Op* op)
     {

@@ -11,7 +11,6 @@ namespace Uml.Core.Cpu.Interpreter.Simd;
 // Operand; the guest's header is checked in the copy.
 internal static unsafe class StateSave
 {
-    private const int Rax = 0, Rcx = 1, Rdx = 2;
     private const int HeaderOffset = FxsaveArea.Size;
     private const ulong Compacted = 1UL << 63;
 
@@ -226,15 +225,15 @@ internal static unsafe class StateSave
             return null;
         }
 
-        uint index = (uint)s->Gpr[Rcx];
+        uint index = (uint)s->Gpr[Gpr.Rcx];
         if (index > 1)
         {
             return Raise.GP(s);
         }
 
         ulong value = index == 0 ? s->Xcr0 : s->Xcr0 & StateComponents.InUseWithMxcsr(s);
-        s->Gpr[Rax] = (uint)value;
-        s->Gpr[Rdx] = (uint)(value >> 32);
+        s->Gpr[Gpr.Rax] = (uint)value;
+        s->Gpr[Gpr.Rdx] = (uint)(value >> 32);
         return op + 1;
     }
 
@@ -248,7 +247,7 @@ internal static unsafe class StateSave
 
         ulong value = Mask(s);
         bool privileged = s->Cpl == 0 && (s->Mode & CpuMode.Virtual8086) == 0;
-        if (!privileged || (uint)s->Gpr[Rcx] != 0 || !StateComponents.IsValidXcr0(s, value))
+        if (!privileged || (uint)s->Gpr[Gpr.Rcx] != 0 || !StateComponents.IsValidXcr0(s, value))
         {
             return Raise.GP(s);
         }
@@ -356,7 +355,7 @@ internal static unsafe class StateSave
     /// <summary>RFBM: what EDX:EAX asks for of what XCR0 enables.</summary>
     private static ulong Requested(CpuState* s) => s->Xcr0 & Mask(s);
 
-    private static ulong Mask(CpuState* s) => (uint)s->Gpr[Rax] | (s->Gpr[Rdx] << 32);
+    private static ulong Mask(CpuState* s) => (uint)s->Gpr[Gpr.Rax] | (s->Gpr[Gpr.Rdx] << 32);
 
     private static bool IsWide(Op* op) => op->Imm != 0;
 }
