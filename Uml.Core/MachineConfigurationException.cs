@@ -1,8 +1,8 @@
 namespace Uml.Core;
 
 /// <summary>
-/// The base of every error that the user of a machine can mend: a wrong option, file or size.
-/// The message says what was wrong, with the numbers, and what to do about it.
+/// The base of all errors that the user of a machine can correct: a wrong option, file or size. The message says what is wrong, with the
+/// numbers, and what to do about it.
 /// </summary>
 public class MachineConfigurationException : Exception
 {

@@ -14,7 +14,7 @@ public sealed class LinuxGuest : IAsyncDisposable
         Shell = shell;
     }
 
-    /// <summary>The machine: pause it, look into its memory and registers, wait for its end.</summary>
+    /// <summary>The machine: to pause it, access its memory and registers, or wait for its end.</summary>
     public IVirtualMachine Machine { get; }
 
     /// <summary>Its console, which the shell is on. A line written there is run by the guest's own shell: <c>exit 7</c> ends the machine with status 7.</summary>

@@ -1,6 +1,6 @@
 namespace Uml.Hosting;
 
-/// <summary>What a host does with a machine that was registered with it.</summary>
+/// <summary>Options of a machine that is registered with a host.</summary>
 public sealed class MachineHostOptions
 {
     /// <summary>Whether the machine starts with the host. Default true.</summary>

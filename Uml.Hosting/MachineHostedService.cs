@@ -8,7 +8,7 @@ namespace Uml.Hosting;
 
 /// <summary>Starts a machine with its host and stops it with it.</summary>
 /// <remarks>
-/// The host shows an exception with its stack, behind which what the user has to know is hard to find. A sentence in the log comes first.
+/// The host logs an exception with its stack, in which the message for the user is hard to find. So the message is logged first.
 /// </remarks>
 internal sealed partial class MachineHostedService : IHostedService
 {

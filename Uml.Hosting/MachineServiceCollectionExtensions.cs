@@ -21,13 +21,13 @@ public static class MachineServiceCollectionExtensions
     /// first one also without), built when it is asked for, and started and stopped with the host.
     /// </summary>
     /// <remarks>
-    /// The machine gets the host's logging, metrics and <see cref="TimeProvider"/>; its own services are its own. A
-    /// <see cref="GuestAssetCache"/> among the host's services is where kernels that settings name come from.
+    /// The machine gets the host's logging, metrics and <see cref="TimeProvider"/>; it has a service container of its own. Kernel packages
+    /// named in settings come from the <see cref="GuestAssetCache"/> among the host's services, if there is one.
     /// </remarks>
     /// <param name="services">The host's services.</param>
     /// <param name="name">The machine's name.</param>
     /// <param name="configure">Composes the machine; is given the host's services too.</param>
-    /// <param name="options">What the host does with it; null for the defaults.</param>
+    /// <param name="options">Options; null for the defaults.</param>
     public static IServiceCollection AddVirtualMachine(
         this IServiceCollection services,
         string name,
@@ -48,7 +48,7 @@ public static class MachineServiceCollectionExtensions
     /// <param name="name">The machine's name.</param>
     /// <param name="section">The section.</param>
     /// <param name="configure">Composes what configuration does not; null adds nothing.</param>
-    /// <param name="options">What the host does with it; null for the defaults.</param>
+    /// <param name="options">Options; null for the defaults.</param>
     public static IServiceCollection AddVirtualMachine(
         this IServiceCollection services,
         string name,
@@ -67,7 +67,7 @@ public static class MachineServiceCollectionExtensions
             options);
     }
 
-    /// <summary>Makes a machine what a configuration section describes; the keys are those of <see cref="MachineSettings"/>.</summary>
+    /// <summary>Configures a machine by a configuration section with the keys of <see cref="MachineSettings"/>.</summary>
     /// <param name="builder">The machine.</param>
     /// <param name="section">The section.</param>
     /// <param name="assets">Where packages that it names come from, when the machine starts; null is the default cache.</param>
@@ -143,8 +143,8 @@ public static class MachineServiceCollectionExtensions
         }
     }
 
-    // The binder takes numbers and lists of names as well, and an empty value for one that is not there: an empty TranslationCheck would
-    // leave the check off without a word.
+    // The binder accepts numbers and lists of names as well, and treats an empty value as a missing one: an empty TranslationCheck would
+    // silently leave the check off.
     private static void RefuseUnlessNamed<T>(IConfiguration section, string key)
         where T : struct, Enum
     {

@@ -5,7 +5,7 @@ using Uml.Core.Machine;
 namespace Uml.Hosting;
 
 /// <summary>A machine as configuration spells it: see <c>AddVirtualMachine</c> with a configuration section. Keys that are not here are refused.</summary>
-/// <remarks>The default of what is not set is what the machine was given before.</remarks>
+/// <remarks>A setting that is null leaves the machine's former value.</remarks>
 public sealed class MachineSettings
 {
     /// <summary>Guest memory with a suffix B, K, M or G, such as <c>256M</c>; null leaves the default.</summary>
@@ -13,11 +13,11 @@ public sealed class MachineSettings
 
     /// <summary>
     /// The path of the kernel, or the name of its package, such as <c>linux-image-cloud-amd64</c>, which is fetched when the machine starts
-    /// (<see cref="NamedFile"/> tells them apart); null leaves the default.
+    /// (<see cref="NamedFile"/> distinguishes the two); null leaves the default.
     /// </summary>
     public string? Kernel { get; set; }
 
-    /// <summary>How the kernel is taken and entered; null leaves the default (<see cref="BootOptions.Protocol"/>).</summary>
+    /// <summary>The boot protocol; null leaves the default (<see cref="BootOptions.Protocol"/>).</summary>
     public BootProtocol? Protocol { get; set; }
 
     /// <summary>The path of the initial RAM disk, or <c>busybox-static</c>, an image with a shell; null leaves the default.</summary>
@@ -35,7 +35,7 @@ public sealed class MachineSettings
     /// <summary>What the guest's calendar shows when the machine starts, such as <c>2030-01-02T03:04:05Z</c>; null leaves the default.</summary>
     public DateTimeOffset? StartTime { get; set; }
 
-    /// <summary>Seeds what the guest takes as randomness of the hardware; null leaves the default (<see cref="MachineOptions.RandomSeed"/>).</summary>
+    /// <summary>The seed of RDRAND and RDSEED; null leaves the default (<see cref="MachineOptions.RandomSeed"/>).</summary>
     public ulong? Seed { get; set; }
 
     /// <summary>How guest code is executed; null leaves the default (<see cref="CpuOptions.Engine"/>).</summary>

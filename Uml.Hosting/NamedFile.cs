@@ -6,10 +6,10 @@ using Uml.Hosting.Images;
 namespace Uml.Hosting;
 
 /// <summary>
-/// Kernels and initial RAM disks by one name: the path of a file, or the name of a package that is fetched when the machine starts. The
-/// name alone tells which, whatever files there are: a name that begins with <c>linux-image-</c> is a kernel package and
-/// <c>busybox-static</c> an image with a shell, both also followed by a suite (<c>linux-image-cloud-amd64/trixie</c>). Everything else is
-/// a path; a file that is called like a package is written <c>./linux-image-x</c>.
+/// Kernels and initial RAM disks by one name: the path of a file, or the name of a package that is fetched when the machine starts. Which
+/// of the two it is depends on the name only, not on the files that exist: a name that begins with <c>linux-image-</c> is a kernel package
+/// and <c>busybox-static</c> an image with a shell, both also followed by a suite (<c>linux-image-cloud-amd64/trixie</c>). Everything else
+/// is a path; a file that is called like a package is written <c>./linux-image-x</c>.
 /// </summary>
 public static class NamedFile
 {

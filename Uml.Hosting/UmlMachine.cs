@@ -18,17 +18,18 @@ public static class UmlMachine
     // A boot takes seconds; a busy host with the interpreter takes minutes.
     private static readonly TimeSpan BootPatience = TimeSpan.FromMinutes(5);
 
-    /// <summary>A builder with the standard board: what a stock Linux kernel needs to boot, and no console yet.</summary>
+    /// <summary>A builder with the standard board, which a stock Linux kernel needs to boot, and without a console.</summary>
     public static VirtualMachineBuilder CreateDefaultBuilder() => new VirtualMachineBuilder().AddStandardBoard();
 
-    /// <summary>Boots Linux to a busybox shell on a console in memory, and waits until it takes commands.</summary>
+    /// <summary>Boots Linux to a busybox shell on a console in memory, and waits until it accepts commands.</summary>
     /// <param name="kernel">A kernel package such as <c>linux-image-cloud-amd64</c>, or the path of a kernel; see <see cref="NamedFile.Kernel"/>.</param>
     /// <param name="configure">Changes the machine: its memory, its kernel's command line, its services. It has a board, a console and a kernel by then.</param>
     /// <param name="assets">Where packages come from; null is the default cache.</param>
     /// <param name="cancellationToken">Ends the work, downloads included.</param>
     /// <returns>The running machine; disposing it ends it.</returns>
     /// <exception cref="MachineConfigurationException">The kernel or busybox cannot be had, or a setting is wrong; the message says what to do.</exception>
-    /// <exception cref="ConsoleExpectException">The guest did not come to its shell within five minutes, or panicked; the message shows its console.</exception>
+    /// <exception cref="ConsoleExpectException">The guest did not start its shell within five minutes, or panicked; the message shows its
+    /// console.</exception>
     public static async Task<LinuxGuest> StartAsync(
         string kernel, Action<VirtualMachineBuilder>? configure = null, GuestAssetCache? assets = null, CancellationToken cancellationToken = default)
     {

@@ -79,7 +79,7 @@ public sealed record BootEntry
     /// <summary>DS, ES, FS, GS and SS.</summary>
     public ushort DataSelector { get; init; }
 
-    /// <summary>TR; 0 where the protocol asks for none.</summary>
+    /// <summary>TR; 0 if the protocol does not define it.</summary>
     public ushort TaskSelector { get; init; }
 
     /// <summary>The physical address of TR's segment; its limit is 0x67.</summary>

@@ -2,7 +2,7 @@ using Uml.Core.Interop;
 
 namespace Uml.Core.Boot;
 
-/// <summary>A kernel or initrd: a file of the host, bytes at hand, or what has to be found when the machine starts.</summary>
+/// <summary>A kernel or initrd: a file of the host, bytes in memory, or a file that is looked up when the machine starts.</summary>
 public sealed class BootFile
 {
     private readonly ReadOnlyMemory<byte> _bytes;
@@ -17,7 +17,7 @@ public sealed class BootFile
         _find = find;
     }
 
-    /// <summary>What messages call the file.</summary>
+    /// <summary>The file's name in messages.</summary>
     public string Name { get; }
 
     /// <summary>A file of the host, read when the machine boots.</summary>
@@ -31,7 +31,7 @@ public sealed class BootFile
 
     /// <summary>Bytes in memory; they are not copied and must not change while they are in use.</summary>
     /// <param name="bytes">The contents.</param>
-    /// <param name="name">What messages call them.</param>
+    /// <param name="name">Their name in messages.</param>
     /// <returns>The file.</returns>
     public static BootFile FromBytes(ReadOnlyMemory<byte> bytes, string name = "(bytes)")
     {
@@ -40,7 +40,7 @@ public sealed class BootFile
     }
 
     /// <summary>A file that is found, fetched or made each time a machine starts with it.</summary>
-    /// <param name="name">What messages call it until then.</param>
+    /// <param name="name">Its name in messages until then.</param>
     /// <param name="find">
     /// Finds it. Its exceptions are those of the machine's start; its token is cancelled when the start is, or the machine is stopped.
     /// </param>
@@ -73,7 +73,7 @@ public sealed class BootFile
     /// <param name="role">What the file is for, as messages say it: "kernel", "initrd".</param>
     /// <param name="maximumBytes">The most bytes that the file may have.</param>
     /// <param name="tooLarge">Makes the error for a file of the given size that is larger.</param>
-    /// <param name="cancellationToken">Ends the reading, also of a pipe that nobody writes to.</param>
+    /// <param name="cancellationToken">Ends the reading, even of a pipe without a writer.</param>
     /// <returns>The contents.</returns>
     /// <exception cref="KernelImageException">The file is missing, unreadable or too large.</exception>
     internal ReadOnlyMemory<byte> Read(
@@ -117,7 +117,7 @@ public sealed class BootFile
     private static ReadOnlyMemory<byte> ReadAll(
         Stream file, long maximumBytes, Func<long, KernelImageException> tooLarge, CancellationToken cancellationToken)
     {
-        // Pipes and /proc files do not tell their length, so the length is only a hint here.
+        // The length is only a hint: it is not known for pipes and /proc files.
         long length = file.Length;
         int limit = (int)Math.Min(maximumBytes, Array.MaxLength);
         if (length > limit)

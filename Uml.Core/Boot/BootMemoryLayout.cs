@@ -3,15 +3,15 @@ using Uml.Core.Memory;
 namespace Uml.Core.Boot;
 
 /// <summary>
-/// Where everything lies that the boot loader puts into guest RAM, and the guest's memory map. The addresses are
-/// our choice unless a document is named; Linux reads all of it before it uses the first megabyte itself.
+/// The layout of the data that the boot loader writes to guest RAM, and the guest's memory map. The addresses are our choice unless a
+/// document is named; Linux reads all of it before it uses the first megabyte itself.
 /// </summary>
 public static class BootMemoryLayout
 {
     /// <summary>The global descriptor table.</summary>
     public const ulong GdtAddress = 0x500;
 
-    /// <summary>A 32-bit task state segment of zeros, 0x68 bytes, which the PVH entry wants loaded.</summary>
+    /// <summary>A 32-bit task state segment of zeros, 0x68 bytes, which the PVH entry state requires.</summary>
     public const ulong TaskSegmentAddress = 0x600;
 
     /// <summary>hvm_start_info, its memory map (128 entries of 24 bytes) and its module list, for PVH.</summary>
@@ -47,7 +47,7 @@ public static class BootMemoryLayout
     /// <summary>The first address behind the command lines.</summary>
     public const ulong CommandLineEnd = 0x30000;
 
-    /// <summary>The end of conventional memory as the map tells it, where PCs keep the extended BIOS data area.</summary>
+    /// <summary>The end of conventional memory in the map, where PCs have the extended BIOS data area.</summary>
     public const ulong LowMemoryEnd = 0x9fc00;
 
     /// <summary>The start of the region for ACPI tables; where a guest looks for the RSDP (ACPI 6.5, section 5.2.5.1).</summary>

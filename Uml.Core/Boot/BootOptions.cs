@@ -1,6 +1,6 @@
 namespace Uml.Core.Boot;
 
-/// <summary>What a machine boots when it starts. Without a kernel it starts in the state that its registers were set to.</summary>
+/// <summary>The files that a machine boots. Without a kernel the machine starts with the registers as its owner has set them.</summary>
 public sealed class BootOptions
 {
     /// <summary>Debian's generic kernel unpacks to about 60 MiB.</summary>
@@ -9,7 +9,7 @@ public sealed class BootOptions
     /// <summary>The kernel; null boots none.</summary>
     public BootFile? Kernel { get; set; }
 
-    /// <summary>How the kernel is taken and entered. Default: by its own header.</summary>
+    /// <summary>The boot protocol. Default: that of the kernel's header.</summary>
     public BootProtocol Protocol { get; set; }
 
     /// <summary>The initial RAM disk, or the first module of a multiboot kernel.</summary>
@@ -27,6 +27,8 @@ public sealed class BootOptions
     /// </summary>
     public ulong? FlatAddress { get; set; }
 
-    /// <summary>The most bytes that a compressed kernel may unpack to, a limit of ours against hostile files. Default 256 MiB.</summary>
+    /// <summary>
+    /// The most bytes that a compressed kernel may unpack to: a limit of this library against hostile files. Default 256 MiB.
+    /// </summary>
     public int MaximumUnpackedBytes { get; set; } = DefaultMaximumUnpackedBytes;
 }

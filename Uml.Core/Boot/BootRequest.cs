@@ -1,6 +1,6 @@
 namespace Uml.Core.Boot;
 
-/// <summary>How a kernel file is to be taken and entered.</summary>
+/// <summary>The boot protocols.</summary>
 public enum BootProtocol
 {
     /// <summary>
@@ -12,7 +12,7 @@ public enum BootProtocol
     Auto,
 
     /// <summary>
-    /// The 64-bit Linux boot protocol; an ELF64 vmlinux, or the one in a bzImage, which is unpacked on the host. The fastest way.
+    /// The 64-bit Linux boot protocol; an ELF64 vmlinux, or the one in a bzImage, which is unpacked on the host. The fastest protocol.
     /// </summary>
     Linux64,
 
@@ -38,13 +38,13 @@ public enum BootProtocol
     BzImage32,
 }
 
-/// <summary>What to boot and with what.</summary>
+/// <summary>The kernel to boot, with its initrd and command line.</summary>
 public sealed class BootRequest
 {
     /// <summary>The kernel.</summary>
     public required BootFile Kernel { get; init; }
 
-    /// <summary>How the kernel is taken and entered.</summary>
+    /// <summary>The boot protocol.</summary>
     public BootProtocol Protocol { get; init; }
 
     /// <summary>The initial RAM disk, or the first module of a multiboot kernel.</summary>
@@ -70,7 +70,7 @@ public sealed class BootRequest
     /// </summary>
     public ulong? FlatAddress { get; init; }
 
-    /// <summary>The most bytes that a compressed kernel may unpack to; a limit of ours against hostile files.</summary>
+    /// <summary>The most bytes that a compressed kernel may unpack to: a limit of this library against hostile files.</summary>
     public int MaximumUnpackedBytes { get; init; } = BootOptions.DefaultMaximumUnpackedBytes;
 }
 

@@ -1,9 +1,9 @@
 namespace Uml.Core.Boot;
 
-/// <summary>Reads streams of unknown length into memory without believing what they say of their size.</summary>
+/// <summary>Reads streams of unknown length into memory without trusting the size they report.</summary>
 internal static class BoundedReader
 {
-    // What is read between two looks at the cancellation: the slowest decompressor takes some milliseconds for it.
+    // Bytes read between two checks for cancellation: the slowest decompressor takes some milliseconds for them.
     private const int ChunkBytes = 256 * 1024;
 
     /// <summary>Reads to the end of the stream.</summary>

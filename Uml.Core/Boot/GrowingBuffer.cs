@@ -4,10 +4,10 @@ using Uml.Core.Interop;
 
 namespace Uml.Core.Boot;
 
-/// <summary>An output buffer that grows with what is written, never beyond its limit.</summary>
+/// <summary>An output buffer that grows as it is written, up to a limit.</summary>
 /// <remarks>
 /// Its memory is the host's and not the garbage collector's: an unpacked kernel is tens of megabytes that are needed for a tenth of a
-/// second, and would otherwise stay resident for as long as the machine runs. <see cref="Release"/> gives it back.
+/// second, and would otherwise stay resident for as long as the machine runs. <see cref="Release"/> frees it.
 /// </remarks>
 internal sealed unsafe class GrowingBuffer : MemoryManager<byte>
 {
@@ -21,7 +21,7 @@ internal sealed unsafe class GrowingBuffer : MemoryManager<byte>
 
     /// <summary>Creates an empty buffer.</summary>
     /// <param name="maximumBytes">The most bytes that it will hold.</param>
-    /// <param name="expectedBytes">How many are expected; believed up to 64 MiB.</param>
+    /// <param name="expectedBytes">How many are expected; trusted up to 64 MiB.</param>
     public GrowingBuffer(int maximumBytes, long expectedBytes)
     {
         _maximumBytes = maximumBytes;
@@ -44,7 +44,7 @@ internal sealed unsafe class GrowingBuffer : MemoryManager<byte>
         return CreateMemory(Length);
     }
 
-    /// <summary>Gives back the memory of bytes that came from a buffer; other bytes are left alone.</summary>
+    /// <summary>Frees the memory of bytes that came from a buffer; does nothing for other bytes.</summary>
     public static void Release(ReadOnlyMemory<byte> bytes)
     {
         if (MemoryMarshal.TryGetMemoryManager(bytes, out GrowingBuffer? buffer))
@@ -98,7 +98,9 @@ internal sealed unsafe class GrowingBuffer : MemoryManager<byte>
         _memory = larger;
     }
 
-    /// <summary>The end of the scope that fills the buffer: frees what was not handed over, such as when the data turned out to be damaged.</summary>
+    /// <summary>
+    /// The end of the scope that fills the buffer: frees the memory if it was not handed over, for example because the data was damaged.
+    /// </summary>
     protected override void Dispose(bool disposing)
     {
         if (!_isHandedOver)

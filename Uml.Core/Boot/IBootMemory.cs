@@ -1,8 +1,8 @@
 namespace Uml.Core.Boot;
 
 /// <summary>
-/// What a boot loader needs of guest RAM. The loader touches only addresses that the
-/// request's memory map calls <see cref="MemoryMapEntryType.Usable"/>.
+/// Guest RAM, as a boot loader accesses it. The loader accesses only addresses that the request's memory map marks as
+/// <see cref="MemoryMapEntryType.Usable"/>.
 /// </summary>
 public interface IBootMemory
 {

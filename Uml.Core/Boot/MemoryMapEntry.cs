@@ -16,7 +16,7 @@ public enum MemoryMapEntryType
     AcpiNonVolatile = 4,
 }
 
-/// <summary>One range of the guest-physical address space, as the guest is told of it.</summary>
+/// <summary>A range of the memory map that is passed to the guest.</summary>
 /// <param name="Base">The first address.</param>
 /// <param name="Length">The number of bytes, at least 1.</param>
 /// <param name="Type">What the range is.</param>

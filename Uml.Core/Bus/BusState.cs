@@ -5,13 +5,14 @@ namespace Uml.Core.Bus;
 /// <summary>Timers and interrupt lines as part of the state of their device.</summary>
 public static class BusState
 {
-    /// <summary>Writes whether a timer is armed, and its deadline.</summary>
+    /// <summary>Writes whether a timer is armed, its deadline, and its place among those with the same.</summary>
     public static void Write(this StateWriter state, IMachineTimer timer)
     {
         ArgumentNullException.ThrowIfNull(state);
         ArgumentNullException.ThrowIfNull(timer);
         state.Write(timer.Deadline is not null);
         state.Write(timer.Deadline ?? 0);
+        state.Write(timer.Order);
     }
 
     /// <summary>Writes the level of a line.</summary>
@@ -30,9 +31,10 @@ public static class BusState
         ArgumentNullException.ThrowIfNull(timer);
         bool isArmed = state.ReadBoolean();
         ulong deadline = state.ReadUInt64();
+        int order = state.ReadInt32(minimum: 0);
         if (isArmed)
         {
-            timer.Schedule(deadline);
+            timer.Restore(deadline, order);
         }
         else
         {

@@ -1,29 +1,29 @@
 namespace Uml.Core.Bus;
 
-/// <summary>A wire from a device to an interrupt controller's input. Disposing it drives it low and gives it back.</summary>
+/// <summary>A wire from a device to an interrupt controller's input. Disposing it drives it low and releases it.</summary>
 public interface IInterruptLine : IDisposable
 {
-    /// <summary>What drives it.</summary>
+    /// <summary>The name of the device or function that drives it.</summary>
     string Name { get; }
 
-    /// <summary>The level that was driven last. Part of the state of the device that drives it.</summary>
+    /// <summary>The current level, which is part of the state of the device that drives it.</summary>
     bool IsAsserted { get; }
 
     /// <summary>Drives the level. Edge-triggered inputs act on the change from false to true. Called on the machine's thread.</summary>
     void Set(bool asserted);
 
-    /// <summary>Takes a level that was saved, without an edge: what the interrupt controllers made of it is restored with them.</summary>
+    /// <summary>Restores a saved level without an edge: the interrupt controllers restore the effects of the edge themselves.</summary>
     void Restore(bool asserted);
 }
 
-/// <summary>Where devices find the platform's interrupt inputs.</summary>
+/// <summary>The platform's interrupt inputs.</summary>
 public interface IInterruptRouter
 {
     /// <summary>
-    /// A line to a global system interrupt (ACPI specification, 5.2.13). Each call gives a line of its own; the input is asserted while
-    /// any of its lines is, so that devices can share it. Whoever asked disposes it.
+    /// A line to a global system interrupt (ACPI specification, 5.2.13). Each call gives a line of its own; the input is asserted while any
+    /// of its lines is, so that devices can share it. The caller disposes it.
     /// </summary>
-    /// <param name="name">What drives it, in messages.</param>
+    /// <param name="name">The name of what drives it, for messages.</param>
     /// <param name="globalSystemInterrupt">The input.</param>
     /// <exception cref="ArgumentOutOfRangeException">The platform has no such input.</exception>
     IInterruptLine GetLine(string name, int globalSystemInterrupt);

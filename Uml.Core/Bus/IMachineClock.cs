@@ -24,8 +24,10 @@ public interface IMachineClock
     /// <summary>Calendar time of guest time zero: what the real-time clock showed when the machine started.</summary>
     DateTimeOffset StartTime { get; }
 
-    /// <summary>Makes a one-shot timer, initially not armed. Those of a device end with it; disposing gives one back earlier.</summary>
-    /// <param name="name">What it is for, in messages.</param>
+    /// <summary>
+    /// Makes a one-shot timer, initially not armed. A device's timers are disposed when it is detached, if it has not disposed them before.
+    /// </summary>
+    /// <param name="name">Its purpose, for messages.</param>
     /// <param name="callback">Runs on the machine's thread between two instructions, at or after the deadline.</param>
     IMachineTimer CreateTimer(string name, Action callback);
 }
@@ -33,15 +35,25 @@ public interface IMachineClock
 /// <summary>A one-shot timer in guest time. Members are called on the machine's thread.</summary>
 public interface IMachineTimer : IDisposable
 {
-    /// <summary>What it is for.</summary>
+    /// <summary>Its purpose, for messages.</summary>
     string Name { get; }
 
-    /// <summary>When it fires, in <see cref="IMachineClock.Nanoseconds"/>; null while it is not armed. Part of the state of its device.</summary>
+    /// <summary>
+    /// When it fires, in <see cref="IMachineClock.Nanoseconds"/>; null while it is not armed. It is part of its device's state.
+    /// </summary>
     ulong? Deadline { get; }
+
+    /// <summary>How many armed timers with the same deadline fire before this one, because they were armed before. Part of the state of its device.</summary>
+    int Order => 0;
 
     /// <summary>Arms the timer, replacing an earlier deadline. A deadline in the past fires as soon as possible.</summary>
     /// <param name="deadline">In <see cref="IMachineClock.Nanoseconds"/>.</param>
     void Schedule(ulong deadline);
+
+    /// <summary>Arms the timer as it was when a state was saved: before all that are armed later for the same deadline.</summary>
+    /// <param name="deadline">Its <see cref="Deadline"/> then.</param>
+    /// <param name="order">Its <see cref="Order"/> then.</param>
+    void Restore(ulong deadline, int order) => Schedule(deadline);
 
     /// <summary>Disarms the timer; its callback does not run until it is scheduled again.</summary>
     void Cancel();

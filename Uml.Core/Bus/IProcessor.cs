@@ -15,7 +15,7 @@ public interface IProcessor
     /// <summary>Pends a non-maskable interrupt (Intel SDM vol. 3, 6.7). Callable from any thread.</summary>
     void RaiseNmi();
 
-    /// <summary>Attaches the local APIC before the machine starts; null takes it away.</summary>
+    /// <summary>Connects the local APIC, before the machine starts; null disconnects it.</summary>
     void ConnectLocalApic(ILocalApic? localApic);
 
     /// <summary>
@@ -23,7 +23,7 @@ public interface IProcessor
     /// Called before the machine starts.
     /// </summary>
     /// <param name="leaf">EAX on input.</param>
-    /// <param name="values">What the instruction returns; null takes the leaf away.</param>
+    /// <param name="values">What the instruction returns; null removes the leaf.</param>
     void SetCpuid(uint leaf, CpuidValues? values);
 }
 

@@ -5,8 +5,8 @@ using Uml.Core.Memory;
 namespace Uml.Core.Bus;
 
 /// <summary>
-/// The address spaces of one machine: finds the device behind an access. Accesses come from the machine's thread; ranges are
-/// claimed and given back there too, or before the machine starts.
+/// The address spaces of one machine: finds the device behind an access. Accesses, claims and releases are made on the machine's thread, or
+/// before the machine starts.
 /// </summary>
 /// <param name="ram">The ranges that are RAM; the processor accesses those itself and devices cannot claim them.</param>
 internal sealed class MachineBus(IReadOnlyList<GuestMemoryRange> ram) : IMachineBus
@@ -78,14 +78,14 @@ internal sealed class MachineBus(IReadOnlyList<GuestMemoryRange> ram) : IMachine
     }
 
     /// <summary>Reads guest-physical memory that is not RAM.</summary>
-    /// <param name="processor">Whose access it is.</param>
+    /// <param name="processor">The processor that makes the access.</param>
     /// <param name="physical">Any address.</param>
     /// <param name="size">1 to 8 bytes.</param>
     /// <returns>The value, zero-extended; all ones where no device answers.</returns>
     internal ulong ReadMemory(IProcessor processor, ulong physical, int size) => Read(_memory, processor, physical, size);
 
     /// <summary>Writes guest-physical memory that is not RAM; nothing happens where no device answers.</summary>
-    /// <param name="processor">Whose access it is.</param>
+    /// <param name="processor">The processor that makes the access.</param>
     /// <param name="physical">Any address.</param>
     /// <param name="size">1 to 8 bytes.</param>
     /// <param name="value">The value; bits above <paramref name="size"/> are ignored.</param>
@@ -162,7 +162,7 @@ internal sealed class MachineBus(IReadOnlyList<GuestMemoryRange> ram) : IMachine
         }
     }
 
-    // A device sees naturally aligned accesses of 1, 2, 4 or 8 bytes only; the bus splits all others as a real one does.
+    // Devices get naturally aligned accesses of 1, 2, 4 or 8 bytes only; the bus splits all others, as a real one does.
     private static bool IsWhole(ulong address, int size) => BitOperations.IsPow2(size) && (address & (ulong)(size - 1)) == 0;
 
     private static int NextPart(ulong address, int remaining)

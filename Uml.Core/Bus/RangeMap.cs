@@ -1,8 +1,8 @@
 namespace Uml.Core.Bus;
 
 /// <summary>
-/// Which device owns which range of one address space. Looked up on every device access, changed rarely: a sorted array that is
-/// replaced on each change, and the range hit last, because devices are accessed in bursts.
+/// The devices of one address space by range. It is looked up on every device access and rarely changed: a sorted array that is replaced on
+/// each change, with a cache of the last range, because devices are accessed in bursts.
 /// </summary>
 internal sealed class RangeMap<TDevice>
     where TDevice : class
@@ -34,7 +34,7 @@ internal sealed class RangeMap<TDevice>
     }
 
     /// <summary>Claims a range that is not empty and does not wrap.</summary>
-    /// <returns>Gives the range back when disposed; null when it overlaps <paramref name="neighbour"/>.</returns>
+    /// <returns>Releases the range when disposed; null when it overlaps <paramref name="neighbour"/>.</returns>
     public IDisposable? TryAdd(ulong start, ulong length, TDevice device, out Entry? neighbour)
     {
         int index = LastStartingAtOrBefore(_entries, start);

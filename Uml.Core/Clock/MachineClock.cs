@@ -2,7 +2,7 @@ using Uml.Core.Bus;
 
 namespace Uml.Core.Clock;
 
-/// <summary>Guest time and its timers. The machine's loop asks it how long the guest may run and how long it sleeps.</summary>
+/// <summary>Guest time and its timers. It decides how long a slice of the guest is, and how long an idle guest sleeps.</summary>
 internal abstract class MachineClock(DateTimeOffset startTime) : IMachineClock
 {
     private readonly TimerHeap _timers = new();
@@ -29,7 +29,7 @@ internal abstract class MachineClock(DateTimeOffset startTime) : IMachineClock
     /// <summary>The names of the timers that are armed.</summary>
     public IReadOnlyList<string> ArmedTimers => _timers.Names;
 
-    /// <summary>The CPUs that run by this clock; connected once, before the machine starts.</summary>
+    /// <summary>The CPUs of the machine; connected once, before it starts.</summary>
     protected IGuestExecution Guest => _guest ?? throw new InvalidOperationException("The clock has no CPU yet.");
 
     public IMachineTimer CreateTimer(string name, Action callback)
@@ -56,7 +56,7 @@ internal abstract class MachineClock(DateTimeOffset startTime) : IMachineClock
         return end <= now ? 1 : GetBudget(end - now);
     }
 
-    /// <summary>Told what <see cref="BeginSlice"/> led to.</summary>
+    /// <summary>Called at the end of a slice that <see cref="BeginSlice"/> began.</summary>
     public void EndSlice()
     {
         _sliceEnd = 0;
@@ -84,7 +84,7 @@ internal abstract class MachineClock(DateTimeOffset startTime) : IMachineClock
         }
     }
 
-    /// <summary>Told that the guest has been idle.</summary>
+    /// <summary>Called after the guest was idle.</summary>
     public virtual void EndIdle()
     {
     }
@@ -92,12 +92,12 @@ internal abstract class MachineClock(DateTimeOffset startTime) : IMachineClock
     /// <summary>Jumps over idle time to a deadline, in clocks that do not sleep.</summary>
     public virtual void SkipTo(ulong deadline) => throw new NotSupportedException("This clock sleeps.");
 
-    public void Schedule(MachineTimer timer, ulong deadline)
+    public void Schedule(MachineTimer timer, ulong deadline, int? order)
     {
-        _timers.Schedule(timer, deadline);
+        _timers.Schedule(timer, deadline, order);
         if (deadline < _sliceEnd)
         {
-            // A device armed it from within the slice: come back and make the slice shorter.
+            // A device has armed it within the slice, which has to end earlier now.
             Guest.RequestAttention();
         }
         else if (_sliceEnd != 0 && NextDeadline is { } next)
@@ -106,9 +106,14 @@ internal abstract class MachineClock(DateTimeOffset startTime) : IMachineClock
         }
     }
 
+    public int OrderOf(MachineTimer timer) => timer.HeapIndex < 0 ? 0 : _timers.OrderOf(timer);
+
     public void Cancel(MachineTimer timer) => _timers.Remove(timer);
 
-    /// <summary>Told of the next deadline, which is not before the end of the slice that runs: it may become so.</summary>
+    /// <summary>
+    /// Called with the next deadline, which is behind the planned end of the current slice; a slice that takes longer than planned may miss
+    /// it.
+    /// </summary>
     protected virtual void WatchFor(ulong deadline)
     {
     }

@@ -2,14 +2,14 @@ using Uml.Core.Bus;
 
 namespace Uml.Core.Clock;
 
-/// <summary>A one-shot timer and its place in the <see cref="TimerHeap"/>.</summary>
+/// <summary>A one-shot timer and its index in the <see cref="TimerHeap"/>.</summary>
 internal sealed class MachineTimer(MachineClock clock, string name, Action callback) : IMachineTimer
 {
     private bool _isDisposed;
 
     public string Name => name;
 
-    /// <summary>The place in the heap, or -1 while not armed.</summary>
+    /// <summary>The index in the heap, or -1 while not armed.</summary>
     public int HeapIndex { get; set; } = -1;
 
     public ulong Deadline { get; set; }
@@ -19,11 +19,11 @@ internal sealed class MachineTimer(MachineClock clock, string name, Action callb
     /// <summary>The order of arming: among equal deadlines the timer armed first fires first, in every run.</summary>
     public ulong Sequence { get; set; }
 
-    public void Schedule(ulong deadline)
-    {
-        ObjectDisposedException.ThrowIf(_isDisposed, this);
-        clock.Schedule(this, deadline);
-    }
+    public int Order => clock.OrderOf(this);
+
+    public void Schedule(ulong deadline) => Arm(deadline, order: null);
+
+    public void Restore(ulong deadline, int order) => Arm(deadline, order);
 
     public void Cancel() => clock.Cancel(this);
 
@@ -33,5 +33,11 @@ internal sealed class MachineTimer(MachineClock clock, string name, Action callb
     {
         _isDisposed = true;
         Cancel();
+    }
+
+    private void Arm(ulong deadline, int? order)
+    {
+        ObjectDisposedException.ThrowIf(_isDisposed, this);
+        clock.Schedule(this, deadline, order);
     }
 }

@@ -3,51 +3,56 @@ namespace Uml.Core.Clock;
 /// <summary>Time that follows a <see cref="TimeProvider"/> while the machine is not paused.</summary>
 internal sealed class RealTimeClock(TimeProvider provider, DateTimeOffset startTime) : MachineClock(startTime)
 {
-    /// <summary>The longest slice, 1 ms by the guest's speed so far.</summary>
+    /// <summary>The longest slice, 1 ms at the guest's measured speed.</summary>
     private const ulong MaximumSlice = 1_000_000;
 
     /// <summary>
-    /// The alarm goes off so much after the deadline it is for, 1 ms, which disturbs no slice that ends when it should. The host's timers
-    /// count in milliseconds too.
+    /// The delay of the alarm after its deadline, 1 ms, so that it does not interrupt slices that end in time. The host's timers have a
+    /// resolution of milliseconds too.
     /// </summary>
     private const ulong Grace = 1_000_000;
 
     /// <summary>Deadlines farther away, 10 s, get no alarm yet.</summary>
     private const ulong AlarmHorizon = 10_000_000_000;
 
-    /// <summary>A guest that is busy for less than 2 ms at a time gets no alarm: setting it would cost as much as what that guest does.</summary>
+    /// <summary>
+    /// A guest that is busy for less than 2 ms at a time gets no alarm: setting it would cost as much as running the guest.
+    /// </summary>
     private const ulong BusyTime = 2_000_000;
 
-    /// <summary>The most that is expected of a guest that was idle, in instructions a nanosecond: what it did before tells nothing.</summary>
+    /// <summary>
+    /// The highest speed that is assumed for a guest that was idle, in instructions per nanosecond: its speed before that says nothing
+    /// about the next slice.
+    /// </summary>
     private const double SpeedAfterIdle = 0.05;
 
-    /// <summary>The shortest budget: below it, looking at the clock costs more than running.</summary>
+    /// <summary>The shortest budget: below it, reading the clock costs more than running the guest.</summary>
     private const long MinimumBudget = 200;
 
-    /// <summary>Slices shorter than this tell nothing about the guest's speed.</summary>
+    /// <summary>The shortest slice that the guest's speed is measured by.</summary>
     private const ulong MinimumSample = 10_000;
 
     private readonly long _frequency = provider.TimestampFrequency;
 
-    /// <summary>Guest time while it stands still, or -1 while it passes.</summary>
+    /// <summary>Guest time while the clock is paused, or -1 while it runs.</summary>
     private long _frozen;
 
-    /// <summary>The provider's nanoseconds at guest time zero; valid while time passes.</summary>
+    /// <summary>The provider's nanoseconds at guest time zero; valid while the clock runs.</summary>
     private long _origin;
 
     /// <summary>
-    /// Ends the slice when a deadline is over. A slice is a number of instructions, and takes a hundred times as long as it was meant to
-    /// when the guest begins to rewrite its code, say.
+    /// Ends the slice when it has missed a deadline. A slice is a number of instructions, which takes a hundred times as long as planned
+    /// when the guest begins to rewrite its code, for example.
     /// </summary>
     private ITimer? _alarm;
 
-    /// <summary>The deadline the alarm was set for; of the machine's thread.</summary>
+    /// <summary>The deadline the alarm was set for; used on the machine's thread only.</summary>
     private ulong _alarmDeadline;
 
-    /// <summary>Guards <see cref="_alarm"/>: once that is disposed of, its callback asks the CPU for nothing any more.</summary>
+    /// <summary>Guards <see cref="_alarm"/>: after that is disposed, its callback does not touch the CPU.</summary>
     private readonly Lock _alarmSync = new();
 
-    /// <summary>When the guest was idle last; of the machine's thread.</summary>
+    /// <summary>When the guest was idle last; used on the machine's thread only.</summary>
     private ulong _busySince;
 
     private double _instructionsPerNanosecond = 0.02;
@@ -65,10 +70,10 @@ internal sealed class RealTimeClock(TimeProvider provider, DateTimeOffset startT
 
     public override bool SleepsWhenIdle => true;
 
-    /// <summary>The provider behind the clock: who waits for a deadline waits by it.</summary>
+    /// <summary>The provider behind the clock, which is also used to wait for deadlines.</summary>
     public TimeProvider Provider => provider;
 
-    /// <summary>Whether time passes as the host's does; in tests it may not.</summary>
+    /// <summary>Whether the provider is the host's clock; in tests it may be another.</summary>
     public bool FollowsHost => provider == TimeProvider.System;
 
     public override void Resume()

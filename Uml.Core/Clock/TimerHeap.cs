@@ -1,10 +1,13 @@
 namespace Uml.Core.Clock;
 
-/// <summary>Armed timers, the earliest first: a binary heap whose elements know their place, so that re-arming allocates nothing.</summary>
+/// <summary>Armed timers, the earliest first: a binary heap whose elements know their index, so that re-arming allocates nothing.</summary>
 internal sealed class TimerHeap
 {
+    /// <summary>Smaller ones are for timers that are restored, which were armed before all others.</summary>
+    private const ulong FirstSequence = 1UL << 32;
+
     private readonly List<MachineTimer> _heap = [];
-    private ulong _sequence;
+    private ulong _sequence = FirstSequence;
 
     public int Count => _heap.Count;
 
@@ -15,10 +18,13 @@ internal sealed class TimerHeap
     public MachineTimer? Earliest => _heap.Count == 0 ? null : _heap[0];
 
     /// <summary>Arms a timer, or moves it when it is armed already.</summary>
-    public void Schedule(MachineTimer timer, ulong deadline)
+    /// <param name="timer">The timer.</param>
+    /// <param name="deadline">When it fires.</param>
+    /// <param name="order">Its <see cref="OrderOf"/> when it was saved, or null.</param>
+    public void Schedule(MachineTimer timer, ulong deadline, int? order = null)
     {
         timer.Deadline = deadline;
-        timer.Sequence = _sequence++;
+        timer.Sequence = order is { } restored ? (ulong)restored : _sequence++;
         if (timer.HeapIndex < 0)
         {
             timer.HeapIndex = _heap.Count;
@@ -27,6 +33,9 @@ internal sealed class TimerHeap
 
         Restore(timer.HeapIndex);
     }
+
+    /// <summary>How many timers with the deadline of an armed one fire before it.</summary>
+    public int OrderOf(MachineTimer timer) => _heap.Count(other => other.Deadline == timer.Deadline && other.Sequence < timer.Sequence);
 
     /// <summary>Disarms a timer; does nothing when it is not armed.</summary>
     public void Remove(MachineTimer timer)

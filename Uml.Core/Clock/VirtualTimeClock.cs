@@ -3,18 +3,18 @@ namespace Uml.Core.Clock;
 /// <summary>Time that advances by one nanosecond an instruction, and jumps over idle time.</summary>
 internal sealed class VirtualTimeClock(DateTimeOffset startTime) : MachineClock(startTime)
 {
-    /// <summary>The longest slice, 10 ms of guest time, so that the instruction count others see stays fresh.</summary>
+    /// <summary>The longest slice, 10 ms of guest time, so that other threads see a recent instruction count.</summary>
     private const ulong MaximumSlice = 10_000_000;
 
     private ulong _skipped;
 
-    /// <summary>The machine's thread, once it runs; and the time as of its last slice, for all others.</summary>
+    /// <summary>The machine's thread, once it runs; and the time as of its last slice, for other threads.</summary>
     private volatile int _thread;
     private ulong _published;
 
     /// <remarks>
-    /// Exact on the machine's thread. Others cannot count the instructions of a guest that runs, whose state is not theirs to look at and
-    /// may be freed meanwhile: they see the time as of the last slice.
+    /// Exact on the machine's thread. Other threads cannot read the state of a running CPU, which may be freed meanwhile, so they get the
+    /// time as of the last slice.
     /// </remarks>
     public override ulong Nanoseconds =>
         _thread == 0 || _thread == Environment.CurrentManagedThreadId ? Guest.InstructionsRetired + _skipped : Volatile.Read(ref _published);
@@ -23,7 +23,7 @@ internal sealed class VirtualTimeClock(DateTimeOffset startTime) : MachineClock(
 
     public override void Resume()
     {
-        // Nothing retires while the machine is paused: time stands still by itself.
+        // No instruction retires while the machine is paused, so time stands still.
         Publish();
         _thread = Environment.CurrentManagedThreadId;
     }

@@ -3,17 +3,17 @@ using Uml.Core.Cpu.State;
 
 namespace Uml.Core.Cpu;
 
-/// <summary>What the CPU models are made of.</summary>
+/// <summary>The features of the CPU models.</summary>
 internal static class CpuModels
 {
     /// <summary>The model that <see cref="CpuModel.Host"/> stands for on this host; any other is itself.</summary>
     public static CpuModel Resolve(CpuModel model) =>
         model != CpuModel.Host ? model : HostHasX64V3() ? CpuModel.X64V3 : CpuModel.X64V2;
 
-    /// <summary>What a model, resolved already, has.</summary>
+    /// <summary>The features of a resolved model.</summary>
     public static CpuFeatures FeaturesOf(CpuModel model) => model == CpuModel.X64V3 ? CpuFeatures.X64V3 : CpuFeatures.None;
 
-    /// <summary>What the host's processor has of what models differ in.</summary>
+    /// <summary>The features in which models differ that the host's processor has.</summary>
     public static CpuFeatures OfHost()
     {
         CpuFeatures features = CpuFeatures.None;

@@ -35,8 +35,8 @@ public enum CpuModel
 }
 
 /// <summary>
-/// What becomes of translated code before it may run. The checker decodes it and accepts it only when it can access nothing but guest memory
-/// and the virtual CPU's own state (SECURITY.md says what that proves).
+/// Whether translated code is checked before it may run. The checker decodes it and accepts it only when it can access nothing but guest
+/// memory and the virtual CPU's own state (SECURITY.md says what that proves).
 /// </summary>
 public enum TranslationCheck
 {
@@ -100,7 +100,9 @@ public sealed class CpuOptions
         _ => UnknownCheck,
     };
 
-    /// <summary>What is wrong with a value of <see cref="TranslationCheck"/>, as a sentence that says what to do; null when nothing is.</summary>
+    /// <summary>
+    /// A message for an invalid value of <see cref="TranslationCheck"/>, which says what to use instead; null for a valid one.
+    /// </summary>
     internal static string? FindProblem(TranslationCheck check, string property) => check switch
     {
         UnknownCheck when DefaultCheck == UnknownCheck => $"The runtime setting {CheckSetting} is '{AppContext.GetData(CheckSetting)}'; write None, Interpret or Stop, or set {property}.",
@@ -108,7 +110,7 @@ public sealed class CpuOptions
         _ => null,
     };
 
-    /// <summary>How many there are in a machine: the one place that says so. The boot processor is the only one that can be started yet.</summary>
+    /// <summary>The number of virtual CPUs of a machine. Only the boot processor can be started yet.</summary>
     internal int Count { get; set; } = 1;
 
     /// <summary>Runs of a block in the interpreter before it is translated. Tests translate at once.</summary>
@@ -120,6 +122,8 @@ public sealed class CpuOptions
     /// </summary>
     public CpuModel Model { get; set; }
 
-    /// <summary>The seed that <see cref="MachineOptions.RandomSeed"/> and the clock mode come to; null is the host's randomness.</summary>
+    /// <summary>
+    /// The effective seed, from <see cref="MachineOptions.RandomSeed"/> and the clock mode; null: the host's random numbers.
+    /// </summary>
     internal ulong? RandomSeed { get; set; }
 }

@@ -4,15 +4,15 @@ namespace Uml.Core.Cpu;
 
 /// <summary>What the virtual CPUs of a machine have done since it was built, as of one moment. Numbers only grow.</summary>
 /// <remarks>
-/// They tell where time goes, not what the guest computes: apart from <see cref="InstructionsRetired"/> they depend on the engine and
-/// its options. An access that is slow for two reasons counts for both.
+/// They show where time goes, not what the guest computes: apart from <see cref="InstructionsRetired"/> they depend on the engine and its
+/// options. An access that is slow for two reasons counts for both.
 /// </remarks>
 public readonly record struct CpuStatistics
 {
     /// <summary>Guest instructions that completed; of a repeated (REP) instruction each repetition.</summary>
     public ulong InstructionsRetired { get; init; }
 
-    /// <summary>Runs of guest instructions that were decoded; one that was dropped and is needed again counts again.</summary>
+    /// <summary>Basic blocks of guest code that were decoded; one that was dropped and is decoded again counts again.</summary>
     public ulong BlocksDecoded { get; init; }
 
     /// <summary>Decoded blocks that were translated to instructions of the host; 0 with <see cref="CpuEngine.Interpreter"/>.</summary>
@@ -21,10 +21,10 @@ public readonly record struct CpuStatistics
     /// <summary>Host instructions emitted by translation, in bytes; 0 with <see cref="CpuEngine.Interpreter"/>.</summary>
     public ulong BytesEmitted { get; init; }
 
-    /// <summary>Direct jumps that were linked to the block they lead to, so that following them needs no look-up any more.</summary>
+    /// <summary>Direct jumps that were chained to their target, so that they need no lookup any more.</summary>
     public ulong ChainHits { get; init; }
 
-    /// <summary>Blocks that were dropped because the guest, or a device, wrote to the bytes they were made from.</summary>
+    /// <summary>Blocks that were dropped because the guest or a device wrote to the code they were decoded from.</summary>
     public ulong BlocksInvalidated { get; init; }
 
     /// <summary>Times that every block was dropped because <see cref="CpuOptions.CodeCacheSize"/> was used up.</summary>
@@ -34,8 +34,8 @@ public readonly record struct CpuStatistics
     public TimeSpan TranslationTime { get; init; }
 
     /// <summary>
-    /// Translations of one guest page that were not in the software TLB, or not for that kind of access, and were looked
-    /// up in the guest's page tables. Device memory is never in the buffer.
+    /// Misses of the software TLB, which walked the guest's page tables: the page was not in it, or not for that kind of access. Device
+    /// memory is never in the TLB.
     /// </summary>
     public ulong TlbMisses { get; init; }
 
@@ -45,7 +45,7 @@ public readonly record struct CpuStatistics
     /// <summary>Slow path: writes to pages that hold decoded code, whether or not they hit it.</summary>
     public ulong CodePageWrites { get; init; }
 
-    /// <summary>Slow path: data accesses that ran over the end of a page; what is read and written back counts twice.</summary>
+    /// <summary>Slow path: data accesses that crossed a page boundary; a read-modify-write counts twice.</summary>
     public ulong PageCrossings { get; init; }
 
     /// <summary>
@@ -54,13 +54,14 @@ public readonly record struct CpuStatistics
     public ulong HandlerCalls { get; init; }
 
     /// <summary>
-    /// Slow path: computed jumps, returns among them, whose target was not in the table that translated code looks into; 0 with
+    /// Slow path: computed jumps and returns whose target was not in the jump table of translated code; 0 with
     /// <see cref="CpuEngine.Interpreter"/>.
     /// </summary>
     public ulong JumpSearches { get; init; }
 
     /// <summary>
-    /// Instructions that the translator did not decode as the interpreter did, and left to it. Anything but 0 is a defect; the guest runs on.
+    /// Instructions that the translator decoded differently from the interpreter, and left to it. Anything but 0 is a defect; the guest
+    /// runs on.
     /// </summary>
     public ulong EncodingMismatches { get; init; }
 
@@ -71,8 +72,8 @@ public readonly record struct CpuStatistics
     public ulong TranslationsRefused { get; init; }
 
     /// <summary>The numbers so far.</summary>
-    /// <param name="counters">What the processor has counted.</param>
-    /// <param name="instructionsRetired">What is counted by the budget instead.</param>
+    /// <param name="counters">The processor's counters.</param>
+    /// <param name="instructionsRetired">Retired instructions, which the budget counts.</param>
     internal static CpuStatistics From(in CpuCounters counters, ulong instructionsRetired) => new()
     {
         InstructionsRetired = instructionsRetired,

@@ -15,13 +15,16 @@ internal interface ICpuRunner : IProcessor, IGuestExecution, IDisposable
     /// <summary>Whether the machine has a board that interrupts come from.</summary>
     bool HasLocalApic { get; }
 
-    /// <summary>Whether it waits for an interrupt: it has halted, and none has come since that it has not looked at.</summary>
+    /// <summary>Whether it is halted and has no interrupt pending that it has not polled.</summary>
     bool IsHalted { get; }
 
     /// <summary>Whether an interrupt could end a halt: RFLAGS.IF is set, or something is pending already.</summary>
     bool CanBeWoken { get; }
 
-    /// <summary>Runs until the budget is used up or something else ends it; retires at least one instruction unless halted or asked for attention.</summary>
+    /// <summary>
+    /// Runs until the budget is used up, an exit or a request; retires at least one instruction unless it is halted or attention was
+    /// requested.
+    /// </summary>
     /// <param name="instructionBudget">The most instructions to retire, at least 1.</param>
     RunResult Run(long instructionBudget);
 

@@ -7,10 +7,11 @@ public sealed unsafe partial class ProcessorRegisters
 {
     /// <summary>
     /// A register by its name: general registers of any width (writing a 32-bit one clears the upper half, as instructions do;
-    /// narrower ones keep the rest), RIP, EIP, the selectors of segment registers, CR0, CR2 to CR4, DR6 and DR7.
+    /// narrower ones keep the rest), RIP, EIP, the selectors of segment registers, CR0, CR2 to CR4, DR0 to DR3, DR6 and DR7.
     /// </summary>
     /// <param name="register">The register. Vector and x87 registers have properties of their own: <see cref="Xmm"/>, <see cref="St"/>.</param>
     /// <exception cref="ArgumentOutOfRangeException">The register is none of these.</exception>
+    /// <exception cref="RegisterValueException">The register cannot hold the value.</exception>
     /// <exception cref="ArgumentException">Segment selectors are read here and written with their hidden parts, such as <see cref="Cs"/>.</exception>
     public ulong this[Register register]
     {
@@ -76,6 +77,10 @@ public sealed unsafe partial class ProcessorRegisters
         Register.CR2 => Cr2,
         Register.CR3 => Cr3,
         Register.CR4 => Cr4,
+        Register.DR0 => Dr0,
+        Register.DR1 => Dr1,
+        Register.DR2 => Dr2,
+        Register.DR3 => Dr3,
         Register.DR6 => Dr6,
         Register.DR7 => Dr7,
         _ => throw Unknown(register),
@@ -91,6 +96,10 @@ public sealed unsafe partial class ProcessorRegisters
             case Register.CR2: Cr2 = value; break;
             case Register.CR3: Cr3 = value; break;
             case Register.CR4: Cr4 = value; break;
+            case Register.DR0: Dr0 = value; break;
+            case Register.DR1: Dr1 = value; break;
+            case Register.DR2: Dr2 = value; break;
+            case Register.DR3: Dr3 = value; break;
             case Register.DR6: Dr6 = value; break;
             case Register.DR7: Dr7 = value; break;
             case >= Register.ES and <= Register.GS:

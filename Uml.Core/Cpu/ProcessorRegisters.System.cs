@@ -1,47 +1,51 @@
+using System.Runtime.CompilerServices;
+using Uml.Core.Cpu.Access;
+using Uml.Core.Cpu.Control;
 using Uml.Core.Cpu.Paging;
 using Uml.Core.Cpu.State;
+using Cr0Bits = Uml.Core.Cpu.State.Cr0;
+using EferBits = Uml.Core.Cpu.State.Efer;
 
 namespace Uml.Core.Cpu;
 
-/// <content>Segments, control, debug and model-specific registers.</content>
+/// <content>Segments, control and debug registers.</content>
+// SAFETY: the state is taken under Access, which whoever frees it, or lets the machine run, waits for; see ProcessorRegisters.State.
 public sealed unsafe partial class ProcessorRegisters
 {
     /// <summary>ES.</summary>
+    /// <exception cref="RegisterValueException">The base has more than 32 bits, or one of bits 11 to 8 of the attributes is set.</exception>
     public SegmentState Es { get => GetSegment(SegmentIndex.Es); set => SetSegment(SegmentIndex.Es, value); }
 
     /// <summary>CS.</summary>
+    /// <exception cref="RegisterValueException">The base has more than 32 bits, or one of bits 11 to 8 of the attributes is set.</exception>
     public SegmentState Cs { get => GetSegment(SegmentIndex.Cs); set => SetSegment(SegmentIndex.Cs, value); }
 
     /// <summary>SS; its DPL becomes the privilege level, as on a processor.</summary>
-    public SegmentState Ss
-    {
-        get => GetSegment(SegmentIndex.Ss);
-        set
-        {
-            lock (Access)
-            {
-                State->Cpl = (byte)((value.Attributes >> 5) & 3);
-                SetSegment(SegmentIndex.Ss, value);
-            }
-        }
-    }
+    /// <exception cref="RegisterValueException">The base has more than 32 bits, or one of bits 11 to 8 of the attributes is set.</exception>
+    public SegmentState Ss { get => GetSegment(SegmentIndex.Ss); set => SetSegment(SegmentIndex.Ss, value); }
 
     /// <summary>DS.</summary>
+    /// <exception cref="RegisterValueException">The base has more than 32 bits, or one of bits 11 to 8 of the attributes is set.</exception>
     public SegmentState Ds { get => GetSegment(SegmentIndex.Ds); set => SetSegment(SegmentIndex.Ds, value); }
 
     /// <summary>FS; its base is IA32_FS_BASE.</summary>
+    /// <exception cref="RegisterValueException">The base is not canonical, or one of bits 11 to 8 of the attributes is set.</exception>
     public SegmentState Fs { get => GetSegment(SegmentIndex.Fs); set => SetSegment(SegmentIndex.Fs, value); }
 
     /// <summary>GS; its base is IA32_GS_BASE.</summary>
+    /// <exception cref="RegisterValueException">The base is not canonical, or one of bits 11 to 8 of the attributes is set.</exception>
     public SegmentState Gs { get => GetSegment(SegmentIndex.Gs); set => SetSegment(SegmentIndex.Gs, value); }
 
     /// <summary>LDTR.</summary>
+    /// <exception cref="RegisterValueException">The base is not canonical, or one of bits 11 to 8 of the attributes is set.</exception>
     public SegmentState Ldtr { get => GetSegment(SegmentIndex.Ldtr); set => SetSegment(SegmentIndex.Ldtr, value); }
 
     /// <summary>TR.</summary>
+    /// <exception cref="RegisterValueException">The base is not canonical, or one of bits 11 to 8 of the attributes is set.</exception>
     public SegmentState Tr { get => GetSegment(SegmentIndex.Tr); set => SetSegment(SegmentIndex.Tr, value); }
 
     /// <summary>GDTR.</summary>
+    /// <exception cref="RegisterValueException">The address is not canonical.</exception>
     public DescriptorTable Gdtr
     {
         get
@@ -54,6 +58,7 @@ public sealed unsafe partial class ProcessorRegisters
 
         set
         {
+            RegisterValueException.ThrowIf(CheckCanonical(value.Base), value.Base);
             lock (Access)
             {
                 (State->GdtBase, State->GdtLimit) = (value.Base, value.Limit);
@@ -62,6 +67,7 @@ public sealed unsafe partial class ProcessorRegisters
     }
 
     /// <summary>IDTR.</summary>
+    /// <exception cref="RegisterValueException">The address is not canonical.</exception>
     public DescriptorTable Idtr
     {
         get
@@ -74,6 +80,7 @@ public sealed unsafe partial class ProcessorRegisters
 
         set
         {
+            RegisterValueException.ThrowIf(CheckCanonical(value.Base), value.Base);
             lock (Access)
             {
                 (State->IdtBase, State->IdtLimit) = (value.Base, value.Limit);
@@ -81,31 +88,40 @@ public sealed unsafe partial class ProcessorRegisters
         }
     }
 
-    /// <summary>CR0 (Intel SDM vol. 3, 2.5). Setting PG with <see cref="Efer"/>.LME set enters long mode.</summary>
+    /// <summary>
+    /// CR0 (Intel SDM vol. 3, 2.5). Setting PG with <see cref="Efer"/>.LME set enters long mode. Reserved bits of the low half are ignored, and ET is
+    /// always set.
+    /// </summary>
+    /// <exception cref="RegisterValueException">One of bits 63 to 32 is set, or PG without PE, or NW without CD.</exception>
     public ulong Cr0
     {
         get => Get<ulong>(static s => &s->Cr0);
-        set => SetAndUpdate(static s => &s->Cr0, value);
+        set => SetAndUpdate(static s => &s->Cr0, ControlRegisters.HeldCr0(value), ControlRegisters.CheckCr0(value));
     }
 
     /// <summary>CR2: the linear address of the last page fault.</summary>
     public ulong Cr2 { get => Get<ulong>(static s => &s->Cr2); set => Set(static s => &s->Cr2, value); }
 
-    /// <summary>CR3.</summary>
+    /// <summary>CR3 (Intel SDM vol. 3, 4.5 and 4.10.1). What is in the TLB is forgotten when it is written.</summary>
+    /// <exception cref="RegisterValueException">A bit beyond the physical address width is set.</exception>
     public ulong Cr3
     {
         get => Get<ulong>(static s => &s->Cr3);
-        set => SetAndUpdate(static s => &s->Cr3, value);
+        set => SetAndUpdate(static s => &s->Cr3, value, ControlRegisters.CheckCr3(value));
     }
 
     /// <summary>CR4 (Intel SDM vol. 3, 2.5).</summary>
+    /// <exception cref="RegisterValueException">A bit is set whose feature the processor does not have.</exception>
     public ulong Cr4
     {
         get => Get<ulong>(static s => &s->Cr4);
-        set => SetAndUpdate(static s => &s->Cr4, value);
+        set => SetAndUpdate(static s => &s->Cr4, value, ControlRegisters.CheckCr4(value));
     }
 
     /// <summary>XCR0 (Intel SDM vol. 3, 2.6).</summary>
+    /// <exception cref="RegisterValueException">
+    /// Bit 0, x87, is clear, AVX is set without SSE, or a bit is set whose component the CPU model does not have.
+    /// </exception>
     public ulong Xcr0
     {
         get => Get<ulong>(static s => &s->Xcr0);
@@ -113,27 +129,54 @@ public sealed unsafe partial class ProcessorRegisters
         {
             lock (Access)
             {
-                State->Xcr0 = value;
-                Mmu.UpdateMode(State);
+                CpuState* state = State;
+                RegisterValueException.ThrowIf(StateComponents.IsValidXcr0(state, value) ? RegisterRefusal.None : RegisterRefusal.Components, value);
+                state->Xcr0 = value;
+                Mmu.UpdateMode(state);
             }
         }
     }
 
-    /// <summary>IA32_EFER. LMA follows from LME and CR0.PG.</summary>
-    public ulong Efer
+    /// <summary>DR0: the linear address of breakpoint 0 (Intel SDM vol. 3, 18.2.1).</summary>
+    public ulong Dr0 { get => Get<ulong>(static s => &s->Dr0); set => Set(static s => &s->Dr0, value); }
+
+    /// <summary>DR1: the linear address of breakpoint 1.</summary>
+    public ulong Dr1 { get => Get<ulong>(static s => &s->Dr1); set => Set(static s => &s->Dr1, value); }
+
+    /// <summary>DR2: the linear address of breakpoint 2.</summary>
+    public ulong Dr2 { get => Get<ulong>(static s => &s->Dr2); set => Set(static s => &s->Dr2, value); }
+
+    /// <summary>DR3: the linear address of breakpoint 3.</summary>
+    public ulong Dr3 { get => Get<ulong>(static s => &s->Dr3); set => Set(static s => &s->Dr3, value); }
+
+    /// <summary>DR6 (Intel SDM vol. 3, 18.2.3). Reserved bits keep their fixed values when written.</summary>
+    /// <exception cref="RegisterValueException">One of bits 63 to 32 is set.</exception>
+    public ulong Dr6
     {
-        get => Get<ulong>(static s => &s->Efer);
-        set => SetAndUpdate(static s => &s->Efer, value);
+        get => Get<ulong>(static s => &s->Dr6);
+        set
+        {
+            RegisterValueException.ThrowIf(DebugState.CheckControl(value), value);
+            Set(static s => &s->Dr6, DebugState.HeldDr6(value));
+        }
     }
 
-    /// <summary>DR6 (Intel SDM vol. 3, 18.2.3).</summary>
-    public ulong Dr6 { get => Get<ulong>(static s => &s->Dr6); set => Set(static s => &s->Dr6, value); }
-
-    /// <summary>DR7 (Intel SDM vol. 3, 18.2.4).</summary>
-    public ulong Dr7 { get => Get<ulong>(static s => &s->Dr7); set => Set(static s => &s->Dr7, value); }
-
-    /// <summary>IA32_KERNEL_GS_BASE: what SWAPGS exchanges with the base of GS.</summary>
-    public ulong KernelGsBase { get => Get<ulong>(static s => &s->KernelGsBase); set => Set(static s => &s->KernelGsBase, value); }
+    /// <summary>DR7 (Intel SDM vol. 3, 18.2.4): breakpoints that it enables are in force. Reserved bits keep their fixed values when written.</summary>
+    /// <exception cref="RegisterValueException">One of bits 63 to 32 is set.</exception>
+    public ulong Dr7
+    {
+        get => Get<ulong>(static s => &s->Dr7);
+        set
+        {
+            RegisterValueException.ThrowIf(DebugState.CheckControl(value), value);
+            lock (Access)
+            {
+                State->Dr7 = DebugState.HeldDr7(value);
+                Mmu.UpdateMode(State);
+                DebugState.RefreshStepping(State);
+            }
+        }
+    }
 
     private SegmentState GetSegment(SegmentIndex index)
     {
@@ -144,31 +187,46 @@ public sealed unsafe partial class ProcessorRegisters
         }
     }
 
-    private void SetSegment(SegmentIndex index, SegmentState value)
+    private void SetSegment(SegmentIndex index, SegmentState value, [CallerMemberName] string name = "")
     {
+        const ushort reserved = 0xF00;
+
+        // Four have room for the upper half of a base (Intel SDM vol. 3, 3.4.4, 3.5.2).
+        bool isWide = index is SegmentIndex.Fs or SegmentIndex.Gs or SegmentIndex.Ldtr or SegmentIndex.Tr;
+        RegisterRefusal base64 = isWide ? CheckCanonical(value.Base) : value.Base >> 32 != 0 ? RegisterRefusal.ReservedBits : RegisterRefusal.None;
+        RegisterValueException.ThrowIf(base64, value.Base, name);
+        RegisterValueException.ThrowIf((value.Attributes & reserved) != 0 ? RegisterRefusal.ReservedBits : RegisterRefusal.None, value.Attributes, name);
         lock (Access)
         {
-            State->Segments[(int)index] = new SegmentRegister
+            CpuState* state = State;
+            state->Segments[(int)index] = new SegmentRegister
             {
                 Selector = value.Selector,
                 Base = value.Base,
                 Limit = value.Limit,
                 Attributes = value.Attributes,
             };
-            Mmu.UpdateMode(State);
+            if (index == SegmentIndex.Ss)
+            {
+                state->Cpl = (byte)state->Segments[(int)index].Dpl;
+            }
+
+            Mmu.UpdateMode(state);
         }
     }
 
+    private static RegisterRefusal CheckCanonical(ulong address) => Canonical.Is(address) ? RegisterRefusal.None : RegisterRefusal.NotCanonical;
+
     /// <summary>Sets a register that memory is reached by, and makes the derived state follow.</summary>
-    private void SetAndUpdate(CpuState.FieldAddress field, ulong value)
+    private void SetAndUpdate(CpuState.FieldAddress field, ulong value, RegisterRefusal refusal, [CallerMemberName] string name = "")
     {
-        const ulong paging = 1UL << 31, longModeEnable = 1UL << 8, longModeActive = 1UL << 10;
+        RegisterValueException.ThrowIf(refusal, value, name);
         lock (Access)
         {
             CpuState* state = State;
             *(ulong*)field(state) = value;
-            bool active = (state->Cr0 & paging) != 0 && (state->Efer & longModeEnable) != 0;
-            state->Efer = active ? state->Efer | longModeActive : state->Efer & ~longModeActive;
+            bool active = (state->Cr0 & Cr0Bits.PG) != 0 && (state->Efer & EferBits.LME) != 0;
+            state->Efer = active ? state->Efer | EferBits.LMA : state->Efer & ~EferBits.LMA;
             Mmu.UpdateMode(state);
             Mmu.SwitchAddressSpace(state, keep: false);
             Mmu.FlushAll(state);

@@ -6,7 +6,10 @@ namespace Uml.Core.Cpu;
 
 /// <summary>The registers of one virtual CPU, for reading and writing while the machine is not running.</summary>
 /// <remarks>
-/// Values are written as they are: no privilege is checked and nothing faults. Members throw <see cref="InvalidOperationException"/>
+/// Everything that the guest can see of its processor is here, but for CR8 and the model-specific registers of devices, which are the local
+/// APIC's and theirs. No privilege is checked and nothing faults. What a register cannot hold by itself (reserved bits, addresses that are not
+/// canonical) is a <see cref="RegisterValueException"/>; rules between registers are not checked, so that a state can be written in any order, and
+/// must hold when the guest goes on. Members throw <see cref="InvalidOperationException"/>
 /// while the machine runs (pause it first) and <see cref="ObjectDisposedException"/> after it was disposed.
 /// </remarks>
 public sealed unsafe partial class ProcessorRegisters
@@ -21,6 +24,7 @@ public sealed unsafe partial class ProcessorRegisters
         Xmm = new XmmRegisters(this);
         Ymm = new YmmRegisters(this);
         St = new X87Stack(this);
+        Msr = new MsrRegisters(this);
     }
 
     /// <summary>RAX.</summary>
@@ -71,7 +75,7 @@ public sealed unsafe partial class ProcessorRegisters
     /// <summary>R15.</summary>
     public ulong R15 { get => GetGpr(15); set => SetGpr(15, value); }
 
-    /// <summary>RIP: the next instruction to run, as an offset in CS.</summary>
+    /// <summary>RIP: the next instruction to run, as an offset in CS. Where no instruction can be, its fetch faults.</summary>
     public ulong Rip { get => Get<ulong>(static s => &s->Rip); set => Set(static s => &s->Rip, value); }
 
     /// <summary>RFLAGS. Reserved bits keep their fixed values when written.</summary>
@@ -92,12 +96,26 @@ public sealed unsafe partial class ProcessorRegisters
                 Flags.Set(State, value);
                 Mmu.UpdateMode(State);
                 DebugState.RefreshStepping(State);
+                EventLines.LookAgain(State);
             }
         }
     }
 
-    /// <summary>The current privilege level, 0 to 3. It follows the DPL of SS when that is written.</summary>
-    public int PrivilegeLevel => Get<byte>(static s => &s->Cpl);
+    /// <summary>The current privilege level, 0 to 3. It follows the DPL of SS when that is written: write it behind SS.</summary>
+    /// <exception cref="RegisterValueException">There is no such level.</exception>
+    public int PrivilegeLevel
+    {
+        get => Get<byte>(static s => &s->Cpl);
+        set
+        {
+            RegisterValueException.ThrowIf(value is < 0 or > 3 ? RegisterRefusal.ReservedBits : RegisterRefusal.None, (ulong)value);
+            lock (Access)
+            {
+                State->Cpl = (byte)value;
+                Mmu.UpdateMode(State);
+            }
+        }
+    }
 
     /// <summary>XMM0 to XMM15.</summary>
     public XmmRegisters Xmm { get; }
@@ -107,15 +125,6 @@ public sealed unsafe partial class ProcessorRegisters
 
     /// <summary>ST(0) to ST(7).</summary>
     public X87Stack St { get; }
-
-    /// <summary>MXCSR (Intel SDM vol. 1, 10.2.3).</summary>
-    public uint Mxcsr { get => Get<uint>(static s => &s->Mxcsr); set => Set(static s => &s->Mxcsr, value & 0xFFFF); }
-
-    /// <summary>The x87 control word (Intel SDM vol. 1, 8.1.5).</summary>
-    public ushort FpuControlWord { get => Get<ushort>(static s => &s->X87.ControlWord); set => Set(static s => &s->X87.ControlWord, value); }
-
-    /// <summary>The x87 status word (Intel SDM vol. 1, 8.1.3).</summary>
-    public ushort FpuStatusWord { get => Get<ushort>(static s => &s->X87.StatusWord); set => Set(static s => &s->X87.StatusWord, value); }
 
     /// <summary>
     /// Held while the state is touched. The machine goes on, and its memory is freed, only behind whoever holds it: other threads may read

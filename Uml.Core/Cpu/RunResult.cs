@@ -3,7 +3,7 @@ namespace Uml.Core.Cpu;
 /// <summary>Why a virtual CPU came back to the machine's loop.</summary>
 internal enum RunResult
 {
-    /// <summary>Somebody asked for attention.</summary>
+    /// <summary>Attention was requested.</summary>
     Attention,
 
     /// <summary>The instruction budget is used up.</summary>

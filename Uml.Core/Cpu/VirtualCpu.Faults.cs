@@ -4,7 +4,10 @@ using Uml.Core.Cpu.State;
 
 namespace Uml.Core.Cpu;
 
-/// <summary>What is around the running of translated code: the application's floating-point settings, and faults of that code.</summary>
+/// <summary>
+/// Runs translated code: saves and restores the application's floating-point settings, and reports earlier faults of that code.
+/// </summary>
+// SAFETY: the settings are on this stack frame, which the guest's run does not outlive.
 internal sealed unsafe partial class VirtualCpu
 {
     /// <exception cref="EmittedCodeFaultException">Translated code raised an exception of the host's processor, now or before.</exception>

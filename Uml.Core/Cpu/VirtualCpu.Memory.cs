@@ -2,7 +2,9 @@ using Uml.Core.Memory;
 
 namespace Uml.Core.Cpu;
 
-/// <summary>The processor as guest RAM knows it.</summary>
+/// <summary>The processor as an observer of writes to guest RAM.</summary>
+// SAFETY: host pages are compared, not followed. OnWritesCompleted comes from any thread, but not behind GuestWrites.Detach, which Dispose
+// calls before it frees the state.
 internal sealed unsafe partial class VirtualCpu : IWriteMapper, IWriteObserver
 {
     public void ForbidWrites(byte* hostPage) => AddressSpaces.ForbidWrites(hostPage);
@@ -17,12 +19,12 @@ internal sealed unsafe partial class VirtualCpu : IWriteMapper, IWriteObserver
         AddressSpaces.ForbidAllWrites();
     }
 
-    /// <summary>Code was made from bytes that are written.</summary>
+    /// <summary>Drops blocks that were decoded from the bytes.</summary>
     public void OnWrite(ulong ramOffset, int length) => Blocks.Invalidate(ramOffset, length);
 
     public void OnWritesCompleted()
     {
-        // Else the next run begins with them.
+        // Otherwise the next run begins with them.
         if (_system.IsRunning)
         {
             RequestAttention();

@@ -5,6 +5,8 @@ using Uml.Core.Cpu.State;
 namespace Uml.Core.Cpu;
 
 /// <summary>The processor as its local APIC and the machine's loop see it.</summary>
+// SAFETY: _state is valid until Dispose (see VirtualCpu). Other threads touch Poll and the lines only, atomically, and hold off Dispose
+// meanwhile: MachineLoop and RealTimeClock by their locks, CodeSandbox by its registration.
 internal sealed unsafe partial class VirtualCpu : IProcessor
 {
     public bool HasLocalApic => _system.LocalApic is not null;
@@ -23,11 +25,7 @@ internal sealed unsafe partial class VirtualCpu : IProcessor
         }
     }
 
-    public void RaiseNmi()
-    {
-        Volatile.Write(ref _state->NmiLine, 1);
-        Interlocked.Or(ref _state->Engine->Poll, (int)Attention.Nmi);
-    }
+    public void RaiseNmi() => EventLines.SetNmi(_state, pending: true);
 
     /// <summary>Makes the current <see cref="Run"/>, or else the next one, return <see cref="RunResult.Attention"/> soon. Callable from any thread.</summary>
     public void RequestAttention() => Interlocked.Or(ref _state->Engine->Poll, (int)Attention.Machine);
@@ -36,10 +34,10 @@ internal sealed unsafe partial class VirtualCpu : IProcessor
 
     public void SetCpuid(uint leaf, CpuidValues? values) => Cpuid.Set(leaf, values);
 
-    /// <summary>The state after power-on; pins that devices drive are theirs to reset.</summary>
+    /// <summary>Sets the state after power-on, except for pins that devices drive, which they reset themselves.</summary>
     public void Reset()
     {
-        Volatile.Write(ref _state->NmiLine, 0);
+        EventLines.SetNmi(_state, pending: false);
         CpuReset.PowerOn(_state);
     }
 }

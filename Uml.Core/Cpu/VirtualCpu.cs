@@ -17,11 +17,14 @@ using Uml.Core.Memory;
 namespace Uml.Core.Cpu;
 
 /// <summary>One virtual CPU: owns its unmanaged state, its TLBs and decoded blocks, and runs them.</summary>
+// SAFETY: _memory holds all parts of a processor (ProcessorMemory) with room for signal frames below, and is mapped until Dispose. The
+// machine disposes of a processor when its thread has ended and nobody may ask for attention any more. Handles in the state are freed with
+// it.
 internal sealed unsafe partial class VirtualCpu : ICpuRunner
 {
     /// <summary>
-    /// Exceptions delivered in one <see cref="Run"/>. The limit is ours: a handler whose first instruction faults retires nothing, and
-    /// the loop around this CPU has timers to look after.
+    /// The most exceptions delivered in one <see cref="Run"/>. The limit is ours: a handler whose first instruction faults retires nothing,
+    /// and the machine's loop has to run timers.
     /// </summary>
     private const int MaximumDeliveries = 1 << 14;
 
@@ -81,13 +84,13 @@ internal sealed unsafe partial class VirtualCpu : ICpuRunner
 
     public GuestRam Ram { get; }
 
-    /// <summary>What accesses reach.</summary>
+    /// <summary>Memory, ports and devices, as accesses reach them.</summary>
     public MemoryUnit Memory { get; }
 
     /// <summary>The CPU model.</summary>
     public CpuidTable Cpuid => _system.Cpuid;
 
-    /// <summary>What system instructions ask for.</summary>
+    /// <summary>The unit for system instructions.</summary>
     public SystemUnit System => _system;
 
     /// <summary>One-time reports.</summary>
@@ -114,7 +117,7 @@ internal sealed unsafe partial class VirtualCpu : ICpuRunner
                 return _retiredBefore;
             }
 
-            // The block that runs is counted as a whole already: take out what is still to come of it, this instruction included.
+            // The running block is already counted as a whole: subtract its instructions that have not retired, this one included.
             CpuState* s = _state;
             long pending = BlockState.Of(s)->CurrentOp == null ? 0 : BlockState.Of(s)->CurrentBlock->Count - (BlockState.Of(s)->CurrentOp - Block.Ops(BlockState.Of(s)->CurrentBlock));
             return _retiredBefore + (ulong)(_budget - s->Engine->Remaining - s->Engine->Reserve - pending);
@@ -127,8 +130,7 @@ internal sealed unsafe partial class VirtualCpu : ICpuRunner
         return CpuStatistics.From(in _state->Engine->Counters, InstructionsRetired);
     }
 
-
-    /// <summary>Runs until the budget is used up or something else ends it.</summary>
+    /// <summary>Runs until the budget is used up or a <see cref="RunResult"/> other than that occurs.</summary>
     /// <param name="instructionBudget">The most instructions to retire, at least 1.</param>
     public RunResult Run(long instructionBudget)
     {
@@ -137,14 +139,20 @@ internal sealed unsafe partial class VirtualCpu : ICpuRunner
         s->Engine->Remaining = instructionBudget;
         BlockState.Of(s)->CurrentOp = null;
         _system.IsRunning = true;
-        Interlocked.MemoryBarrier();
-        Ram.Writes.TakeCompleted();
-        RunResult result = Jit is null ? RunCore(s) : RunTranslated(s, Jit);
-        BlockState.Of(s)->CurrentOp = null;
-        _system.StopTimeStamps();
-        _retiredBefore = InstructionsRetired;
-        _system.IsRunning = false;
-        return result;
+        try
+        {
+            Interlocked.MemoryBarrier();
+            Ram.Writes.TakeCompleted();
+            return Jit is null ? RunCore(s) : RunTranslated(s, Jit);
+        }
+        finally
+        {
+            // A device's exception ends a run too, in the middle of a block.
+            _system.StopTimeStamps();
+            _retiredBefore = InstructionsRetired;
+            BlockState.Of(s)->CurrentOp = null;
+            _system.IsRunning = false;
+        }
     }
 
     public void Dispose()
@@ -165,7 +173,7 @@ internal sealed unsafe partial class VirtualCpu : ICpuRunner
         _state = null;
     }
 
-    /// <summary>Puts links into the processor's memory.</summary>
+    /// <summary>Sets the pointers in the processor's memory.</summary>
     private void Connect()
     {
         EngineState* engine = _state->Engine;
@@ -226,7 +234,7 @@ internal sealed unsafe partial class VirtualCpu : ICpuRunner
         }
     }
 
-    /// <summary>One instruction between two looks at the debug facilities.</summary>
+    /// <summary>Runs one instruction, with the checks for debug exceptions before and after it.</summary>
     private ExitCode StepOne(CpuState* s)
     {
         if (!DebugTraps.BeforeInstruction(s))
@@ -242,7 +250,7 @@ internal sealed unsafe partial class VirtualCpu : ICpuRunner
         return !retired || DebugTraps.AfterInstruction(s) ? exit : ExitCode.ExceptionAtRip;
     }
 
-    /// <summary>Looks at what waits between two instructions: the machine's thread, NMI, interrupts.</summary>
+    /// <summary>Serves pending requests between two instructions: attention, NMI, interrupts.</summary>
     private RunResult? TakeAttention(CpuState* s)
     {
         int poll = Volatile.Read(ref s->Engine->Poll);
@@ -254,7 +262,7 @@ internal sealed unsafe partial class VirtualCpu : ICpuRunner
 
         if ((poll & (int)(Attention.Interrupt | Attention.Nmi)) != 0)
         {
-            // The lines themselves say what is pending; they are looked at again whenever a block ends.
+            // The lines say what is pending; they are polled whenever a block ends.
             Interlocked.And(ref s->Engine->Poll, ~(int)(Attention.Interrupt | Attention.Nmi));
         }
 

@@ -10,11 +10,11 @@ namespace Uml.Core.Interop;
 /// ever mapped there. It lies at a random address, away from where programs, heaps, stacks and libraries are.
 /// </summary>
 /// <remarks>
-/// Guards and address are for the case that a defect of the translator lets a guest add something to a host address, or use an address
-/// of its own as one. An x86-64 memory operand adds a displacement of 32 signed bits to its base register (Intel SDM vol. 1, 3.7.5); and
-/// where code of the guest that computes with 32 bits supplies an index, that is up to 4 GiB more. So 2 GiB before and 4 GiB behind a
-/// mapping are reserved: neither of the two leaves the guards, from any byte of the mapping. Guards take address space only. Where that is
-/// limited (ulimit -v) or runs out they are small: enough for an access that runs over an end, such as a copy that is too long.
+/// They limit the damage of a defect of the translator that lets a guest add a value to a host address, or use a value as one. An x86-64
+/// memory operand adds a signed displacement of 32 bits to its base register (Intel SDM vol. 1, 3.7.5), and an index from 32-bit guest code
+/// adds up to 4 GiB. So 2 GiB before and 4 GiB behind a mapping are reserved: neither of the two leads out of the guards, from any byte of
+/// the mapping. Guards take address space only. Where that is limited (ulimit -v) or runs out they are small: enough for an access that
+/// crosses an end, such as a copy that is too long.
 /// </remarks>
 internal sealed unsafe class GuardedMapping : SafeHandleZeroOrMinusOneIsInvalid
 {
@@ -23,7 +23,7 @@ internal sealed unsafe class GuardedMapping : SafeHandleZeroOrMinusOneIsInvalid
     /// <summary>
     /// The part of the lower 47 bits that addresses are chosen from. Linux on x86-64 puts static programs and their heaps below 1 GiB,
     /// others from 5555_5555_4000H on up, libraries, mappings and stacks from 7FFF_FFFF_F000H on down, both by at most 16 TiB
-    /// (vm.mmap_rnd_bits); those are the pointers that a guest has too. Sanitizers have their shadow below 1100_0000_0000H.
+    /// (vm.mmap_rnd_bits); a guest has pointers in the same ranges. Sanitizers have their shadow below 1100_0000_0000H.
     /// </summary>
     public const ulong LowestAddress = 0x1100_0000_0000, HighestAddress = 0x5000_0000_0000;
 
@@ -47,8 +47,8 @@ internal sealed unsafe class GuardedMapping : SafeHandleZeroOrMinusOneIsInvalid
 
     /// <summary>Maps memory.</summary>
     /// <param name="size">Bytes; whole pages of the host are mapped.</param>
-    /// <param name="protection">What may be done with it (PROT_READ and so on).</param>
-    /// <param name="descriptor">The file, or -1 for zeroed memory that is the host's only once it is touched.</param>
+    /// <param name="protection">The protection (PROT_READ and so on).</param>
+    /// <param name="descriptor">The file, or -1 for zeroed memory, which is committed when it is touched.</param>
     /// <returns>Null when the host refuses; the last P/Invoke error says why.</returns>
     public static GuardedMapping? TryCreate(ulong size, int protection, int descriptor = -1)
     {
@@ -93,8 +93,7 @@ internal sealed unsafe class GuardedMapping : SafeHandleZeroOrMinusOneIsInvalid
     private const int OutOfMemory = 12; // ENOMEM
 
     /// <summary>
-    /// Only emitted code has reason for large guards. A limit on the address space is there for the whole process: what guards took of it
-    /// would be missing elsewhere.
+    /// Whether large guards are used: only emitted code needs them, and a limit on the process's address space would be used up by them.
     /// </summary>
     private static bool MayReserveMuch()
     {
@@ -123,7 +122,7 @@ internal sealed unsafe class GuardedMapping : SafeHandleZeroOrMinusOneIsInvalid
                 return new GuardedMapping(found, reserved, (byte*)(start + (nint)before));
             }
 
-            // Kernels before 4.17 do not know MAP_FIXED_NOREPLACE, and put the mapping elsewhere when something is in the way.
+            // Kernels before 4.17 ignore MAP_FIXED_NOREPLACE, and map elsewhere when the range is not free.
             if (found != Libc.MapFailed)
             {
                 _ = Libc.Munmap(found, (nuint)reserved);
@@ -133,7 +132,7 @@ internal sealed unsafe class GuardedMapping : SafeHandleZeroOrMinusOneIsInvalid
         return null;
     }
 
-    /// <summary>Reserves a range with small guards where the host likes.</summary>
+    /// <summary>Reserves a range with small guards at an address of the host's choice.</summary>
     private static GuardedMapping? TryReserveAnywhere(ulong size, ulong alignment)
     {
         ulong reserved = SmallGuard + size + SmallGuard + alignment;

@@ -14,7 +14,7 @@ internal sealed unsafe partial class HostFileStream : Stream
     private const int NoEntry = 2, Interrupted = 4, TryAgain = 11, AccessDenied = 13, NotADirectory = 20, NotPermitted = 1;
     private const short PollIn = 1;
 
-    // How often a wait looks at its cancellation; ours.
+    // The interval at which a wait checks for cancellation; ours.
     private const int PollMilliseconds = 50;
 
     private readonly SafeFileHandle _handle;
@@ -124,7 +124,7 @@ internal sealed unsafe partial class HostFileStream : Stream
         base.Dispose(disposing);
     }
 
-    // A FIFO that no writer has opened yet reads as ended without this wait; poll(2) knows the difference (pipe(7)).
+    // Without this wait, reading a FIFO that no writer has opened yet returns end of file; poll(2) distinguishes the two (pipe(7)).
     private bool WaitForInput()
     {
         PollDescriptor descriptor = new() { Descriptor = (int)_handle.DangerousGetHandle(), Events = PollIn };

@@ -5,7 +5,7 @@ using Microsoft.Win32.SafeHandles;
 namespace Uml.Core.Interop;
 
 /// <summary>
-/// Zeroed, page-aligned host memory that costs nothing until it is touched. On Linux it lies between guards, at a random address (see
+/// Zeroed, page-aligned host memory that is committed when it is touched. On Linux it lies between guards, at a random address (see
 /// <see cref="GuardedMapping"/>): all that emitted code addresses is in memory of this kind, or in <see cref="Cpu.CodeCache.CodeMemory"/>.
 /// </summary>
 internal sealed unsafe class HostMemory : IDisposable
@@ -14,7 +14,7 @@ internal sealed unsafe class HostMemory : IDisposable
     private readonly int _discardAdvice;
 
     /// <param name="size">Bytes.</param>
-    /// <param name="file">What the memory is the contents of (see <see cref="MemoryFile"/>); null for memory of its own.</param>
+    /// <param name="file">The file to map (see <see cref="MemoryFile"/>); null for anonymous memory.</param>
     /// <exception cref="InsufficientMemoryException">The host does not give that much.</exception>
     public HostMemory(ulong size, SafeFileHandle? file = null)
     {
@@ -58,7 +58,7 @@ internal sealed unsafe class HostMemory : IDisposable
         return _allocation;
     }
 
-    /// <summary>Zeroes a page-aligned range and gives its memory back to the host where the host can.</summary>
+    /// <summary>Zeroes a page-aligned range, and returns its memory to the host where possible.</summary>
     public void Discard(ulong offset, ulong length)
     {
         if (!OperatingSystem.IsLinux() || Libc.Madvise((nint)(Pointer + offset), (nuint)length, _discardAdvice) != 0)
@@ -74,7 +74,7 @@ internal sealed unsafe class HostMemory : IDisposable
         _allocation.Dispose();
     }
 
-    /// <summary>Memory of hosts that mappings are not known of.</summary>
+    /// <summary>An allocation, on hosts other than Linux.</summary>
     private sealed class AlignedAllocation : SafeHandleZeroOrMinusOneIsInvalid
     {
         public AlignedAllocation(ulong size)

@@ -3,6 +3,8 @@ using System.Runtime.InteropServices;
 namespace Uml.Core.Interop;
 
 /// <summary>The calls of the C library that have no counterpart in .NET. Constants are those of Linux (sys/mman.h, sys/resource.h, fcntl.h, signal.h).</summary>
+// SAFETY: callers pass ranges of mappings that they own, and structures on their stack or in memory of the process's life; the structures
+// have the layout and size of the C library's.
 internal static unsafe partial class Libc
 {
     public const int ProtNone = 0, ProtRead = 1, ProtWrite = 2, ProtExecute = 4;

@@ -4,20 +4,21 @@ using Microsoft.Win32.SafeHandles;
 
 namespace Uml.Core.Interop;
 
-/// <summary>Memory of Linux as a file without a name in any directory, so that it can be mapped more than once (memfd_create(2)).</summary>
+/// <summary>An anonymous file of Linux in memory, so that the memory can be mapped more than once (memfd_create(2)).</summary>
+// SAFETY: the structure is on the stack for the call.
 internal static unsafe class MemoryFile
 {
-    /// <summary>Makes a file of zeros whose size is final: nobody who maps it can be made to touch what is not there any more.</summary>
-    /// <param name="name">What /proc shows.</param>
+    /// <summary>Makes a file of zeros whose size is sealed, so that no one who maps it gets SIGBUS because it was truncated.</summary>
+    /// <param name="name">The name that /proc shows.</param>
     /// <param name="size">Bytes.</param>
-    /// <param name="refusal">Why there is none.</param>
+    /// <param name="refusal">Why there is no file.</param>
     /// <returns>Null when the host refuses.</returns>
     public static SafeFileHandle? TryCreate(string name, ulong size, out string? refusal)
     {
         ResourceLimit limit;
         if (Libc.GetLimit(Libc.LimitFileSize, &limit) == 0 && size > limit.Soft)
         {
-            // The call that sets a size beyond it ends the process (SIGXFSZ, setrlimit(2)).
+            // ftruncate with a larger size would raise SIGXFSZ, which ends the process (setrlimit(2)).
             refusal = $"the limit of a file's size is {limit.Soft} bytes (ulimit -f)";
             return null;
         }

@@ -3,20 +3,20 @@ using Uml.Core.Cpu;
 namespace Uml.Core.Machine;
 
 /// <summary>
-/// Notices a code cache that is too small for its guest: every block is decoded and translated again after each flush, and a guest whose
-/// flushes follow each other spends its time on that.
+/// Detects a code cache that is too small for its guest: after each flush every block is decoded and translated again, and with frequent
+/// flushes the guest spends its time on that.
 /// </summary>
 internal sealed class CodeCacheWatch
 {
-    /// <summary>Two flushes within so many instructions follow each other: some ten seconds of a guest. Ours.</summary>
+    /// <summary>Two flushes within that many instructions, some ten seconds of a guest, are frequent. The limit is ours.</summary>
     private const ulong FewInstructions = 5_000_000_000;
 
     private ulong _flushes;
     private ulong _lastFlush;
     private bool _told;
 
-    /// <summary>Looks at what the processor counted so far.</summary>
-    /// <returns>True once, when flushes follow each other.</returns>
+    /// <summary>Evaluates the statistics so far.</summary>
+    /// <returns>True once, when flushes are frequent.</returns>
     public bool IsTooSmall(in CpuStatistics statistics)
     {
         if (statistics.CodeCacheFlushes == _flushes || _told)

@@ -25,8 +25,8 @@ internal sealed class CpuMetrics
     private readonly KeyValuePair<string, object?> _name;
     private TimeSpan _reportedTime;
 
-    /// <param name="meter">Where the instruments belong.</param>
-    /// <param name="name">The tag that tells machines apart.</param>
+    /// <param name="meter">The meter of the instruments.</param>
+    /// <param name="name">The tag that identifies the machine.</param>
     public CpuMetrics(Meter meter, KeyValuePair<string, object?> name)
     {
         _name = name;
@@ -54,7 +54,7 @@ internal sealed class CpuMetrics
         TotalCounter SlowPath(string kind) => new(slow, name, new("uml.cpu.slow_path.kind", kind));
     }
 
-    /// <summary>Adds what came since the last report. Called on the machine's thread, without allocating.</summary>
+    /// <summary>Adds the increments since the last report. Called on the machine's thread; allocates nothing.</summary>
     public void Report(in CpuStatistics totals)
     {
         _instructions.Report(totals.InstructionsRetired);
@@ -79,7 +79,9 @@ internal sealed class CpuMetrics
         }
     }
 
-    /// <summary>A counter that is told totals. What comes before anybody listens is reported when somebody does.</summary>
+    /// <summary>
+    /// A counter that is updated with totals. Increments from before a listener was attached are reported once there is one.
+    /// </summary>
     private sealed class TotalCounter(Counter<long> counter, params KeyValuePair<string, object?>[] tags)
     {
         private ulong _reported;

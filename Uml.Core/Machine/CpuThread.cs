@@ -4,16 +4,16 @@ using Uml.Core.Cpu;
 namespace Uml.Core.Machine;
 
 /// <summary>
-/// The running of one virtual CPU: its slices, what it counted, and how it ends. It knows nothing of devices, timers and requests, which are
-/// the <see cref="MachineLoop"/>'s.
+/// Runs one virtual CPU: its slices, its statistics, and how it ends. Devices, timers and requests are the business of the
+/// <see cref="MachineLoop"/>.
 /// </summary>
 internal sealed class CpuThread(ICpuRunner cpu, MachineClock clock)
 {
-    /// <summary>Guards the copy that other threads read; taken once a slice.</summary>
+    /// <summary>Guards the copy of the statistics for other threads; taken once per slice.</summary>
     private readonly Lock _statisticsSync = new();
     private CpuStatistics _statistics;
 
-    /// <summary>What the CPU counted, as of its last slice.</summary>
+    /// <summary>The CPU's statistics, as of its last slice.</summary>
     public CpuStatistics Statistics
     {
         get
@@ -28,7 +28,7 @@ internal sealed class CpuThread(ICpuRunner cpu, MachineClock clock)
     /// <summary>Instructions retired; exact on the thread that runs the CPU.</summary>
     public ulong InstructionsRetired => cpu.InstructionsRetired;
 
-    /// <summary>Whether a slice is under way; meaningful on the thread that runs the CPU only.</summary>
+    /// <summary>Whether a slice is running; valid on the thread that runs the CPU only.</summary>
     public bool IsInGuest { get; private set; }
 
     /// <inheritdoc cref="ICpuRunner.IsHalted"/>
@@ -37,7 +37,7 @@ internal sealed class CpuThread(ICpuRunner cpu, MachineClock clock)
     /// <inheritdoc cref="ICpuRunner.CanBeWoken"/>
     public bool CanBeWoken => cpu.CanBeWoken;
 
-    /// <summary>Runs the CPU until the clock has something to do, or something else ends the slice.</summary>
+    /// <summary>Runs the CPU for one slice: until the next deadline of the clock, or until it exits earlier.</summary>
     public RunResult RunSlice()
     {
         long budget = clock.BeginSlice();
@@ -54,7 +54,7 @@ internal sealed class CpuThread(ICpuRunner cpu, MachineClock clock)
         return result;
     }
 
-    /// <summary>Gets the slice that runs, or else the next one, to end soon. Callable from any thread.</summary>
+    /// <summary>Ends the current slice, or else the next one, soon. Callable from any thread.</summary>
     public void RequestAttention() => cpu.RequestAttention();
 
     /// <summary>The exit of a machine one of whose CPUs has shut down.</summary>

@@ -13,7 +13,7 @@ public enum AddressSpaceKind
     Msrs,
 }
 
-/// <summary>A range of addresses that a device has.</summary>
+/// <summary>A range of addresses that a device has claimed.</summary>
 /// <param name="Space">The address space.</param>
 /// <param name="Start">The first address.</param>
 /// <param name="Length">Their number.</param>

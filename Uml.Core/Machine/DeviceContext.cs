@@ -4,7 +4,7 @@ using Uml.Core.Memory;
 
 namespace Uml.Core.Machine;
 
-/// <summary>What all devices of a machine are attached to.</summary>
+/// <summary>The parts of a machine that all devices share.</summary>
 /// <param name="Bus">The address spaces.</param>
 /// <param name="Memory">Guest RAM.</param>
 /// <param name="Clock">Guest time.</param>
@@ -15,7 +15,7 @@ internal sealed record DeviceHost(
     IMachineBus Bus, IGuestMemory Memory, IMachineClock Clock, IReadOnlyList<IProcessor> Processors, Action<MachineExit> RequestExit, Action<Action> Post);
 
 /// <summary>
-/// The machine as one device sees it: keeps an account of what the device takes, and gives all of it back when the device is detached.
+/// The machine as one device sees it: records what the device claims and creates, and releases all of it when the device is detached.
 /// </summary>
 internal sealed class DeviceContext(DeviceHost host, string id, IMachineDevices devices) : IMachineContext, IMachineBus, IMachineClock, IDisposable
 {
@@ -46,7 +46,7 @@ internal sealed class DeviceContext(DeviceHost host, string id, IMachineDevices 
     /// <summary>The buses themselves.</summary>
     public IMachineBus MachineBus => host.Bus;
 
-    /// <summary>What the device has of the address spaces.</summary>
+    /// <summary>The address ranges that the device has claimed.</summary>
     public IEnumerable<DeviceClaim> Claims => _claims.Select(claim => claim.Range);
 
     public ulong ReadTsc() => host.Clock.ReadTsc();
@@ -122,10 +122,10 @@ internal sealed class DeviceContext(DeviceHost host, string id, IMachineDevices 
         return Track(new(AddressSpaceKind.Msrs, start, count), host.Bus.MapMsrs(start, count, device));
     }
 
-    /// <summary>Lets the device hand over what it holds back.</summary>
+    /// <summary>Raises the device's <c>Quiescing</c> event, on which it flushes what it has buffered.</summary>
     public void Quiesce() => Quiescing?.Invoke();
 
-    /// <summary>Gives back what the device has.</summary>
+    /// <summary>Releases what the device has claimed and created.</summary>
     public void Dispose()
     {
         _isDetached = true;

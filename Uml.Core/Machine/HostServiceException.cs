@@ -1,7 +1,7 @@
 namespace Uml.Core.Machine;
 
 /// <summary>
-/// Something that the program gave its machine, such as a console channel, threw or broke its contract. It ends the machine with
+/// A service of the program that hosts the machine, such as a console channel, threw or broke its contract. It ends the machine with
 /// <see cref="MachineExitReason.ServiceFailure"/>: the message becomes the exit's, and what was thrown its exception.
 /// </summary>
 public sealed class HostServiceException : Exception

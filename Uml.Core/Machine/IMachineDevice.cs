@@ -11,8 +11,8 @@ namespace Uml.Core.Machine;
 /// </summary>
 /// <remarks>
 /// <para>
-/// Its life: <see cref="Attach"/>, <see cref="Reset"/> for the state after power-on, then the guest's accesses, further resets when the guest
-/// reboots, and <see cref="Detach"/> when it is unplugged, behind which it may be attached again. Members are called on the machine's
+/// Its life: <see cref="Attach"/>, <see cref="Reset"/> for the state after power-on, then the guest's accesses, further resets when the
+/// guest reboots, and <see cref="Detach"/> when it is unplugged, after which it may be attached again. Members are called on the machine's
 /// thread, or while the machine does not run.
 /// </para>
 /// <para>
@@ -29,11 +29,11 @@ public interface IMachineDevice : IStateful
 
     /// <summary>
     /// Claims addresses and connects to the machine, whose guest does not run meanwhile. What is taken from <paramref name="machine"/>
-    /// (addresses, timers, <see cref="IMachineContext.Own{T}"/>, events) is given back by itself at the end of <see cref="Detach"/>.
+    /// (addresses, timers, <see cref="IMachineContext.Own{T}"/>, events) is released automatically at the end of <see cref="Detach"/>.
     /// </summary>
     void Attach(IMachineContext machine);
 
-    /// <summary>Disconnects from other devices: unplugged, nothing of it acts any more.</summary>
+    /// <summary>Disconnects from other devices: an unplugged device has no effect any more.</summary>
     void Detach();
 
     /// <summary>
@@ -43,7 +43,7 @@ public interface IMachineDevice : IStateful
     void Reset();
 }
 
-/// <summary>The machine as one of its devices sees it. What comes from here ends when the device is detached.</summary>
+/// <summary>The machine as one of its devices sees it. All that a device gets from here is released when the device is detached.</summary>
 public interface IMachineContext
 {
     /// <summary>Address spaces.</summary>
@@ -79,8 +79,8 @@ public interface IMachineContext
     void Post(Action action);
 
     /// <summary>
-    /// Raised on the machine's thread when it is about to wait for work, to pause or to stop: the moment for devices to hand over
-    /// what they hold back to batch it, such as console output. Subscribed before the machine starts; handlers do not throw.
+    /// Raised on the machine's thread when it is about to wait for work, to pause or to stop: devices flush what they have buffered, such
+    /// as console output. Subscribed before the machine starts; handlers do not throw.
     /// </summary>
     event Action? Quiescing;
 }

@@ -4,10 +4,10 @@ using Uml.Core.Memory;
 
 namespace Uml.Core.Machine;
 
-/// <summary>Where a machine is in its life.</summary>
+/// <summary>The states of a machine's life cycle.</summary>
 public enum MachineState
 {
-    /// <summary>Built, nothing has run; registers and memory may be set up.</summary>
+    /// <summary>Built and not started; registers and memory may be set up.</summary>
     Created,
 
     /// <summary>The guest runs.</summary>
@@ -16,7 +16,7 @@ public enum MachineState
     /// <summary>The guest stands still between two instructions; registers and memory may be read and written.</summary>
     Paused,
 
-    /// <summary>Ended, for the reason that <see cref="IVirtualMachine.WaitForExitAsync"/> tells. Final.</summary>
+    /// <summary>Ended, for the reason that <see cref="IVirtualMachine.WaitForExitAsync"/> returns. Final.</summary>
     Stopped,
 }
 
@@ -30,7 +30,7 @@ public interface IVirtualMachine : IAsyncDisposable
     /// <summary>The name given by <see cref="MachineOptions.Name"/>.</summary>
     string Name { get; }
 
-    /// <summary>Where the machine is in its life.</summary>
+    /// <summary>The machine's state.</summary>
     MachineState State { get; }
 
     /// <summary>The machine's own services: its devices, channels and options.</summary>
@@ -52,16 +52,18 @@ public interface IVirtualMachine : IAsyncDisposable
     /// <summary>The devices. While the machine is not <see cref="MachineState.Running"/> some may be plugged in and unplugged.</summary>
     IMachineDevices Devices { get; }
 
-    /// <summary>Guest instructions retired so far, each repetition of a REP instruction counted; while the machine runs, the count of a moment ago.</summary>
+    /// <summary>
+    /// Guest instructions retired so far, each repetition of a REP instruction counted; while the machine runs, as of the last slice.
+    /// </summary>
     ulong InstructionsRetired { get; }
 
     /// <summary>
-    /// What the virtual CPUs counted so far, summed; while the machine runs, as of a moment ago. The numbers belong together. Callable
-    /// from any thread, and after the machine was disposed.
+    /// The statistics of all virtual CPUs, summed; while the machine runs, as of the last slice. The numbers are consistent with each
+    /// other. Callable from any thread, and after the machine was disposed.
     /// </summary>
     CpuStatistics GetCpuStatistics();
 
-    /// <summary>Loads what the machine boots and lets it run.</summary>
+    /// <summary>Loads the kernel, if there is one, and runs the machine.</summary>
     /// <exception cref="MachineConfigurationException">
     /// The kernel, its initrd, command line or memory do not fit together; the message says what to do.
     /// </exception>
@@ -75,7 +77,7 @@ public interface IVirtualMachine : IAsyncDisposable
     /// <exception cref="InvalidOperationException">The machine is not running.</exception>
     Task PauseAsync(CancellationToken cancellationToken = default);
 
-    /// <summary>Lets a paused guest go on.</summary>
+    /// <summary>Resumes a paused guest.</summary>
     /// <exception cref="InvalidOperationException">The machine is not paused.</exception>
     Task ResumeAsync(CancellationToken cancellationToken = default);
 
@@ -84,9 +86,9 @@ public interface IVirtualMachine : IAsyncDisposable
     /// Does nothing when it has stopped already.
     /// </summary>
     /// <remarks>
-    /// Disposing ends the machine too and takes no longer. When a device or service of the program holds up the machine's thread, or
-    /// the host does not come back from reading a file, that thread is left behind: the exit's message says so, and the
-    /// guest's memory is given back when the thread returns.
+    /// Disposing ends the machine too and takes no longer. When a device or service of the program holds up the machine's thread, or the
+    /// host does not come back from reading a file, that thread is left behind: the exit's message says so, and the guest's memory is freed
+    /// when the thread returns.
     /// </remarks>
     Task StopAsync(CancellationToken cancellationToken = default);
 

@@ -5,14 +5,14 @@ using Uml.Core.Memory;
 
 namespace Uml.Core.Machine;
 
-/// <summary>Loads what <see cref="BootOptions"/> name into a machine.</summary>
+/// <summary>Loads the files of <see cref="BootOptions"/> into a machine.</summary>
 internal static class MachineBoot
 {
     /// <summary>The bytes that an ACPI root pointer starts with (ACPI 6.5, 5.2.5.3).</summary>
     private static ReadOnlySpan<byte> RootPointerSignature => "RSD PTR "u8;
 
-    /// <summary>Finds and loads the kernel and what comes with it, and puts the CPU where its protocol begins.</summary>
-    /// <returns>The state the CPU starts in.</returns>
+    /// <summary>Loads the kernel, initrd and command line by the kernel's boot protocol.</summary>
+    /// <returns>The initial state of the boot processor.</returns>
     public static async Task<BootEntry> LoadAsync(
         BootOptions options, BootFile kernel, IGuestMemory memory, ProcessorRegisters registers, CancellationToken cancellationToken)
     {
@@ -40,7 +40,9 @@ internal static class MachineBoot
         return entry;
     }
 
-    /// <summary>Looks where firmware without EFI puts the root pointer: on 16-byte boundaries below 1 MiB (ACPI 6.5, 5.2.5.1).</summary>
+    /// <summary>
+    /// Finds the root pointer where firmware without EFI places it: on 16-byte boundaries below 1 MiB (ACPI 6.5, 5.2.5.1).
+    /// </summary>
     private static ulong FindRootPointer(IGuestMemory memory)
     {
         const ulong length = BootMemoryLayout.HighMemoryStart - BootMemoryLayout.AcpiAddress;

@@ -4,8 +4,8 @@ using Uml.Core.Cpu;
 namespace Uml.Core.Machine;
 
 /// <summary>
-/// The CPUs of a machine, which take turns on the machine's thread. A turn is a slice: it passes on when that is used up or the CPU has
-/// halted, and not when the CPU was called back in between, so that requests of the host do not change whose turn it is.
+/// The CPUs of a machine, which take turns on the machine's thread. A turn ends when a slice is used up or the CPU halts. It does not end
+/// when the CPU exits for a request of the host, so that requests do not change the order of CPUs.
 /// </summary>
 internal sealed class MachineCpus : IGuestExecution
 {
@@ -29,7 +29,7 @@ internal sealed class MachineCpus : IGuestExecution
         }
     }
 
-    /// <summary>What the CPUs counted, as of the last slice of each, summed. For any thread.</summary>
+    /// <summary>The statistics of the CPUs as of the last slice of each, summed. Callable from any thread.</summary>
     public CpuStatistics Statistics
     {
         get
@@ -53,10 +53,10 @@ internal sealed class MachineCpus : IGuestExecution
     /// <summary>Whether every CPU waits for an interrupt.</summary>
     public bool AreHalted => Array.TrueForAll(_cpus, cpu => cpu.IsHalted);
 
-    /// <summary>Whether an interrupt could get any of them to go on.</summary>
+    /// <summary>Whether an interrupt could wake any of them.</summary>
     public bool CanBeWoken => Array.Exists(_cpus, cpu => cpu.CanBeWoken);
 
-    /// <summary>Ends the turn of a CPU whose slice ended so.</summary>
+    /// <summary>Ends the current CPU's turn, if the result of its slice ends it.</summary>
     public void EndTurn(RunResult result)
     {
         if (result != RunResult.Attention)
@@ -65,7 +65,7 @@ internal sealed class MachineCpus : IGuestExecution
         }
     }
 
-    /// <summary>Gets all CPUs to look around: which of them runs changes meanwhile. Callable from any thread.</summary>
+    /// <summary>Requests attention of all CPUs, because another one may be running by the time. Callable from any thread.</summary>
     public void RequestAttention()
     {
         foreach (CpuThread cpu in _cpus)

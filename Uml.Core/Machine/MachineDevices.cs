@@ -1,8 +1,8 @@
 namespace Uml.Core.Machine;
 
-/// <summary>The devices of a machine, and what each has of it.</summary>
-/// <param name="host">What they are attached to.</param>
-/// <param name="mayChange">Whether devices may come and go at the moment, asked by the caller's thread.</param>
+/// <summary>The devices of a machine, and what each has claimed.</summary>
+/// <param name="host">The parts of the machine that devices are attached to.</param>
+/// <param name="mayChange">Whether the calling thread may attach and detach devices at the moment.</param>
 internal sealed class MachineDevices(DeviceHost host, Func<bool> mayChange) : IMachineDevices
 {
     private const int MaximumId = 64;
@@ -11,7 +11,7 @@ internal sealed class MachineDevices(DeviceHost host, Func<bool> mayChange) : IM
 
     public IReadOnlyList<IMachineDevice> Attached => _attached.ConvertAll(entry => entry.Device);
 
-    /// <summary>Attaches the devices that a machine is built with, and brings them to their state after power-on.</summary>
+    /// <summary>Attaches the devices that a machine is built with, and resets them.</summary>
     public void PowerOn(IEnumerable<IMachineDevice> devices)
     {
         foreach (IMachineDevice device in devices)
@@ -51,13 +51,10 @@ internal sealed class MachineDevices(DeviceHost host, Func<bool> mayChange) : IM
     /// <summary>Resets all devices, in order of attaching.</summary>
     public void Reset()
     {
-        foreach (IMachineDevice device in Attached)
-        {
-            device.Reset();
-        }
+        _attached.ForEach(static entry => entry.Device.Reset());
     }
 
-    /// <summary>Lets devices hand over what they hold back.</summary>
+    /// <summary>Makes devices flush what they have buffered.</summary>
     public void Quiesce()
     {
         foreach ((_, DeviceContext context) in _attached)
@@ -66,7 +63,7 @@ internal sealed class MachineDevices(DeviceHost host, Func<bool> mayChange) : IM
         }
     }
 
-    /// <summary>What a device has of the address spaces; nothing when it is not attached.</summary>
+    /// <summary>The address ranges that a device has claimed; none when it is not attached.</summary>
     public IEnumerable<DeviceClaim> GetClaims(IMachineDevice device) =>
         _attached.Find(entry => ReferenceEquals(entry.Device, device)).Context?.Claims ?? [];
 

@@ -24,12 +24,12 @@ public enum MachineExitReason
     /// <summary>The host stopped the machine.</summary>
     HostStop,
 
-    /// <summary>A defect in the virtual machine itself or in a device; <see cref="MachineExit.Exception"/> tells more.</summary>
+    /// <summary>A defect in the virtual machine itself or in a device; see <see cref="MachineExit.Exception"/>.</summary>
     InternalError,
 
     /// <summary>
-    /// Something that the program gave the machine failed, such as a console channel; <see cref="MachineExit.Message"/> names it,
-    /// and <see cref="MachineExit.Exception"/> is what it threw.
+    /// A service of the program that hosts the machine failed, such as a console channel; <see cref="MachineExit.Message"/> names it, and
+    /// <see cref="MachineExit.Exception"/> is what it threw.
     /// </summary>
     ServiceFailure,
 }
@@ -37,6 +37,6 @@ public enum MachineExitReason
 /// <summary>How and why a machine ended.</summary>
 /// <param name="Reason">The cause.</param>
 /// <param name="Status">The guest's own status: the value written to the debug-exit port; 0 otherwise.</param>
-/// <param name="Message">A sentence for people.</param>
+/// <param name="Message">A description, as a sentence.</param>
 /// <param name="Exception">What was thrown, with <see cref="MachineExitReason.InternalError"/> and <see cref="MachineExitReason.ServiceFailure"/>.</param>
 public sealed record MachineExit(MachineExitReason Reason, uint Status, string Message, Exception? Exception = null);

@@ -6,7 +6,7 @@ using Uml.Core.Memory;
 
 namespace Uml.Core.Machine;
 
-/// <summary>What a machine consists of besides its devices.</summary>
+/// <summary>The parts of a machine besides its devices.</summary>
 /// <param name="Memory">Guest RAM; disposed with the machine when it is disposable.</param>
 /// <param name="Bus">The address spaces.</param>
 /// <param name="Cpus">The virtual CPUs, at least one; disposed with the machine.</param>
@@ -26,7 +26,7 @@ internal sealed record MachineHardware(IGuestMemory Memory, IMachineBus Bus, IRe
     }
 }
 
-/// <summary>Makes what a machine consists of. Tests of the life cycle script their own.</summary>
+/// <summary>Makes the parts of a machine. Tests of the life cycle have one for scripted CPUs.</summary>
 internal interface IMachineHardwareFactory
 {
     MachineHardware Create(MachineOptions options, MachineClock clock, ILoggerFactory loggers);

@@ -6,7 +6,7 @@ using Uml.Core.Memory;
 
 namespace Uml.Core.Machine;
 
-/// <summary>Makes the machine that guests run on.</summary>
+/// <summary>Makes the parts of a machine that runs guests.</summary>
 internal sealed class MachineHardwareFactory : IMachineHardwareFactory
 {
     public MachineHardware Create(MachineOptions options, MachineClock clock, ILoggerFactory loggers)

@@ -4,8 +4,8 @@ using Uml.Core.Cpu;
 namespace Uml.Core.Machine;
 
 /// <summary>
-/// The machine's thread: gives the virtual CPUs their turns, and between them runs timers and posted actions, pauses and stops.
-/// Requests come from any thread; whoever makes one sets <see cref="_pending"/> and gets the CPUs to return.
+/// The machine's thread: runs the virtual CPUs in turn, and between slices runs timers and posted actions, pauses and stops. A request may
+/// come from any thread; it sets <see cref="_pending"/> and requests attention of the CPUs.
 /// </summary>
 internal sealed class MachineLoop
 {
@@ -23,7 +23,7 @@ internal sealed class MachineLoop
     private TaskCompletionSource? _paused;
     private readonly TaskCompletionSource _completion = new(TaskCreationOptions.RunContinuationsAsynchronously);
 
-    /// <summary>Whether the loop has to look at the requests; read without the lock before each slice.</summary>
+    /// <summary>Whether there are requests; read without the lock before each slice.</summary>
     private volatile bool _pending;
 
     /// <summary>Whether the guest must not run another instruction: an exit or a pause is requested.</summary>
@@ -43,7 +43,7 @@ internal sealed class MachineLoop
     /// <summary>Completes when the machine's thread has ended, or will never begin.</summary>
     public Task Completion => _completion.Task;
 
-    /// <summary>The reason to end that was asked for first.</summary>
+    /// <summary>The first exit that was requested.</summary>
     public MachineExit? RequestedExit
     {
         get
@@ -57,7 +57,7 @@ internal sealed class MachineLoop
 
     /// <summary>Starts the thread. It is a background thread: a forgotten machine does not keep the process alive.</summary>
     /// <param name="name">The thread's name.</param>
-    /// <param name="onStarting">Called before the thread begins; not for code of the user's.</param>
+    /// <param name="onStarting">Called under the lock before the thread begins; must not call code of the user's.</param>
     /// <returns>False when the machine ended before.</returns>
     public bool TryStart(string name, Action onStarting)
     {
@@ -76,7 +76,7 @@ internal sealed class MachineLoop
         }
     }
 
-    /// <summary>Asks the loop to end; the first reason wins.</summary>
+    /// <summary>Requests an exit; the first request wins.</summary>
     public void RequestExit(MachineExit exit)
     {
         lock (_sync)
@@ -107,8 +107,8 @@ internal sealed class MachineLoop
         }
     }
 
-    /// <summary>Asks the loop to stand still.</summary>
-    /// <returns>Completes when it does, or when it has ended instead.</returns>
+    /// <summary>Requests a pause.</summary>
+    /// <returns>Completes when the loop is paused or has ended.</returns>
     public Task PauseAsync()
     {
         lock (_sync)
@@ -126,7 +126,7 @@ internal sealed class MachineLoop
         }
     }
 
-    /// <summary>Lets a loop that stands still, or was about to, go on.</summary>
+    /// <summary>Resumes a loop that is paused or about to pause.</summary>
     public void Resume()
     {
         lock (_sync)
@@ -139,7 +139,7 @@ internal sealed class MachineLoop
         }
     }
 
-    /// <summary>Ends a loop that was asked to and was never started; then its caller tells the observer.</summary>
+    /// <summary>Ends a loop that has an exit requested and was never started; the caller notifies the observer then.</summary>
     /// <returns>Whether it ended now.</returns>
     public bool TryEndUnstarted()
     {
@@ -161,8 +161,8 @@ internal sealed class MachineLoop
     {
         _pending = true;
 
-        // The machine's own thread looks at its requests before it enters the guest; asking for attention then would make
-        // the guest leave again before its first instruction, forever if a device posts from each action.
+        // The machine's own thread serves requests before it runs the guest; requesting attention from there would make the guest exit
+        // before its first instruction, again and again if a device posts from each action.
         if (_cpus.IsInGuest || Thread.CurrentThread != _thread)
         {
             _cpus.RequestAttention();
@@ -196,7 +196,7 @@ internal sealed class MachineLoop
         _completion.SetResult();
     }
 
-    /// <summary>Ends the loop for a failure; one that comes when the machine is ending is told of behind the reason for that.</summary>
+    /// <summary>Ends the loop for a failure. When an exit was already requested, the failure's message is appended to it.</summary>
     private void Fail(MachineExit failure)
     {
         lock (_sync)
@@ -248,11 +248,11 @@ internal sealed class MachineLoop
         }
     }
 
-    /// <summary>Does what was requested.</summary>
+    /// <summary>Serves the pending requests.</summary>
     /// <returns>False when the loop has to end.</returns>
     private bool Serve()
     {
-        // Only what was queued so far: a device that posts from a posted action does not keep the guest from running.
+        // Only the actions queued so far, so that a device that posts from a posted action does not keep the guest from running.
         int remaining = -1;
         while (true)
         {
@@ -284,7 +284,7 @@ internal sealed class MachineLoop
         }
     }
 
-    /// <summary>Does what a pause asks for. The observer is not called under the lock: its loggers and consoles may hold it up.</summary>
+    /// <summary>Serves a request to pause. The observer is not called under the lock, because its loggers and consoles may block.</summary>
     private void StandStill()
     {
         lock (_sync)
@@ -298,7 +298,7 @@ internal sealed class MachineLoop
         _clock.Pause();
         _observer.OnQuiescing();
 
-        // Each request is answered, also one that comes before this thread has seen that the guest may go on.
+        // Every request is completed, even one that comes before this thread has seen a resume.
         while (WaitForPauseRequest() is { } paused)
         {
             _observer.OnPaused();
@@ -309,8 +309,8 @@ internal sealed class MachineLoop
         _clock.Resume();
     }
 
-    /// <summary>Waits for a pause to answer.</summary>
-    /// <returns>What is completed when the guest stands still; null when it may go on or has to end.</returns>
+    /// <summary>Waits for a request to pause that is to be completed.</summary>
+    /// <returns>The request to complete; null when the guest is resumed or has to end.</returns>
     private TaskCompletionSource? WaitForPauseRequest()
     {
         lock (_sync)
@@ -326,7 +326,7 @@ internal sealed class MachineLoop
         }
     }
 
-    /// <summary>Lets time pass in which no CPU has anything to do.</summary>
+    /// <summary>Waits, or skips time, while all CPUs are halted.</summary>
     private void Idle()
     {
         if (!_cpus.CanBeWoken)
@@ -366,7 +366,7 @@ internal sealed class MachineLoop
         }
         else
         {
-            // Waits of the host count in milliseconds: the rest of one is yielded away.
+            // The host's waits have a resolution of milliseconds: the rest is spent yielding.
             while (!_pending && _clock.Nanoseconds - now < nanoseconds)
             {
                 Thread.Yield();
@@ -394,7 +394,7 @@ internal sealed class MachineLoop
     }
 }
 
-/// <summary>What the loop tells its machine, on the machine's thread.</summary>
+/// <summary>Notifications of the loop to its machine, on the machine's thread.</summary>
 internal interface IMachineLoopObserver
 {
     /// <summary>A slice ended.</summary>

@@ -3,7 +3,7 @@ using Uml.Core.Cpu;
 
 namespace Uml.Core.Machine;
 
-/// <summary>What a machine counts for others, on the meter "Uml.Core".</summary>
+/// <summary>The metrics of a machine, on the meter "Uml.Core".</summary>
 internal sealed class MachineMetrics : IDisposable
 {
     private readonly Meter? _owned;
@@ -12,8 +12,8 @@ internal sealed class MachineMetrics : IDisposable
     private readonly UpDownCounter<int> _running;
     private readonly KeyValuePair<string, object?> _name;
 
-    /// <param name="factory">Where meters come from; null gives the machine a meter of its own.</param>
-    /// <param name="machineName">The tag that tells machines apart.</param>
+    /// <param name="factory">Creates the meter; null gives the machine a meter of its own.</param>
+    /// <param name="machineName">The tag that identifies the machine.</param>
     public MachineMetrics(IMeterFactory? factory, string machineName)
     {
         Meter meter = factory?.Create("Uml.Core") ?? (_owned = new Meter("Uml.Core"));
@@ -25,7 +25,7 @@ internal sealed class MachineMetrics : IDisposable
 
     public void Started() => _running.Add(1, _name);
 
-    /// <summary>Reports what the virtual CPUs did since the last report.</summary>
+    /// <summary>Reports the statistics of the virtual CPUs.</summary>
     public void Report(in CpuStatistics totals) => _cpu.Report(in totals);
 
     public void Ended(MachineExit exit, bool wasStarted)

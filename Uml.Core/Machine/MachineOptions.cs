@@ -4,7 +4,7 @@ using Uml.Core.Memory;
 
 namespace Uml.Core.Machine;
 
-/// <summary>What a machine is made of; bound and validated like any other options.</summary>
+/// <summary>Options of a machine; bound and validated like any other options.</summary>
 public sealed class MachineOptions
 {
     /// <summary>The smallest <see cref="MemorySize"/>: 1 MiB, below which not even flat code and its tables fit.</summary>
@@ -26,9 +26,9 @@ public sealed class MachineOptions
     public ulong MemorySize { get; set; } = 256UL << 20;
 
     /// <summary>
-    /// Guest memory is what other processes can be given to map (a memfd of Linux). Default true. Without it, and where the host has no such
-    /// memory, it is anonymous: the first touch of a page takes the host two thirds of the time, and hosts whose transparent huge pages are
-    /// always on use those.
+    /// Guest memory can be mapped by other processes (it is a memfd of Linux). Default true. If false, or where the host has no such
+    /// memory, it is anonymous: then the first touch of a page takes two thirds of the time, and transparent huge pages are used on hosts
+    /// where they are always enabled.
     /// </summary>
     public bool ShareableMemory { get; set; } = true;
 
@@ -42,8 +42,7 @@ public sealed class MachineOptions
     public DateTimeOffset? StartTime { get; set; }
 
     /// <summary>
-    /// Seeds what the guest takes as randomness of the hardware (RDRAND, RDSEED). Default: the host's randomness, or in
-    /// <see cref="ClockMode.Virtual"/> a fixed seed.
+    /// The seed of RDRAND and RDSEED. Default: the host's randomness, or in <see cref="ClockMode.Virtual"/> a fixed seed.
     /// </summary>
     public ulong? RandomSeed { get; set; }
 
@@ -61,9 +60,9 @@ public enum RebootAction
     Stop,
 
     /// <summary>
-    /// The machine begins anew: devices and CPU are reset, and the kernel is loaded again; guest time goes on, and what was in RAM stays
-    /// where the loader writes nothing. A machine that boots no kernel has nothing to begin with, and ends. So does one whose kernel
-    /// panicked, with <see cref="MachineExitReason.Panic"/>, when a <c>KernelPanicMonitor</c> watches its console.
+    /// The machine boots again: devices and CPU are reset, and the kernel is loaded again; guest time continues, and RAM keeps its contents
+    /// except where the loader writes. A machine without a kernel to boot ends. So does one whose kernel panicked, with
+    /// <see cref="MachineExitReason.Panic"/>, when a <c>KernelPanicMonitor</c> watches its console.
     /// </summary>
     Reset,
 }

@@ -4,10 +4,10 @@ using Uml.Core.Cpu;
 
 namespace Uml.Core.Machine;
 
-/// <summary>Says what is wrong with machine options, and what to do about it.</summary>
+/// <summary>Validates machine options; messages say what to use instead.</summary>
 internal sealed class MachineOptionsValidator : IValidateOptions<MachineOptions>
 {
-    /// <summary>The real-time clock shows four digits; a guest that runs for a century does not reach the end of them.</summary>
+    /// <summary>The real-time clock has four digits for the year; this leaves a guest a century to run.</summary>
     private const int LatestYear = 9899;
 
     public ValidateOptionsResult Validate(string? name, MachineOptions options)

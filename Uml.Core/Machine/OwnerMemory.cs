@@ -5,14 +5,14 @@ using Uml.Core.Memory;
 namespace Uml.Core.Machine;
 
 /// <summary>
-/// Guest RAM as the program has it that owns the machine. While the guest runs only the machine's own thread may write: code that was made
-/// from the memory is dropped with each write, and that thread may be in it. Reading never does harm, and sees what is there.
+/// Guest RAM for the program that owns the machine. While the guest runs only the machine's own thread may write, because a write drops
+/// decoded code, which that thread may be running. Reading is always allowed.
 /// </summary>
 /// <param name="memory">The RAM.</param>
-/// <param name="loop">Tells which thread is the machine's.</param>
+/// <param name="loop">The loop, which knows the machine's thread.</param>
 internal sealed class OwnerMemory(IGuestMemory memory, MachineLoop loop) : IGuestMemory
 {
-    /// <summary>Held while memory is copied: the machine goes on, and its memory is freed, only behind that.</summary>
+    /// <summary>Held while memory is copied, so that the machine is not resumed and its memory not freed meanwhile.</summary>
     private readonly Lock _access = new();
     private bool _running;
 
@@ -20,7 +20,7 @@ internal sealed class OwnerMemory(IGuestMemory memory, MachineLoop loop) : IGues
 
     public IReadOnlyList<GuestMemoryRange> Ranges { get; } = memory.Ranges;
 
-    /// <summary>Opens or closes the memory to writes of other threads.</summary>
+    /// <summary>Forbids or allows writes by other threads.</summary>
     public void SetRunning(bool running)
     {
         lock (_access)
@@ -29,7 +29,7 @@ internal sealed class OwnerMemory(IGuestMemory memory, MachineLoop loop) : IGues
         }
     }
 
-    /// <summary>Frees what the machine consists of, the memory too, while nobody copies. From here on members throw.</summary>
+    /// <summary>Frees the machine's parts, including memory, while nothing is copied. Members throw from then on.</summary>
     public void Free(MachineHardware hardware)
     {
         lock (_access)

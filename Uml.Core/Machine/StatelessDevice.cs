@@ -2,7 +2,7 @@ using Uml.Core.Snapshots;
 
 namespace Uml.Core.Machine;
 
-/// <summary>A device that keeps nothing that a guest could change, and says so in saved states.</summary>
+/// <summary>A device without state that a guest could change, which saved states record.</summary>
 /// <param name="id">Its name, see <see cref="IMachineDevice.Id"/>.</param>
 public abstract class StatelessDevice(string id) : IMachineDevice
 {

@@ -8,16 +8,16 @@ namespace Uml.Core.Machine;
 /// <content>A guest's reboot, when <see cref="MachineOptions.OnReboot"/> lets the machine begin anew.</content>
 internal sealed partial class VirtualMachine
 {
-    /// <summary>Resets that are logged: a limit of ours, because it is the guest that decides how many there are.</summary>
+    /// <summary>The most resets that are logged, a limit of ours: the guest decides how many there are.</summary>
     private const int MaximumResetLines = 100;
 
     private readonly RebootAction _onReboot;
     private ulong _resets;
 
-    /// <summary>The reboot that was asked for and not done yet.</summary>
+    /// <summary>The requested reboot that is not done yet.</summary>
     private MachineExit? _reboot;
 
-    /// <summary>Does what a device asks for; on any thread.</summary>
+    /// <summary>Serves a device's request for an exit; called on any thread.</summary>
     private void EndOrReset(MachineExit exit)
     {
         if (exit.Reason != MachineExitReason.Reboot || _onReboot != RebootAction.Reset || Boot.Kernel is null)
@@ -32,7 +32,7 @@ internal sealed partial class VirtualMachine
 
     private BootOptions Boot => _services.GetRequiredService<IOptions<BootOptions>>().Value;
 
-    /// <summary>Brings devices and CPUs to their state after power-on and loads the kernel again; on the machine's thread.</summary>
+    /// <summary>Resets devices and CPUs and loads the kernel again; called on the machine's thread.</summary>
     /// <exception cref="HostServiceException">The kernel cannot be loaded any more.</exception>
     private void Reset()
     {
@@ -53,7 +53,8 @@ internal sealed partial class VirtualMachine
             return;
         }
 
-        // The registers are open to this thread's loader, and for that time to the owner, who can do no harm: no CPU runs.
+        // Opens the registers for the loader on this thread. The owner can access them meanwhile too, which is harmless because no CPU
+        // runs.
         ProcessorRegisters registers = _hardware.BootCpu.Registers;
         registers.SetRunning(false);
         try

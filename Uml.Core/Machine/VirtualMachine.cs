@@ -27,7 +27,7 @@ internal sealed partial class VirtualMachine : IVirtualMachine, IMachineLoopObse
     private readonly ulong _codeCacheSize;
     private readonly TaskCompletionSource<MachineExit> _exited = new(TaskCreationOptions.RunContinuationsAsynchronously);
 
-    // Stopping and disposing take a second at most, whatever holds up the machine's thread; the rest is for a busy host.
+    // Stopping and disposing take a second at most, even if the machine's thread is blocked; these leave a margin for a busy host.
     private static readonly TimeSpan StopPatience = TimeSpan.FromMilliseconds(700);
     private static readonly TimeSpan DisposePatience = TimeSpan.FromMilliseconds(900);
 
@@ -38,7 +38,7 @@ internal sealed partial class VirtualMachine : IVirtualMachine, IMachineLoopObse
     private readonly object _disposeSync = new();
     private Task? _disposal;
 
-    /// <summary>The last load, which may have been left behind.</summary>
+    /// <summary>The last load, which may still be running after a cancelled start.</summary>
     private Task _load = Task.CompletedTask;
     private volatile MachineState _state;
     private bool _started;
@@ -81,7 +81,7 @@ internal sealed partial class VirtualMachine : IVirtualMachine, IMachineLoopObse
 
     public CpuStatistics GetCpuStatistics() => _cpus.Statistics;
 
-    /// <summary>Connects the devices, in order of registration, and brings them to their state after power-on.</summary>
+    /// <summary>Attaches the devices in order of registration, and resets them.</summary>
     public void AttachDevices()
     {
         _devices.PowerOn(_services.GetServices<IMachineDevice>());
@@ -255,8 +255,8 @@ internal sealed partial class VirtualMachine : IVirtualMachine, IMachineLoopObse
     }
 
     /// <summary>
-    /// Changes the state, and closes or opens memory and registers with it, unless the machine has stopped: a thread that was left behind, or
-    /// a caller who saw it before, may still come here.
+    /// Changes the state, and with it the access to memory and registers, unless the machine has stopped: a thread that was left behind may
+    /// still call this.
     /// </summary>
     private void Enter(MachineState state)
     {
@@ -270,7 +270,7 @@ internal sealed partial class VirtualMachine : IVirtualMachine, IMachineLoopObse
         }
     }
 
-    /// <summary>The machine's thread is done, or never began.</summary>
+    /// <summary>The machine's thread has ended, or was never started.</summary>
     private void EnterStopped()
     {
         lock (_stateSync)
@@ -280,7 +280,7 @@ internal sealed partial class VirtualMachine : IVirtualMachine, IMachineLoopObse
         }
     }
 
-    /// <summary>Ends the machine for its user while its thread is in code that does not come back.</summary>
+    /// <summary>Ends the machine for its user while its thread is blocked in code that does not return.</summary>
     private void LeaveThreadBehind()
     {
         MachineExit exit = _loop.RequestedExit!;
@@ -308,8 +308,7 @@ internal sealed partial class VirtualMachine : IVirtualMachine, IMachineLoopObse
     }
 
     /// <summary>
-    /// Loads what the machine boots. The wait for it ends at once when it is cancelled, the load itself as soon as it can: the host
-    /// may be in the middle of reading a file.
+    /// Loads the kernel. Cancelling ends the wait at once, and the load as soon as possible: the host may be reading a file.
     /// </summary>
     private async Task LoadAsync(CancellationToken cancellationToken)
     {
@@ -317,7 +316,7 @@ internal sealed partial class VirtualMachine : IVirtualMachine, IMachineLoopObse
         CancellationToken token = either.Token;
         try
         {
-            // A load that an earlier start left behind writes to the same memory.
+            // A load of an earlier, cancelled start may still write to the same memory.
             await _load.ContinueWith(static _ => { }, CancellationToken.None, TaskContinuationOptions.None, TaskScheduler.Default)
                 .WaitAsync(token).ConfigureAwait(false);
             _load = Task.Run(() => LoadBootAsync(token), CancellationToken.None);
@@ -352,7 +351,7 @@ internal sealed partial class VirtualMachine : IVirtualMachine, IMachineLoopObse
         MachineLog.Started(_logger, Name, "Register", registers.Rip);
     }
 
-    /// <summary>Puts the kernel into memory and the CPU where it begins: at the start, and at each reset.</summary>
+    /// <summary>Loads the kernel into memory and the CPU with its initial state: at the start, and at each reset.</summary>
     private async Task<BootEntry> LoadKernelAsync(BootOptions options, BootFile kernel, CancellationToken cancellationToken)
     {
         BootEntry entry = await MachineBoot.LoadAsync(options, kernel, _hardware.Memory, _hardware.BootCpu.Registers, cancellationToken).ConfigureAwait(false);
@@ -360,7 +359,9 @@ internal sealed partial class VirtualMachine : IVirtualMachine, IMachineLoopObse
         return entry;
     }
 
-    /// <summary>Kernels that are entered so are Linux's kind: without interrupts they wait for their first timer for ever, and say nothing.</summary>
+    /// <summary>
+    /// Kernels with these entry points need a board: without interrupts Linux waits for its first timer for ever, without a message.
+    /// </summary>
     private void ThrowIfWithoutBoard(BootEntryKind kind, string kernel)
     {
         if (kind is BootEntryKind.Linux64 or BootEntryKind.Linux32 or BootEntryKind.Pvh32 && !_hardware.BootCpu.HasLocalApic)
@@ -371,7 +372,7 @@ internal sealed partial class VirtualMachine : IVirtualMachine, IMachineLoopObse
         }
     }
 
-    /// <summary>Closes memory and registers to the machine's owner, or opens them.</summary>
+    /// <summary>Forbids or allows the machine's owner access to memory and registers.</summary>
     private void SetRunning(bool running)
     {
         _memory.SetRunning(running);
@@ -397,7 +398,7 @@ internal sealed partial class VirtualMachine : IVirtualMachine, IMachineLoopObse
         await StopAsync().ConfigureAwait(false);
         Task services = Task.Run(() => _services.DisposeAsync().AsTask());
 
-        // Not while anything may still use them.
+        // Memory and CPUs are freed only after everything that uses them has ended.
         Task released = Task.WhenAll(_loop.Completion, _load, services).ContinueWith(
             Release, CancellationToken.None, TaskContinuationOptions.None, TaskScheduler.Default);
         TimeSpan left = DisposePatience - time.Elapsed;
@@ -410,7 +411,7 @@ internal sealed partial class VirtualMachine : IVirtualMachine, IMachineLoopObse
 
     private void Release(Task users)
     {
-        // Whoever started the load was told of its error, and whoever disposes of that of the services.
+        // The callers of start and dispose have got these exceptions.
         _ = users.Exception;
         _memory.Free(_hardware);
         _metrics.Dispose();

@@ -28,14 +28,14 @@ public sealed class VirtualMachineBuilder
     /// </summary>
     public IServiceCollection Services { get; } = new ServiceCollection();
 
-    /// <summary>Changes what the machine is made of.</summary>
+    /// <summary>Changes the machine's options.</summary>
     public VirtualMachineBuilder Configure(Action<MachineOptions> configure)
     {
         Services.Configure(configure);
         return this;
     }
 
-    /// <summary>Changes what the machine boots.</summary>
+    /// <summary>Changes the boot options.</summary>
     public VirtualMachineBuilder ConfigureBoot(Action<BootOptions> configure)
     {
         Services.Configure(configure);
@@ -116,7 +116,7 @@ public sealed class VirtualMachineBuilder
     internal static DateTimeOffset GetStartTime(MachineOptions options, TimeProvider provider) =>
         options.StartTime ?? (options.ClockMode == ClockMode.Virtual ? VirtualStartTime : provider.GetUtcNow());
 
-    // Some services may only know how to end asynchronously; nothing here runs on a context that this could block.
+    // Some services may implement asynchronous disposal only; there is no synchronization context here that waiting could block.
     private static void End(ServiceProvider services) => services.DisposeAsync().AsTask().GetAwaiter().GetResult();
 
     private static MachineOptions GetOptions(ServiceProvider services)

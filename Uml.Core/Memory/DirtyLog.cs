@@ -1,19 +1,20 @@
 namespace Uml.Core.Memory;
 
 /// <summary>
-/// Which pages of guest RAM were written to since it was last asked, by processors, devices and the machine's owner: for snapshots that
-/// hold what has changed, and for migration. A page that was not written to may be in it, never the reverse.
+/// The pages of guest RAM that processors, devices or the machine's owner have written since the log was last collected: for incremental
+/// snapshots and migration. It may contain pages that were not written, but misses none that was.
 /// </summary>
 /// <remarks>
-/// Made, collected and disposed on the machine's thread between two instructions, or while the machine does not run. What is still written
-/// through a lease is in it once that is disposed. A page's first write after a collection takes the slow path; those behind it cost nothing.
+/// Made, collected and disposed on the machine's thread between two instructions, or while the machine does not run. Writes through a lease
+/// are logged when the lease is disposed. A page's first write after a collection takes the slow path; later ones cost nothing.
 /// </remarks>
+// SAFETY: Base is compared with null only, to see whether RAM was disposed.
 internal sealed unsafe class DirtyLog : IWriteObserver, IDisposable
 {
     private readonly GuestRam _ram;
     private PageSet _dirty;
 
-    /// <summary>Starts a log, in which nothing is written to yet.</summary>
+    /// <summary>Starts an empty log.</summary>
     public DirtyLog(GuestRam ram)
     {
         ram.ThrowIfDisposed();
@@ -24,7 +25,7 @@ internal sealed unsafe class DirtyLog : IWriteObserver, IDisposable
         ram.Writes.WatchAll(WatchReasons.DirtyLog);
     }
 
-    /// <summary>What was written to since the log was started or last collected, which is forgotten.</summary>
+    /// <summary>Returns the pages written since the start or the last collection, and clears the log.</summary>
     public PageSet Collect()
     {
         _ram.ThrowIfDisposed();
@@ -35,7 +36,7 @@ internal sealed unsafe class DirtyLog : IWriteObserver, IDisposable
         return collected;
     }
 
-    public void OnWrite(ulong ramOffset, int length) => _dirty.Add(ramOffset / GuestRam.PageSize);
+    public void OnWrite(ulong ramOffset, int length) => _dirty.Add(Page.Number(ramOffset));
 
     public void Dispose()
     {

@@ -4,13 +4,15 @@ using Uml.Core.Interop;
 
 namespace Uml.Core.Memory;
 
-/// <summary>A range of guest RAM that stays mapped until it is disposed and not pinned any more, whatever becomes of the machine.</summary>
+/// <summary>
+/// A range of guest RAM that stays mapped until it is disposed and no longer pinned, even if the machine is disposed before.
+/// </summary>
 internal sealed unsafe class GuestMemoryLease : MemoryManager<byte>, IReadOnlyMemoryOwner, IGuestMemoryWriter
 {
     private readonly SafeHandle _kept;
     private readonly byte* _pointer;
 
-    /// <summary>Who is told when the range has been written; null for leases to read.</summary>
+    /// <summary>Notified when the range has been written; null for read-only leases.</summary>
     private readonly GuestWrites? _writes;
     private (ulong Offset, int Length)[] _ranges = [];
     private int _disposed;
@@ -18,7 +20,7 @@ internal sealed unsafe class GuestMemoryLease : MemoryManager<byte>, IReadOnlyMe
     /// <param name="memory">All of RAM.</param>
     /// <param name="offset">The first byte.</param>
     /// <param name="length">Bytes.</param>
-    /// <param name="writes">Told when a lease to write begins and ends.</param>
+    /// <param name="writes">Notified when a lease to write begins and ends; null for a read-only lease.</param>
     public GuestMemoryLease(HostMemory memory, ulong offset, int length, GuestWrites? writes)
     {
         _pointer = memory.Pointer + offset;

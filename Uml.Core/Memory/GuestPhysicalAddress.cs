@@ -2,7 +2,7 @@ using System.Globalization;
 
 namespace Uml.Core.Memory;
 
-/// <summary>An address in guest-physical space, before any device or RAM is looked up behind it.</summary>
+/// <summary>A guest-physical address, of RAM, of a device or of neither.</summary>
 /// <param name="Value">Byte address; at most 52 significant bits (Intel SDM vol. 3, 4.1.4).</param>
 public readonly record struct GuestPhysicalAddress(ulong Value) : IComparable<GuestPhysicalAddress>
 {

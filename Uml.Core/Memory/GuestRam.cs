@@ -36,8 +36,8 @@ internal sealed unsafe class GuestRam : IGuestMemory, IDisposable
     public IReadOnlyList<GuestMemoryRange> Ranges { get; }
 
     /// <summary>
-    /// What RAM is the contents of, for others to map; null when it is anonymous memory. Nobody is told of what they write: whoever hands
-    /// the file out holds a lease of that.
+    /// The file that RAM is a mapping of, for other processes to map; null for anonymous memory. Their writes are not observed: a device
+    /// that passes the file on holds a lease of the range.
     /// </summary>
     public SafeFileHandle? File { get; }
 
@@ -54,13 +54,13 @@ internal sealed unsafe class GuestRam : IGuestMemory, IDisposable
 
     public ulong PageCount => Size / PageSize;
 
-    /// <summary>Who has to know of writes.</summary>
+    /// <summary>The observers of writes.</summary>
     public GuestWrites Writes { get; }
 
     /// <summary>Makes RAM that others can map, where the host has such memory.</summary>
     /// <param name="size">Bytes.</param>
-    /// <param name="refusal">Why it is anonymous memory; null when it is not.</param>
-    /// <exception cref="InsufficientMemoryException">The host does not give that much of either.</exception>
+    /// <param name="refusal">Why RAM is anonymous memory; null when it is a file's.</param>
+    /// <exception cref="InsufficientMemoryException">The host has not that much of either kind of memory.</exception>
     public static GuestRam Create(ulong size, out string? refusal)
     {
         refusal = OperatingSystem.IsLinux() ? null : "only Linux has it";
@@ -141,7 +141,7 @@ internal sealed unsafe class GuestRam : IGuestMemory, IDisposable
 
     public IGuestMemoryTransfer CreateTransfer() => new GuestMemoryTransfer(this, _memory);
 
-    /// <summary>A range of RAM to be written at once: whoever has to know is told now.</summary>
+    /// <summary>A range of RAM that the caller writes at once: observers are notified now.</summary>
     public bool TryGetSpan(GuestPhysicalAddress address, int length, out Span<byte> span)
     {
         if (!TryGetOffset(address.Value, length, out ulong offset))
@@ -183,7 +183,8 @@ internal sealed unsafe class GuestRam : IGuestMemory, IDisposable
 
     public void Dispose()
     {
-        // From here on no address is RAM: whoever still holds the machine must not reach memory that others may be given. Leases keep theirs.
+        // From now on no address is RAM, so that a caller who still holds the machine cannot access memory that was freed. Leases keep
+        // their mapping.
         LowEnd = 0;
         HighEnd = GuestMemoryLayout.HighRamStart;
         _memory.Dispose();
@@ -195,8 +196,8 @@ internal sealed unsafe class GuestRam : IGuestMemory, IDisposable
         TryGetOffset(address.Value, length, out ulong offset) ? new(_memory, offset, length, writes) : null;
 
     /// <summary>
-    /// Under strict accounting (proc_sys_vm(5)) anonymous memory is refused as a whole; a file's pages are counted one by one, and one that is
-    /// not to be had raises SIGBUS.
+    /// Under strict accounting (proc_sys_vm(5)) the host refuses an anonymous mapping that it cannot commit; a file's pages are committed
+    /// one by one, and one that is not available raises SIGBUS.
     /// </summary>
     private static bool CommitsStrictly()
     {
@@ -206,7 +207,7 @@ internal sealed unsafe class GuestRam : IGuestMemory, IDisposable
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
-            // Without /proc there is nothing to know it from; it is not the default.
+            // Unknown without /proc; it is not the default.
             return false;
         }
     }

@@ -1,31 +1,36 @@
 namespace Uml.Core.Memory;
 
 /// <summary>
-/// The one place that knows who has to be told of writes to guest RAM. Each page has a set of reasons (<see cref="PageInfo.Watched"/>). While
-/// it is empty processors may enter the page in their TLBs as one to write to, and do so unseen; else they ask here.
+/// Watches writes to guest RAM and notifies observers. Each page has a set of reasons to be watched (<see cref="PageInfo.Watched"/>). While
+/// it is empty, processors may have write tags for the page in their TLBs, and their writes are not observed; otherwise each write takes
+/// the slow path, which calls <see cref="Note"/>.
 /// </summary>
 /// <remarks>
-/// All but <see cref="Begin"/>, <see cref="Extend"/> and <see cref="Complete"/> is for the machine's thread, or for others while the machine does not run. Pages
-/// are watched for other reasons than code only between two instructions (a posted action), or while the machine does not run: the rest of
-/// an instruction, or of a translated block, may use an address that it looked up before.
+/// Members other than <see cref="Begin"/>, <see cref="Extend"/> and <see cref="Complete"/> are called on the machine's thread, or on others
+/// while the machine does not run. Watching pages for other reasons than code begins only between two instructions (in a posted action), or
+/// while the machine does not run: the rest of an instruction, or of a translated block, may use a host address that it looked up before.
 /// </remarks>
+// SAFETY: pages are indexed below PageCount: by offsets into RAM that GuestRam or a TLB entry has bounded, or by PageSet, which has as many
+// bits. Page information lives as long as RAM; behind its end only Complete is called, which touches none.
 internal sealed unsafe class GuestWrites(GuestRam ram)
 {
-    /// <summary>Reasons that are told of the first write only.</summary>
+    /// <summary>Reasons that end with the first write to a page.</summary>
     private const WatchReasons OneShot = WatchReasons.DirtyLog | WatchReasons.CopyOnWrite;
 
-    /// <summary>Reasons that have to be told before memory changes; the others may be told until the guest looks.</summary>
+    /// <summary>
+    /// Reasons whose observers are notified before memory changes; others may be notified later, but before the guest continues.
+    /// </summary>
     private const WatchReasons NeedsOldContents = WatchReasons.CopyOnWrite, All = (WatchReasons)uint.MaxValue;
 
     private readonly Lock _sync = new();
 
-    /// <summary>Leases and transfers whose owners may write at any time.</summary>
+    /// <summary>Open leases and transfers, whose owners may write at any time.</summary>
     private readonly HashSet<IGuestMemoryWriter> _writing = [];
 
-    /// <summary>Ranges that were written through leases, and nobody was told of yet.</summary>
+    /// <summary>Ranges written through leases, of which observers were not notified yet.</summary>
     private List<(ulong Offset, int Length)> _completed = [];
 
-    /// <summary>Those that are told of just now; empty otherwise.</summary>
+    /// <summary>The ranges of which observers are being notified; empty otherwise.</summary>
     private List<(ulong Offset, int Length)> _taken = [];
     private volatile bool _hasCompleted;
 
@@ -41,7 +46,7 @@ internal sealed unsafe class GuestWrites(GuestRam ram)
         }
     }
 
-    /// <summary>Removes a processor: it is not called any more, from no thread.</summary>
+    /// <summary>Removes a processor, which is not called any more afterwards, from any thread.</summary>
     public void Detach(IWriteMapper mapper)
     {
         lock (_sync)
@@ -50,16 +55,16 @@ internal sealed unsafe class GuestWrites(GuestRam ram)
         }
     }
 
-    /// <summary>Adds somebody to be told of writes to pages that are watched for a reason.</summary>
+    /// <summary>Adds an observer of writes to pages that are watched for a reason.</summary>
     public void Subscribe(WatchReasons reason, IWriteObserver observer) => _observers = [.. _observers, (reason, observer)];
 
     /// <summary>Removes an observer. Pages stay watched.</summary>
     public void Unsubscribe(IWriteObserver observer) => _observers = [.. _observers.Where(other => other.Observer != observer)];
 
-    /// <summary>Whether anybody is to be told of writes for a reason.</summary>
+    /// <summary>Whether there is an observer for a reason.</summary>
     public bool IsSubscribed(WatchReasons reason) => _observers.Any(other => other.Reason == reason);
 
-    /// <summary>Makes writes to a page that has code seen.</summary>
+    /// <summary>Watches a page because it has code.</summary>
     public void WatchCode(ulong page)
     {
         PageInfo* info = ram.Pages + page;
@@ -67,17 +72,17 @@ internal sealed unsafe class GuestWrites(GuestRam ram)
         {
             foreach (IWriteMapper mapper in _mappers)
             {
-                mapper.ForbidWrites(ram.Base + (page * GuestRam.PageSize));
+                mapper.ForbidWrites(ram.Base + Page.Address(page));
             }
         }
 
         Add(page, WatchReasons.Code);
     }
 
-    /// <summary>Takes back <see cref="WatchCode"/>.</summary>
+    /// <summary>Ends <see cref="WatchCode"/>.</summary>
     public static void UnwatchCode(PageInfo* info) => info->Watched &= ~WatchReasons.Code;
 
-    /// <summary>Makes writes to all pages seen.</summary>
+    /// <summary>Watches all pages.</summary>
     public void WatchAll(WatchReasons reason)
     {
         ram.ThrowIfDisposed();
@@ -90,7 +95,7 @@ internal sealed unsafe class GuestWrites(GuestRam ram)
         TellOfWriters(reason);
     }
 
-    /// <summary>Makes writes to many pages seen.</summary>
+    /// <summary>Watches a set of pages.</summary>
     public void Watch(PageSet pages, WatchReasons reason)
     {
         ForbidAllWrites();
@@ -102,7 +107,7 @@ internal sealed unsafe class GuestWrites(GuestRam ram)
         TellOfWriters(reason);
     }
 
-    /// <summary>Takes back <see cref="WatchAll"/> and <see cref="Watch"/>.</summary>
+    /// <summary>Ends <see cref="WatchAll"/> and <see cref="Watch"/>.</summary>
     public void UnwatchAll(WatchReasons reason)
     {
         for (ulong page = 0; page < ram.PageCount; page++)
@@ -115,12 +120,12 @@ internal sealed unsafe class GuestWrites(GuestRam ram)
         }
     }
 
-    /// <summary>Tells whoever has to know of a write, which is about to happen.</summary>
+    /// <summary>Notifies the observers of a range that is about to be written.</summary>
     /// <param name="offset">First byte, as an offset into RAM.</param>
     /// <param name="length">Bytes.</param>
     public void Note(ulong offset, int length) => Tell(offset, length, All);
 
-    /// <summary>Somebody begins to write who does not ask for each write; each range follows by <see cref="Extend"/>.</summary>
+    /// <summary>A lease or transfer for writing begins; its ranges follow, each by <see cref="Extend"/>.</summary>
     public void Begin(IGuestMemoryWriter writer)
     {
         lock (_sync)
@@ -129,7 +134,7 @@ internal sealed unsafe class GuestWrites(GuestRam ram)
         }
     }
 
-    /// <summary>A writer may write to one more range.</summary>
+    /// <summary>Adds a range that a writer may write to.</summary>
     public void Extend(IGuestMemoryWriter writer, ulong offset, int length)
     {
         Tell(offset, length, NeedsOldContents);
@@ -139,7 +144,7 @@ internal sealed unsafe class GuestWrites(GuestRam ram)
         }
     }
 
-    /// <summary>A writer ends, and with it all its writes. From any thread.</summary>
+    /// <summary>A lease or transfer for writing ends, and with it all writes through it. Called from any thread.</summary>
     public void Complete(IGuestMemoryWriter writer)
     {
         lock (_sync)
@@ -152,7 +157,7 @@ internal sealed unsafe class GuestWrites(GuestRam ram)
 
             _hasCompleted = true;
 
-            // Either a processor that begins to run finds them, or it is seen to run.
+            // Orders the list before the check whether a processor runs: one that begins to run at the same time finds the list itself.
             Interlocked.MemoryBarrier();
             foreach (IWriteMapper mapper in _mappers)
             {
@@ -161,7 +166,7 @@ internal sealed unsafe class GuestWrites(GuestRam ram)
         }
     }
 
-    /// <summary>Tells whoever has to know of the writes that other threads have completed.</summary>
+    /// <summary>Notifies the observers of writes that other threads have completed.</summary>
     public void TakeCompleted()
     {
         if (!_hasCompleted)
@@ -198,7 +203,7 @@ internal sealed unsafe class GuestWrites(GuestRam ram)
         info->Watched |= reason;
     }
 
-    /// <summary>Whoever writes through a lease does not ask again: what it may write to counts as written to from the start.</summary>
+    /// <summary>Writes through a lease are not observed one by one: the ranges of open leases count as written from the start.</summary>
     private void TellOfWriters(WatchReasons reason)
     {
         if ((reason & NeedsOldContents) == 0)
@@ -222,8 +227,8 @@ internal sealed unsafe class GuestWrites(GuestRam ram)
     {
         while (length > 0)
         {
-            int part = (int)Math.Min((ulong)length, GuestRam.PageSize - (offset % GuestRam.PageSize));
-            PageInfo* info = ram.Pages + (offset / GuestRam.PageSize);
+            int part = (int)Math.Min((ulong)length, GuestRam.PageSize - Page.Offset(offset));
+            PageInfo* info = ram.Pages + Page.Number(offset);
             WatchReasons told = info->Watched & reasons;
             if (told != 0)
             {
@@ -248,7 +253,7 @@ internal sealed unsafe class GuestWrites(GuestRam ram)
     }
 }
 
-/// <summary>Somebody who writes to guest RAM without asking for each write.</summary>
+/// <summary>A lease or transfer whose owner writes to guest RAM without a call for each write.</summary>
 internal interface IGuestMemoryWriter
 {
     /// <summary>Where it may write. Read and changed under the lock of <see cref="GuestWrites"/>.</summary>

@@ -8,9 +8,9 @@ namespace Uml.Core.Memory;
 /// 32-bit device hole and RAM above 4 GiB are one memory with a gap; an access never spans the gap.
 /// </summary>
 /// <remarks>
-/// Writes are seen by code the guest has already executed from the same bytes. Members may be called from
-/// the machine's thread, or from any thread while the machine is not running. What <see cref="TryLease"/> and
-/// <see cref="TryLeaseReadOnly"/> give may be used, and disposed, on any thread while the guest runs.
+/// A write to bytes that the guest has executed drops what was decoded from them. Members may be called from the machine's thread, or from
+/// any thread while the machine is not running. What <see cref="TryLease"/> and <see cref="TryLeaseReadOnly"/> give may be used, and
+/// disposed, on any thread while the guest runs.
 /// </remarks>
 public interface IGuestMemory
 {
@@ -28,30 +28,30 @@ public interface IGuestMemory
     /// <returns>False, with RAM untouched, when any byte lies outside RAM.</returns>
     bool TryWrite(GuestPhysicalAddress address, ReadOnlySpan<byte> source);
 
-    /// <summary>Zeroes guest RAM. The host gets whole pages of it back until the guest touches them again, where it can.</summary>
+    /// <summary>Zeroes guest RAM. Whole pages are returned to the host, where possible, until the guest touches them again.</summary>
     /// <returns>False, with RAM untouched, when any byte lies outside RAM.</returns>
     bool TryClear(GuestPhysicalAddress address, int length);
 
     /// <summary>
-    /// Guest RAM itself, to be read without a copy: across an <c>await</c>, on any thread, and while the guest runs, which may change it
-    /// meanwhile.
+    /// Gives access to guest RAM for reading without a copy: across an <c>await</c>, on any thread, and while the guest runs, which may
+    /// change it meanwhile.
     /// </summary>
     /// <param name="address">The first byte.</param>
     /// <param name="length">Bytes, 0 or more.</param>
     /// <param name="lease">
-    /// The memory, until it is disposed. It stays what it is when the machine is disposed before, and has to be disposed then too: guest RAM
-    /// is given back behind the last lease.
+    /// The memory, until it is disposed. It remains valid when the machine is disposed before, and has to be disposed then too: guest RAM
+    /// is freed with the last lease.
     /// </param>
     /// <returns>False when any byte lies outside RAM.</returns>
     bool TryLeaseReadOnly(GuestPhysicalAddress address, int length, [NotNullWhen(true)] out IReadOnlyMemoryOwner? lease);
 
-    /// <summary>Guest RAM itself, to be written without a copy, as <see cref="TryLeaseReadOnly"/> gives it to be read.</summary>
+    /// <summary>Gives access to guest RAM for writing without a copy, as <see cref="TryLeaseReadOnly"/> does for reading.</summary>
     /// <remarks>
-    /// Disposing the lease completes the write: it counts as a write to all of the range, and what the guest has executed from there is
-    /// fetched anew. So dispose it before the guest is told that the data is there, by a completion posted to the machine's thread or a
-    /// write to its memory. Code fetched before that may be old, new or both mixed, as on a processor whose memory a device writes to.
-    /// Each lease costs an allocation and a lock: for a few bytes take <see cref="TryRead"/> and <see cref="TryWrite"/>, for requests that
-    /// come again and again <see cref="CreateTransfer"/>.
+    /// Disposing the lease completes the write: it counts as a write to all of the range, and code that the guest has executed from there
+    /// is fetched again. So dispose it before you notify the guest of the data, by a completion posted to the machine's thread or a write
+    /// to its memory. Code fetched before that may be old, new or both mixed, as on a processor whose memory a device writes to. Each lease
+    /// costs an allocation and a lock: for a few bytes take <see cref="TryRead"/> and <see cref="TryWrite"/>, for repeated requests
+    /// <see cref="CreateTransfer"/>.
     /// </remarks>
     /// <param name="address">The first byte.</param>
     /// <param name="length">Bytes, 0 or more.</param>

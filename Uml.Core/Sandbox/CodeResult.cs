@@ -28,7 +28,7 @@ public enum CodeStopReason
     /// <summary>An exception, or a software interrupt; RIP is where it was taken.</summary>
     Exception,
 
-    /// <summary>An exception that could not even be delivered, such as with a stack that is not there.</summary>
+    /// <summary>An exception that could not be delivered, for example because the stack is not mapped.</summary>
     TripleFault,
 }
 

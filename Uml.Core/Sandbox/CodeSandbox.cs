@@ -9,8 +9,8 @@ using Uml.Core.Memory;
 namespace Uml.Core.Sandbox;
 
 /// <summary>
-/// Runs a few instructions without a kernel: for unit tests of snippets that talk to the processor. Code runs at privilege level 0,
-/// with a stack, and stops at HLT, at INT3, at any exception or when its instruction budget is used up.
+/// Runs a few instructions without a kernel: for unit tests of snippets, privileged ones included. Code runs at privilege level 0, with a
+/// stack, and stops at HLT, at INT3, at any exception or when its instruction budget is used up.
 /// </summary>
 /// <remarks>
 /// <code>
@@ -19,8 +19,8 @@ namespace Uml.Core.Sandbox;
 /// sandbox.Run(a =&gt; a.add(rax, 3));
 /// Assert.That(sandbox.Registers.Rax, Is.EqualTo(5));
 /// </code>
-/// Memory from <see cref="DataAddress"/> on is free for data; below <see cref="CodeAddress"/> are the sandbox's own tables. Code may
-/// change all of it, the interrupt table too. The time-stamp counter counts instructions. Not safe for several threads.
+/// Memory from <see cref="DataAddress"/> on is free for data; below <see cref="CodeAddress"/> are the sandbox's own tables. Code may change
+/// all of it, including the interrupt table. The time-stamp counter counts instructions. Not safe for several threads.
 /// </remarks>
 public sealed class CodeSandbox : IDisposable
 {
@@ -48,7 +48,7 @@ public sealed class CodeSandbox : IDisposable
     private readonly CodeMode _mode;
 
     /// <summary>A sandbox whose registers are as after reset, except for its mode and stack pointer.</summary>
-    /// <param name="options">What it is made of; null for the defaults.</param>
+    /// <param name="options">The options; null for the defaults.</param>
     /// <exception cref="MachineConfigurationException">An option is wrong; the message says what to do.</exception>
     public CodeSandbox(CodeSandboxOptions? options = null)
     {
@@ -80,10 +80,10 @@ public sealed class CodeSandbox : IDisposable
     /// <summary>The memory; in 32-bit and 64-bit mode linear addresses are the same as physical ones.</summary>
     public IGuestMemory Memory => _ram;
 
-    /// <summary>Where devices can be put, to test code that talks to them.</summary>
+    /// <summary>The bus, to attach devices for code that accesses them.</summary>
     public IMachineBus Bus => _bus;
 
-    /// <summary>What the processor counted since the sandbox was made.</summary>
+    /// <summary>The processor's statistics.</summary>
     public CpuStatistics GetCpuStatistics() => _cpu.GetStatistics();
 
     private ulong EntryPoint => _mode == CodeMode.Bits16 ? 0 : CodeAddress;
@@ -150,7 +150,7 @@ public sealed class CodeSandbox : IDisposable
     {
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(instructionBudget);
         ulong start = _cpu.InstructionsRetired;
-        WakeUp();
+        Registers.IsHalted = false;
         using CancellationTokenRegistration end = cancellationToken.UnsafeRegister(static cpu => ((VirtualCpu)cpu!).RequestAttention(), _cpu);
         while (true)
         {
@@ -210,10 +210,7 @@ public sealed class CodeSandbox : IDisposable
         }
     }
 
-    // SAFETY: the state lives as long as the CPU, which Dispose ends together with the registers.
-    private unsafe void WakeUp() => Registers.State->Halted = false;
-
-    /// <summary>Tells a halt of the code from one in an exception's stub, and takes the latter back.</summary>
+    /// <summary>Distinguishes a halt of the code from one in an exception's stub, and undoes the delivery of the exception.</summary>
     private CodeResult Stop(ulong retired)
     {
         ulong stub = Registers.Cs.Base + Registers.Rip - 1 - SandboxTables.StubAddress;
@@ -228,7 +225,7 @@ public sealed class CodeSandbox : IDisposable
         return new CodeResult(reason, retired - 1, vector, error);
     }
 
-    /// <summary>Restores what the delivery of an exception pushed (Intel SDM vol. 3, 7.12.1 and 7.14.2).</summary>
+    /// <summary>Restores the registers that the delivery of an exception pushed (Intel SDM vol. 3, 7.12.1 and 7.14.2).</summary>
     /// <returns>The error code.</returns>
     private uint LeaveException(byte vector)
     {

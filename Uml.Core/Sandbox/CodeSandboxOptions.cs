@@ -2,7 +2,7 @@ using Uml.Core.Cpu;
 
 namespace Uml.Core.Sandbox;
 
-/// <summary>What a <see cref="CodeSandbox"/> is made of.</summary>
+/// <summary>Options of a <see cref="CodeSandbox"/>.</summary>
 public sealed class CodeSandboxOptions
 {
     /// <summary>The mode that code runs in. Default 64-bit.</summary>

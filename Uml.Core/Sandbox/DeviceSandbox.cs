@@ -6,8 +6,8 @@ using Uml.Core.Memory;
 namespace Uml.Core.Sandbox;
 
 /// <summary>
-/// A machine without instructions, for unit tests of devices: they are attached to the real buses and RAM, and the test plays guest and
-/// time. What a device posts and what timers do happens in <see cref="Advance"/>.
+/// A machine without instructions, for unit tests of devices: they are attached to the real buses and RAM, and the test makes the guest's
+/// accesses and advances time. Posted actions and timers run in <see cref="Advance"/>.
 /// </summary>
 /// <remarks>
 /// <code>
@@ -20,7 +20,7 @@ namespace Uml.Core.Sandbox;
 /// </remarks>
 public sealed class DeviceSandbox : IDisposable
 {
-    /// <summary>Timers that fire in one <see cref="Advance"/>; a limit of ours against a timer that is always due.</summary>
+    /// <summary>The most timers that fire in one <see cref="Advance"/>; a limit of ours, against a timer that is always due.</summary>
     private const int MaximumTimers = 10_000_000;
 
     private readonly ServiceProvider _services;
@@ -34,7 +34,7 @@ public sealed class DeviceSandbox : IDisposable
 
     /// <summary>Builds a machine's devices, attaches and resets them.</summary>
     /// <param name="compose">Registers them, as for a machine.</param>
-    /// <param name="options">What else there is; null for the defaults.</param>
+    /// <param name="options">Further options; null for the defaults.</param>
     /// <exception cref="MachineConfigurationException">An option is wrong; the message says what to do.</exception>
     public DeviceSandbox(Action<VirtualMachineBuilder> compose, DeviceSandboxOptions? options = null)
     {
@@ -75,13 +75,13 @@ public sealed class DeviceSandbox : IDisposable
     /// <summary>The pins of the processors.</summary>
     public IReadOnlyList<SandboxProcessor> Processors => _processors;
 
-    /// <summary>How devices wanted to end the machine, first first.</summary>
+    /// <summary>The exits that devices have requested, in order.</summary>
     public IReadOnlyList<MachineExit> Exits => _exits;
 
     /// <summary>The names of the timers that are armed.</summary>
     public IReadOnlyList<string> ArmedTimers => _clock.ArmedTimers;
 
-    /// <summary>What a device has of the address spaces.</summary>
+    /// <summary>The address ranges that a device has claimed.</summary>
     public IReadOnlyList<DeviceClaim> GetClaims(IMachineDevice device) => [.. _devices.GetClaims(device)];
 
     /// <summary>Reads guest-physical memory that is not RAM.</summary>
@@ -115,7 +115,7 @@ public sealed class DeviceSandbox : IDisposable
     /// <returns>False where the guest gets #GP.</returns>
     public bool TryWriteMsr(uint index, ulong value, int processor = 0) => _bus.TryWriteMsr(_processors[processor], index, value);
 
-    /// <summary>Does what devices posted, lets time pass, and runs the timers that become due, each at its deadline.</summary>
+    /// <summary>Runs posted actions, advances time, and runs the timers that become due, each at its deadline.</summary>
     /// <param name="nanoseconds">How much time.</param>
     public void Advance(ulong nanoseconds)
     {
@@ -143,7 +143,7 @@ public sealed class DeviceSandbox : IDisposable
     /// <summary>Disposes the devices, the other services, and the memory.</summary>
     public void Dispose()
     {
-        // Some services may only know how to end asynchronously; nothing here runs on a context that this could block.
+        // Some services may implement asynchronous disposal only; there is no synchronization context here that waiting could block.
         _services.DisposeAsync().AsTask().GetAwaiter().GetResult();
         _ram.Dispose();
     }
@@ -158,7 +158,7 @@ public sealed class DeviceSandbox : IDisposable
 
     private void RunPosted()
     {
-        // Only what was posted so far: an action that posts itself again does not keep time from passing.
+        // Only the actions posted so far, so that one that posts itself again does not keep time from advancing.
         Action[] actions;
         lock (_posted)
         {

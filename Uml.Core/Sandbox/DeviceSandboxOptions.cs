@@ -1,6 +1,6 @@
 namespace Uml.Core.Sandbox;
 
-/// <summary>What a <see cref="DeviceSandbox"/> has that a machine's own options do not tell.</summary>
+/// <summary>Options of a <see cref="DeviceSandbox"/> that are not among a machine's.</summary>
 public sealed class DeviceSandboxOptions
 {
     /// <summary>The number of virtual CPUs, at least 1.</summary>

@@ -2,7 +2,7 @@ using Uml.Core.Clock;
 
 namespace Uml.Core.Sandbox;
 
-/// <summary>Time that passes when its owner says so.</summary>
+/// <summary>A clock that its owner advances.</summary>
 internal sealed class SandboxClock(DateTimeOffset startTime, ulong now) : MachineClock(startTime)
 {
     private ulong _now = now;

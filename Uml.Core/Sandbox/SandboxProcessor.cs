@@ -2,7 +2,7 @@ using Uml.Core.Bus;
 
 namespace Uml.Core.Sandbox;
 
-/// <summary>The pins of a processor whose instructions the test plays.</summary>
+/// <summary>The pins of a processor, in place of which the test makes accesses.</summary>
 public sealed class SandboxProcessor : IProcessor
 {
     private readonly Dictionary<uint, CpuidValues> _cpuid = [];
@@ -22,7 +22,7 @@ public sealed class SandboxProcessor : IProcessor
     /// <summary>The CPUID leaves that devices have set.</summary>
     public IReadOnlyDictionary<uint, CpuidValues> Cpuid => _cpuid;
 
-    /// <summary>Takes an interrupt as a processor with interrupts enabled does.</summary>
+    /// <summary>Acknowledges an interrupt, as a processor with interrupts enabled does.</summary>
     /// <returns>The vector; -1 when there is none.</returns>
     public int AcknowledgeInterrupt() => IsInterruptRequested && _localApic is { } apic ? apic.AcknowledgeInterrupt() : -1;
 

@@ -10,6 +10,7 @@ namespace Uml.Core.Sandbox;
 /// The descriptor tables, page tables and exception stubs below a sandbox's code, and the CPU state that uses them. Each vector has
 /// a stub of one HLT instruction, so that an exception is seen as a halt at a known place.
 /// </summary>
+// SAFETY: the state is passed on while the sandbox, which owns the processor, sets it up.
 internal static unsafe class SandboxTables
 {
     public const ulong GdtAddress = 0x1000, IdtAddress = 0x2000, TssAddress = 0x3000, StubAddress = 0x4000;

@@ -33,7 +33,7 @@ public sealed class AmlWriter
 
     private readonly ArrayBufferWriter<byte> _bytes = new();
 
-    /// <summary>What has been written so far.</summary>
+    /// <summary>The bytes written so far.</summary>
     public byte[] ToArray() => _bytes.WrittenSpan.ToArray();
 
     /// <summary>Opens a scope that exists, such as \_SB.</summary>

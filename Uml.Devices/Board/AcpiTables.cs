@@ -11,20 +11,20 @@ namespace Uml.Devices.Board;
 
 /// <summary>
 /// The firmware's description of the board (ACPI specification 6.5, chapter 5), written to guest RAM at
-/// <see cref="MemoryMap.AcpiRootPointer"/>. Of the fixed registers there are those that ACPI demands of a PC, which is what a guest takes
-/// a board with 8259 controllers for.
+/// <see cref="MemoryMap.AcpiRootPointer"/>. It has the fixed registers that ACPI requires of a PC, because guests treat a board with 8259
+/// controllers as one.
 /// </summary>
 internal sealed class AcpiTables() : StatelessDevice("acpi")
 {
     private const ulong Alignment = 16;
     private const ulong FirmwareControlAlignment = 64;
 
-    // Where PCs have it; power events would come by it (5.2.9, SCI_INT).
+    // The usual interrupt of power events (5.2.9, SCI_INT), of which there are none.
     private const byte SystemControlInterrupt = 9;
 
     private IMachineContext? _machine;
 
-    /// <summary>Where the tables ended that were written last.</summary>
+    /// <summary>The end of the tables at their last writing.</summary>
     private ulong _end = MemoryMap.AcpiRootPointer;
 
     /// <inheritdoc/>
@@ -36,7 +36,7 @@ internal sealed class AcpiTables() : StatelessDevice("acpi")
     {
         IMachineContext machine = _machine!;
 
-        // What described devices that have gone.
+        // Clears tables of devices that were detached.
         Write(machine, MemoryMap.AcpiRootPointer, new byte[_end - MemoryMap.AcpiRootPointer]);
         const int RootPointerLength = 36;
         ulong next = Align(MemoryMap.AcpiRootPointer + RootPointerLength);
@@ -81,7 +81,7 @@ internal sealed class AcpiTables() : StatelessDevice("acpi")
         // The element for the second PM1 control register, which does not exist, repeats the sleep type (7.4.2).
         aml.NameIntegers("\\_S5", PowerControl.SoftOffSleepType, PowerControl.SoftOffSleepType, 0, 0);
 
-        // The guest tells whether it uses the I/O APIC (5.8.1).
+        // The guest selects its interrupt model (5.8.1).
         aml.NameInteger(AcpiNames.InterruptModel, 0);
         aml.MethodSetting("\\_PIC", AcpiNames.InterruptModel);
         aml.Scope("\\_SB", scope =>
@@ -106,7 +106,7 @@ internal sealed class AcpiTables() : StatelessDevice("acpi")
         return table;
     }
 
-    /// <summary>The fixed ACPI description table (5.2.9). Without an SMI command port, the machine is in ACPI mode for ever.</summary>
+    /// <summary>The fixed ACPI description table (5.2.9). Without an SMI command port the machine is always in ACPI mode.</summary>
     private static byte[] BuildFixedDescription(ulong dsdt, ulong firmwareControl)
     {
         const byte Revision = 6;
@@ -169,7 +169,7 @@ internal sealed class AcpiTables() : StatelessDevice("acpi")
             .ToArray();
     }
 
-    /// <summary>Where PCI configuration space is (PCI Firmware Specification 3.2, 4.1.2).</summary>
+    /// <summary>The address of PCI configuration space (PCI Firmware Specification 3.2, 4.1.2).</summary>
     private static byte[] BuildPciConfiguration()
     {
         const ulong BusLength = 1 << 20;

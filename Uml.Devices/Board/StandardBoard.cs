@@ -18,8 +18,8 @@ public static class StandardBoard
     /// real-time clock, PCI host bridge, power and reset control, debug-exit port, and the ACPI tables that describe them.
     /// </summary>
     /// <remarks>
-    /// Serial port ttyS0 (COM1) is always there, and talks to nobody unless it is given a channel by <c>AddConsole</c>, as ttyS1 to ttyS3,
-    /// which are there then. Devices that plug into the board are registered after it; what they need of it are services:
+    /// Serial port ttyS0 (COM1) always exists, and drops output unless <c>AddConsole</c> gives it a channel; ttyS1 to ttyS3 exist if
+    /// <c>AddConsole</c> adds them. Devices that plug into the board are registered after it, and use its services:
     /// <see cref="IInterruptRouter"/> and <see cref="IPciBus"/>.
     /// </remarks>
     /// <param name="builder">The machine.</param>

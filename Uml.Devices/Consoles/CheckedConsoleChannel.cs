@@ -2,7 +2,7 @@ using Uml.Core.Machine;
 
 namespace Uml.Devices.Consoles;
 
-/// <summary>A channel of the program's whose failures are told as its own: by its type, and with what it threw.</summary>
+/// <summary>Wraps a channel of the hosting program, so that its failures are reported with its type and the exception it threw.</summary>
 internal sealed class CheckedConsoleChannel(IConsoleChannel channel) : IConsoleChannel
 {
     public void Attach(Action ready) => channel.Attach(ready);

@@ -54,7 +54,7 @@ public static class ConsoleBuilderExtensions
         return builder;
     }
 
-    /// <summary>Gives a machine a second serial port for what the terminal of a console says besides bytes.</summary>
+    /// <summary>Gives a machine a second serial port for control messages of a console's terminal, such as its size.</summary>
     /// <param name="builder">The machine.</param>
     /// <param name="console">The console, which the machine has as well.</param>
     /// <param name="port">The guest's name of the port: ttyS1, ttyS2 or ttyS3.</param>
@@ -66,7 +66,7 @@ public static class ConsoleBuilderExtensions
         return builder;
     }
 
-    /// <summary>Registers the UART of a port, which talks to the channel that is registered with the port's name, else to nobody.</summary>
+    /// <summary>Registers the UART of a port, connected to the channel that is registered with the port's name, if there is one.</summary>
     internal static void AddUart(VirtualMachineBuilder builder, SerialPort port)
     {
         builder.Services.AddKeyedSingleton(port.Name, (services, _) => new Uart16550(

@@ -1,6 +1,6 @@
 namespace Uml.Devices.Consoles;
 
-/// <summary>What a user asked of the machine instead of the guest.</summary>
+/// <summary>A request of the user to the machine, which is not passed to the guest.</summary>
 internal enum EscapeCommand
 {
     None,
@@ -26,7 +26,7 @@ internal sealed class ConsoleEscape
     /// <summary>Takes one byte of input.</summary>
     /// <param name="input">The byte.</param>
     /// <param name="passed">The byte that goes to the guest, if any.</param>
-    /// <returns>What the input asks of the machine.</returns>
+    /// <returns>The request in the input.</returns>
     public EscapeCommand Next(byte input, out byte? passed)
     {
         passed = null;

@@ -1,8 +1,8 @@
 namespace Uml.Devices.Consoles;
 
 /// <summary>
-/// Reads the bytes that a guest writes to an <see cref="InMemoryConsoleChannel"/>, exactly and in order, from the moment it was
-/// opened. While it is open the guest waits for its reader, as with a pipe: nothing is lost and nothing grows.
+/// Reads the bytes that a guest writes to an <see cref="InMemoryConsoleChannel"/>, exactly and in order, from the moment it was opened.
+/// While it is open the guest waits for the reader, as with a pipe: no output is lost, and the buffer is bounded.
 /// </summary>
 public sealed class ConsoleOutputReader : IDisposable
 {
@@ -12,7 +12,7 @@ public sealed class ConsoleOutputReader : IDisposable
     internal ConsoleOutputReader(InMemoryConsoleChannel console, OutputRing ring) => (_console, _ring) = (console, ring);
 
     /// <summary>Waits for output.</summary>
-    /// <param name="destination">Where it goes; not empty.</param>
+    /// <param name="destination">Receives the output; not empty.</param>
     /// <param name="cancellationToken">Ends the wait; no output is lost.</param>
     /// <returns>The number of bytes read, at least 1.</returns>
     /// <exception cref="ConsoleExpectException">The machine has ended, and everything it wrote has been read.</exception>
@@ -22,6 +22,6 @@ public sealed class ConsoleOutputReader : IDisposable
         return _console.ReadOutputAsync(_ring, destination, cancellationToken);
     }
 
-    /// <summary>Lets the guest write without a reader again. What was not read stays in the transcript only.</summary>
+    /// <summary>Lets the guest write without a reader again. Output that was not read remains in the transcript only.</summary>
     public void Dispose() => _console.Close(_ring);
 }

@@ -2,7 +2,7 @@ using System.Text;
 
 namespace Uml.Devices.Consoles;
 
-/// <summary>Text that a guest wrote, made fit to be shown. A guest may write what a terminal obeys, or what passes for the host's own words.</summary>
+/// <summary>Makes text of a guest safe to display: it may contain terminal control sequences, or imitate messages of the host.</summary>
 public static class ConsoleText
 {
     /// <summary>

@@ -39,7 +39,7 @@ internal sealed class ConsoleTranscript(int maximum)
         Version++;
     }
 
-    /// <summary>What was not matched yet.</summary>
+    /// <summary>The output that was not matched yet.</summary>
     public string GetUnmatched() => _text.ToString(_mark, _text.Length - _mark);
 
     /// <summary>Marks the first characters of <see cref="GetUnmatched"/> as matched.</summary>
@@ -48,7 +48,7 @@ internal sealed class ConsoleTranscript(int maximum)
     /// <summary>Everything that is kept.</summary>
     public override string ToString() => _text.ToString();
 
-    /// <summary>The last lines without what is hidden, as they can be shown, and of very long lines the end.</summary>
+    /// <summary>The last lines in displayable form, without hidden text; of very long lines only the end.</summary>
     public string GetTail(int lines, IEnumerable<Regex> hidden) =>
         ConsoleText.ToPrintable(GetLastLines(hidden.Aggregate(_text.ToString(), (text, pattern) => pattern.Replace(text, "")), lines), MaximumTail);
 

@@ -3,7 +3,10 @@ using Uml.Devices.Interop;
 
 namespace Uml.Devices.Consoles;
 
-/// <summary>Reads from a file descriptor on a thread of its own, only as fast as what it reads is taken, and ends without reading ahead.</summary>
+/// <summary>
+/// Reads from a file descriptor on a thread of its own, only as fast as the consumer takes the data, and without reading ahead when it
+/// ends.
+/// </summary>
 internal sealed unsafe class DescriptorReader : IDisposable
 {
     private const int EndIntervalMilliseconds = 1000;
@@ -24,7 +27,7 @@ internal sealed unsafe class DescriptorReader : IDisposable
 
     /// <param name="descriptor">What to read.</param>
     /// <param name="onInput">Takes the input.</param>
-    /// <param name="onEnd">Told at the end of the input, and every second from then on.</param>
+    /// <param name="onEnd">Called at the end of the input, and every second after it.</param>
     public DescriptorReader(int descriptor, InputHandler onInput, Action? onEnd)
     {
         _descriptor = descriptor;
@@ -43,7 +46,7 @@ internal sealed unsafe class DescriptorReader : IDisposable
         _thread.Start();
     }
 
-    /// <summary>Tells that there is room for input again.</summary>
+    /// <summary>Continues reading, after the consumer has room again.</summary>
     public void Continue() => _continue.Set();
 
     public void Dispose()
@@ -117,7 +120,7 @@ internal sealed unsafe class DescriptorReader : IDisposable
         return false;
     }
 
-    /// <summary>Reads what is there; 0 at the end of the input and when it cannot be read, such as after the terminal has gone.</summary>
+    /// <summary>Reads the available bytes; 0 at the end of the input and on errors, for example when the terminal was closed.</summary>
     private int Read(byte[] buffer)
     {
         while (true)

@@ -3,7 +3,7 @@ using Uml.Devices.Interop;
 
 namespace Uml.Devices.Consoles;
 
-/// <summary>Writes to a file descriptor from a thread of its own, so that a reader who does not read holds up nobody.</summary>
+/// <summary>Writes to a file descriptor from a thread of its own, so that a reader who does not read blocks only that thread.</summary>
 internal sealed unsafe class DescriptorWriter : IDisposable
 {
     /// <summary>How long <see cref="Dispose"/> waits for a reader that takes nothing at all.</summary>
@@ -21,8 +21,8 @@ internal sealed unsafe class DescriptorWriter : IDisposable
 
     /// <param name="descriptor">Where to write.</param>
     /// <param name="capacity">Bytes that wait for a slow reader.</param>
-    /// <param name="ready">Told when there is room again.</param>
-    /// <param name="onFailure">Told, once and on the writer's thread, why nothing can be written any more.</param>
+    /// <param name="ready">Called when there is room again.</param>
+    /// <param name="onFailure">Called once, on the writer's thread, with the reason why writing has failed for good.</param>
     public DescriptorWriter(int descriptor, int capacity, Action ready, Action<IOException>? onFailure = null)
     {
         _onFailure = onFailure;
@@ -34,8 +34,8 @@ internal sealed unsafe class DescriptorWriter : IDisposable
     }
 
     /// <summary>
-    /// Takes what there is room for; the ready callback tells when it was not all and there is room again. From <see cref="Dispose"/> on,
-    /// takes and drops everything: a guest that goes on writing must not keep it.
+    /// Accepts as many bytes as there is room for; if these were not all, the ready callback is called when there is room again. After
+    /// <see cref="Dispose"/> it accepts and drops everything, so that a guest that continues to write does not delay it.
     /// </summary>
     public int Write(ReadOnlySpan<byte> source)
     {
@@ -53,7 +53,7 @@ internal sealed unsafe class DescriptorWriter : IDisposable
         }
     }
 
-    /// <summary>Writes what was accepted, unless nobody reads it, and ends.</summary>
+    /// <summary>Writes the accepted bytes, unless the reader takes none, and ends the thread.</summary>
     public void Dispose()
     {
         if (!_thread.IsAlive)

@@ -1,9 +1,9 @@
 namespace Uml.Devices.Consoles;
 
 /// <summary>
-/// The host's end of a guest console: where its output goes and where its input comes from. It works like a non-blocking socket:
-/// both directions move what they can at once and a callback tells when it is worth trying again, so neither a guest that floods
-/// nor a host that does not read makes anybody wait, and nothing is buffered without bound.
+/// The host's end of a guest console. It works like a non-blocking socket: reads and writes transfer what is possible at once, and a
+/// callback notifies when it is worth trying again. So neither a guest that floods it nor a host that does not read blocks the other side,
+/// and buffers are bounded.
 /// </summary>
 /// <remarks>
 /// A channel serves one device. One that owns host resources implements <see cref="IDisposable"/> or
@@ -20,7 +20,7 @@ public interface IConsoleChannel
     void Attach(Action ready);
 
     /// <summary>Takes host input, oldest byte first. Called on the machine's thread; does not wait.</summary>
-    /// <param name="destination">Where to put it. What does not fit stays in the channel.</param>
+    /// <param name="destination">Receives the input. Input that does not fit stays in the channel.</param>
     /// <returns>The bytes taken; 0 when there is none at the moment.</returns>
     int Read(Span<byte> destination);
 

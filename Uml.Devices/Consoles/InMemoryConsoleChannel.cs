@@ -8,7 +8,7 @@ namespace Uml.Devices.Consoles;
 /// A console for programs and tests: type with <see cref="WriteLineAsync"/>, wait for output with
 /// <see cref="ExpectAsync(Regex, TimeSpan?, CancellationToken)"/>.
 /// </summary>
-/// <remarks>Members may be called from any thread. Waits that run at the same time compete for the same output: use one at a time.</remarks>
+/// <remarks>Members may be called from any thread. Concurrent waits compete for the same output: use one at a time.</remarks>
 public sealed class InMemoryConsoleChannel : IConsoleChannel, IMachineExitInterpreter
 {
     private const int InputBytes = 64 << 10;
@@ -47,13 +47,13 @@ public sealed class InMemoryConsoleChannel : IConsoleChannel, IMachineExitInterp
         }
     }
 
-    /// <summary>What the kernel gave as the reason of its panic; null while it has not panicked.</summary>
+    /// <summary>The reason of its panic that the kernel printed; null while it has not panicked.</summary>
     public string? Panic => _panic.Panic;
 
-    /// <summary>How long waits take at most that are not told: <see cref="InMemoryConsoleOptions.DefaultTimeout"/>.</summary>
+    /// <summary>The timeout of waits without one: <see cref="InMemoryConsoleOptions.DefaultTimeout"/>.</summary>
     public TimeSpan DefaultTimeout => _options.DefaultTimeout;
 
-    /// <summary>Opens a reader of the bytes that come from now on. The guest waits for it until it is disposed.</summary>
+    /// <summary>Opens a reader of the bytes written from now on. The guest waits for it until it is disposed.</summary>
     /// <exception cref="InvalidOperationException">There is a reader already.</exception>
     public ConsoleOutputReader OpenReader()
     {
@@ -96,7 +96,9 @@ public sealed class InMemoryConsoleChannel : IConsoleChannel, IMachineExitInterp
     public Task WriteLineAsync(string line, CancellationToken cancellationToken = default) =>
         WriteAsync(Encoding.UTF8.GetBytes(line + "\n"), cancellationToken);
 
-    /// <summary>Waits until text stands in the output behind what earlier calls matched, and marks everything up to its end as matched.</summary>
+    /// <summary>
+    /// Waits until text appears in the output after what earlier calls matched, and marks everything up to its end as matched.
+    /// </summary>
     /// <param name="text">The text, exactly.</param>
     /// <param name="timeout">How long to wait; null is <see cref="InMemoryConsoleOptions.DefaultTimeout"/>.</param>
     /// <param name="cancellationToken">Ends the wait.</param>
@@ -119,10 +121,12 @@ public sealed class InMemoryConsoleChannel : IConsoleChannel, IMachineExitInterp
         return before;
     }
 
-    /// <summary>Waits until the output behind what earlier calls matched has a match, and marks everything up to its end as matched.</summary>
+    /// <summary>
+    /// Waits until the output after what earlier calls matched has a match, and marks everything up to its end as matched.
+    /// </summary>
     /// <param name="pattern">
-    /// The pattern; lines end in CR LF when the guest's terminal makes them so. The guest chooses what it runs on, and no timeout ends a
-    /// match: where backtracking could take long, use <see cref="RegexOptions.NonBacktracking"/>.
+    /// The pattern; lines end in CR LF if the guest's terminal is set so. It is applied to text of the guest's choice, and no timeout ends
+    /// a match: where backtracking could take long, use <see cref="RegexOptions.NonBacktracking"/>.
     /// </param>
     /// <param name="timeout">How long to wait; null is <see cref="InMemoryConsoleOptions.DefaultTimeout"/>.</param>
     /// <param name="cancellationToken">Ends the wait.</param>
@@ -202,7 +206,8 @@ public sealed class InMemoryConsoleChannel : IConsoleChannel, IMachineExitInterp
     /// Leaves text out of the lines that <see cref="Explain"/>, and so each message of an exception, shows: that of a protocol which a
     /// program speaks with the guest on this console. The transcript keeps it.
     /// </summary>
-    /// <param name="pattern">What is left out; as for <see cref="ExpectAsync(Regex, TimeSpan?, CancellationToken)"/>, the guest chooses what it runs on.</param>
+    /// <param name="pattern">The pattern of text to leave out; as with <see cref="ExpectAsync(Regex, TimeSpan?, CancellationToken)"/>, it
+    /// is applied to text of the guest's choice.</param>
     public void HideInMessages(Regex pattern)
     {
         ArgumentNullException.ThrowIfNull(pattern);
@@ -260,7 +265,7 @@ public sealed class InMemoryConsoleChannel : IConsoleChannel, IMachineExitInterp
         _ready();
     }
 
-    /// <summary>Learns that the machine has ended, so that nobody waits for output any more.</summary>
+    /// <summary>Called when the machine has ended: pending waits for output fail.</summary>
     MachineExit IMachineExitInterpreter.Interpret(MachineExit exit)
     {
         lock (_sync)

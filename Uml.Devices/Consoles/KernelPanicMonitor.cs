@@ -6,12 +6,12 @@ using Uml.Core.Snapshots;
 namespace Uml.Devices.Consoles;
 
 /// <summary>
-/// Recognises a kernel panic by what the kernel prints, and makes it the reason of the machine's exit: of the reset that follows
-/// (panic=-1), also where resets do not end the machine, or, when the kernel stays in its panic loop, after a second of silence.
+/// Detects a kernel panic in the kernel's output, and makes it the reason of the machine's exit: at the reset that follows (panic=-1), even
+/// if resets do not end the machine, or after a second of silence when the kernel stays in its panic loop.
 /// </summary>
 /// <remarks>
-/// A guest that prints an old log is told from one that panics by what comes next: after a panic only the kernel prints, so a line
-/// without its time stamp shows that the guest lives on.
+/// A guest that prints an old log is distinguished from one that panics by the following output: after a panic only the kernel prints, so a
+/// line without its time stamp shows that the guest is still running.
 /// </remarks>
 public sealed class KernelPanicMonitor : IMachineDevice, IMachineExitInterpreter
 {
@@ -32,7 +32,7 @@ public sealed class KernelPanicMonitor : IMachineDevice, IMachineExitInterpreter
     private IMachineTimer? _silence;
     private volatile string? _panic;
 
-    /// <summary>What the kernel gave as the reason of its panic, without control characters; null while it has not panicked.</summary>
+    /// <summary>The reason of its panic that the kernel printed, without control characters; null while it has not panicked.</summary>
     public string? Panic => _panic;
 
     /// <inheritdoc/>
@@ -90,7 +90,7 @@ public sealed class KernelPanicMonitor : IMachineDevice, IMachineExitInterpreter
         state.Restore(_silence!);
     }
 
-    /// <summary>Looks at console output, in pieces of any size.</summary>
+    /// <summary>Examines console output, in pieces of any size.</summary>
     public void Observe(ReadOnlySpan<byte> output)
     {
         while (!output.IsEmpty)

@@ -1,6 +1,6 @@
 namespace Uml.Devices.Consoles;
 
-/// <summary>A console that nobody looks at: output is dropped, input never comes.</summary>
+/// <summary>A console without a host end: output is dropped, and there is no input.</summary>
 public sealed class NullConsoleChannel : IConsoleChannel
 {
     /// <inheritdoc/>

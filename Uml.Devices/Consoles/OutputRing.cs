@@ -16,7 +16,7 @@ internal sealed class OutputRing
         return accepted;
     }
 
-    /// <summary>Takes what has come, and tells whether the guest waits for the room.</summary>
+    /// <summary>Takes the buffered output, and returns whether the guest is waiting for room.</summary>
     public int Take(Span<byte> destination, out bool hasRoomAgain)
     {
         int taken = _ring.Read(destination);

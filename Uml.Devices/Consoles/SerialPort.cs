@@ -3,7 +3,7 @@ using Uml.Devices.Platform;
 
 namespace Uml.Devices.Consoles;
 
-/// <summary>Where a serial port is: the four addresses that PC software knows.</summary>
+/// <summary>The serial ports of a PC, at their four customary addresses.</summary>
 /// <param name="Name">The guest's name of the device, such as ttyS0.</param>
 /// <param name="Number">1 for COM1.</param>
 /// <param name="Ports">The first of eight I/O ports.</param>
@@ -20,8 +20,8 @@ internal sealed record SerialPort(string Name, int Number, ushort Ports, int Int
     public const int PortCount = 8;
 
     /// <summary>
-    /// COM1 to COM4, ttyS0 to ttyS3. On a PC COM3 and COM4 share the interrupts of the first two, which edge-triggered interrupts do
-    /// not really allow; here they have their own, and the ACPI tables say so.
+    /// COM1 to COM4, ttyS0 to ttyS3. On a PC COM3 and COM4 share the interrupts of the first two, although edge-triggered interrupts cannot
+    /// be shared reliably; here they have their own, and the ACPI tables say so.
     /// </summary>
     public static IReadOnlyList<SerialPort> All { get; } =
     [

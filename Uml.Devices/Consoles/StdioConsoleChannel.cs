@@ -4,8 +4,8 @@ using Uml.Devices.Interop;
 namespace Uml.Devices.Consoles;
 
 /// <summary>
-/// A console on the process's standard input and output. A terminal is made raw, so that every key reaches the guest, and is
-/// given back on every way out. Ctrl-A x ends the machine, Ctrl-A h tells what else there is.
+/// A console on the process's standard input and output. A terminal is put into raw mode, so that every key reaches the guest, and always
+/// restored. Ctrl-A x ends the machine, Ctrl-A h lists all keys.
 /// </summary>
 /// <remarks>
 /// Without a terminal, bytes pass as they are, in both directions. One process has one standard input: use one such channel.
@@ -64,7 +64,7 @@ public sealed class StdioConsoleChannel : StatelessDevice, IConsoleChannel, IDis
     public static bool IsTerminal =>
         !OperatingSystem.IsWindows() && Termios.IsTerminal(Unistd.StandardInput) != 0 && Termios.IsTerminal(Unistd.StandardOutput) != 0;
 
-    /// <summary>The size of the terminal on standard output, in characters; null when there is none or the host does not tell.</summary>
+    /// <summary>The size of the terminal on standard output, in characters; null when there is none or its size is not known.</summary>
     /// <remarks>Unlike <see cref="Console.WindowWidth"/> this writes nothing to the terminal.</remarks>
     public static unsafe (int Columns, int Rows)? GetTerminalSize()
     {
@@ -159,7 +159,7 @@ public sealed class StdioConsoleChannel : StatelessDevice, IConsoleChannel, IDis
         }
     }
 
-    /// <summary>Takes what the reader has read.</summary>
+    /// <summary>Takes the bytes that were read.</summary>
     /// <returns>The number of bytes taken.</returns>
     private int OnInput(ReadOnlySpan<byte> bytes)
     {

@@ -17,8 +17,8 @@ public sealed class StdioConsoleOptions
     public bool EndOfInputIsControlD { get; set; } = true;
 
     /// <summary>
-    /// Whether input waits until <see cref="StdioConsoleChannel.ReleaseInput"/>. A guest's terminal echoes what comes before its first
-    /// program has set it up. Default false.
+    /// Whether input is held until <see cref="StdioConsoleChannel.ReleaseInput"/>. A guest's terminal echoes input that arrives before the
+    /// first program has configured it. Default false.
     /// </summary>
     public bool HoldsInput { get; set; }
 }

@@ -5,8 +5,8 @@ using System.Text;
 namespace Uml.Devices.Consoles;
 
 /// <summary>
-/// A second serial port beside a <see cref="StdioConsoleChannel"/>, for what a terminal says besides bytes. The guest writes a line when
-/// its console is ready for input, and from then on reads lines "columns rows": the terminal's size, at once and whenever it changes.
+/// A second serial port beside a <see cref="StdioConsoleChannel"/>, for control messages of a terminal. The guest writes a line when its
+/// console is ready for input, and from then on reads lines "columns rows": the terminal's size, at once and whenever it changes.
 /// </summary>
 public sealed class TerminalControlChannel : IConsoleChannel, IDisposable
 {
@@ -22,7 +22,7 @@ public sealed class TerminalControlChannel : IConsoleChannel, IDisposable
     private int _end;
 
     /// <summary>A port for a console.</summary>
-    /// <param name="console">The console whose terminal it tells of, and whose input it releases.</param>
+    /// <param name="console">The console with the terminal, whose input it releases.</param>
     public TerminalControlChannel(StdioConsoleChannel console)
         : this(console, StdioConsoleChannel.GetTerminalSize)
     {

@@ -5,8 +5,8 @@ using Uml.Devices.Interop;
 namespace Uml.Devices.Consoles;
 
 /// <summary>
-/// Puts the host's terminal into raw mode and gives it back on every way out: disposal, the end of the process, signals that end
-/// or stop it, and exceptions that nobody handles.
+/// Puts the host's terminal into raw mode and restores it at disposal, the end of the process, signals that end or stop it, and unhandled
+/// exceptions.
 /// </summary>
 [UnsupportedOSPlatform("windows")]
 internal sealed unsafe class TerminalMode : IDisposable
@@ -27,7 +27,7 @@ internal sealed unsafe class TerminalMode : IDisposable
         _saved = saved;
         foreach (PosixSignal signal in EndingSignals)
         {
-            // The signal does what it would do without us: the handler only restores the terminal first.
+            // The signal keeps its default effect: the handler only restores the terminal first.
             _registrations.Add(PosixSignalRegistration.Create(signal, _ => Restore()));
         }
 
@@ -37,7 +37,7 @@ internal sealed unsafe class TerminalMode : IDisposable
     }
 
     /// <summary>Makes a terminal raw.</summary>
-    /// <returns>What gives it back; null when the descriptor is no terminal.</returns>
+    /// <returns>Restores the terminal when disposed; null when the descriptor is no terminal.</returns>
     public static TerminalMode? TryEnterRaw(int descriptor)
     {
         byte[] saved = new byte[Termios.Size];

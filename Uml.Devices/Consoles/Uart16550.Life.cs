@@ -47,7 +47,7 @@ internal sealed partial class Uart16550 : IMachineDevice, IAcpiContributor
         (_divisorLow, _divisorHigh) = (1, 0);
         UpdateInterrupt();
 
-        // Whatever waited for the port before is looked at again.
+        // Serves the channel again: input or room that it announced before the reset is not announced twice.
         _servicePosted = 0;
         OnChannelReady();
     }
@@ -98,7 +98,7 @@ internal sealed partial class Uart16550 : IMachineDevice, IAcpiContributor
         _transmitter!.RestoreState(state);
         state.Restore(_line!);
 
-        // The channel is another one and knows nothing of what this port waits for.
+        // The channel may be another one, which has no pending callback of this port.
         OnChannelReady();
     }
 

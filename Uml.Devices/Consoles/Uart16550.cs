@@ -8,17 +8,17 @@ namespace Uml.Devices.Consoles;
 /// interrupt. This file is the receiver and the interrupt logic; the other part is the port's life, and the transmitter is a class of its own.
 /// </summary>
 /// <remarks>
-/// Input stays in the channel until the guest shows that it receives: by its receive interrupt, or by reading the line status
-/// over and over. A driver that starts up empties the receiver, before and after it enables the interrupt, and what a user typed ahead
-/// must not go with it: what an emptied FIFO held of the channel's input is received again.
+/// Input stays in the channel until the guest receives: it enables the receive interrupt, or polls the line status. A driver clears the
+/// receiver when it starts, before and after it enables the interrupt, which must not discard what a user typed ahead: bytes of the
+/// channel's input that were cleared from the FIFO are received again.
 /// </remarks>
 internal sealed partial class Uart16550 : IBusDevice
 {
     /// <summary>Bytes in the FIFO of each direction.</summary>
     public const int FifoSize = 16;
 
-    // Reads of the line status in a row, with nothing else in between, that count as waiting for input. The number is ours; drivers
-    // that look at the transmitter need at most a few.
+    // Reads of the line status in a row, with nothing else in between, that count as polling for input. The number is ours; drivers that
+    // poll the transmitter need at most a few.
     private const int PollingThreshold = 16;
 
     private readonly SerialPort _port;
@@ -26,7 +26,7 @@ internal sealed partial class Uart16550 : IBusDevice
     private readonly IInterruptRouter _router;
     private readonly byte[] _fifo = new byte[FifoSize];
 
-    // Input that was taken from the channel and went out of the FIFO unread. With what the FIFO holds at most FifoSize bytes.
+    // Input that was taken from the channel and cleared from the FIFO unread; together with the FIFO's contents at most FifoSize bytes.
     private readonly byte[] _returned = new byte[FifoSize];
 
     private UartTransmitter? _transmitter;
@@ -221,7 +221,7 @@ internal sealed partial class Uart16550 : IBusDevice
         _modemControl = (byte)(value & UartBits.ModemControlMask);
         byte changed = (byte)(before ^ ModemLines);
 
-        // Delta bits follow the lines' order; ring tells its trailing edge only.
+        // Delta bits are in the order of the lines; that of ring is set at its trailing edge only.
         const byte Ring = 0x40;
         if ((changed & Ring) != 0 && (before & Ring) == 0)
         {
@@ -296,7 +296,7 @@ internal sealed partial class Uart16550 : IBusDevice
     private void UpdateInterrupt() =>
         _line?.Set((_modemControl & UartBits.Out2) != 0 && FindInterrupt() != UartBits.NoCause);
 
-    /// <summary>Takes from the channel what the receiver has room for.</summary>
+    /// <summary>Takes as much input from the channel as the receiver has room for.</summary>
     private void Receive()
     {
         if (IsLoopback || _fifoCount > 0)
@@ -337,7 +337,7 @@ internal sealed partial class Uart16550 : IBusDevice
         return count;
     }
 
-    // On any thread. However often the channel calls, at most one action waits.
+    // Called on any thread. However often the channel calls, at most one action is queued.
     private void OnChannelReady()
     {
         if (Interlocked.Exchange(ref _servicePosted, 1) == 0)

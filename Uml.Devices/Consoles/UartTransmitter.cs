@@ -4,8 +4,8 @@ using Uml.Core.Snapshots;
 namespace Uml.Devices.Consoles;
 
 /// <summary>
-/// Collects what a serial port sends and hands it to the channel in pieces worth a system call: when the buffer is full, a short
-/// time after the first byte, and when the guest goes idle.
+/// Buffers the output of a serial port and passes it to the channel in larger pieces: when the buffer is full, a short time after the first
+/// byte, and when the guest becomes idle.
 /// </summary>
 internal sealed class UartTransmitter : IStateful
 {
@@ -14,7 +14,7 @@ internal sealed class UartTransmitter : IStateful
     // A driver that has found the holding register empty fills the FIFO without looking again: that always has room.
     private const int BufferSize = BatchSize + Uart16550.FifoSize;
 
-    // How long output may wait, in nanoseconds of guest time; people notice nothing. The number is ours.
+    // The longest time that output is buffered, in nanoseconds of guest time; too short for people to notice. The number is ours.
     private const ulong LongestDelay = 1_000_000;
 
     private readonly byte[] _buffer = new byte[BufferSize];
@@ -53,7 +53,7 @@ internal sealed class UartTransmitter : IStateful
         }
     }
 
-    /// <summary>Hands over what the channel takes, and forgets the rest.</summary>
+    /// <summary>Passes to the channel what it accepts, and drops the rest.</summary>
     public void Reset()
     {
         Flush();

@@ -3,6 +3,7 @@ using System.Runtime.InteropServices;
 namespace Uml.Devices.Interop;
 
 /// <summary>sys/ioctl.h of Linux.</summary>
+// SAFETY: the structure has the layout of struct winsize, and is the caller's for the call.
 internal static unsafe partial class Ioctl
 {
     /// <summary>TIOCGWINSZ (asm-generic/ioctls.h).</summary>

@@ -3,6 +3,7 @@ using System.Runtime.InteropServices;
 namespace Uml.Devices.Interop;
 
 /// <summary>poll.h.</summary>
+// SAFETY: callers pass as many elements as they say; the structure has the layout of struct pollfd.
 internal static unsafe partial class Poll
 {
     /// <summary>POLLIN.</summary>

@@ -3,6 +3,7 @@ using System.Runtime.InteropServices;
 namespace Uml.Devices.Interop;
 
 /// <summary>termios.h. The structure is passed around unopened: its size differs between hosts and is at most <see cref="Size"/>.</summary>
+// SAFETY: callers pass Size bytes, which is more than any host's structure has.
 internal static unsafe partial class Termios
 {
     /// <summary>Bytes enough for struct termios: 60 with glibc and musl, 72 with Darwin.</summary>

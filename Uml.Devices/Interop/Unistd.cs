@@ -3,6 +3,7 @@ using System.Runtime.InteropServices;
 namespace Uml.Devices.Interop;
 
 /// <summary>unistd.h.</summary>
+// SAFETY: callers pin buffers for the call and pass their length; pipe gets two elements.
 internal static unsafe partial class Unistd
 {
     public const int StandardInput = 0, StandardOutput = 1;
@@ -10,7 +11,7 @@ internal static unsafe partial class Unistd
     /// <summary>EINTR, the same on all hosts.</summary>
     public const int Interrupted = 4;
 
-    /// <summary>EAGAIN on Linux and on Darwin: a descriptor that somebody else made non-blocking.</summary>
+    /// <summary>EAGAIN on Linux and on Darwin: a descriptor that another process has made non-blocking.</summary>
     public const int TryAgainLinux = 11, TryAgainDarwin = 35;
 
     [LibraryImport("libc", EntryPoint = "read", SetLastError = true)]

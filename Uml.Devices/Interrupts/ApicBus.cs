@@ -1,6 +1,6 @@
 namespace Uml.Devices.Interrupts;
 
-/// <summary>What carries interrupt messages between I/O APIC, message writers and the local APICs of one machine.</summary>
+/// <summary>Carries interrupt messages from I/O APIC and MSIs to the local APICs of one machine.</summary>
 internal sealed class ApicBus
 {
     private LocalApic[] _apics = [];
@@ -14,8 +14,8 @@ internal sealed class ApicBus
     /// <summary>Takes a local APIC away.</summary>
     public void Disconnect(LocalApic apic) => _apics = Array.FindAll(_apics, other => !ReferenceEquals(other, apic));
 
-    /// <summary>Delivers to whoever the destination names.</summary>
-    /// <returns>Whether somebody accepted the interrupt.</returns>
+    /// <summary>Delivers to the local APICs that the destination selects.</summary>
+    /// <returns>Whether a local APIC accepted the interrupt.</returns>
     public bool Deliver(in ApicMessage message)
     {
         if (message.Mode == DeliveryMode.LowestPriority)
@@ -47,7 +47,7 @@ internal sealed class ApicBus
         }
     }
 
-    /// <summary>Tells the I/O APIC that a level-triggered interrupt was completed.</summary>
+    /// <summary>Broadcasts the end of a level-triggered interrupt to the I/O APIC.</summary>
     public void BroadcastEndOfInterrupt(byte vector) => EndOfInterrupt?.Invoke(vector);
 
     private LocalApic? FindLowestPriority(in ApicMessage message)

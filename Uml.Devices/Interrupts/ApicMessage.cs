@@ -1,6 +1,6 @@
 namespace Uml.Devices.Interrupts;
 
-/// <summary>What an interrupt message asks of its target (Intel SDM vol. 3, 12.6.1, delivery mode).</summary>
+/// <summary>The delivery mode of an interrupt message (Intel SDM vol. 3, 12.6.1).</summary>
 internal enum DeliveryMode
 {
     Fixed = 0,

@@ -16,13 +16,13 @@ internal enum ApicTimerMode
 internal sealed class ApicTimer : IStateful
 {
     /// <summary>
-    /// Ticks per second before division: one a nanosecond. The value is ours; CPUID leaves 0x15 and 0x40000010 tell the guest.
+    /// Ticks per second before division: one a nanosecond. The value is ours; the guest reads it from CPUID leaves 0x15 and 0x40000010.
     /// </summary>
     public const uint Frequency = 1_000_000_000;
 
     /// <summary>
-    /// The least time in nanoseconds between two interrupts of the periodic mode, so that a guest that asks for more cannot keep
-    /// the host busy with nothing else. The limit is ours.
+    /// The least time in nanoseconds between two interrupts of the periodic mode, so that a guest with a shorter period does not occupy the
+    /// host with interrupts alone. The limit is ours.
     /// </summary>
     public const ulong ShortestPeriod = 20_000;
 
@@ -81,7 +81,7 @@ internal sealed class ApicTimer : IStateful
         }
     }
 
-    /// <summary>What is left of the count.</summary>
+    /// <summary>The rest of the count.</summary>
     public uint CurrentCount
     {
         get
@@ -116,7 +116,7 @@ internal sealed class ApicTimer : IStateful
             _divideConfiguration = value;
             if (_isCounting)
             {
-                // Goes on from the present count at the new speed.
+                // Continues from the current count at the new speed.
                 StartAt(_clock.Nanoseconds - ((ulong)(_initialCount - remaining) << DivideShift));
             }
         }

@@ -10,8 +10,8 @@ namespace Uml.Devices.Interrupts;
 /// the Intel I/O Controller Hub datasheets). Input n is global system interrupt n.
 /// </summary>
 /// <remarks>
-/// Polarity is stored and read back only: <see cref="IInterruptLine"/> speaks of asserted, not of voltages, and the ACPI tables
-/// tell the guest the polarity that matches.
+/// Polarity is stored and read back only: an <see cref="IInterruptLine"/> is asserted or not, independently of voltages, and the ACPI
+/// tables describe the polarity.
 /// </remarks>
 internal sealed class IoApic(ApicBus bus) : IMachineDevice, IBusDevice
 {
@@ -35,7 +35,7 @@ internal sealed class IoApic(ApicBus bus) : IMachineDevice, IBusDevice
     private byte _index;
     private uint _id;
 
-    /// <summary>Raised before a redirection entry changes, so that who drives an input can bring it up to date.</summary>
+    /// <summary>Raised before a redirection entry changes, so that a device can update the input that it drives.</summary>
     public event Action? Changing;
 
     /// <summary>Raised after a redirection entry has changed, and <see cref="AwaitsEdge"/> perhaps with it.</summary>
@@ -232,7 +232,7 @@ internal sealed class IoApic(ApicBus bus) : IMachineDevice, IBusDevice
             Entry = (value & ImplementedBits & ~ReadOnlyBits) | (Entry & ReadOnlyBits);
             if ((Entry & LevelTriggered) == 0)
             {
-                // Software for parts without EOI register clears a stuck remote IRR by a visit to edge mode.
+                // Software for parts without EOI register clears a stuck remote IRR by switching to edge mode and back.
                 Entry &= ~RemoteIrr;
             }
             else

@@ -52,7 +52,7 @@ internal sealed partial class LocalApic
 
     private bool IsFlatModel => _destinationFormat >> 28 == 0xF;
 
-    // What a guest may write to the six local vectors, from the timer to the error entry (Intel SDM vol. 3, figure 12-8).
+    // The writable bits of the six local vector table entries, from the timer to the error entry (Intel SDM vol. 3, figure 12-8).
     private static ReadOnlySpan<uint> LocalVectorMasks => [0x7_00FF, 0x1_07FF, 0x1_07FF, 0x1_A7FF, 0x1_A7FF, 0x1_00FF];
 
     /// <summary>Reads IA32_APIC_BASE.</summary>

@@ -8,8 +8,9 @@ namespace Uml.Devices.Interrupts;
 /// interrupts; the register file is in the other one.
 /// </summary>
 /// <remarks>
-/// INIT, start-up and SMI messages are dropped: the only processor there is runs already, and the board has no system management
-/// mode. LINT0 of the boot processor takes the 8259 pair's output; nothing is wired to LINT1, nor does anything count performance or heat.
+/// INIT, start-up and SMI messages are dropped: the only processor there is runs already, and the board has no system management mode.
+/// LINT0 of the boot processor takes the 8259 pair's output; nothing is wired to LINT1, and there are no performance-counter or thermal
+/// interrupts.
 /// </remarks>
 internal sealed partial class LocalApic : ILocalApic, IStateful
 {

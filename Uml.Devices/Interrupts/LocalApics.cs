@@ -6,7 +6,7 @@ using Uml.Devices.Platform;
 namespace Uml.Devices.Interrupts;
 
 /// <summary>The local APICs of a machine, one for each processor: connects their registers to the buses.</summary>
-/// <remarks>Each processor finds its own behind the same addresses (Intel SDM vol. 3, 12.4.1): the one that makes the access tells which.</remarks>
+/// <remarks>The same addresses access the local APIC of the processor that makes the access (Intel SDM vol. 3, 12.4.1).</remarks>
 internal sealed class LocalApics(ApicBus bus) : IMachineDevice, IBusDevice, IMsrDevice
 {
     private const uint BaseMsr = 0x1B;

@@ -8,8 +8,8 @@ namespace Uml.Devices.Interrupts;
 /// each input (ELCR) in the place of LTIM (Intel ICH10 data sheet, 13.4).
 /// </summary>
 /// <remarks>
-/// How the two of a PC are wired is fixed, so that ICW3 is taken and not looked at. Until firmware's usual vectors are replaced by an ICW2,
-/// all inputs are masked.
+/// The cascade of the two is fixed, so ICW3 is accepted and ignored. Until firmware's usual vectors are replaced by an ICW2, all inputs are
+/// masked.
 /// </remarks>
 /// <param name="vectorBase">The first of the eight vectors, at first.</param>
 /// <param name="slaves">The inputs with a slave behind: they follow its output.</param>
@@ -46,7 +46,7 @@ internal sealed class Pic8259(byte vectorBase, byte slaves, byte programmable) :
     private bool _readsInService;
     private bool _polls;
 
-    /// <summary>What a write to the odd address is.</summary>
+    /// <summary>The meaning of the next write to the odd address.</summary>
     private enum Word
     {
         Operation,
@@ -112,7 +112,7 @@ internal sealed class Pic8259(byte vectorBase, byte slaves, byte programmable) :
         _polls = state.ReadBoolean();
     }
 
-    /// <summary>Whether a rise of an input would make a difference: the input is not masked, and no earlier rise waits.</summary>
+    /// <summary>Whether a rise of an input would have an effect: the input is not masked, and no earlier rise is pending.</summary>
     public bool AwaitsEdge(int input) => ((_mask | _edges) & (1 << input)) == 0;
 
     /// <summary>Drives an input.</summary>
@@ -171,7 +171,7 @@ internal sealed class Pic8259(byte vectorBase, byte slaves, byte programmable) :
         return isOdd ? _mask : _readsInService ? _inService : Requests;
     }
 
-    /// <summary>Writes a command or, at the odd address, what is expected.</summary>
+    /// <summary>Writes a command or, at the odd address, the command word that is expected next.</summary>
     public void Write(bool isOdd, byte value)
     {
         if (isOdd)
@@ -192,7 +192,8 @@ internal sealed class Pic8259(byte vectorBase, byte slaves, byte programmable) :
         }
     }
 
-    // Data sheet, "Initialization command words 1 and 2". That it ends what is in service is what guests that start over rely on.
+    // Data sheet, "Initialization command words 1 and 2". Guests that initialize the controller again rely on it clearing the in-service
+    // register.
     private void Initialize(byte icw1)
     {
         _edges = 0;
@@ -300,7 +301,7 @@ internal sealed class Pic8259(byte vectorBase, byte slaves, byte programmable) :
             return request;
         }
 
-        // A slave in service may ask for more in the special fully nested mode.
+        // In the special fully nested mode a slave in service may request a further interrupt.
         return _specialFullyNested && request == serviced && (slaves & (1 << request)) != 0 ? request : -1;
     }
 

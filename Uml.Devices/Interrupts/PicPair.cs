@@ -23,14 +23,14 @@ internal sealed class PicPair(LocalApics apics) : IMachineDevice
     // Firmware makes levels of what ACPI and PCI have: 9, 10 and 11.
     private const byte SharedInterrupts = 0x0E;
 
-    // Vectors by PC tradition, under which firmware leaves them. Timer, keyboard, cascade, clock and coprocessor are edges for ever.
+    // Vectors by PC tradition, under which firmware leaves them. Timer, keyboard, cascade, clock and coprocessor are always edge-triggered.
     private readonly Pic8259 _master = new(vectorBase: 0x08, slaves: 1 << Cascade, programmable: 0xF8);
     private readonly Pic8259 _slave = new(vectorBase: 0x70, slaves: 0, programmable: 0xDE) { LevelTriggered = SharedInterrupts };
 
     /// <inheritdoc/>
     public string Id => "pic";
 
-    /// <summary>Raised before anything that looks at the inputs, so that who drives one can bring it up to date.</summary>
+    /// <summary>Raised before the inputs are read, so that a device can update the one it drives.</summary>
     public event Action? Sampling;
 
     /// <summary>Raised after anything that may have changed the output or <see cref="AwaitsEdge"/>.</summary>

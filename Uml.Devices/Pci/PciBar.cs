@@ -2,7 +2,7 @@ using Uml.Core.Bus;
 
 namespace Uml.Devices.Pci;
 
-/// <summary>What a base address register covers (PCI Local Bus Specification 3.0, 6.2.5.1).</summary>
+/// <summary>The kinds of base address registers (PCI Local Bus Specification 3.0, 6.2.5.1).</summary>
 public enum PciBarKind
 {
     /// <summary>Memory below 4 GiB.</summary>
@@ -21,13 +21,13 @@ public sealed class PciBar
     /// <summary>The register, 0 to 5.</summary>
     public required int Index { get; init; }
 
-    /// <summary>How much it covers: a power of two; of memory at least 16 bytes, of ports 4 to 256.</summary>
+    /// <summary>Its size: a power of two; at least 16 bytes of memory, 4 to 256 ports.</summary>
     public required ulong Length { get; init; }
 
-    /// <summary>What answers.</summary>
+    /// <summary>The device behind it.</summary>
     public required IBusDevice Device { get; init; }
 
-    /// <summary>What it covers.</summary>
+    /// <summary>Its kind.</summary>
     public PciBarKind Kind { get; init; }
 
     /// <summary>Whether reads of the memory have no side effects.</summary>

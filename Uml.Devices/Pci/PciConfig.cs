@@ -1,6 +1,6 @@
 namespace Uml.Devices.Pci;
 
-/// <summary>Where the registers of configuration space are (PCI Local Bus Specification 3.0, 6.1), and their bits.</summary>
+/// <summary>The offsets of the registers of configuration space (PCI Local Bus Specification 3.0, 6.1), and their bits.</summary>
 internal static class PciConfig
 {
     /// <summary>Bytes of configuration space of one function that hold registers.</summary>

@@ -130,10 +130,10 @@ internal sealed class PciConfigSpace : IStateful
         return offset;
     }
 
-    /// <summary>Sets a byte to begin with, and now.</summary>
+    /// <summary>Sets the initial value of a byte, and its current one.</summary>
     public void Define8(int offset, byte value) => _initial[offset] = _config[offset] = value;
 
-    /// <summary>Connects the space to the machine and, as firmware does, gives its base address registers places.</summary>
+    /// <summary>Connects the space to the machine and, as firmware does, assigns addresses to its base address registers.</summary>
     /// <param name="bus">Where they are claimed.</param>
     /// <param name="windows">Where there is room.</param>
     /// <param name="released">Called when a place has become free.</param>
@@ -151,7 +151,7 @@ internal sealed class PciConfigSpace : IStateful
         Reset();
     }
 
-    /// <summary>Gives back all places.</summary>
+    /// <summary>Releases all addresses.</summary>
     public void Disconnect(PciWindows windows)
     {
         foreach (Bar? bar in _bars)
@@ -205,7 +205,7 @@ internal sealed class PciConfigSpace : IStateful
             _config[i] = (byte)((_config[i] & ~_writable[i]) | (saved[i] & _writable[i]));
         }
 
-        // One that was not mapped found its place taken; who took it may be restored after this.
+        // A range that was not mapped was in conflict with another device's; that device may be restored after this one.
         foreach (Bar? bar in _bars)
         {
             bar?.Release();
@@ -234,7 +234,7 @@ internal sealed class PciConfigSpace : IStateful
         return value;
     }
 
-    /// <summary>Writes what the guest may of registers.</summary>
+    /// <summary>Writes the bits of registers that the guest may write.</summary>
     public void Write(int offset, int size, uint value)
     {
         for (int i = 0; i < size; i++)
@@ -254,7 +254,7 @@ internal sealed class PciConfigSpace : IStateful
     public void SetStatus(ushort bit, bool value) =>
         Set16(PciConfig.Status, (ushort)(value ? Get16(PciConfig.Status) | bit : Get16(PciConfig.Status) & ~bit));
 
-    /// <summary>Claims what is not claimed and could be.</summary>
+    /// <summary>Claims the enabled ranges that are not claimed yet and are free.</summary>
     public void MapBars()
     {
         for (int i = 0; i < BarCount; i++)
@@ -285,7 +285,7 @@ internal sealed class PciConfigSpace : IStateful
         }
     }
 
-    // Where two functions are told to answer at one place, the first keeps it.
+    // When two functions have the same address, the first one keeps it.
     private void Map(int index, Bar bar)
     {
         ulong address = GetAddress(index, bar);

@@ -42,7 +42,7 @@ public abstract class PciFunction : IMachineDevice
     /// <summary>The device number on the bus; 0, which is the bridge, while the function is not attached.</summary>
     public int DeviceNumber { get; private set; }
 
-    /// <summary>Whether the guest lets the function access memory by itself; without it no message-signalled interrupt gets out.</summary>
+    /// <summary>Whether the guest lets the function access memory by itself; without it no message-signalled interrupt is sent.</summary>
     protected internal bool IsBusMaster => (_config.Command & PciConfig.CommandBusMaster) != 0;
 
     /// <summary>The machine, while attached.</summary>
@@ -127,20 +127,23 @@ public abstract class PciFunction : IMachineDevice
         UpdateLine();
     }
 
-    /// <summary>Connects what is behind the registers to the machine. What is taken from it is given back by itself.</summary>
+    /// <summary>Connects the function to the machine. What it claims and creates is released automatically.</summary>
     protected virtual void OnAttached(IMachineContext machine)
     {
     }
 
-    /// <summary>Disconnects what is behind the registers from whatever else it is connected to.</summary>
+    /// <summary>Disconnects the function from other devices.</summary>
     protected virtual void OnDetaching()
     {
     }
 
-    /// <summary>Sets what is behind the registers to its state after power-on.</summary>
+    /// <summary>Sets the function's state after power-on, configuration space excepted.</summary>
     protected abstract void ResetRegisters();
 
-    /// <summary>Writes the state of what is behind the registers; a version of its own, <see cref="StateWriter.WriteNone"/> when there is none.</summary>
+    /// <summary>
+    /// Writes the function's state, configuration space excepted, with a version of its own; <see cref="StateWriter.WriteNone"/> when there
+    /// is none.
+    /// </summary>
     protected abstract void SaveRegisters(StateWriter state);
 
     /// <summary>Takes what <see cref="SaveRegisters"/> wrote.</summary>

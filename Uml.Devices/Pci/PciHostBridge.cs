@@ -106,7 +106,7 @@ internal sealed class PciHostBridge : IMachineDevice, IBusDevice, IAcpiContribut
 
         _functions[device] = function;
 
-        // As firmware does, for guests that know of no other routing.
+        // As firmware does, for guests without other information on interrupt routing.
         int interrupt = GetInterrupt(device, pin: 0);
         function.Config.Define8(PciConfig.InterruptLine, (byte)InterruptWires.GetPicInterrupt(interrupt));
         function.Config.Connect(function.Machine!.Bus, _windows, MapAll);
@@ -200,7 +200,7 @@ internal sealed class PciHostBridge : IMachineDevice, IBusDevice, IAcpiContribut
         }
     }
 
-    /// <summary>A place has become free: a function that was told to answer there too may have it.</summary>
+    /// <summary>An address range was released: another function with the same address may claim it.</summary>
     private void MapAll()
     {
         foreach (PciFunction? function in _functions)

@@ -1,6 +1,6 @@
 namespace Uml.Devices.Pci;
 
-/// <summary>Who a PCI function says it is.</summary>
+/// <summary>The identification of a PCI function.</summary>
 /// <param name="Vendor">Vendor ID.</param>
 /// <param name="Device">Device ID.</param>
 /// <param name="ClassCode">Base class, subclass and interface: 24 bits.</param>

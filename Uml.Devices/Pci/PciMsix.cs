@@ -150,7 +150,7 @@ public sealed class PciMsix : IBusDevice, IStateful
         return body;
     }
 
-    /// <summary>Sends what waited for the guest to unmask it.</summary>
+    /// <summary>Sends pending messages of vectors that the guest has unmasked.</summary>
     internal void DeliverPending()
     {
         if (!IsEnabled)

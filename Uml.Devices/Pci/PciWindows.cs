@@ -9,7 +9,7 @@ internal sealed class PciWindows
     private static readonly Range Memory64 = new(MemoryMap.PciWindow64Start, MemoryMap.PciWindow64Length);
     private static readonly Range Ports = new(PortMap.PciWindowStart, PortMap.PciWindowLength);
 
-    // What is placed, by address, each kind by itself.
+    // The assigned ranges by address, for each kind.
     private readonly Dictionary<PciBarKind, SortedList<ulong, ulong>> _placed = new()
     {
         [PciBarKind.Memory32] = [], [PciBarKind.Memory64] = [], [PciBarKind.Ports] = [],

@@ -3,13 +3,13 @@ using Uml.Core.Memory;
 namespace Uml.Devices.Platform;
 
 /// <summary>
-/// Where the standard board puts things in guest-physical memory, in the hole that <see cref="GuestMemoryLayout"/> leaves for devices. From
-/// <see cref="FirmwareStart"/> to <see cref="FirmwareEnd"/> is RAM that the memory map given to the guest calls reserved.
+/// The guest-physical addresses of the standard board's devices, in the hole that <see cref="GuestMemoryLayout"/> leaves for devices. From
+/// <see cref="FirmwareStart"/> to <see cref="FirmwareEnd"/> is RAM that the guest's memory map marks as reserved.
 /// </summary>
 /// <remarks>Boot loaders report the firmware region and the configuration window as reserved (E820 type 2).</remarks>
 public static class MemoryMap
 {
-    /// <summary>First byte that a guest must not take for its own: legacy video memory and firmware, by PC tradition 640 KiB.</summary>
+    /// <summary>First byte that a guest must not use as RAM: legacy video memory and firmware, by PC tradition 640 KiB.</summary>
     public const ulong FirmwareStart = 0xA_0000;
 
     /// <summary>End of the firmware region: 1 MiB.</summary>

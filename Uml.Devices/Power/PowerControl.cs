@@ -19,7 +19,7 @@ internal sealed class PowerControl : IMachineDevice
     /// <summary>Value of \_S5 that stands for soft off in SLP_TYP; any 3-bit number would do (ACPI specification, 7.4.2).</summary>
     public const byte SoftOffSleepType = 5;
 
-    /// <summary>What the ACPI reset register takes: a full reset with the CPU reset bit going up.</summary>
+    /// <summary>The value of the ACPI reset register: a full reset, at the rising edge of the CPU reset bit.</summary>
     public const byte ResetValue = 0x06;
 
     private readonly PowerManagementRegisters _powerManagement;

@@ -4,8 +4,8 @@ using Uml.Devices.Platform;
 namespace Uml.Devices.Power;
 
 /// <summary>
-/// The code at F000:FFF0, where a PC's firmware starts after reset. Kernels go there in real mode as a way to reboot; Linux does so
-/// by default where the ACPI hardware is reduced and there is no EFI. The code pulls the reset line.
+/// The code at F000:FFF0, where a PC's firmware starts after reset. Kernels jump there in real mode to reboot; Linux does so by default
+/// with hardware-reduced ACPI and without EFI. The code resets the machine.
 /// </summary>
 internal sealed class ResetVector() : StatelessDevice("reset-vector")
 {

@@ -7,8 +7,8 @@ using Uml.Core.Snapshots;
 namespace Uml.Devices.Timers;
 
 /// <summary>
-/// The paravirtual clock of KVM (Linux Documentation/virt/kvm/x86/msr.rst and cpuid.rst): tells the guest how to turn its
-/// time-stamp counter into nanoseconds, and the date, so that it need not calibrate anything.
+/// The paravirtual clock of KVM (Linux Documentation/virt/kvm/x86/msr.rst and cpuid.rst): gives the guest the conversion from its
+/// time-stamp counter to nanoseconds, and the date, so that it need not calibrate.
 /// </summary>
 /// <remarks>
 /// The counter is invariant and guest time follows it exactly, so that one update when the guest registers a structure holds for

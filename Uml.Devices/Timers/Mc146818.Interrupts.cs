@@ -2,10 +2,8 @@ using Uml.Core.Bus;
 
 namespace Uml.Devices.Timers;
 
-/// <content>
-/// Interrupt 8: at the end of an update, at the alarm's time, or periodically. What happened is computed when somebody looks; a timer of
-/// the machine is armed only for an interrupt that is enabled and not asserted already.
-/// </content>
+/// <content> Interrupt 8: at the end of an update, at the alarm's time, or periodically. Flags are computed when they are read; a timer of
+/// the machine is armed only for an interrupt that is enabled and not asserted already. </content>
 internal sealed partial class Mc146818
 {
     private const int Interrupt = 8;
@@ -25,7 +23,7 @@ internal sealed partial class Mc146818
     private IInterruptLine? _line;
     private byte _flags;
 
-    /// <summary>Up to when the flags tell what happened, in nanoseconds.</summary>
+    /// <summary>The time up to which the flags are computed, in nanoseconds.</summary>
     private ulong _collected;
 
     private bool IsRequesting => (_flags & _registers[RegisterB]) != 0;
@@ -85,7 +83,7 @@ internal sealed partial class Mc146818
             return NextPeriod();
         }
 
-        // The last days of the calendar have no alarms: the clock stands still at its end.
+        // There are no alarms in the last days of the calendar, at the end of which the clock stops.
         var time = GetTime(_collected);
         if (IsStopped || time > DateTime.MaxValue.AddDays(-2))
         {

@@ -26,7 +26,7 @@ internal sealed partial class Mc146818(IInterruptRouter router) : IMachineDevice
     private const int RegisterC = 12;
     private const int RegisterD = 13;
 
-    // Where PCs keep the century; the fixed ACPI description table says so too.
+    // The customary register of the century, which the fixed ACPI description table names.
     internal const int Century = 0x32;
 
     private const ulong NanosecondsPerTick = 100;
@@ -43,7 +43,7 @@ internal sealed partial class Mc146818(IInterruptRouter router) : IMachineDevice
     private readonly byte[] _registers = new byte[RegisterCount];
     private IMachineClock? _clock;
 
-    /// <summary>What the guest has set the clock forward by, in units of 100 nanoseconds.</summary>
+    /// <summary>The offset by which the guest has set the clock, in units of 100 nanoseconds.</summary>
     private long _adjustment;
 
     private int _index;
@@ -151,7 +151,7 @@ internal sealed partial class Mc146818(IInterruptRouter router) : IMachineDevice
     private DateTime GetTime(ulong nanoseconds) =>
         new(Math.Clamp(GetTicks(nanoseconds), DateTime.MinValue.Ticks, DateTime.MaxValue.Ticks), DateTimeKind.Utc);
 
-    // Beyond the end of the calendar, at which the clock stands still, this goes on.
+    // This continues beyond the end of the calendar, at which the clock stops.
     private long GetTicks(ulong nanoseconds) => _clock!.StartTime.UtcTicks + (long)(nanoseconds / NanosecondsPerTick) + _adjustment;
 
     // Announced 244 microseconds before the second changes (MC146818A datasheet, update cycle).

@@ -11,9 +11,9 @@ namespace Uml.Devices.Timers;
 /// the refresh of memory, counter 2 the speaker, and software measures time with it through system control port B.
 /// </summary>
 /// <remarks>
-/// A timer of the machine is armed only while a rise of counter 0 is to come and an interrupt controller listens. What rose meanwhile is
-/// made up for, as one edge, before anybody looks. The falls of counter 0 are told with its next rise, except by a control word: where
-/// edges count, nobody can tell.
+/// A timer of the machine is armed only while a rise of counter 0 is due and an interrupt controller would accept it. Rises in between are
+/// merged into one edge before the inputs are read. A fall of counter 0 is signalled together with its next rise, or by a control word,
+/// which edge-triggered inputs cannot distinguish.
 /// </remarks>
 internal sealed class Pit8254 : IMachineDevice, IBusDevice
 {
@@ -38,7 +38,7 @@ internal sealed class Pit8254 : IMachineDevice, IBusDevice
     private IMachineTimer? _timer;
     private IInterruptLine? _line;
 
-    // Up to when rises of counter 0 have been told, in ticks, and when one was, in nanoseconds.
+    // The time up to which rises of counter 0 were signalled, in ticks, and the time of the last one, in nanoseconds.
     private long _told;
     private ulong _lastEdge;
     private bool _isAwaited;
@@ -52,7 +52,7 @@ internal sealed class Pit8254 : IMachineDevice, IBusDevice
     /// <summary>The output of counter 2, without the gate of the speaker behind it.</summary>
     public bool SpeakerOutput => _counters[2].GetOutput(Synchronize());
 
-    /// <summary>What toggles with each refresh of memory.</summary>
+    /// <summary>The bit that toggles with each refresh of memory.</summary>
     public bool RefreshToggle => (Synchronize() / RefreshTicks & 1) != 0;
 
     /// <inheritdoc/>
@@ -220,7 +220,7 @@ internal sealed class Pit8254 : IMachineDevice, IBusDevice
 
     private static long GetTicks(ulong nanoseconds) => (long)((UInt128)nanoseconds * TicksNumerator / TicksDenominator);
 
-    /// <summary>Brings the counters to the present and tells of a rise that was due.</summary>
+    /// <summary>Updates the counters to the current time, and signals a rise that was due.</summary>
     /// <returns>The present in ticks.</returns>
     private long Synchronize()
     {

@@ -11,7 +11,7 @@ namespace Uml.Devices.Timers;
 /// </remarks>
 internal sealed class PitCounter(bool gate) : IStateful
 {
-    /// <summary>The time of what does not happen.</summary>
+    /// <summary>The time of an event that does not happen.</summary>
     public const long Never = long.MaxValue;
 
     private const int AccessLow = 1, AccessHigh = 2, AccessBoth = 3;
@@ -20,11 +20,12 @@ internal sealed class PitCounter(bool gate) : IStateful
     // Read/write bits, mode and BCD as programmed (data sheet, figure 7).
     private byte _control;
 
-    // The count register in ticks, zero before the first; and since when it waits to be loaded into the counting element.
+    // The count register in ticks, zero before the first write; and the time since which it is pending to be loaded into the counting
+    // element.
     private int _register;
     private long _registerSince = Never;
 
-    // What the counting element was loaded with, and when; how far it had come when the gate stopped it.
+    // The value and the time of the last load of the counting element, and how far it had counted when the gate stopped it.
     private int _count;
     private long _start = Never;
     private long _stoppedAfter = Never;
@@ -155,7 +156,7 @@ internal sealed class PitCounter(bool gate) : IStateful
         return (byte)(isHigh ? count >> 8 : count);
     }
 
-    /// <summary>Keeps the count for the next reads; one that waits already is not replaced.</summary>
+    /// <summary>Latches the count for the next reads; a count that is latched already is not replaced.</summary>
     public void LatchCount(long now)
     {
         if (!_isCountLatched)
@@ -210,7 +211,7 @@ internal sealed class PitCounter(bool gate) : IStateful
         }
     }
 
-    /// <summary>Brings the counter to a time: a count that waits for the end of a period is loaded when that is over.</summary>
+    /// <summary>Updates the counter to a time: a pending count is loaded at the end of the period.</summary>
     public void Settle(long now)
     {
         if (_registerSince == Never || !IsPeriodic || !IsCounting || GetLoadTime() is var time && time > now)
@@ -240,7 +241,7 @@ internal sealed class PitCounter(bool gate) : IStateful
         };
     }
 
-    /// <summary>The first rise of the output after a time, if nobody writes or drives anything until then.</summary>
+    /// <summary>The first rise of the output after a time, if there is no write or change of the gate until then.</summary>
     public long NextRise(long after)
     {
         if (!IsCounting)

@@ -5,12 +5,12 @@ namespace Uml.Hosting.Assets;
 /// <summary>A package as apt knows it.</summary>
 /// <param name="Name">Its name.</param>
 /// <param name="Version">The version that would be downloaded.</param>
-/// <param name="Depends">The packages it needs, as the control file has it.</param>
+/// <param name="Depends">The packages it depends on, as in the control file.</param>
 /// <param name="Bytes">The size of its file; 0 when not stated.</param>
 /// <param name="Sha256">The hash of its file, in lower case.</param>
 internal sealed record AptPackage(string Name, string Version, string Depends, long Bytes, string Sha256);
 
-/// <summary>Asks apt for packages and fetches them; needs no root.</summary>
+/// <summary>Queries and fetches packages by apt; needs no root.</summary>
 internal sealed class AptClient(ICommandRunner runner, IProgress<string>? progress)
 {
     private const int DownloadAttempts = 2;
@@ -65,8 +65,8 @@ internal sealed class AptClient(ICommandRunner runner, IProgress<string>? progre
     }
 
     /// <summary>
-    /// Downloads a package file. apt checks it against the signed package lists, and so is what lies on the disk afterwards; a file that is
-    /// damaged is fetched once more.
+    /// Downloads a package file. apt checks it against the signed package lists, and the file on the disk is checked again afterwards; a
+    /// damaged one is fetched once more.
     /// </summary>
     /// <param name="package">The package.</param>
     /// <param name="environment">How apt is run.</param>
@@ -106,7 +106,7 @@ internal sealed class AptClient(ICommandRunner runner, IProgress<string>? progre
             + "check this host's disk and what lies between it and the mirror.");
     }
 
-    /// <summary>Runs apt-get and tells how far it is, ten per cent at a time.</summary>
+    /// <summary>Runs apt-get and reports its progress in steps of ten per cent.</summary>
     private async Task<CommandResult> FetchAsync(
         string[] arguments, AptEnvironment environment, string directory, string what, CancellationToken cancellationToken)
     {

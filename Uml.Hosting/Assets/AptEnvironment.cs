@@ -64,7 +64,7 @@ internal sealed class AptEnvironment
             list.Append(CultureInfo.InvariantCulture, $"deb [arch=amd64{signedBy}] {source.Uri} {source.Suite} {source.Components}\n");
         }
 
-        // Other archives, or the same by another way: then what was fetched before says nothing any more.
+        // The archives or the way to them have changed, so package lists that were fetched before are no longer valid.
         string listFile = Path.Combine(directory, "sources.list");
         string stamp = Path.Combine(directory, "updated");
         if (!File.Exists(listFile) || File.ReadAllText(listFile) != list.ToString())

@@ -1,6 +1,8 @@
 namespace Uml.Hosting.Assets;
 
-/// <summary>Fetches what a name stands for, once. It decides where the package comes from: the host's own package lists, or private ones.</summary>
+/// <summary>
+/// Fetches the package of a name, once. It decides where the package comes from: the host's own package lists, or private ones.
+/// </summary>
 internal sealed class AptFetcher(AssetName name, AssetStore store, AptClient client, MirrorProbe probe, GuestAssetCacheOptions options, string etc)
 {
     private const int MaximumMetapackageSteps = 4; // a limit of ours; Debian has one
@@ -11,13 +13,13 @@ internal sealed class AptFetcher(AssetName name, AssetStore store, AptClient cli
     private string _settings = "";
     private Task<string?> _silence = Task.FromResult<string?>(null);
 
-    /// <summary>Finds the package that the name stands for.</summary>
+    /// <summary>Finds the package of the name.</summary>
     /// <param name="cancellationToken">Ends the work.</param>
     /// <returns>The package with the files, and how to run apt to get it.</returns>
     /// <exception cref="GuestAssetException">There is none.</exception>
     public async Task<(AptPackage Package, AptEnvironment Environment)> FindAsync(CancellationToken cancellationToken)
     {
-        // While apt reads its lists, which takes as long.
+        // Probes in parallel with apt reading its lists, which takes as long.
         _settings = await client.ReadSettingsAsync(cancellationToken).ConfigureAwait(false);
         _silence = probe.FindSilenceAsync(
             options.Mirror is { } mirror ? [mirror] : AptSources.Read(Path.Combine(etc, "apt")).Select(source => source.Uri), _settings, cancellationToken);

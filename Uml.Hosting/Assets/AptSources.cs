@@ -132,7 +132,7 @@ internal static class AptSources
     private static string[] Words(Dictionary<string, string> fields, string name) =>
         fields.GetValueOrDefault(name, "").Split((char[]?)null, StringSplitOptions.RemoveEmptyEntries);
 
-    // Signed-By can also hold a key itself or fingerprints; then apt's trusted keys are what is left.
+    // Signed-By can also hold a key itself or fingerprints; then apt's trusted keys are used.
     private static string? KeyringFile(string? signedBy) =>
         signedBy is not null && signedBy.StartsWith('/') && !signedBy.Contains('\n', StringComparison.Ordinal) ? signedBy : null;
 }

@@ -15,7 +15,7 @@ internal readonly partial record struct AssetName(string Package, string? Suite)
     /// <summary>Whether a name is that of a kernel's package.</summary>
     public static bool IsKernel(string name) => name.StartsWith(KernelPrefix, StringComparison.Ordinal);
 
-    /// <summary>Takes a name apart. What passes can stand in a command line and in a file name.</summary>
+    /// <summary>Parses a name. A valid one is safe in a command line and in a file name.</summary>
     /// <exception cref="GuestAssetException">It is no such name.</exception>
     public static AssetName Parse(string name)
     {

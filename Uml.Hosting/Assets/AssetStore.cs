@@ -1,14 +1,13 @@
 namespace Uml.Hosting.Assets;
 
 /// <summary>
-/// The directory with unpacked packages: <c>packages/</c> has one directory a package and version, <c>names/</c> one file
-/// for each name asked for that says which package it was, <c>apt/</c> private package lists, <c>tmp/</c> what is being
-/// made by the holder of <c>lock</c>. A directory appears in <c>packages/</c> by a rename, so what is there was complete;
-/// <see cref="PackageManifest"/> tells whether it still is.
+/// The directory with unpacked packages: <c>packages/</c> has one directory a package and version, <c>names/</c> one file for each name
+/// asked for that says which package it was, <c>apt/</c> private package lists, <c>tmp/</c> work in progress of the holder of <c>lock</c>.
+/// A directory appears in <c>packages/</c> by a rename, so it was complete then; <see cref="PackageManifest"/> checks whether it still is.
 /// </summary>
 internal sealed class AssetStore(string root)
 {
-    // EAGAIN of flock(2), and ERROR_SHARING_VIOLATION: somebody holds the lock. Anything else, such as a file system that is read-only, lasts.
+    // EAGAIN of flock(2), and ERROR_SHARING_VIOLATION: the lock is held. Other errors, such as a read-only file system, are permanent.
     private const int WouldBlock = 11, SharingViolation = unchecked((int)0x8007_0020);
 
     private static readonly TimeSpan _lockRetry = TimeSpan.FromMilliseconds(100);
@@ -23,7 +22,7 @@ internal sealed class AssetStore(string root)
     public string PackageDirectory(string package, string version) =>
         Path.Combine(Root, "packages", $"{package}_{version.Replace(":", "%3a", StringComparison.Ordinal)}");
 
-    /// <summary>Finds what was fetched before.</summary>
+    /// <summary>Finds a package that was fetched before.</summary>
     /// <param name="name">The name asked for.</param>
     /// <returns>The package, or null.</returns>
     public StoredPackage? Find(AssetName name)
@@ -44,7 +43,7 @@ internal sealed class AssetStore(string root)
         return Directory.Exists(directory) ? new StoredPackage(lines[0], lines[1], directory) : null;
     }
 
-    /// <summary>Notes which package a name stands for.</summary>
+    /// <summary>Records the package of a name.</summary>
     public void Remember(AssetName name, StoredPackage package)
     {
         string pointer = PointerPath(name);
@@ -62,7 +61,7 @@ internal sealed class AssetStore(string root)
         return directory;
     }
 
-    /// <summary>Puts a finished directory in a package's place, and what is there away.</summary>
+    /// <summary>Moves a finished directory to a package's place, and removes the former one.</summary>
     public void Publish(string directory, string place)
     {
         Directory.CreateDirectory(Path.GetDirectoryName(place)!);
@@ -74,10 +73,10 @@ internal sealed class AssetStore(string root)
         Directory.Move(directory, place);
     }
 
-    /// <summary>Waits until no other process or machine works in the store.</summary>
-    /// <param name="progress">Told when there is something to wait for.</param>
+    /// <summary>Waits until no other process or machine is changing the store.</summary>
+    /// <param name="progress">Called when it has to wait.</param>
     /// <param name="cancellationToken">Ends the waiting.</param>
-    /// <returns>The lock; disposing gives it back. The system gives it back for a process that dies.</returns>
+    /// <returns>The lock; disposing releases it. The system releases it when the process ends.</returns>
     public async Task<IDisposable> LockAsync(IProgress<string>? progress, CancellationToken cancellationToken)
     {
         CacheDirectory.Create(Root);
@@ -104,7 +103,7 @@ internal sealed class AssetStore(string root)
 
     private string PointerPath(AssetName name) => Path.Combine(Root, "names", name.FileName);
 
-    /// <summary>Only its holder uses tmp/, so what is there before and after is left over.</summary>
+    /// <summary>Only the holder uses tmp/, so files that are in it before and after are leftovers.</summary>
     private sealed class StoreLock : IDisposable
     {
         private readonly AssetStore _store;

@@ -3,7 +3,7 @@ using Uml.Hosting.Interop;
 
 namespace Uml.Hosting.Assets;
 
-/// <summary>Where assets are kept when nobody says where: a directory that no other user can fill.</summary>
+/// <summary>The default directory of assets, which no other user can write to.</summary>
 internal static class CacheDirectory
 {
     private const UnixFileMode Private = UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute;
@@ -15,7 +15,7 @@ internal static class CacheDirectory
     /// <param name="cacheHome">XDG_CACHE_HOME. The XDG Base Directory Specification has relative paths ignored.</param>
     /// <param name="home">The user's home directory; empty or the root directory when there is none.</param>
     /// <param name="temporary">The directory of temporary files, where one of the user's own is made when there is no home.</param>
-    /// <exception cref="GuestAssetException">What is there is not the user's own.</exception>
+    /// <exception cref="GuestAssetException">The directory exists and is not the user's own.</exception>
     public static string Choose(string? cacheHome, string home, string temporary)
     {
         if (Path.IsPathRooted(cacheHome))
@@ -47,7 +47,7 @@ internal static class CacheDirectory
             throw Refuse("This user has no home directory to keep guest assets in.");
         }
 
-        // The name can be guessed, so whatever is there has to be shown to be this user's; nobody else can make it so.
+        // The name is predictable, so an existing directory has to be owned by this user, which no other user can bring about.
         uint user = Stat.GetEffectiveUser();
         string path = Path.Combine(temporary, string.Create(CultureInfo.InvariantCulture, $"uml-{user}"));
         if (Stat.Read(Path.GetFullPath(temporary)) is { } parent && (parent.Mode & OthersMayWrite) != 0 && (parent.Mode & Sticky) == 0)

@@ -5,13 +5,13 @@ using System.Text;
 
 namespace Uml.Hosting.Assets;
 
-/// <summary>What a command left behind.</summary>
+/// <summary>The exit code and output of a command.</summary>
 /// <param name="ExitCode">Its exit code.</param>
 /// <param name="Output">Its standard output.</param>
 /// <param name="Errors">Its standard error.</param>
 internal readonly record struct CommandResult(int ExitCode, string Output, string Errors);
 
-/// <summary>Runs host commands and reaches other hosts; tests put their own in its place.</summary>
+/// <summary>Runs host commands and connects to other hosts; tests replace it.</summary>
 internal interface ICommandRunner
 {
     /// <summary>Runs a command to its end.</summary>
@@ -31,7 +31,7 @@ internal interface ICommandRunner
         CancellationToken cancellationToken);
 
     /// <summary>Opens a connection and closes it.</summary>
-    /// <exception cref="SocketException">There is no way, or nobody listens.</exception>
+    /// <exception cref="SocketException">There is no route, or no listener.</exception>
     Task ConnectAsync(string host, int port, CancellationToken cancellationToken);
 }
 

@@ -3,11 +3,11 @@ using Uml.Storage.Images;
 namespace Uml.Hosting.Assets;
 
 /// <summary>
-/// Kernels and tools for guests by the names of Debian's packages: fetched once with apt, which checks their signatures and
-/// needs no root for it, unpacked here, and kept. A name may carry a suite, <c>linux-image-cloud-amd64/bookworm-backports</c>;
-/// then, and when the host has no package lists of its own, private lists in the cache directory are used. Several processes
-/// can share a directory. A package is compared with the hash of apt's index when it arrives, and its files with what arrived when they
-/// are asked for: those that were damaged since are fetched again, others never.
+/// Kernels and tools for guests by the names of Debian's packages: fetched once with apt, which checks their signatures and needs no root
+/// for it, unpacked here, and kept. A name may carry a suite, <c>linux-image-cloud-amd64/bookworm-backports</c>; then, and when the host
+/// has no package lists of its own, private lists in the cache directory are used. Several processes can share a directory. A fetched
+/// package is verified by the hash in apt's index, and its files are verified whenever they are requested: damaged ones are fetched again,
+/// others never.
 /// </summary>
 public sealed class GuestAssetCache
 {
@@ -46,8 +46,8 @@ public sealed class GuestAssetCache
 
     /// <summary>Gets a kernel.</summary>
     /// <param name="name">
-    /// A kernel package or a metapackage that stands for the newest: <c>linux-image-cloud-amd64</c>, <c>linux-image-amd64</c>,
-    /// with a suite if need be: <c>linux-image-cloud-amd64/trixie</c>.
+    /// A kernel package, or a metapackage of the newest one: <c>linux-image-cloud-amd64</c>, <c>linux-image-amd64</c>, with a suite if need
+    /// be: <c>linux-image-cloud-amd64/trixie</c>.
     /// </param>
     /// <param name="cancellationToken">Ends the work.</param>
     /// <returns>Where its files are.</returns>

@@ -1,6 +1,6 @@
 namespace Uml.Hosting.Assets;
 
-/// <summary>Where guest assets come from and where they are kept.</summary>
+/// <summary>Options of the cache of guest assets: sources and directory.</summary>
 public sealed class GuestAssetCacheOptions
 {
     /// <summary>
@@ -9,7 +9,7 @@ public sealed class GuestAssetCacheOptions
     /// </summary>
     public string? Directory { get; set; }
 
-    /// <summary>Told what is going on, a line at a time, when something is fetched; how far it is, at each ten per cent.</summary>
+    /// <summary>Receives progress messages when a package is fetched, one at each ten per cent.</summary>
     public IProgress<string>? Progress { get; set; }
 
     /// <summary>
@@ -18,9 +18,7 @@ public sealed class GuestAssetCacheOptions
     /// </summary>
     public string? Mirror { get; set; }
 
-    /// <summary>
-    /// The file with the mirror's signing keys; unless set what the host's own apt sources say, or apt's own trusted keys.
-    /// </summary>
+    /// <summary>The file with the mirror's signing keys; unless set, those of the host's apt sources, or apt's trusted keys.</summary>
     public string? Keyring { get; set; }
 
     /// <summary>How long a mirror or proxy may take to accept a connection, before the host counts as offline; 2 seconds unless set.</summary>

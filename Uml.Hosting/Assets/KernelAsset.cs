@@ -9,7 +9,7 @@ public sealed record KernelAsset
     /// <summary>The package's version, <c>6.1.192-2</c> for example.</summary>
     public required string PackageVersion { get; init; }
 
-    /// <summary>What the kernel calls itself (<c>uname -r</c>).</summary>
+    /// <summary>The kernel's release (<c>uname -r</c>).</summary>
     public required string Release { get; init; }
 
     /// <summary>The bzImage.</summary>

@@ -13,7 +13,7 @@ internal sealed class MirrorProbe(ICommandRunner runner, TimeSpan timeout)
     /// <param name="archives">The archives' addresses.</param>
     /// <param name="settings">The output of <c>apt-config dump</c>, which may name proxies.</param>
     /// <param name="cancellationToken">Ends the work.</param>
-    /// <returns>Why none can be reached; null when one can, and when apt has ways of its own to some.</returns>
+    /// <returns>Why none can be reached; null when one can, and when apt reaches some by means that cannot be probed.</returns>
     public async Task<string?> FindSilenceAsync(IEnumerable<string> archives, string settings, CancellationToken cancellationToken)
     {
         HashSet<(string Host, int Port)> places = [];
@@ -61,7 +61,7 @@ internal sealed class MirrorProbe(ICommandRunner runner, TimeSpan timeout)
         }
     }
 
-    // apt.conf(5): Acquire::http::Proxy, also followed by ::host. What a Proxy-Auto-Detect program says is not known here, which "auto" stands for.
+    // apt.conf(5): Acquire::http::Proxy, also followed by ::host. "auto" stands for the unknown result of a Proxy-Auto-Detect program.
     private static IEnumerable<string> ReadProxies(string settings)
     {
         foreach (string line in settings.Split('\n'))

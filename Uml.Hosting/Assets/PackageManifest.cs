@@ -5,14 +5,14 @@ using System.Text;
 namespace Uml.Hosting.Assets;
 
 /// <summary>
-/// What an unpacked package consists of: a file <c>manifest</c> in its directory, with a line "SHA-256 size path" for each file and a last
-/// line that counts them. It is made when the package has just been unpacked from a file with the hash of apt's index.
+/// The list of files of an unpacked package: a file <c>manifest</c> in its directory, with a line "SHA-256 size path" for each file and a
+/// last line that counts them. It is made when the package has just been unpacked from a file with the hash of apt's index.
 /// </summary>
 internal static class PackageManifest
 {
     private const string FileName = "manifest";
 
-    /// <summary>Writes down what a directory holds.</summary>
+    /// <summary>Writes the manifest of a directory.</summary>
     public static void Write(string directory, CancellationToken cancellationToken)
     {
         EnumerationOptions files = new() { RecurseSubdirectories = true, AttributesToSkip = FileAttributes.ReparsePoint };
@@ -30,8 +30,8 @@ internal static class PackageManifest
     }
 
     /// <summary>
-    /// Whether a directory holds what it held. Kernels and programs are hashed every time. Modules, which are many, are hashed when
-    /// they changed after the manifest was written; else their sizes are compared.
+    /// Whether a directory matches its manifest. Kernels and programs are hashed every time. Modules, which are many, are hashed when they
+    /// changed after the manifest was written; else their sizes are compared.
     /// </summary>
     public static bool Matches(string directory, CancellationToken cancellationToken)
     {

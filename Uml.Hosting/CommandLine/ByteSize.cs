@@ -7,7 +7,7 @@ namespace Uml.Hosting.CommandLine;
 public static class ByteSize
 {
     /// <summary>Reads a size: a whole number with an optional suffix K, M, G or T of either case, powers of 1024; bytes without, or with B.</summary>
-    /// <param name="text">What the user wrote, such as <c>256M</c>.</param>
+    /// <param name="text">The user's input, such as <c>256M</c>.</param>
     /// <param name="bytes">The size in bytes.</param>
     /// <param name="problem">Why it is no size, as a sentence that says what to write.</param>
     /// <returns>Whether it is a size.</returns>

@@ -94,7 +94,7 @@ public static class BusyBoxImage
 
         if (options.Command is not null)
         {
-            // Output goes out as it is: no CR before LF, no echo of what the host types.
+            // Output is passed on unchanged: no CR before LF, no echo of input.
             script.Append(options.IsInteractive ? "" : "stty -opost -echo\n");
         }
 
@@ -130,8 +130,8 @@ public static class BusyBoxImage
         """;
 
     /// <summary>
-    /// Tells the host that it may send input. A kernel that has no driver for the port, such as with 8250.nr_uarts=1, has not taken the
-    /// port either, and a program can write to it: a line's end is all it takes.
+    /// Notifies the host that it may send input. If the kernel has no driver for the port, for example with 8250.nr_uarts=1, a program can
+    /// write to it directly: a line feed is enough.
     /// </summary>
     private static string CreateReady(string port) => $"""
         #!/bin/sh
@@ -139,7 +139,7 @@ public static class BusyBoxImage
 
         """;
 
-    /// <summary>What becomes a part of the script is a word of it and nothing else.</summary>
+    /// <summary>Quotes a text, so that it is a single word of the script.</summary>
     private static void Validate(BusyBoxImageOptions options)
     {
         foreach ((string name, string? text) in ((string, string?)[])

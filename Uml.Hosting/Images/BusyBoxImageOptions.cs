@@ -1,6 +1,6 @@
 namespace Uml.Hosting.Images;
 
-/// <summary>What a <see cref="BusyBoxImage"/> does when it has booted.</summary>
+/// <summary>Options of a <see cref="BusyBoxImage"/>.</summary>
 public sealed class BusyBoxImageOptions
 {
     /// <summary>
@@ -13,10 +13,10 @@ public sealed class BusyBoxImageOptions
     /// </remarks>
     public string? Command { get; set; }
 
-    /// <summary>The terminal's size in characters, told to the guest's shell; null leaves the guest to its own idea.</summary>
+    /// <summary>The terminal's size in characters, which is set in the guest's shell; null leaves the guest's default.</summary>
     public (int Columns, int Rows)? TerminalSize { get; set; }
 
-    /// <summary>What TERM says in the guest, such as xterm-256color. Letters, digits, '-', '_', '.' and '+'. Default "linux".</summary>
+    /// <summary>The value of TERM in the guest, such as xterm-256color. Letters, digits, '-', '_', '.' and '+'. Default "linux".</summary>
     public string TerminalType { get; set; } = "linux";
 
     /// <summary>
@@ -27,7 +27,7 @@ public sealed class BusyBoxImageOptions
 
     /// <summary>
     /// The guest's serial port, such as ttyS1, that has a <see cref="Uml.Devices.Consoles.TerminalControlChannel"/>; null when there is
-    /// none. The guest tells there when it is ready for input, and follows the terminal's size.
+    /// none. The guest writes to it when it is ready for input, and reads the terminal's size from it.
     /// </summary>
     public string? ControlPort { get; set; }
 

@@ -9,8 +9,8 @@ namespace Uml.Hosting.Images;
 /// status, or to that of a device that the guest's kernel has no driver for.
 /// </summary>
 /// <remarks>
-/// Kernels of Debian have no /dev/port, so a shell cannot write to ports, but a program that asks for the permission can. It is
-/// assembled here because there is nothing on the host to compile one with.
+/// Kernels of Debian have no /dev/port, so a shell cannot write to ports, but a program can after ioperm(2). It is assembled here, because
+/// a compiler may not be available on the host.
 /// </remarks>
 internal static class PortProgram
 {

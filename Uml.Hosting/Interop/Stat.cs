@@ -2,7 +2,7 @@ using System.Runtime.InteropServices;
 
 namespace Uml.Hosting.Interop;
 
-/// <summary>sys/stat.h: whose a file is, which the base class library does not tell.</summary>
+/// <summary>sys/stat.h: the owner of a file, which the base class library does not provide.</summary>
 internal static unsafe partial class Stat
 {
     // linux/stat.h and linux/fcntl.h.
@@ -40,7 +40,7 @@ internal static unsafe partial class Stat
     }
 }
 
-/// <summary>What a file is, who may use it, and whose it is.</summary>
+/// <summary>The type, permissions and owner of a file.</summary>
 /// <param name="Mode">Type and permissions, as st_mode.</param>
 /// <param name="User">The owner's number.</param>
 internal readonly record struct FileStatus(int Mode, uint User);

@@ -1,11 +1,11 @@
 namespace Uml.Hosting.Testing;
 
-/// <summary>A stream into memory that refuses what goes beyond a limit: guests are hostile.</summary>
+/// <summary>A stream into memory that throws beyond a limit, because guests are hostile.</summary>
 /// <param name="maximum">The limit in bytes.</param>
-/// <param name="advice">What the one who reads of the limit should know or do.</param>
+/// <param name="advice">Advice in the message about the limit.</param>
 internal sealed class BoundedOutput(int maximum, string advice) : MemoryStream
 {
-    /// <summary>What was written.</summary>
+    /// <summary>The bytes written.</summary>
     public ReadOnlyMemory<byte> Written => GetBuffer().AsMemory(0, (int)Length);
 
     /// <inheritdoc/>

@@ -8,8 +8,8 @@ using Uml.Devices.Pci;
 namespace Uml.Hosting.Testing;
 
 /// <summary>
-/// Tests what every device of a machine has to keep to: that its saved state is whole and is restored in another machine, that a reset is
-/// like power-on, that it can be unplugged and plugged in again, and that no state from a stranger does harm.
+/// Tests the contract of every device of a machine: its saved state is complete and is restored in another machine, a reset is like
+/// power-on, it can be unplugged and plugged in again, and no saved state from an untrusted source does harm.
 /// </summary>
 /// <remarks>
 /// Machines are composed over and over, and a guest of random accesses drives the device that is tested, from a seed, so that a failure
@@ -51,8 +51,8 @@ public sealed class DeviceConformance(Action<VirtualMachineBuilder> compose, Dev
     }
 
     /// <summary>
-    /// A machine whose device was changed is restored in another one, whose device was changed otherwise: both save the same then, and a
-    /// guest cannot tell them apart.
+    /// The state of a machine whose device was changed is restored in another one, whose device was changed differently: then both save the
+    /// same state, and a guest cannot distinguish them.
     /// </summary>
     /// <param name="id">The device.</param>
     /// <exception cref="DeviceConformanceException">The device breaks its contract; the message says how.</exception>
@@ -109,7 +109,7 @@ public sealed class DeviceConformance(Action<VirtualMachineBuilder> compose, Dev
         guest.Run(new Random(_options.Seed), ulong.MaxValue);
         IReadOnlyList<DeviceClaim> claims = sandbox.GetClaims(device);
 
-        // What is plugged into a bus goes first, and comes back behind it.
+        // Devices on a bus are detached before it, and attached after it.
         IMachineDevice[] dependents = device is IPciBus ? [.. sandbox.Devices.Attached.Where(other => other is PciFunction)] : [];
         Array.ForEach(dependents, sandbox.Devices.Detach);
         sandbox.Devices.Detach(device);

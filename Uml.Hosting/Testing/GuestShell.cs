@@ -4,19 +4,19 @@ using Uml.Devices.Consoles;
 namespace Uml.Hosting.Testing;
 
 /// <summary>
-/// Runs commands in a guest and gets their output and exit codes, and copies files out and in. Each command is a process of its own,
-/// as with ssh: what it does to its variables and working directory ends with it.
+/// Runs commands in a guest and gets their output and exit codes, and copies files out and in. Each command is a process of its own, as
+/// with ssh: changes of variables and the working directory end with it.
 /// </summary>
 /// <remarks>
-/// Members may be called from any thread; commands run one after the other. The guest's side is a loop in the POSIX shell on a
-/// console. A line typed there by other means is run by that shell itself: <c>exit 3</c> ends it. What the kernel and programs in the
-/// background print on the same console stands in the output of the command that runs at the time; boot with <c>quiet</c>.
+/// Members may be called from any thread; commands run one after the other. The guest's side is a loop in the POSIX shell on a console. A
+/// line that is sent to the console by other means is run by that shell itself: <c>exit 3</c> ends it. Output of the kernel and of
+/// background programs on the same console becomes part of the running command's output; boot with <c>quiet</c>.
 /// <para>
-/// The words that the protocol goes by are random, and a command's output or a file does not hold them by chance. Whoever is root in the
-/// guest can read them, and forge whatever a shell could tell: output, exit codes, files with their hashes, acknowledgements of what was
-/// thrown away. Take a hostile guest's answers for its claims. To the host it can do no more than that: calls end with their timeout, a
-/// few seconds more while a command is ended, or with their cancellation, whatever the guest answers; what is kept of its output is
-/// bounded; and messages show its control characters as pictures.
+/// The markers of the protocol are random, so a command's output or a file does not contain them by chance. Root in the guest can read
+/// them, and forge everything that a shell could answer: output, exit codes, files with their hashes, acknowledgements of data that was
+/// discarded. Treat the answers of a hostile guest as claims. It can do no more to the host: calls end with their timeout, a few seconds
+/// more while a command is ended, or with their cancellation, whatever the guest answers; the buffered output is bounded; and messages show
+/// its control characters as pictures.
 /// </para>
 /// </remarks>
 public sealed class GuestShell : IDisposable
@@ -32,7 +32,7 @@ public sealed class GuestShell : IDisposable
     private readonly CancellationTokenSource _disposal = new();
     private readonly CancellationToken _disposed;
 
-    // Never disposed, because that would leave those who wait for it waiting; it has nothing to give back.
+    // Not disposed, because that would leave waiting callers blocked; it holds no resources.
     private readonly SemaphoreSlim _turn = new(1);
     private int _maximumOutput = 256 << 20;
     private int _isDisposed;
@@ -58,17 +58,17 @@ public sealed class GuestShell : IDisposable
         }
     }
 
-    /// <summary>How long a call waits for the end of a command that it has given up.</summary>
+    /// <summary>How long a call waits for the end of a command that has timed out.</summary>
     internal TimeSpan InterruptPatience
     {
         set => _connection.InterruptPatience = value;
     }
 
-    /// <summary>Waits for a shell's prompt on a console and takes the shell over: no echo and no prompt from then on.</summary>
+    /// <summary>Waits for a shell's prompt on a console, and starts the protocol there: without echo and prompt from then on.</summary>
     /// <param name="console">The console that the shell is on.</param>
     /// <param name="timeout">How long to wait for the prompt, and then for the shell's answer; null is the console's default.</param>
     /// <param name="cancellationToken">Ends the wait.</param>
-    /// <exception cref="ConsoleExpectException">No prompt came, or there is no shell behind it; the message shows what came.</exception>
+    /// <exception cref="ConsoleExpectException">There was no prompt, or no shell answered; the message shows the output.</exception>
     public static async Task<GuestShell> AttachAsync(
         InMemoryConsoleChannel console, TimeSpan? timeout = null, CancellationToken cancellationToken = default)
     {
@@ -86,10 +86,9 @@ public sealed class GuestShell : IDisposable
     /// </param>
     /// <param name="timeout">How long it may take, waiting for its turn included; null is the console's default.</param>
     /// <param name="cancellationToken">Ends the command and the wait.</param>
-    /// <exception cref="ConsoleExpectException">
-    /// The command did not end in time and was ended (SIGTERM, then SIGKILL, to its process group), or the machine ended, or the guest's
-    /// answer was none. The message shows the console's last lines. The call waits up to ten seconds for the end of a command that has to.
-    /// </exception>
+    /// <exception cref="ConsoleExpectException"> The command did not end in time and was ended (SIGTERM, then SIGKILL, to its process
+    /// group), or the machine ended, or the guest's answer was invalid. The message shows the console's last lines. The call waits up to
+    /// ten seconds for a command that is being ended. </exception>
     /// <exception cref="IOException">It wrote more than <see cref="MaximumOutput"/> and was ended, or the guest has no room for it.</exception>
     /// <exception cref="ObjectDisposedException">The shell was disposed, before or meanwhile.</exception>
     /// <exception cref="ArgumentException">The command is empty, or holds a NUL character.</exception>
@@ -101,9 +100,9 @@ public sealed class GuestShell : IDisposable
         return new GuestCommandResult(exitCode, Encoding.UTF8.GetString(output.Written.Span));
     }
 
-    /// <summary>Runs a command and passes its output on, byte for byte, while it runs. The guest waits for the stream.</summary>
+    /// <summary>Runs a command and copies its output to a stream, byte for byte, while it runs. The guest waits for the stream.</summary>
     /// <param name="command">As for the other overload.</param>
-    /// <param name="output">Where its standard output and error go. An exception of the stream ends the command.</param>
+    /// <param name="output">Receives its standard output and error. An exception of the stream ends the command.</param>
     /// <param name="timeout">How long it may take, waiting for its turn included; null is the console's default.</param>
     /// <param name="cancellationToken">Ends the command and the wait.</param>
     /// <returns>The exit code, 0 to 255.</returns>
@@ -138,7 +137,7 @@ public sealed class GuestShell : IDisposable
 
     /// <summary>Copies a file of the guest to a stream, byte for byte.</summary>
     /// <param name="path">The file, as for the other overload.</param>
-    /// <param name="destination">Where it goes. After an exception it holds a part.</param>
+    /// <param name="destination">Receives the contents; after an exception only a part of them.</param>
     /// <param name="timeout">How long it may take; null is the console's default.</param>
     /// <param name="cancellationToken">Ends the work.</param>
     /// <exception cref="IOException">As for the other overload.</exception>
@@ -161,7 +160,7 @@ public sealed class GuestShell : IDisposable
 
     /// <summary>Writes a file of the guest, byte for byte. One that exists keeps its mode and owner.</summary>
     /// <param name="path">The file, relative to the shell's working directory or absolute.</param>
-    /// <param name="content">What it holds then.</param>
+    /// <param name="content">The new contents.</param>
     /// <param name="timeout">How long it may take; null is the console's default.</param>
     /// <param name="cancellationToken">Ends the work.</param>
     /// <exception cref="IOException">The guest cannot write it; the message says why.</exception>
@@ -174,7 +173,7 @@ public sealed class GuestShell : IDisposable
 
     /// <summary>Copies a stream, from its position to its end, to a file of the guest. A file that exists keeps its mode and owner.</summary>
     /// <param name="path">The file, relative to the shell's working directory or absolute.</param>
-    /// <param name="source">What it holds then.</param>
+    /// <param name="source">The new contents.</param>
     /// <param name="timeout">How long it may take; null is the console's default.</param>
     /// <param name="cancellationToken">Ends the work.</param>
     /// <exception cref="IOException">The guest cannot write it; the message says why.</exception>
@@ -196,8 +195,7 @@ public sealed class GuestShell : IDisposable
     }
 
     /// <summary>
-    /// Gives up the host's side: calls that have not ended throw <see cref="ObjectDisposedException"/>, wherever they are. The guest, and
-    /// what runs in it, goes on.
+    /// Ends the host's side: pending calls throw <see cref="ObjectDisposedException"/>. The guest and its programs continue to run.
     /// </summary>
     public void Dispose()
     {

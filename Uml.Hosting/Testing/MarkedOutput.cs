@@ -4,8 +4,8 @@ using System.Text;
 namespace Uml.Hosting.Testing;
 
 /// <summary>
-/// Takes a console's bytes apart into output and events, in one pass and with a buffer of one size however much comes: only bytes
-/// that may be the beginning of an event are held back. Whatever looks like an event and is none is output.
+/// Separates a console's bytes into output and events, in one pass with a buffer of fixed size: only bytes that may be the beginning of an
+/// event are buffered. What resembles an event but is none is output.
 /// </summary>
 internal sealed class MarkedOutput
 {
@@ -19,10 +19,10 @@ internal sealed class MarkedOutput
     private int _start;
     private int _end;
 
-    /// <summary>Looks for events that begin with a marker.</summary>
+    /// <summary>Finds events that begin with a marker.</summary>
     public MarkedOutput(string marker) => _marker = Encoding.ASCII.GetBytes(marker);
 
-    /// <summary>Room for what comes next. Never empty when <see cref="TryTake"/> has nothing left to give.</summary>
+    /// <summary>The buffer for the next bytes. Not empty once <see cref="TryTake"/> has returned everything.</summary>
     public Memory<byte> GetRoom()
     {
         if (_start > 0)
@@ -34,12 +34,12 @@ internal sealed class MarkedOutput
         return _buffer.AsMemory(_end);
     }
 
-    /// <summary>Tells how much of the room was filled.</summary>
+    /// <summary>Adds bytes that were written to the buffer.</summary>
     public void Advance(int count) => _end += count;
 
     /// <summary>Takes the next output or event.</summary>
     /// <param name="output">Output, valid until <see cref="GetRoom"/>; empty with an event.</param>
-    /// <param name="marked">The event, if that is what comes next.</param>
+    /// <param name="marked">The event, if that is next.</param>
     /// <returns>Whether there was anything; else more bytes are needed.</returns>
     public bool TryTake(out ReadOnlyMemory<byte> output, out ShellEvent? marked)
     {

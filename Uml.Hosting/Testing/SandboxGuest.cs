@@ -13,7 +13,7 @@ internal sealed class SandboxGuest(DeviceSandbox sandbox, string id, DeviceConfo
     private readonly IMachineDevice _device = sandbox.Devices.Find(id)
         ?? throw new ArgumentException($"The machine has no device '{id}'.", nameof(id));
 
-    /// <summary>What was done last, for messages.</summary>
+    /// <summary>The last action, for messages.</summary>
     private string _last = "nothing";
 
     public static IEnumerable<DeviceClaim> InOrder(IEnumerable<DeviceClaim> claims) => claims.OrderBy(claim => (claim.Space, claim.Start));
@@ -29,7 +29,7 @@ internal sealed class SandboxGuest(DeviceSandbox sandbox, string id, DeviceConfo
         }
     }
 
-    /// <summary>Does the same in two sandboxes, and throws when they can be told apart.</summary>
+    /// <summary>Makes the same accesses in two sandboxes, and throws when the results differ.</summary>
     public void RunBeside(SandboxGuest other, Random random)
     {
         for (int i = 0; i < options.Accesses; i++)

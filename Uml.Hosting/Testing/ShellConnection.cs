@@ -6,14 +6,14 @@ namespace Uml.Hosting.Testing;
 
 /// <summary>The host's side of <see cref="ShellProtocol"/>. One user at a time.</summary>
 /// <param name="console">The console that the guest's side is on.</param>
-/// <param name="closed">Cancelled when nobody cares for what runs in the guest any more.</param>
+/// <param name="closed">Cancelled when the shell is disposed.</param>
 internal sealed class ShellConnection(InMemoryConsoleChannel console, CancellationToken closed)
 {
     private readonly ShellProtocol _protocol = new();
     private int _number = 1;
     private bool _isBroken;
 
-    /// <summary>How long a command that has to end may take to do so. SIGKILL comes after a second; the rest is for slow hosts.</summary>
+    /// <summary>How long a command that is being ended may take. SIGKILL is sent after a second; the rest is for slow hosts.</summary>
     public TimeSpan InterruptPatience { get; set; } = TimeSpan.FromSeconds(10);
 
     /// <summary>A directory of the guest for files of the connection.</summary>
@@ -68,7 +68,7 @@ internal sealed class ShellConnection(InMemoryConsoleChannel console, Cancellati
             ShellEvent answer = await exchange.WaitAsync('a', number, null, cancellationToken).ConfigureAwait(false);
             if (answer.Value != "0")
             {
-                // What is there of the file would keep the file system full, and then no command could be sent any more.
+                // The partial file would keep the file system full, so that no further command could be sent.
                 number = ++_number;
                 await SendAsync(_protocol.CreateFrame('n', name, number), cancellationToken).ConfigureAwait(false);
                 await exchange.WaitAsync('a', number, null, cancellationToken).ConfigureAwait(false);
@@ -110,8 +110,8 @@ internal sealed class ShellConnection(InMemoryConsoleChannel console, Cancellati
         }
         catch (Exception e) when (e is OperationCanceledException or ConsoleExpectException)
         {
-            // The caller throws what made it give up. A command that has not ended yet ends later, and what it still
-            // prints until then stands before the next command's event b, where output is dropped.
+            // The caller throws the reason. A command that has not ended yet ends later; its output until then is before the next command's
+            // event b, where output is dropped.
         }
     }
 

@@ -21,7 +21,7 @@ internal sealed class ShellFileTransfer(
         string file = ShellProtocol.Quote(path);
         string answer = ShellProtocol.Quote(connection.Directory + "/answer");
 
-        // tee opens the terminal once more, so that the hash is of what was sent, also when the file changes meanwhile.
+        // tee opens the terminal a second time, so that the hash is of the bytes sent, even if the file changes meanwhile.
         string script = $"""
             exec 3>&1 >{answer} 2>&1
             [ ! -d {file} ] || {"{"} echo {file}: Is a directory; exit 1; {"}"}
@@ -48,7 +48,8 @@ internal sealed class ShellFileTransfer(
         string uploaded = ShellProtocol.Quote(connection.Directory + "/f");
         string file = ShellProtocol.Quote(path);
 
-        // An existing file is written into, which keeps what it is; a new one is the upload itself, which needs no second copy.
+        // An existing file is overwritten in place, which keeps its owner and mode; a new one is the renamed upload, which needs no second
+        // copy.
         string script = $"""
             trap "rm -f {uploaded}" EXIT
             [ "$(sha256sum <{uploaded})" = '{Convert.ToHexStringLower(hash.GetHashAndReset())}  -' ] || {"{"} echo the bytes arrived damaged; exit 1; {"}"}

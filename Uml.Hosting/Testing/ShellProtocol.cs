@@ -22,8 +22,8 @@ namespace Uml.Hosting.Testing;
 internal sealed class ShellProtocol
 {
     /// <summary>
-    /// Bytes in one frame. The terminal buffers of Linux hold 64 KiB (drivers/tty/tty_buffer.c), so a frame that the loop has not come to
-    /// yet fits, and the host's buffer of the console holds it as a whole.
+    /// Bytes in one frame. The terminal buffers of Linux hold 64 KiB (drivers/tty/tty_buffer.c), so a frame that the loop has not read yet
+    /// fits, and the host's buffer of the console can hold all of it.
     /// </summary>
     public const int LargestWrite = 16 << 10;
 
@@ -61,29 +61,29 @@ internal sealed class ShellProtocol
     private readonly string _token = Guid.NewGuid().ToString("N");
     private readonly byte[] _loop;
 
-    /// <summary>A protocol with words that nobody else knows.</summary>
+    /// <summary>A protocol with random markers.</summary>
     public ShellProtocol()
     {
         _loop = Encoding.ASCII.GetBytes(Loop.ReplaceLineEndings("\n")
             .Replace("__MARKER__", Marker, StringComparison.Ordinal)
             .Replace("__TOKEN__", _token, StringComparison.Ordinal));
 
-        // A terminal wraps the line where it likes.
+        // A terminal may wrap the line anywhere.
         string firstLine = string.Join(@"\s*", Encoding.ASCII.GetString(GetFirstLine()).Where(c => !char.IsWhiteSpace(c)).Select(c => Regex.Escape($"{c}")));
         OwnText = new Regex(
             $@"{Marker}[a-z][0-9]+:[^;\n]*;|{_token} [a-z] \S+ [0-9]+(\r*\n)?|{firstLine}",
             RegexOptions.NonBacktracking | RegexOptions.CultureInvariant);
     }
 
-    /// <summary>What events begin with.</summary>
+    /// <summary>The marker that events begin with.</summary>
     public string Marker { get; } = Guid.NewGuid().ToString("N");
 
-    /// <summary>What of a console's text is the protocol's: events, and what a terminal echoes of the first line and of frames.</summary>
+    /// <summary>The pattern of the protocol's text on a console: events, and the terminal's echo of the first line and of frames.</summary>
     public Regex OwnText { get; }
 
     /// <summary>
-    /// The line to type at the prompt. It makes the terminal raw, tells so by event a 0, and then reads <see cref="GetLoop"/>. The
-    /// shell puts the marker together, so that the echo of this line has none. Shorter than the 1023 characters of busybox's line editor.
+    /// The line to type at the prompt. It makes the terminal raw, sends event a 0, and then reads <see cref="GetLoop"/>. The shell puts the
+    /// marker together, so that the echo of this line has none. Shorter than the 1023 characters of busybox's line editor.
     /// </summary>
     public byte[] GetFirstLine() => Encoding.ASCII.GetBytes(
         $"stty raw -echo; printf %s {Marker[..8]}''{Marker[8..]}'a0:;'; eval \"$(dd bs={_loop.Length} count=1 iflag=fullblock 2>/dev/null)\"\n");

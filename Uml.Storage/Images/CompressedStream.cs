@@ -4,7 +4,7 @@ using ZstdSharp;
 
 namespace Uml.Storage.Images;
 
-/// <summary>Opens decompressors by a file name's ending, and tells their complaints from other errors.</summary>
+/// <summary>Opens decompressors by a file name's ending, and distinguishes their errors about the data from others.</summary>
 internal static class CompressedStream
 {
     /// <summary>Opens a decompressor.</summary>

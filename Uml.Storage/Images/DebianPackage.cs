@@ -170,7 +170,7 @@ public sealed class DebianPackage : IDisposable
                     $"'{path}' in the package '{_name}' has {entry.Length} bytes; the limit given is {maximumBytes}.");
             }
 
-            // Not as much memory as the header states, but as there is data.
+            // Memory is allocated as data arrives, not for the size in the header.
             using MemoryStream contents = new();
             entry.DataStream?.CopyTo(contents);
             found = contents.Length == entry.Length ? contents.ToArray() : throw new EndOfStreamException($"'{path}' ends in the middle.");

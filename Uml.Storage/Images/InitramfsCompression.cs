@@ -1,6 +1,6 @@
 namespace Uml.Storage.Images;
 
-/// <summary>How an initramfs is packed. The guest unpacks it, so none at all boots fastest.</summary>
+/// <summary>The compression of an initramfs. The guest unpacks it, so booting is fastest without.</summary>
 public enum InitramfsCompression
 {
     /// <summary>A plain cpio archive.</summary>
@@ -23,7 +23,7 @@ public enum DeviceNodeType
     Block,
 }
 
-/// <summary>What an initramfs entry has besides its contents.</summary>
+/// <summary>The attributes of an initramfs entry.</summary>
 /// <param name="Mode">The permission bits with set-user-ID, set-group-ID and sticky bit: 0 to 0xfff (octal 7777).</param>
 /// <param name="UserId">The owner.</param>
 /// <param name="GroupId">The group.</param>

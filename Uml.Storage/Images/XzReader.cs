@@ -4,8 +4,8 @@ using Uml.Core.Boot.Payload;
 namespace Uml.Storage.Images;
 
 /// <summary>
-/// Unpacks an xz file as packages and modules are packed: LZMA2 and no other filter. The decoder is a library's; the container is
-/// read here, because it states the size of the dictionary, up to 4 GiB, which the library believes.
+/// Unpacks an xz file as packages and modules are packed: LZMA2 and no other filter. The decoder is a library's; the container is read
+/// here, because the library would trust the dictionary size in it, up to 4 GiB.
 /// </summary>
 /// <param name="input">The file; disposed with the reader.</param>
 internal sealed class XzReader(Stream input) : ForwardStream

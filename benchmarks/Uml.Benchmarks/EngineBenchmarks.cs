@@ -9,9 +9,9 @@ namespace Uml.Benchmarks;
 public class EngineBenchmarks
 {
     private const int Passes = 100_000;
-    private const ulong Far = BareProcessor.Code + 0x4000, FaultHandler = BareProcessor.Code + 0x8000;
+    private const ulong Far = BareGuest.Code + 0x4000, FaultHandler = BareGuest.Code + 0x8000;
 
-    private BareProcessor _processor = null!;
+    private BareGuest _guest = null!;
     private long _instructions;
 
     [Params(CpuEngine.Interpreter, CpuEngine.Jit)]
@@ -25,14 +25,14 @@ public class EngineBenchmarks
     [GlobalSetup]
     public void SetUp()
     {
-        _processor = new BareProcessor(Engine);
-        _processor.SetGate(6, FaultHandler);
+        _guest = BenchmarkGuest.Create(Engine);
+        _guest.SetGate64(6, FaultHandler);
         int perPass = 0;
-        _processor.Load(a =>
+        _guest.Load(a =>
         {
             Label top = a.CreateLabel();
             a.mov(ecx, Passes);
-            a.mov(rsi, BareProcessor.Data);
+            a.mov(rsi, BenchmarkGuest.Data);
             a.mov(rbx, Far);
             a.Label(ref top);
             perPass = Emit(a) + 2;
@@ -40,7 +40,7 @@ public class EngineBenchmarks
             a.jnz(top);
             a.hlt();
         });
-        _processor.Load(
+        _guest.Load(
             a =>
             {
                 // Behind UD2.
@@ -52,16 +52,16 @@ public class EngineBenchmarks
     }
 
     [GlobalCleanup]
-    public void CleanUp() => _processor.Dispose();
+    public void CleanUp() => _guest.Dispose();
 
     /// <summary>Fails when the program does something else than it should: the figure would be of nothing.</summary>
     [Benchmark(OperationsPerInvoke = Passes)]
     public void Run()
     {
-        ulong before = _processor.Cpu.InstructionsRetired;
-        if (_processor.Run(_instructions + 1) != RunResult.Halted || _processor.Cpu.InstructionsRetired - before != (ulong)_instructions)
+        ulong before = _guest.Cpu.InstructionsRetired;
+        if (_guest.RunAll(_instructions + 1) != RunResult.Halted || _guest.Cpu.InstructionsRetired - before != (ulong)_instructions)
         {
-            throw new InvalidOperationException($"{Body} retired {_processor.Cpu.InstructionsRetired - before} instructions, not {_instructions}.");
+            throw new InvalidOperationException($"{Body} retired {_guest.Cpu.InstructionsRetired - before} instructions, not {_instructions}.");
         }
     }
 
@@ -96,7 +96,7 @@ public class EngineBenchmarks
             case Pass.TlbMiss:
                 // Two pages of one place in the TLB, in turn.
                 a.mov(rax, __qword_ptr[rsi]);
-                a.mov(rax, __qword_ptr[rsi + (long)BareProcessor.Alias]);
+                a.mov(rax, __qword_ptr[rsi + (long)BenchmarkGuest.Alias]);
                 return 2;
             case Pass.Handler:
                 a.str(eax);
@@ -121,7 +121,7 @@ public class EngineBenchmarks
                 return 2;
             case Pass.CallToOtherPage:
                 a.call(Far);
-                _processor.Load(far => far.ret(), Far);
+                _guest.Load(far => far.ret(), Far);
                 return 2;
             case Pass.CallAndReturn:
                 Label behind = a.CreateLabel();
@@ -145,7 +145,7 @@ public class EngineBenchmarks
 
                 a.Label(ref next);
                 a.nop();
-                _processor.Load(far => far.jmp(BareProcessor.Code + (Body == Pass.IndirectJump ? BackOfIndirect : BackOfDirect)), Far);
+                _guest.Load(far => far.jmp(BareGuest.Code + (Body == Pass.IndirectJump ? BackOfIndirect : BackOfDirect)), Far);
                 return 3;
         }
     }
@@ -155,10 +155,10 @@ public class EngineBenchmarks
 
     private static ulong BackOfDirect => Prologue + 5;
 
-    private static ulong Prologue { get; } = (ulong)BareProcessor.Assemble(a =>
+    private static ulong Prologue { get; } = (ulong)BareGuest.Assemble(a =>
     {
         a.mov(ecx, Passes);
-        a.mov(rsi, BareProcessor.Data);
+        a.mov(rsi, BenchmarkGuest.Data);
         a.mov(rbx, Far);
     }).Length;
 }

@@ -9,9 +9,9 @@ namespace Uml.Benchmarks;
 public class DirtyLogBenchmarks
 {
     private const int Pages = 4096, Passes = 100;
-    private const ulong End = BareProcessor.Data + ((ulong)Pages << 12);
+    private const ulong End = BenchmarkGuest.Data + ((ulong)Pages << 12);
 
-    private BareProcessor _processor = null!;
+    private BareGuest _guest = null!;
     private DirtyLog? _log;
 
     [Params(CpuEngine.Interpreter, CpuEngine.Jit)]
@@ -24,11 +24,11 @@ public class DirtyLogBenchmarks
     [GlobalSetup]
     public void SetUp()
     {
-        _processor = new BareProcessor(Engine);
-        _processor.Load(a =>
+        _guest = BenchmarkGuest.Create(Engine);
+        _guest.Load(a =>
         {
             var top = a.CreateLabel();
-            a.mov(rdi, BareProcessor.Data);
+            a.mov(rdi, BenchmarkGuest.Data);
             a.Label(ref top);
             a.mov(__qword_ptr[rdi], rdi);
             a.add(rdi, 4096);
@@ -36,15 +36,15 @@ public class DirtyLogBenchmarks
             a.jb(top);
             a.hlt();
         });
-        _processor.Run(long.MaxValue / 2);
-        _log = Collected == 0 ? null : new DirtyLog(_processor.Cpu.Ram);
+        _guest.RunAll(long.MaxValue / 2);
+        _log = Collected == 0 ? null : new DirtyLog(_guest.Cpu.Ram);
     }
 
     [GlobalCleanup]
     public void CleanUp()
     {
         _log?.Dispose();
-        _processor.Dispose();
+        _guest.Dispose();
     }
 
     [Benchmark(OperationsPerInvoke = Pages * Passes)]
@@ -52,7 +52,7 @@ public class DirtyLogBenchmarks
     {
         for (int stores = Pages; stores <= Pages * Passes; stores += Pages)
         {
-            _processor.Run(long.MaxValue / 2);
+            _guest.RunAll(long.MaxValue / 2);
             if (_log is not null && stores % Collected == 0 && _log.Collect().Count < Pages)
             {
                 throw new InvalidOperationException("The log has fewer pages than were written to.");

@@ -10,7 +10,7 @@ namespace Uml.Benchmarks;
 /// <summary>How long it takes to halt a guest that never lets go, and to let it run again: a call of each is one operation.</summary>
 public class PauseBenchmarks
 {
-    private const ulong Data = 0x40_0000;
+    private const ulong Code = 0x10_0000, Data = 0x40_0000;
 
     private IVirtualMachine _machine = null!;
 
@@ -22,8 +22,8 @@ public class PauseBenchmarks
     {
         _machine = UmlMachine.CreateDefaultBuilder()
             .Configure(options => options.MemorySize = 16UL << 20)
-            .UseKernel(BootFile.FromBytes(BareProcessor.Assemble(Emit), "loop"))
-            .ConfigureBoot(boot => (boot.Protocol, boot.FlatAddress) = (BootProtocol.Flat64, BareProcessor.Code))
+            .UseKernel(BootFile.FromBytes(BareGuest.Assemble(Emit, Code), "loop"))
+            .ConfigureBoot(boot => (boot.Protocol, boot.FlatAddress) = (BootProtocol.Flat64, Code))
             .Build();
         await _machine.StartAsync();
     }

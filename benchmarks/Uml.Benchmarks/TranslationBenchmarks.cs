@@ -14,7 +14,7 @@ public class TranslationBenchmarks
 {
     private const int Blocks = 2_000, PerBlock = 9;
 
-    private BareProcessor _processor = null!;
+    private BareGuest _guest = null!;
 
     [Params(CpuEngine.Interpreter, CpuEngine.Jit)]
     public CpuEngine Engine { get; set; }
@@ -22,10 +22,10 @@ public class TranslationBenchmarks
     [GlobalSetup]
     public void SetUp()
     {
-        _processor = new BareProcessor(Engine, threshold: 0);
-        _processor.Load(a =>
+        _guest = BenchmarkGuest.Create(Engine, threshold: 0);
+        _guest.Load(a =>
         {
-            a.mov(rsi, BareProcessor.Data);
+            a.mov(rsi, BenchmarkGuest.Data);
             for (int i = 0; i < Blocks; i++)
             {
                 Label next = a.CreateLabel();
@@ -46,13 +46,13 @@ public class TranslationBenchmarks
     }
 
     [GlobalCleanup]
-    public void CleanUp() => _processor.Dispose();
+    public void CleanUp() => _guest.Dispose();
 
     [Benchmark(OperationsPerInvoke = Blocks * PerBlock)]
     public void FirstRun()
     {
-        _processor.Cpu.Blocks.Flush();
-        if (_processor.Run(1_000_000) != RunResult.Halted)
+        _guest.Cpu.Blocks.Flush();
+        if (_guest.RunAll(1_000_000) != RunResult.Halted)
         {
             throw new InvalidOperationException("The program did not come to its end.");
         }

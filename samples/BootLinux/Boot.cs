@@ -11,7 +11,7 @@ using Uml.Hosting.Images;
 
 namespace BootLinux;
 
-/// <summary>Boots what the settings say, and turns the machine's end into an exit code.</summary>
+/// <summary>Boots by the settings, and converts the machine's exit to an exit code.</summary>
 internal static class Boot
 {
     /// <summary>The exit code when it is the command line or the machine that failed and not the command in it, as with docker run.</summary>
@@ -22,7 +22,7 @@ internal static class Boot
 
     public static async Task<int> RunAsync(BootSettings settings, CancellationToken cancellationToken)
     {
-        // The guest is told over a port beside the console how large the terminal is, and tells there when it wants its input.
+        // A second port beside the console passes the terminal's size to the guest, which writes to it when it is ready for input.
         bool hasControl = settings.Initrd is null;
         using var console = new StdioConsoleChannel(new StdioConsoleOptions { HoldsInput = hasControl });
         try
@@ -97,7 +97,7 @@ internal static class Boot
         return options;
     }
 
-    /// <summary>A wrong path is told before anything is fetched.</summary>
+    /// <summary>A wrong path is reported before anything is fetched.</summary>
     private static string Existing(string role, string path) => Path.Exists(path)
         ? path
         : throw new MachineConfigurationException($"The {role} '{path}' does not exist; check the path.");
@@ -133,7 +133,7 @@ internal static class Boot
         }
     }
 
-    /// <summary>Tells the user something. Not through Console.Error, which would send a terminal control sequences of its own.</summary>
+    /// <summary>Prints a message. Not through Console.Error, which would send control sequences to a terminal.</summary>
     private static void Tell(string message)
     {
         using Stream error = Console.OpenStandardError();

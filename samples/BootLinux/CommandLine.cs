@@ -152,7 +152,7 @@ internal static class CommandLine
         };
     }
 
-    /// <summary>What is wrong with a size, in the option's words: those of <see cref="MachineOptions"/> are for programs.</summary>
+    /// <summary>The error message for a size, with the option's name: those of <see cref="MachineOptions"/> are for programs.</summary>
     private static string? FindProblem(string size)
     {
         if (!ByteSize.TryParse(size, out ulong bytes, out string? problem))
@@ -173,7 +173,7 @@ internal static class CommandLine
     private static DiskOption GetDisk(string text) =>
         DiskOption.TryParse(text, out DiskOption? disk, out string? problem) ? disk : throw new ArgumentException(problem, nameof(text));
 
-    /// <summary>What the library writes, and what it does not know.</summary>
+    /// <summary>The library's help, and its message for unknown options.</summary>
     private sealed class HelpWithExamples(HelpAction help) : SynchronousCommandLineAction
     {
         public override int Invoke(ParseResult parseResult)
@@ -185,7 +185,7 @@ internal static class CommandLine
     }
 }
 
-/// <summary>What the command line asks for.</summary>
+/// <summary>The parsed command line.</summary>
 internal sealed record BootSettings(
     string Kernel,
     BootProtocol Protocol,

@@ -34,10 +34,10 @@ internal sealed class BzImage
     // The first with cmd_line_ptr: Linux 2.4.0-test3.
     private const ushort LeastVersion = 0x202;
 
-    // What older headers leave unsaid (boot.rst on initrd_addr_max and cmdline_size).
+    // Defaults for older headers, which lack these fields (boot.rst on initrd_addr_max and cmdline_size).
     private const uint OldInitrdAddressMaximum = 0x37ff_ffff, OldCommandLineSize = 255;
 
-    // The 64-bit entry lies so far behind the 32-bit one, at the start of the protected-mode code.
+    // The offset of the 64-bit entry from the 32-bit one, which is the start of the protected-mode code.
     private const uint Entry64Offset = 0x200;
 
     private readonly ReadOnlyMemory<byte> _file;

@@ -3,7 +3,7 @@ using Uml.Core.Boot.Payload;
 
 namespace Uml.Core.Boot.Formats;
 
-/// <summary>Names what a file is that cannot be booted, so that the message helps.</summary>
+/// <summary>Recognizes formats of files that cannot be booted, for a helpful message.</summary>
 internal static class ForeignImage
 {
     /// <summary>The usual name of an ELF machine number.</summary>

@@ -6,7 +6,7 @@ namespace Uml.Core.Boot.Formats;
 /// The multiboot 1 header (Multiboot Specification 0.6.96, section 3.1): 4-byte aligned in the first 8192 bytes.
 /// </summary>
 /// <param name="Offset">Where it is in the file.</param>
-/// <param name="Flags">What the kernel asks for.</param>
+/// <param name="Flags">The features that the kernel requests.</param>
 /// <param name="HeaderAddress">Where it wants to be in memory; this and the following only with <see cref="HasAddresses"/>.</param>
 /// <param name="LoadAddress">Where the loaded part of the file starts in memory.</param>
 /// <param name="LoadEndAddress">Where it ends; 0 for the end of the file.</param>
@@ -20,18 +20,18 @@ internal readonly record struct MultibootHeader(
     private const int AddressFieldsEnd = 32;
     private const uint AddressFlag = 1 << 16;
 
-    // Bits 0 to 15 are demands; modules aligned to pages, memory information and a video mode are known (a video mode is a
-    // wish: its absence is visible in the information handed over).
+    // Bits 0 to 15 are required features; of these, page-aligned modules, memory information and a video mode are accepted (the video mode
+    // is not provided, which is visible in the information passed to the kernel).
     private const uint UnknownDemands = 0xfff8;
 
     /// <summary>Whether the load addresses are in this header rather than in an ELF header.</summary>
     public bool HasAddresses => (Flags & AddressFlag) != 0;
 
-    /// <summary>Looks for the header.</summary>
+    /// <summary>Finds the header.</summary>
     /// <param name="file">The file.</param>
     /// <param name="name">What messages call it.</param>
     /// <returns>The header, or null when there is none.</returns>
-    /// <exception cref="KernelImageException">The kernel demands what is not known here.</exception>
+    /// <exception cref="KernelImageException">The kernel requires a feature that is not supported.</exception>
     public static MultibootHeader? Find(ReadOnlySpan<byte> file, string name)
     {
         int end = Math.Min(file.Length, SearchBytes);

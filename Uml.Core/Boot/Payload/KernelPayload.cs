@@ -154,8 +154,8 @@ internal static class KernelPayload
         }
     }
 
-    // Our own decoders throw InvalidDataException. The libraries report bad input by exception types of their own, and by
-    // the runtime's when they run into it.
+    // Our own decoders throw InvalidDataException. The libraries report bad input by exception types of their own, or fail on it with
+    // exceptions of the runtime.
     private static bool IsDecoderComplaint(Exception e) =>
         e is InvalidDataException or IOException or SharpCompress.Common.SharpCompressException or ZstdException
             or IndexOutOfRangeException or ArgumentException or InvalidOperationException or NotSupportedException

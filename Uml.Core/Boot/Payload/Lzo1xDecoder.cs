@@ -5,7 +5,7 @@ namespace Uml.Core.Boot.Payload;
 /// </summary>
 internal ref struct Lzo1xDecoder
 {
-    // What came before the instruction: 0 to 3 literals after a match, or a literal run.
+    // The state before the instruction: 0 to 3 literals after a match, or a literal run.
     private const int AfterLiteralRun = 4;
 
     private readonly ReadOnlySpan<byte> _input;
@@ -108,7 +108,7 @@ internal ref struct Lzo1xDecoder
         return true;
     }
 
-    // A length of 0 goes on: 255 for each zero byte, then a byte that is not zero.
+    // A length of 0 is extended: 255 for each zero byte, plus a byte that is not zero.
     private int Length(int bits, int ifZero)
     {
         if (bits != 0)
@@ -137,7 +137,7 @@ internal ref struct Lzo1xDecoder
             throw Damaged();
         }
 
-        // Byte by byte, because a match may run into what it writes.
+        // Byte by byte, because a match may overlap its own output.
         for (int i = 0; i < length; i++)
         {
             _output[_written] = _output[_written - distance];

@@ -33,7 +33,7 @@ internal static class XzFormat
     /// <summary>The size of a block's header by its first byte, which is not 0: that is the index, which ends the blocks.</summary>
     public static int BlockHeaderBytes(byte first) => (first + 1) * 4;
 
-    /// <summary>The size of the dictionary that a code stands for; code 40 is one byte less.</summary>
+    /// <summary>The dictionary size of a code; that of code 40 is one byte less.</summary>
     public static long DictionaryBytes(byte code) => (2L | (code & 1L)) << ((code / 2) + 11);
 
     /// <summary>Reads a block's header.</summary>
@@ -98,7 +98,7 @@ internal static class XzFormat
     }
 }
 
-/// <summary>What a block's header says.</summary>
+/// <summary>The fields of a block's header.</summary>
 /// <param name="X86Start">Where the x86 branch filter starts to count; null without the filter.</param>
 /// <param name="DictionaryCode">The size of LZMA2's dictionary, see <see cref="XzFormat.DictionaryBytes"/>.</param>
 internal readonly record struct XzBlockHeader(uint? X86Start, byte DictionaryCode);

@@ -93,7 +93,7 @@ internal static class XzPayload
         return XzFormat.ReadBlockHeader(span.Slice(position - length, length));
     }
 
-    /// <summary>Walks over LZMA2 chunks (xz's lzma2_decoder.c describes them), adding up what they unpack to.</summary>
+    /// <summary>Parses LZMA2 chunks (described in xz's lzma2_decoder.c), and sums up their unpacked sizes.</summary>
     private static long MeasureLzma2(ReadOnlySpan<byte> span, ref int position)
     {
         long size = 0;
@@ -128,7 +128,7 @@ internal static class XzPayload
         }
     }
 
-    // The decoder allocates the dictionary that the header states, up to 4 GiB; what the block unpacks to is enough.
+    // The decoder would allocate the dictionary size of the header, up to 4 GiB; the block's unpacked size is enough.
     private static byte DictionaryCode(byte stated, long size)
     {
         byte code = 0;

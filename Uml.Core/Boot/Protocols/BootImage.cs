@@ -15,7 +15,7 @@ public static class BootImage
     /// </summary>
     /// <param name="request">What to boot.</param>
     /// <param name="memory">The guest's RAM.</param>
-    /// <param name="cancellationToken">Ends the work soon: also reading from a pipe that nobody writes to, and unpacking.</param>
+    /// <param name="cancellationToken">Ends the work soon, including unpacking and reading from a pipe without a writer.</param>
     /// <returns>The state in which the first CPU starts.</returns>
     /// <exception cref="KernelImageException">The kernel, initrd or command line cannot be booted with this memory.</exception>
     /// <exception cref="MachineConfigurationException">The memory map or another setting is not valid.</exception>
@@ -148,7 +148,7 @@ public static class BootImage
         };
     }
 
-    // An ELF64 file that has a multiboot header too is taken as Linux's protocol has it unless told otherwise.
+    // An ELF64 file that has a multiboot header too is booted by Linux's protocol unless the request says otherwise.
     private static bool WantsMultiboot(BootProtocol protocol, ReadOnlySpan<byte> file, bool isElf) =>
         protocol == BootProtocol.Multiboot || (protocol == BootProtocol.Auto && (!isElf || !ElfImage.IsClass64(file)));
 

@@ -3,7 +3,7 @@ namespace Uml.Core.Boot.Protocols;
 /// <summary>Keeps account of which RAM the loader has given to what, and writes only there.</summary>
 internal sealed class BootPlan
 {
-    // What is written between two looks at the cancellation.
+    // Bytes written between two checks for cancellation.
     private const int ChunkBytes = 16 << 20;
 
     private readonly IBootMemory _memory;
@@ -62,7 +62,7 @@ internal sealed class BootPlan
     /// <summary>Takes a range.</summary>
     /// <param name="start">The first address.</param>
     /// <param name="length">The number of bytes.</param>
-    /// <param name="what">What for, as messages say it.</param>
+    /// <param name="what">The purpose, for messages.</param>
     /// <exception cref="KernelImageException">The range is not RAM, or taken.</exception>
     public void Take(ulong start, ulong length, string what)
     {
@@ -85,7 +85,7 @@ internal sealed class BootPlan
     /// <summary>Takes the highest free range, page aligned, at or above 1 MiB.</summary>
     /// <param name="length">The number of bytes.</param>
     /// <param name="limit">The first address that may no longer be used.</param>
-    /// <param name="what">What for, as messages say it.</param>
+    /// <param name="what">The purpose, for messages.</param>
     /// <returns>The address, or null when there is no such range.</returns>
     public ulong? TakeHighest(ulong length, ulong limit, string what)
     {
@@ -103,7 +103,7 @@ internal sealed class BootPlan
     /// <param name="length">The number of bytes, at least 1.</param>
     /// <param name="limit">The first address that may no longer be used.</param>
     /// <param name="alignment">The address is a multiple of this, plus <paramref name="phase"/>; at least 1.</param>
-    /// <param name="phase">An address that would be aligned well.</param>
+    /// <param name="phase">Any address with the alignment wanted; only its remainder matters.</param>
     /// <returns>The address, or null when there is no such range.</returns>
     public ulong? FindHighest(ulong length, ulong limit, ulong alignment, ulong phase)
     {

@@ -10,7 +10,7 @@ internal sealed class BootStrings(BootPlan plan)
     /// <summary>Writes one string.</summary>
     /// <param name="text">The string.</param>
     /// <param name="maximumBytes">The most bytes without the zero byte.</param>
-    /// <param name="what">What it is, as messages say it.</param>
+    /// <param name="what">Its name in messages.</param>
     /// <returns>Its address.</returns>
     /// <exception cref="KernelImageException">Too long, or it has a zero character inside.</exception>
     public uint Add(string text, uint maximumBytes, string what)

@@ -33,7 +33,8 @@ internal static class BootTables
     /// <param name="plan">The memory plan.</param>
     /// <param name="kind">The mode of the entry, not <see cref="BootEntryKind.Flat16"/>.</param>
     /// <param name="entryPoint">The entry point.</param>
-    /// <returns>The entry state with tables and selectors set, and a stack but for multiboot, which leaves low memory to the kernel.</returns>
+    /// <returns>The entry state with tables, selectors and stack set; there is no stack for multiboot, which leaves low memory to the
+    /// kernel.</returns>
     public static BootEntry Write(BootPlan plan, BootEntryKind kind, ulong entryPoint)
     {
         bool longMode = kind is BootEntryKind.Linux64 or BootEntryKind.Flat64;

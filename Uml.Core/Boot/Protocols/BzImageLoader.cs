@@ -4,8 +4,8 @@ namespace Uml.Core.Boot.Protocols;
 
 /// <summary>
 /// A bzImage as any boot loader starts it, by its own 32-bit or 64-bit entry (Documentation/arch/x86/boot.rst, "32-bit Boot Protocol" and
-/// "64-bit Boot Protocol"): its code is placed as it is, and unpacks the kernel in the guest. The way for what holds no compressed Linux
-/// that we can read; <see cref="LinuxLoader"/> spares the guest the unpacking.
+/// "64-bit Boot Protocol"): its code is placed as it is, and unpacks the kernel in the guest. For images whose compressed kernel cannot be
+/// unpacked on the host; <see cref="LinuxLoader"/> spares the guest the unpacking.
 /// </summary>
 internal static class BzImageLoader
 {

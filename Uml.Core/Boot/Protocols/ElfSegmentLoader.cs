@@ -10,7 +10,7 @@ internal static class ElfSegmentLoader
     /// <param name="image">The ELF file.</param>
     /// <param name="name">What messages call it.</param>
     /// <param name="entryPoint">Where it is entered, with paging off or on the identity map.</param>
-    /// <param name="offset">What is added to all physical addresses, wrapping around.</param>
+    /// <param name="offset">An offset that is added to all physical addresses, with wrap-around.</param>
     /// <returns>The lowest address and the first address behind the image.</returns>
     /// <exception cref="KernelImageException">A segment does not lie in RAM, two overlap, or the entry lies outside.</exception>
     public static (ulong Start, ulong End) Load(BootPlan plan, ElfImage image, string name, ulong entryPoint, ulong offset = 0)
@@ -43,7 +43,7 @@ internal static class ElfSegmentLoader
 
     /// <summary>The lowest address and the first address behind the image.</summary>
     /// <param name="image">The ELF file.</param>
-    /// <param name="offset">What is added to all physical addresses, wrapping around.</param>
+    /// <param name="offset">An offset that is added to all physical addresses, with wrap-around.</param>
     public static (ulong Start, ulong End) Extent(ElfImage image, ulong offset)
     {
         ulong start = ulong.MaxValue;
@@ -61,7 +61,7 @@ internal static class ElfSegmentLoader
     /// <summary>Whether all segments would lie in free RAM.</summary>
     /// <param name="plan">The memory plan.</param>
     /// <param name="image">The ELF file.</param>
-    /// <param name="offset">What is added to all physical addresses, wrapping around.</param>
+    /// <param name="offset">An offset that is added to all physical addresses, with wrap-around.</param>
     public static bool Fits(BootPlan plan, ElfImage image, ulong offset)
     {
         foreach (ElfSegment segment in image.Segments)

@@ -3,7 +3,7 @@ namespace Uml.Core.Boot.Protocols;
 /// <summary>Flat binaries: copied to an address and entered at their first byte.</summary>
 internal static class FlatLoader
 {
-    /// <summary>Where a real-mode binary goes unless told otherwise: where a BIOS puts a boot sector.</summary>
+    /// <summary>The default load address of a real-mode binary, at which a BIOS loads a boot sector.</summary>
     public const ulong DefaultRealModeAddress = 0x7c00;
 
     // The page below a boot sector, so that the binary may go on behind it.

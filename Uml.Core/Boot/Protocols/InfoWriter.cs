@@ -8,7 +8,7 @@ internal sealed class InfoWriter(ulong address, ulong end)
     private readonly byte[] _bytes = new byte[end - address];
     private int _used;
 
-    /// <summary>What was reserved so far.</summary>
+    /// <summary>The bytes reserved so far.</summary>
     public ReadOnlySpan<byte> Bytes => _bytes.AsSpan(0, _used);
 
     /// <summary>Reserves a part, at a multiple of eight bytes.</summary>

@@ -2,13 +2,15 @@ using Uml.Core.Boot.Formats;
 
 namespace Uml.Core.Boot.Protocols;
 
-/// <summary>What Linux's boot protocol hands over: boot_params, the command line and the initrd (Documentation/arch/x86/boot.rst).</summary>
+/// <summary>
+/// The parameters of Linux's boot protocol: boot_params, the command line and the initrd (Documentation/arch/x86/boot.rst).
+/// </summary>
 internal sealed class LinuxParameters
 {
-    /// <summary>COMMAND_LINE_SIZE of x86 is 2048 with the zero byte; a vmlinux does not tell it.</summary>
+    /// <summary>COMMAND_LINE_SIZE of x86 is 2048 with the zero byte; a vmlinux does not contain it.</summary>
     public const uint DefaultCommandLineSize = 2047;
 
-    // What every bzImage since 2.6.26 states as initrd_addr_max.
+    // The initrd_addr_max of every bzImage since 2.6.26.
     private const uint DefaultInitrdAddressMaximum = 0x7fff_ffff;
 
     private readonly BootPlan _plan;
@@ -44,7 +46,7 @@ internal sealed class LinuxParameters
 
     /// <summary>Loads the initrd where the kernel left room, and writes boot_params.</summary>
     /// <param name="entry">The entry, the image's extent included.</param>
-    /// <returns>The entry with what it is handed.</returns>
+    /// <returns>The entry, with the addresses that are passed to it.</returns>
     public BootEntry HandOver(BootEntry entry)
     {
         (ulong initrd, ulong initrdLength) = (0, 0);

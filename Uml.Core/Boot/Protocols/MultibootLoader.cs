@@ -49,7 +49,7 @@ internal static class MultibootLoader
         List<LoadedModule> modules = ModuleLoader.Load(plan, request, strings);
         plan.Write(BootMemoryLayout.MultibootInfoAddress, Describe(request, commandLine, loaderName, modules));
 
-        // Section 3.2 promises no stack. Kernels that use one all the same find it where nothing else is, or run without.
+        // Section 3.2 promises no stack. Kernels that use one all the same get one in free memory, if there is any.
         ulong? stack = plan.TakeHighest(BootMemoryLayout.PageBytes, GuestMemoryLayout.DeviceHoleStart, "initial stack");
         return entry with
         {

@@ -32,7 +32,7 @@ internal sealed class ZeroPage
     private const byte LoaderUndefined = 0xff;
     private const byte LoadedHigh = 1 << 0;
 
-    // What a vmlinux without a setup header is told: boot protocol 2.15.
+    // The protocol version for a vmlinux, which has no setup header: 2.15.
     private const ushort AssumedVersion = 0x20f;
 
     private readonly byte[] _page = new byte[BootMemoryLayout.PageBytes];

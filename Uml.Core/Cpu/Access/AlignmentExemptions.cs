@@ -5,6 +5,7 @@ using Uml.Core.Cpu.State;
 namespace Uml.Core.Cpu.Access;
 
 /// <summary>Instructions with operands of 8 bytes whose alignment Intel's processors do not check (Intel SDM vol. 1, 14.9).</summary>
+// SAFETY: s is a live processor's state; CurrentOp is null or the operation that runs.
 internal static unsafe class AlignmentExemptions
 {
     /// <summary>Whether the instruction that runs is one.</summary>

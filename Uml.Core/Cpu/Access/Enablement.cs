@@ -7,6 +7,7 @@ namespace Uml.Core.Cpu.Access;
 /// When x87, MMX and SSE instructions may run (Intel SDM vol. 3, 2.5 and table 13-1). What depends on control registers alone is part
 /// of the block mode, so that an ordinary handler needs no check: the binder picks one of the handlers here instead.
 /// </summary>
+// SAFETY: handlers: the handler contract (Op); only the state is read.
 internal static unsafe class Enablement
 {
     /// <summary>In place of an SSE instruction that may not run.</summary>
@@ -15,7 +16,7 @@ internal static unsafe class Enablement
 
     /// <summary>
     /// In place of an AVX instruction that may not run: #UD unless the system has enabled the state, then #NM (Intel SDM vol. 2, 2.4,
-    /// exception types of VEX-encoded instructions). CR0.EM and CR4.OSFXSR have no say.
+    /// exception types of VEX-encoded instructions). CR0.EM and CR4.OSFXSR do not matter.
     /// </summary>
     public static Op* RaiseAvxDisabled(CpuState* s, Op* op) => VectorModes.IsAvxEnabled(s) ? Raise.NM(s) : Raise.UD(s);
 
@@ -26,8 +27,8 @@ internal static unsafe class Enablement
     public static Op* RaiseX87Disabled(CpuState* s, Op* op) => Raise.NM(s);
 
     /// <summary>
-    /// Whether an unmasked x87 exception waits for the next waiting x87 or MMX instruction. Without CR0.NE it would go out on FERR#,
-    /// which this machine does not wire up: then nothing happens, as with IGNNE# asserted.
+    /// Whether the next waiting x87 or MMX instruction has to raise an unmasked x87 exception. Without CR0.NE it would be signalled on
+    /// FERR#, which is not connected: it is ignored then, as if IGNNE# were asserted.
     /// </summary>
     public static bool IsX87ErrorPending(CpuState* s) => s->X87.HasPendingException && (s->Cr0 & Cr0.NE) != 0;
 

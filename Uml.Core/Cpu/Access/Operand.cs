@@ -3,6 +3,7 @@ using System.Runtime.Intrinsics;
 using Uml.Core.Cpu.Blocks;
 using Uml.Core.Cpu.Paging;
 using Uml.Core.Cpu.State;
+using Uml.Core.Memory;
 
 namespace Uml.Core.Cpu.Access;
 
@@ -10,10 +11,12 @@ namespace Uml.Core.Cpu.Access;
 /// Operand access for handlers: registers by offset, memory through the TLB. Functions that return bool return false
 /// after recording the fault; the handler then returns null.
 /// </summary>
+// SAFETY: handlers: the handler contract (Op). An offset plus the width of T lies within the processor's memory because OperandFields made
+// it. Host addresses come from a TLB entry whose tag equals the page of the operand's last byte, looked up by its first, so all of it is in
+// that page of guest RAM; everything else goes through Mmu. host of BeginUpdate is used by EndUpdate of the same instruction, before
+// anything can drop the entry.
 internal static unsafe class Operand
 {
-    private const ulong PageMask = ~0xFFFUL, PageOffset = 0xFFF;
-
     /// <summary>Reads a register operand.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static T Reg<T>(CpuState* s, ushort offset) where T : unmanaged => *(T*)((byte*)s + offset);
@@ -83,7 +86,7 @@ internal static unsafe class Operand
         }
 
         TlbEntry* entry = Tlb.Entry(PagingState.Of(s)->Tlb, linear);
-        return entry->WriteTag == ((linear + (ulong)sizeof(T) - 1) & PageMask) || Mmu.ProbeWrite(s, linear, sizeof(T), op->Segment);
+        return entry->WriteTag == Page.Base(linear + (ulong)sizeof(T) - 1) || Mmu.ProbeWrite(s, linear, sizeof(T), op->Segment);
     }
 
     /// <summary>Loads from a linear address at the current privilege.</summary>
@@ -91,9 +94,9 @@ internal static unsafe class Operand
     public static bool LoadAt<T>(CpuState* s, ulong linear, SegmentIndex segment, out T value) where T : unmanaged
     {
         TlbEntry* entry = Tlb.Entry(PagingState.Of(s)->Tlb, linear);
-        if (entry->ReadTag == ((linear + (ulong)sizeof(T) - 1) & PageMask))
+        if (entry->ReadTag == Page.Base(linear + (ulong)sizeof(T) - 1))
         {
-            value = Unsafe.ReadUnaligned<T>((void*)(entry->HostPage + (linear & PageOffset)));
+            value = Unsafe.ReadUnaligned<T>((void*)(entry->HostPage + Page.Offset(linear)));
             return true;
         }
 
@@ -108,9 +111,9 @@ internal static unsafe class Operand
     public static bool StoreAt<T>(CpuState* s, ulong linear, SegmentIndex segment, T value) where T : unmanaged
     {
         TlbEntry* entry = Tlb.Entry(PagingState.Of(s)->Tlb, linear);
-        if (entry->WriteTag == ((linear + (ulong)sizeof(T) - 1) & PageMask))
+        if (entry->WriteTag == Page.Base(linear + (ulong)sizeof(T) - 1))
         {
-            Unsafe.WriteUnaligned((void*)(entry->HostPage + (linear & PageOffset)), value);
+            Unsafe.WriteUnaligned((void*)(entry->HostPage + Page.Offset(linear)), value);
             return true;
         }
 
@@ -155,9 +158,9 @@ internal static unsafe class Operand
         }
 
         TlbEntry* entry = Tlb.Entry(PagingState.Of(s)->Tlb, linear);
-        if (entry->WriteTag == ((linear + (ulong)sizeof(T) - 1) & PageMask))
+        if (entry->WriteTag == Page.Base(linear + (ulong)sizeof(T) - 1))
         {
-            host = (T*)(entry->HostPage + (linear & PageOffset));
+            host = (T*)(entry->HostPage + Page.Offset(linear));
             value = Unsafe.ReadUnaligned<T>(host);
             return true;
         }

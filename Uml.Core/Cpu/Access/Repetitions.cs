@@ -9,16 +9,17 @@ namespace Uml.Core.Cpu.Access;
 /// chooses, takes no longer than the budget says. A count of zero is one instruction.
 /// </summary>
 /// <remarks>
-/// The block that runs has counted the instruction once, on entry. What does not complete (a suspension, a fault) gives that back (see
-/// <see cref="Flow.Unretire"/>), what completes does so here.
+/// Entering the block has counted the instruction once. An instruction that is suspended or faults takes that back by
+/// <see cref="Flow.Unretire"/>, one that completes takes it back here.
 /// </remarks>
+// SAFETY: handlers: the handler contract (Op); only the budget is touched.
 internal static unsafe class Repetitions
 {
-    /// <summary>Repetitions were done.</summary>
+    /// <summary>Takes repetitions off the budget.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static void Retire(CpuState* s, long count) => s->Engine->Remaining -= count;
 
-    /// <summary>The instruction is complete after one repetition at least.</summary>
+    /// <summary>Completes the instruction after one or more repetitions.</summary>
     /// <returns>The next operation.</returns>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Op* End(CpuState* s, Op* op)
@@ -27,11 +28,11 @@ internal static unsafe class Repetitions
         return op + 1;
     }
 
-    /// <summary>How many repetitions the budget has room for, one at least: that of the instruction itself, which the block has counted.</summary>
+    /// <summary>How many repetitions the budget allows, at least the one that entering the block has counted.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static ulong Room(CpuState* s) => (ulong)Math.Max(s->Engine->Remaining + s->Engine->Reserve + 1, 1);
 
-    /// <summary>After a repetition, whether the next may follow at once: nothing waits, and there is budget left.</summary>
+    /// <summary>Whether the next repetition may follow at once: the poll word is not set, and there is budget left.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static bool MayGoOn(CpuState* s) => Volatile.Read(ref s->Engine->Poll) == 0 && s->Engine->Remaining + s->Engine->Reserve >= 0;
 }

@@ -5,6 +5,7 @@ using Uml.Core.Cpu.State;
 namespace Uml.Core.Cpu.Access;
 
 /// <summary>Segment arithmetic and checks of memory operands (Intel SDM vol. 3, 5.3 to 5.5).</summary>
+// SAFETY: handlers: the handler contract (Op). Segments are indexed by SegmentIndex, which the inline array checks.
 internal static unsafe class Segmentation
 {
     /// <summary>Turns a memory operand's address sum into a linear address as <see cref="Op.Address"/> asks.</summary>

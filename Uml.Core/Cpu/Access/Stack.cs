@@ -4,6 +4,7 @@ using Uml.Core.Cpu.State;
 namespace Uml.Core.Cpu.Access;
 
 /// <summary>Implicit stack accesses. RSP changes only after the access succeeded.</summary>
+// SAFETY: handlers: the handler contract (Op). RSP is indexed by a constant; memory is reached through Operand.
 internal static unsafe class Stack
 {
     private const int Rsp = 4;

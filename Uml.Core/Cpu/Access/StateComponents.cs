@@ -30,7 +30,8 @@ internal struct XsaveAvxArea
 }
 
 /// <summary>The state components of the XSAVE feature set and their images (Intel SDM vol. 1, chapter 13).</summary>
-// SAFETY: register operands are offsets within CpuState that the decoder made; memory is reached only through Access and Mmu.
+// SAFETY: s is a live processor's state (the handler contract, see Op). Registers are numbered below XmmCount or 8; images are spans, which
+// check their offsets.
 internal static unsafe class StateComponents
 {
     /// <summary>The AVX component: bits 255:128 of the vector registers (Intel SDM vol. 1, 13.5.3).</summary>

@@ -3,7 +3,10 @@ using Uml.Core.Cpu.Blocks;
 
 namespace Uml.Core.Cpu.Access;
 
-/// <summary>Instructions that change something before their store faults (docs/engine.md, "Choices the manuals leave to the processor").</summary>
+/// <summary>
+/// Instructions that change state before their store faults (docs/engine.md, "Choices the manuals leave to the processor").
+/// </summary>
+// SAFETY: op is the operation that runs (the handler contract, see Op); it is only read.
 internal static unsafe class StepwiseStores
 {
     /// <summary>MMX stores, which reset TOP first; ten bytes, stored as eight and two; VCVTPS2PH, whose flags are set first.</summary>

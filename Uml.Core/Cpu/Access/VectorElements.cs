@@ -1,10 +1,11 @@
 using Uml.Core.Cpu.Paging;
 using Uml.Core.Cpu.State;
+using Uml.Core.Memory;
 
 namespace Uml.Core.Cpu.Access;
 
 /// <summary>Elements that masked moves and gathers access, which are not subject to alignment checks (Intel SDM vol. 2, VMASKMOV).</summary>
-// SAFETY: memory is reached only through Access and Mmu.
+// SAFETY: s is a live processor's state. Elements are accessed through Operand; pointers are to bytes of a local, below the size of T.
 internal static unsafe class VectorElements
 {
     public static bool Load<T>(CpuState* s, ulong linear, SegmentIndex segment, out T value)
@@ -33,7 +34,7 @@ internal static unsafe class VectorElements
     public static bool ProbeStore(CpuState* s, ulong linear, int size, SegmentIndex segment)
     {
         ulong last = linear + (ulong)size - 1;
-        ulong page = last & ~0xFFFUL;
+        ulong page = Page.Base(last);
         return Mmu.ProbeWrite(s, Mmu.Wrap(s, linear), 1, segment) && (page <= linear || Mmu.ProbeWrite(s, Mmu.Wrap(s, page), 1, segment));
     }
 

@@ -5,7 +5,7 @@ using Uml.Core.Cpu.State;
 namespace Uml.Core.Cpu.Access;
 
 /// <summary>Registers of VEX instructions.</summary>
-// SAFETY: register operands are offsets within CpuState that the decoder made.
+// SAFETY: a register is the offset of a vector's slot of 32 bytes (the handler contract, see Op), so both lanes are within it.
 internal static unsafe class VectorLanes
 {
     public const int UpperLane = 16;

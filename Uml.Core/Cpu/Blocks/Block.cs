@@ -4,9 +4,11 @@ using Uml.Core.Cpu.State;
 namespace Uml.Core.Cpu.Blocks;
 
 /// <summary>
-/// A run of decoded instructions that starts at one guest-physical address. Its operations follow the header in memory, behind them the
-/// bytes that they were decoded from.
+/// A basic block: decoded instructions from one guest-physical address on. Its operations follow this header in memory, and the guest code
+/// that they were decoded from follows the operations.
 /// </summary>
+// SAFETY: a block's pointers are BlockCache's to keep valid: to other blocks in its own memory, and to pages of guest RAM, which outlives
+// the processor. Ops and Code stay within the SizeOf bytes that were taken for the block.
 [StructLayout(LayoutKind.Sequential)]
 internal unsafe struct Block
 {
@@ -23,10 +25,12 @@ internal unsafe struct Block
     public Block* PageNext;
     public Block* SecondPageNext;
 
-    /// <summary>Guest-physical page the last instruction runs over into; <see cref="NoPage"/> when it does not.</summary>
+    /// <summary>
+    /// Guest-physical page that the last instruction crosses into; <see cref="NoPage"/> when it crosses no page boundary.
+    /// </summary>
     public ulong SecondPage;
 
-    /// <summary>Host address of that page; null when there is none, or it is a device's.</summary>
+    /// <summary>Host address of that page; null when there is none or it is no RAM.</summary>
     public byte* SecondHostPage;
 
     public CpuMode Mode;
@@ -34,13 +38,15 @@ internal unsafe struct Block
     /// <summary>Instructions in the block.</summary>
     public ushort Count;
 
-    /// <summary>Guest bytes the block was made from.</summary>
+    /// <summary>Bytes of guest code in the block.</summary>
     public ushort ByteLength;
 
-    /// <summary>The handler of the first operation, in whose place one that counts or runs a translation may stand.</summary>
+    /// <summary>
+    /// The first instruction's own handler. The first operation may have another: one that counts runs, or enters the translation.
+    /// </summary>
     public Handler FirstHandler;
 
-    /// <summary>Runs in the interpreter so far, while it is of interest.</summary>
+    /// <summary>Times the interpreter has run the block, until it is translated.</summary>
     public int Heat;
 
     public Translations Translations;
@@ -65,14 +71,11 @@ internal unsafe struct Block
 
     public static Op* Ops(Block* block) => (Op*)(block + 1);
 
-    /// <summary>
-    /// The guest's bytes as they were decoded: the only ones that translation may look at, for those in the guest's memory may change at
-    /// any time.
-    /// </summary>
+    /// <summary>The guest code as it was decoded. Translation reads this copy only: guest memory may change at any time.</summary>
     public static byte* Code(Block* block) => (byte*)(Ops(block) + block->Count + 1);
 }
 
-/// <summary>Where a jump to a virtual address led last time.</summary>
+/// <summary>An entry of the jump cache: the block that a jump to a linear address led to last time.</summary>
 [StructLayout(LayoutKind.Sequential)]
 internal unsafe struct JumpCacheEntry
 {

@@ -6,16 +6,19 @@ using Uml.Core.Memory;
 namespace Uml.Core.Cpu.Blocks;
 
 /// <summary>
-/// The decoded blocks of one processor: bounded memory that is filled from one end and emptied as a whole. Keyed by guest-physical
-/// address and mode, so that blocks outlive changes of mappings and are shared between address spaces.
+/// The decoded blocks of one processor, keyed by guest-physical address and mode: they survive changes of mappings and are shared between
+/// address spaces. Memory is bounded; it is filled from one end and flushed as a whole.
 /// </summary>
+// SAFETY: the three mappings are this cache's own and live until Dispose, which nothing runs behind. A block gets MaxSize bytes, checked in
+// Decode, and its links lead to blocks of the same epoch: Flush empties hash, jump cache and page lists together. Indices of buckets and of
+// the jump cache are masked; pages are indexed by offsets that TryGetOffset, or a host page within RAM, has bounded.
 internal sealed unsafe class BlockCache : IDisposable
 {
     private const int HashBits = 16;
 
     /// <summary>
-    /// The most blocks with bytes in one page, which bounds how long a write to it takes: one for each byte. Code that is entered at every
-    /// byte in every mode would have a hundred times as many; the cache is emptied before it comes to that. The limit is ours.
+    /// The most blocks with code in one page, one for each byte; it bounds how long a write to the page takes. Code that is entered at
+    /// every byte in every mode would have a hundred times as many; the cache is flushed before that. The limit is ours.
     /// </summary>
     public const int MaximumInPage = GuestRam.PageSize;
 
@@ -26,7 +29,7 @@ internal sealed unsafe class BlockCache : IDisposable
     private readonly GuestRam _ram;
     private ulong _used;
 
-    /// <summary>Some page has as many blocks as it may have.</summary>
+    /// <summary>A page has reached <see cref="MaximumInPage"/>.</summary>
     private bool _crowded;
 
     public BlockCache(GuestRam ram, IBlockDecoder decoder, ulong capacity)
@@ -37,13 +40,13 @@ internal sealed unsafe class BlockCache : IDisposable
         ClearJumpCache();
     }
 
-    /// <summary>Counts the times the cache was emptied: a block pointer is good only within one epoch.</summary>
+    /// <summary>Times the cache was flushed. A block pointer is valid only within one epoch.</summary>
     public ulong Epoch { get; private set; }
 
-    /// <summary>Who is told of blocks, or null.</summary>
+    /// <summary>Notified of decoded and dropped blocks; may be null.</summary>
     public IBlockListener? Listener { get; set; }
 
-    /// <summary>Where the cache counts; set once by the processor it belongs to.</summary>
+    /// <summary>Statistics; set once by the processor that owns the cache.</summary>
     public CpuCounters* Counters { get; set; }
 
     public ulong BytesUsed => _used;
@@ -96,11 +99,13 @@ internal sealed unsafe class BlockCache : IDisposable
         return block;
     }
 
-    /// <summary>The block at a linear address of 64-bit code if the TLB leads there and it is decoded; null otherwise.</summary>
+    /// <summary>
+    /// The decoded block at a linear address of 64-bit code, if the TLB maps the address and there is one; null otherwise.
+    /// </summary>
     public Block* Peek(CpuState* s, ulong linear)
     {
         TlbEntry* entry = Tlb.Entry(PagingState.Of(s)->Tlb, linear);
-        if (entry->ExecuteTag != (linear & ~(GuestRam.PageSize - 1UL)))
+        if (entry->ExecuteTag != Page.Base(linear))
         {
             return null;
         }
@@ -117,44 +122,31 @@ internal sealed unsafe class BlockCache : IDisposable
         return null;
     }
 
-    /// <summary>Whether the TLB has the page behind an address, and leads to the one a block runs over into.</summary>
+    /// <summary>Whether the TLB maps the page behind an address to the page that a block crosses into.</summary>
     private static bool IsSecondPage(CpuState* s, ulong linear, Block* block)
     {
-        ulong next = (linear & ~(GuestRam.PageSize - 1UL)) + GuestRam.PageSize;
+        ulong next = Page.Base(linear) + GuestRam.PageSize;
         return Tlb.Entry(PagingState.Of(s)->Tlb, next)->ExecuteTag == next && Mmu.TranslateFetch(s, next, out ulong second) && second == block->SecondPage;
     }
 
     /// <summary>Drops the blocks made from any of these bytes.</summary>
     public void Invalidate(ulong ramOffset, int length)
     {
-        PageInfo* info = _ram.Pages + (ramOffset / GuestRam.PageSize);
-        int start = (int)(ramOffset % GuestRam.PageSize);
+        PageInfo* info = _ram.Pages + Page.Number(ramOffset);
+        int start = (int)Page.Offset(ramOffset);
         if ((info->CodeMask & MaskOf(start, length)) == 0)
         {
             return;
         }
 
-        // One pass: what overlaps goes, and the mask is made anew of what stays.
-        ulong page = ramOffset & ~(GuestRam.PageSize - 1UL);
-        ulong mask = 0;
-        Block** link = (Block**)&info->FirstBlock;
-        while (*link != null)
+        ulong page = Page.Base(ramOffset);
+        Block* left = TakeOut(page, only: null, start, length);
+        while (left != null)
         {
-            Block* block = *link;
-            if (Overlaps(block, page, start, length))
-            {
-                *link = *LinkInPage(block, page);
-                info->Blocks--;
-                Remove(block, page);
-            }
-            else
-            {
-                mask |= MaskIn(block, page);
-                link = LinkInPage(block, page);
-            }
+            Block* next = *LinkInPage(left, page);
+            Remove(left, page);
+            left = next;
         }
-
-        SetCode(info, mask);
     }
 
     public void Flush()
@@ -166,7 +158,7 @@ internal sealed unsafe class BlockCache : IDisposable
                 Forget(_ram.Pages + RamPage(block->HostPage));
                 if (block->SecondPage != Block.NoPage && _ram.TryGetOffset(block->SecondPage, 1, out ulong second))
                 {
-                    Forget(_ram.Pages + (second / GuestRam.PageSize));
+                    Forget(_ram.Pages + Page.Number(second));
                 }
             }
 
@@ -195,7 +187,7 @@ internal sealed unsafe class BlockCache : IDisposable
         info->Blocks = 0;
     }
 
-    /// <summary>Sets what parts of a page have code; without any its writes need not be seen.</summary>
+    /// <summary>Sets the mask of the 64-byte granules that have code. A page without code is no longer watched.</summary>
     private static void SetCode(PageInfo* info, ulong mask)
     {
         info->CodeMask = mask;
@@ -242,7 +234,7 @@ internal sealed unsafe class BlockCache : IDisposable
                 return block;
             }
 
-            ulong next = (linear & ~(GuestRam.PageSize - 1UL)) + GuestRam.PageSize;
+            ulong next = Page.Base(linear) + GuestRam.PageSize;
             next = (s->Mode & CpuMode.Long64) == 0 ? (uint)next : next;
             if (!Mmu.TranslateFetch(s, next, out ulong second))
             {
@@ -250,7 +242,7 @@ internal sealed unsafe class BlockCache : IDisposable
                 return null;
             }
 
-            // The walk may have set bits in an entry that the block was made from.
+            // The walk may have dropped this block, by setting accessed bits in memory that it was decoded from.
             if (second == block->SecondPage && block->Mode == s->Mode)
             {
                 return block;
@@ -264,7 +256,7 @@ internal sealed unsafe class BlockCache : IDisposable
     {
         if (PageWalk.Host(s, physical) == null)
         {
-            // Code in device memory is not run: as if the bus had failed the fetch.
+            // Code in device memory is not executed.
             Raise.Exception(s, ExceptionVector.GP, 0);
             return null;
         }
@@ -296,13 +288,13 @@ internal sealed unsafe class BlockCache : IDisposable
 
         ulong first = RamPage(block->HostPage);
         block->PageNext = Watch(first, block);
-        if (block->SecondPage != Block.NoPage && _ram.TryGetOffset(block->SecondPage, 1, out ulong second) && second / GuestRam.PageSize != first)
+        if (block->SecondPage != Block.NoPage && _ram.TryGetOffset(block->SecondPage, 1, out ulong second) && Page.Number(second) != first)
         {
-            block->SecondPageNext = Watch(second / GuestRam.PageSize, block);
+            block->SecondPageNext = Watch(Page.Number(second), block);
         }
     }
 
-    /// <summary>Makes writes to a page that holds code visible; returns the former head of the page's list.</summary>
+    /// <summary>Adds a block to the list of a page, whose writes are watched from now on; returns the former head of the list.</summary>
     private Block* Watch(ulong page, Block* block)
     {
         PageInfo* info = _ram.Pages + page;
@@ -311,14 +303,14 @@ internal sealed unsafe class BlockCache : IDisposable
             _ram.Writes.WatchCode(page);
         }
 
-        info->CodeMask |= MaskIn(block, page * GuestRam.PageSize);
+        info->CodeMask |= MaskIn(block, Page.Address(page));
         Block* former = (Block*)info->FirstBlock;
         info->FirstBlock = block;
         _crowded |= ++info->Blocks >= MaximumInPage;
         return former;
     }
 
-    private ulong RamPage(byte* hostPage) => (ulong)(hostPage - _ram.Base) / GuestRam.PageSize;
+    private ulong RamPage(byte* hostPage) => Page.Number((ulong)(hostPage - _ram.Base));
 
     private static ulong MaskOf(int start, int length)
     {
@@ -327,14 +319,14 @@ internal sealed unsafe class BlockCache : IDisposable
         return (ulong.MaxValue << first) & (ulong.MaxValue >> (63 - last));
     }
 
-    /// <summary>Where a block says which is the next in the list of a page.</summary>
+    /// <summary>The link to the next block in the list of a page; a block in two pages has two.</summary>
     private Block** LinkInPage(Block* block, ulong pageOffset) =>
         IsFirstPage(block, pageOffset) ? &block->PageNext : &block->SecondPageNext;
 
-    /// <summary>The parts of a page that a block has bytes in.</summary>
+    /// <summary>The mask of the 64-byte granules of a page that a block has code in.</summary>
     private ulong MaskIn(Block* block, ulong pageOffset)
     {
-        int start = (int)(block->Physical % GuestRam.PageSize);
+        int start = (int)Page.Offset(block->Physical);
         int inFirst = Math.Min(block->ByteLength, GuestRam.PageSize - start);
         return (IsFirstPage(block, pageOffset) ? MaskOf(start, inFirst) : 0)
             | (IsSecondPage(block, pageOffset) ? MaskOf(0, block->ByteLength - inFirst) : 0);
@@ -342,10 +334,13 @@ internal sealed unsafe class BlockCache : IDisposable
 
     private bool IsFirstPage(Block* block, ulong pageOffset) => _ram.Base + pageOffset == block->HostPage;
 
-    /// <summary>Whether a block has bytes in a part of a page. It may have some at both ends, when two linear pages in a row are the same memory.</summary>
+    /// <summary>
+    /// Whether a block has code in a part of a page. When two adjacent linear pages map to the same frame, it may have code at both ends of
+    /// that.
+    /// </summary>
     private bool Overlaps(Block* block, ulong pageOffset, int start, int length)
     {
-        int blockStart = (int)(block->Physical % GuestRam.PageSize);
+        int blockStart = (int)Page.Offset(block->Physical);
         int blockEnd = blockStart + block->ByteLength;
         bool inFirst = IsFirstPage(block, pageOffset) && start < blockEnd && blockStart < start + length;
         return inFirst || (IsSecondPage(block, pageOffset) && start < blockEnd - GuestRam.PageSize);
@@ -354,7 +349,7 @@ internal sealed unsafe class BlockCache : IDisposable
     private bool IsSecondPage(Block* block, ulong pageOffset) =>
         block->SecondPage != Block.NoPage && _ram.TryGetOffset(block->SecondPage, 1, out ulong second) && second == pageOffset;
 
-    /// <summary>Drops a block that was taken out of the list of one page already.</summary>
+    /// <summary>Drops a block that was already removed from the list of one page.</summary>
     private void Remove(Block* block, ulong fromPage)
     {
         Counters->BlocksInvalidated++;
@@ -367,20 +362,20 @@ internal sealed unsafe class BlockCache : IDisposable
         *link = block->HashNext;
         if (block->SecondPage != Block.NoPage)
         {
-            ulong first = RamPage(block->HostPage) * GuestRam.PageSize;
+            ulong first = Page.Address(RamPage(block->HostPage));
             if (first != fromPage)
             {
-                Unwatch(first, block);
+                TakeOut(first, block);
             }
             else if (_ram.TryGetOffset(block->SecondPage, 1, out ulong second) && second != fromPage)
             {
-                Unwatch(second, block);
+                TakeOut(second, block);
             }
         }
 
         Listener?.Dropped(block);
 
-        // Whoever still runs it, or is linked to it, leaves at the next operation and looks again.
+        // If it is running, it exits at the next operation; links to it fail on the mode.
         block->Mode = (CpuMode)uint.MaxValue;
         Op* ops = Block.Ops(block);
         for (int i = 0; i <= block->Count; i++)
@@ -389,27 +384,35 @@ internal sealed unsafe class BlockCache : IDisposable
         }
     }
 
-    /// <summary>Takes a block out of the list of a page.</summary>
-    private void Unwatch(ulong pageOffset, Block* block)
+    /// <summary>
+    /// Takes blocks out of the list of a page, one or all that overlap a range, and makes the page's mask anew of those that stay.
+    /// </summary>
+    /// <returns>Those that were taken out, linked as they were.</returns>
+    private Block* TakeOut(ulong page, Block* only, int start = 0, int length = 0)
     {
-        PageInfo* info = _ram.Pages + (pageOffset / GuestRam.PageSize);
+        PageInfo* info = _ram.Pages + Page.Number(page);
+        Block* taken = null;
         ulong mask = 0;
         Block** link = (Block**)&info->FirstBlock;
         while (*link != null)
         {
-            Block* each = *link;
-            if (each == block)
+            Block* block = *link;
+            Block** next = LinkInPage(block, page);
+            if (only == null ? Overlaps(block, page, start, length) : block == only)
             {
-                *link = *LinkInPage(each, pageOffset);
+                *link = *next;
+                *next = taken;
+                taken = block;
                 info->Blocks--;
             }
             else
             {
-                mask |= MaskIn(each, pageOffset);
-                link = LinkInPage(each, pageOffset);
+                mask |= MaskIn(block, page);
+                link = next;
             }
         }
 
         SetCode(info, mask);
+        return taken;
     }
 }

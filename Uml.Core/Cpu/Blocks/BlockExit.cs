@@ -3,10 +3,9 @@ using Uml.Core.Cpu.State;
 namespace Uml.Core.Cpu.Blocks;
 
 /// <summary>How system instructions leave their block.</summary>
+// SAFETY: handlers: the handler contract (Op). CurrentBlock is the block that op is of.
 internal static unsafe class BlockExit
 {
-    // SAFETY: here and in every handler of this folder, s and op are the engine's: valid and unmoving while the handler runs.
-
     /// <summary>Ends the block behind the instruction, wherever in it that is.</summary>
     public static Op* Behind(CpuState* s, Op* op)
     {
@@ -16,8 +15,8 @@ internal static unsafe class BlockExit
     }
 
     /// <summary>
-    /// Goes on at RIP, which a transfer has set: straight to the next block, or to the engine when an interrupt can be taken now or RF
-    /// asks for a single instruction. Transfers are always the last operation of their block.
+    /// Goes on at RIP, which a control transfer has set: straight to the next block, or to the engine's loop when an interrupt can be taken
+    /// now or RF is set. Control transfers are always the last operation of their block.
     /// </summary>
     public static Op* Continue(CpuState* s)
     {
@@ -26,15 +25,15 @@ internal static unsafe class BlockExit
         return pending == 0 && (flags & Flags.RF) == 0 ? Flow.Jump(s, s->Rip) : Flow.EndBlock(s, s->Rip);
     }
 
-    /// <summary>Goes on behind an instruction that may have changed what blocks are keyed by.</summary>
+    /// <summary>Goes on behind an instruction that may have changed the mode, which blocks are keyed by.</summary>
     public static Op* NextOrBehind(CpuState* s, Op* op, CpuMode before) => s->Mode == before ? op + 1 : Behind(s, op);
 
-    /// <summary>An interrupt or something else may be deliverable now that IF is set.</summary>
+    /// <summary>Whether an interrupt is pending or the poll word is set.</summary>
     public static bool WantsAttention(CpuState* s) => (Volatile.Read(ref s->Engine->InterruptLine) | Volatile.Read(ref s->Engine->Poll)) != 0;
 
     /// <summary>
-    /// Goes on behind an instruction that holds interrupts off for one more. Interrupts are looked at between blocks only, so the
-    /// next operation of the same block needs no care; otherwise the engine is told to do one instruction by itself.
+    /// Goes on behind an instruction that inhibits interrupts for one more instruction. Interrupts are polled between blocks only, so
+    /// nothing has to be done if that instruction is in the same block; otherwise the engine executes it in single-step mode.
     /// </summary>
     public static Op* NextInShadow(CpuState* s, Op* op, bool endBlock = false)
     {

@@ -5,16 +5,19 @@ using Uml.Core.Cpu.State;
 
 namespace Uml.Core.Cpu.Blocks;
 
-/// <summary>Which block a virtual CPU runs, in its memory behind <see cref="PagingState"/>.</summary>
+/// <summary>Which block a virtual CPU is running: the part of its memory behind <see cref="PagingState"/>.</summary>
 [StructLayout(LayoutKind.Sequential)]
 internal unsafe struct BlockState
 {
     public Block* CurrentBlock;
 
-    /// <summary>The operation that runs: slow paths find RIP and the exact count of retired instructions through it.</summary>
+    /// <summary>The running operation: slow paths derive RIP and the exact count of retired instructions from it.</summary>
     public Op* CurrentOp;
 
-    /// <summary>The operation to go on with in the interpreter after translated code has been left; null when <see cref="EngineState.Exit"/> tells.</summary>
+    /// <summary>
+    /// The operation the interpreter continues with after an exit from translated code; null when <see cref="EngineState.Exit"/> gives the
+    /// reason of the exit.
+    /// </summary>
     public Op* NextOp;
 
     public JumpCacheEntry* JumpCache;

@@ -1,17 +1,19 @@
 using System.Runtime.CompilerServices;
 using Uml.Core.Cpu.Paging;
 using Uml.Core.Cpu.State;
+using Uml.Core.Memory;
 
 namespace Uml.Core.Cpu.Blocks;
 
 /// <summary>Getting from one block to the next.</summary>
+// SAFETY: handlers: the handler contract (Op). A block reached through a link or the jump cache may have been dropped, but its memory holds
+// a block of this epoch, whose Mode then matches none. JumpIndex is masked to the size of the cache.
 internal static unsafe class Flow
 {
     private const int JumpCacheBits = 12;
     public const int JumpCacheSize = 1 << JumpCacheBits;
-    private const ulong PageMask = ~0xFFFUL;
 
-    /// <summary>Starts a block, or leaves the engine in front of it when the budget is used up or something wants attention.</summary>
+    /// <summary>Enters a block, or exits in front of it when the budget is used up or the poll word is set.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Op* Enter(CpuState* s, Block* block, ulong rip)
     {
@@ -36,7 +38,7 @@ internal static unsafe class Flow
         return link != null && link->Mode == s->Mode ? Enter(s, link, rip) : FollowSlow(s, op, rip);
     }
 
-    /// <summary>Goes to a direct target from the middle of a block: what is behind does not retire.</summary>
+    /// <summary>Goes to a direct target from the middle of a block: the instructions behind the jump do not retire.</summary>
     public static Op* FollowOut(CpuState* s, Op* op)
     {
         Unretire(s, op + 1);
@@ -53,7 +55,7 @@ internal static unsafe class Flow
         {
             Block* block = cached->Block;
             TlbEntry* entry = Tlb.Entry(PagingState.Of(s)->Tlb, linear);
-            ulong page = linear & PageMask;
+            ulong page = Page.Base(linear);
             if (block->Mode == s->Mode && entry->ExecuteTag == page && entry->HostPage == block->HostPage)
             {
                 return Enter(s, block, rip);
@@ -66,7 +68,7 @@ internal static unsafe class Flow
     /// <summary>The end of a block that was cut short: goes on behind it.</summary>
     public static Op* FallThrough(CpuState* s, Op* op) => Follow(s, op);
 
-    /// <summary>Ends the block: the engine looks up what follows at <paramref name="rip"/>.</summary>
+    /// <summary>Exits to the engine's loop, which goes on at <paramref name="rip"/>.</summary>
     public static Op* EndBlock(CpuState* s, ulong rip)
     {
         s->Rip = rip & s->IpMask;
@@ -92,7 +94,9 @@ internal static unsafe class Flow
     /// <summary>Takes the operation and those behind it in the block out of the count of retired instructions.</summary>
     public static void Unretire(CpuState* s, Op* op) => s->Engine->Remaining += BlockState.Of(s)->CurrentBlock->Count - (op - Block.Ops(BlockState.Of(s)->CurrentBlock));
 
-    /// <summary>Stands in for every operation of a block whose bytes were overwritten.</summary>
+    /// <summary>
+    /// Replaces the handlers of a dropped block, whose guest code was overwritten: exits at the instruction, to be decoded again.
+    /// </summary>
     public static Op* Invalidated(CpuState* s, Op* op)
     {
         Unretire(s, op);
@@ -111,9 +115,9 @@ internal static unsafe class Flow
     private static Op* FollowSlow(CpuState* s, Op* op, ulong rip)
     {
         ulong csBase = s->Segments[(int)SegmentIndex.Cs].Base;
-        if (((rip + csBase) & PageMask) != ((s->Engine->BlockRip + csBase) & PageMask))
+        if (Page.Base(rip + csBase) != Page.Base(s->Engine->BlockRip + csBase))
         {
-            // The mapping of another page may change: it is looked up each time.
+            // The mapping of another page may change, so its target is looked up each time.
             return Jump(s, rip);
         }
 
@@ -125,7 +129,8 @@ internal static unsafe class Flow
             return null;
         }
 
-        // The link outlives mappings: the page may just have come to lead to another frame, from which this block was not made.
+        // The link outlives changes of the page's mapping: chain only if the page still maps to the frame that the running block was
+        // decoded from.
         if (cache.Epoch == epoch && block->SecondPage == Block.NoPage && block->HostPage == BlockState.Of(s)->CurrentBlock->HostPage)
         {
             op->Imm = (long)block;

@@ -8,6 +8,13 @@ namespace Uml.Core.Cpu.Blocks;
 /// A handler returns the next operation to run: <c>op + 1</c> when it falls through, the first operation of another block when it
 /// jumps, or null after setting <see cref="EngineState.Exit"/>. It must not change guest state before the last thing that can fault.
 /// </remarks>
+// SAFETY: the handler contract, which every function Op* (CpuState*, Op*) and what it calls relies on. The engine (InterpreterEngine,
+// Runtime) upholds it. s is the start of a processor's memory: VirtualCpu owns that, it does not move, and it is freed only when nothing
+// runs. op is an operation of a block in BlockCache: dropping the block leaves its memory as it is, and only BlockCache.Find may reuse it,
+// so a handler that has looked up another block uses op again only if the cache's epoch is the same. op + 1 exists, because
+// Flow.FallThrough ends each block. Offsets in R0, R1, R2, Base and Index come from OperandFields and the binders, and lie within the
+// processor's memory together with the width that the handler was bound for; what the guest computes is never such an offset. Guest memory
+// is reached through Operand, Stack and Mmu only.
 [StructLayout(LayoutKind.Sequential)]
 internal unsafe struct Op
 {
@@ -34,7 +41,7 @@ internal unsafe struct Op
     /// <summary>log2 of the index scale.</summary>
     public byte Scale;
 
-    /// <summary>What the simple sum does not cover.</summary>
+    /// <summary>What the address needs beyond base + index * scale + displacement.</summary>
     public AddressFlags Address;
 
     /// <summary>Segment of the memory operand, <see cref="SegmentIndex"/>.</summary>
@@ -49,10 +56,10 @@ internal unsafe struct Op
     /// <summary>Iced's Code of the instruction.</summary>
     public ushort Code;
 
-    /// <summary>A conditional jump that the block goes on behind.</summary>
+    /// <summary>A conditional jump in the middle of a block: not taken, it falls through to the next operation.</summary>
     public bool Continues;
 
-    /// <summary>False when all it does is to raise an exception: no such instruction.</summary>
+    /// <summary>False for an invalid or unimplemented instruction, whose handler raises an exception.</summary>
     public bool IsImplemented;
 }
 

@@ -5,8 +5,9 @@ using Uml.Core.Cpu.State;
 namespace Uml.Core.Cpu.Blocks;
 
 /// <summary>
-/// The memory of a virtual CPU: what is architectural, and behind it what each part of the engine keeps. All of it is reached from a pointer
-/// to the first; each part knows the one in front of it (<see cref="CpuState.Engine"/>, <see cref="PagingState.Of"/>, <see cref="BlockState.Of"/>).
+/// The memory of a virtual CPU: the architectural state, followed by the state of each part of the engine. All of it is reached from a
+/// pointer to the first part; each part finds itself behind the one in front of it (<see cref="CpuState.Engine"/>,
+/// <see cref="PagingState.Of"/>, <see cref="BlockState.Of"/>).
 /// </summary>
 [StructLayout(LayoutKind.Sequential)]
 internal struct ProcessorMemory

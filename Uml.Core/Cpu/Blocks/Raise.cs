@@ -2,7 +2,10 @@ using Uml.Core.Cpu.State;
 
 namespace Uml.Core.Cpu.Blocks;
 
-/// <summary>How a handler raises an exception: it returns what these return, null, after <see cref="Fault"/> has recorded it.</summary>
+/// <summary>
+/// How a handler raises an exception: each method here records it by <see cref="Fault"/> and returns null, which the handler returns.
+/// </summary>
+// SAFETY: handlers: the handler contract (Op); only the state is touched.
 internal static unsafe class Raise
 {
     /// <summary>An exception without error code.</summary>
@@ -25,9 +28,9 @@ internal static unsafe class Raise
 
     public static Op* GP(CpuState* s, uint errorCode = 0) => Exception(s, ExceptionVector.GP, errorCode);
 
-    /// <summary>The handler of what is no instruction, and of UD0, UD1 and UD2.</summary>
+    /// <summary>The handler of invalid opcodes, and of UD0, UD1 and UD2.</summary>
     public static Op* Undefined(CpuState* s, Op* op) => UD(s);
 
-    /// <summary>The handler of more bytes than an instruction may have (Intel SDM vol. 3, 6.15, #GP).</summary>
+    /// <summary>The handler of an instruction longer than 15 bytes (Intel SDM vol. 3, 6.15, #GP).</summary>
     public static Op* TooLong(CpuState* s, Op* op) => GP(s);
 }

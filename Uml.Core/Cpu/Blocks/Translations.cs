@@ -3,21 +3,26 @@ using System.Runtime.CompilerServices;
 namespace Uml.Core.Cpu.Blocks;
 
 /// <summary>One translation of a block: addresses in executable memory, null while there is none.</summary>
+// SAFETY: addresses in code memory, good until everything is dropped; CodeLinks clears them when the block is.
 internal unsafe struct TranslatedBlock
 {
-    /// <summary>For jumps from translated code: counts the block's instructions and looks whether anything waits.</summary>
+    /// <summary>Where chained jumps lead: counts the block's instructions against the budget, and exits when that is used up.</summary>
     public byte* Entry;
 
-    /// <summary>Behind that, for those who have done so.</summary>
+    /// <summary>Behind that check, for callers that have counted already.</summary>
     public byte* Body;
 
-    /// <summary>Looks for what has taken the block's place: where <see cref="Entry"/> leads once it is dropped.</summary>
+    /// <summary>
+    /// Code that looks up the block now at this address: <see cref="Entry"/> is patched to jump here when the block is dropped.
+    /// </summary>
     public byte* Abandon;
 
-    /// <summary>The places that jump here, or to a specialization, by number plus one: see <c>SiteTable</c>.</summary>
+    /// <summary>
+    /// Head of the list of sites chained to this translation or a specialization of it, as site number plus one: see <c>SiteTable</c>.
+    /// </summary>
     public int FirstIncoming;
 
-    /// <summary>The translations for known sources of flags, by number plus one: see <c>Specializations</c>.</summary>
+    /// <summary>Head of the list of specializations for known flag sources, as number plus one: see <c>Specializations</c>.</summary>
     public int FirstSpecialization;
 }
 

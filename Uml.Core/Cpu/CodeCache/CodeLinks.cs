@@ -3,25 +3,26 @@ using Uml.Core.Cpu.Contract;
 
 namespace Uml.Core.Cpu.CodeCache;
 
-/// <summary>
-/// Chaining: which jumps of translated code are patched to which translations, and taken back when those are dropped.
-/// </summary>
-/// <param name="memory">Where the code is.</param>
-/// <param name="sites">The places with such jumps.</param>
-/// <param name="specializations">Translations for known sources of flags.</param>
-/// <param name="usesToSpecialize">Times that a jump saves flags for the translation for all before there is to be one for their source.</param>
+/// <summary>Chaining: patches jumps of translated code to other translations, and unpatches them when those are dropped.</summary>
+/// <param name="memory">Code memory.</param>
+/// <param name="sites">The sites of such jumps.</param>
+/// <param name="specializations">Translations for known flag sources.</param>
+/// <param name="usesToSpecialize">How often a jump saves its flags before its target is translated for their source.</param>
+// SAFETY: sites and blocks are of the current epoch: all of them go at once. A site's Jump and Epoch are 4-byte fields in writable code
+// memory, which the emitter placed within its translation; Entry and Abandon likewise in executable memory, and a jump fits over an Entry.
+// Code is patched on the thread that runs it, while it is in a slow path.
 internal sealed unsafe class CodeLinks(CodeMemory memory, SiteTable sites, Specializations specializations, int usesToSpecialize)
 {
     public SiteTable Sites => sites;
 
     public int UsesToSpecialize => usesToSpecialize;
 
-    /// <summary>Points a place's jump to a translation, for as long as that lasts.</summary>
+    /// <summary>Chains a site's jump to a translation, until that is dropped.</summary>
     public void Link(Site* site, Block* target)
     {
         if (site->HasDirect && (site - 1)->LinkedTo != target)
         {
-            // It was for what stood there before.
+            // It is chained to a former block at the same address.
             sites.RemoveTarget(site - 1);
             Unlink(site - 1);
         }
@@ -30,14 +31,14 @@ internal sealed unsafe class CodeLinks(CodeMemory memory, SiteTable sites, Speci
         sites.SetTarget(site, target);
     }
 
-    /// <summary>Points a place's jump to a specialization of its target.</summary>
+    /// <summary>Chains a site's jump to a specialization of its target.</summary>
     public void Link(Site* site, Block* target, Specialization* special)
     {
         CodeMemory.Patch(site->Jump, memory.ToWritable(special->Entry));
         sites.SetTarget(site, target);
     }
 
-    /// <summary>Makes sure that nothing enters the block's translations any more.</summary>
+    /// <summary>Makes the block's translations unreachable.</summary>
     public void Drop(Block* block)
     {
         for (Flavor flavor = Flavor.Integer; flavor < Flavor.Count; flavor++)
@@ -60,7 +61,7 @@ internal sealed unsafe class CodeLinks(CodeMemory memory, SiteTable sites, Speci
         }
     }
 
-    /// <summary>Makes code that was to be entered jump somewhere else.</summary>
+    /// <summary>Patches an entry to jump somewhere else.</summary>
     private void Redirect(byte* entry, byte* target) => CodeMemory.WriteJump(memory.ToWritable(entry), memory.ToWritable(target));
 
     private void UnlinkAll(int incoming)

@@ -7,9 +7,11 @@ using Uml.Core.Interop;
 namespace Uml.Core.Cpu.CodeCache;
 
 /// <summary>
-/// Memory for machine code, mapped twice: one mapping to write, one to execute, so that no page is both at once (sys/mman.h,
-/// memfd_create). Host memory is used as it is written to. Each lies between guards of its own (see <see cref="GuardedMapping"/>).
+/// Memory for machine code, mapped twice: one mapping to write, one to execute, so that no page is both at once (sys/mman.h, memfd_create).
+/// Host memory is committed as it is written. Each mapping has its own guards (see <see cref="GuardedMapping"/>).
 /// </summary>
+// SAFETY: both mappings are this object's own until Dispose, when no code of it runs. Callers of Patch and WriteJump pass places that the
+// emitter has written in the writable one.
 internal sealed unsafe class CodeMemory : IDisposable
 {
     private readonly GuardedMapping? _writable;
@@ -45,16 +47,16 @@ internal sealed unsafe class CodeMemory : IDisposable
     /// <summary>Where it runs.</summary>
     public byte* Executable { get; private set; }
 
-    /// <summary>From a place in the writable mapping to the same place in the executable one.</summary>
+    /// <summary>Converts an address in the writable mapping to the same place in the executable one.</summary>
     public byte* ToExecutable(byte* writable) => writable - Writable + Executable;
 
-    /// <summary>From a place in the executable mapping to the same place in the writable one.</summary>
+    /// <summary>Converts an address in the executable mapping to the same place in the writable one.</summary>
     public byte* ToWritable(byte* executable) => executable - Executable + Writable;
 
-    /// <summary>Points the displacement of a jump at a target; both in writable memory.</summary>
+    /// <summary>Patches the displacement of a jump to lead to a target; both are addresses in the writable mapping.</summary>
     public static void Patch(byte* jump, byte* target) => Unsafe.WriteUnaligned(jump, checked((int)(target - (jump + 4))));
 
-    /// <summary>Writes a jump over what stands there; both in writable memory.</summary>
+    /// <summary>Overwrites code with a jump to a target; both are addresses in the writable mapping.</summary>
     public static void WriteJump(byte* at, byte* target)
     {
         const byte jmpRel32 = 0xE9;

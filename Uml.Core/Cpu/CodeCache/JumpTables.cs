@@ -2,19 +2,22 @@ using Uml.Core.Cpu.Contract;
 using Uml.Core.Cpu.Paging;
 using Uml.Core.Cpu.State;
 using Uml.Core.Interop;
+using Uml.Core.Memory;
 
 namespace Uml.Core.Cpu.CodeCache;
 
 /// <summary>
-/// Where jumps to linear addresses led, for emitted lookups: a table for user mode of each address space, and one for supervisor mode,
-/// each with a part for every flavor. An entry is good as long as the translation of the page it was made for, so a table is emptied with
-/// its TLB, or when one of its pages is dropped. Kernels map their code global, which is why theirs is one table that
-/// outlives changes of the address space.
+/// Caches of computed-jump targets, looked up by emitted code: a table for user mode of each address space, and one for supervisor mode,
+/// each with a part for every flavor. An entry is valid as long as the mapping of its page, so a table is emptied with its TLB, or when one
+/// of its pages is invalidated. Kernels map their code as global pages, so theirs is one table that survives address-space switches.
 /// </summary>
 /// <remarks>
-/// In front of a table stands its epoch, a number that no other table has or had: a direct jump to another page that was linked under one
-/// epoch may be taken while the same number stands there.
+/// In front of a table is its epoch, a number that no other table has or had. A direct jump to another page records the epoch it was
+/// chained under, and is taken only while the table still has that epoch.
 /// </remarks>
+// SAFETY: the mapping is this set's own until Dispose. Spaces are below the number it was made for, the hash is shifted and masked to a
+// part's size, and emitted code does the same (HashShift, IndexMask); code addresses are good until the table is emptied, which is not
+// later than when they are dropped.
 internal sealed unsafe class JumpTables : IAddressSpaceListener, IDisposable
 {
     private const int Entries = 16384;
@@ -23,23 +26,23 @@ internal sealed unsafe class JumpTables : IAddressSpaceListener, IDisposable
     public const int EntrySize = 16;
 
     /// <summary>
-    /// What turns an address into the byte offset of its entry: multiply (2^32 by the golden ratio), shift, mask. All bits count, the
-    /// lowest too: neighboring calls return to within a few bytes of each other.
+    /// The hash from an address to the byte offset of its entry: multiply (2^32 by the golden ratio), shift, mask. The lowest bits count
+    /// too: neighboring calls return to within a few bytes of each other.
     /// </summary>
     public const int HashMultiplier = unchecked((int)0x9E3779B1), HashShift = 32 - 18 /* log2(Entries * EntrySize) */, IndexMask = -EntrySize;
 
     /// <summary>From the start of a table to its epoch.</summary>
     public const int EpochOffset = -8;
 
-    // A page, so that a table can be given back to the host and be empty.
-    private const int HeaderSize = 4096;
+    // A page, so that a table can be emptied by returning its pages to the host.
+    private const int HeaderSize = GuestRam.PageSize;
     private const int FlavorSize = Entries * EntrySize;
     private const int TableSize = HeaderSize + (FlavorSize * (int)Flavor.Count);
 
-    /// <summary>Bits that pages are noted by, for each half of the address space: kernels drop pages of programs all the time.</summary>
+    /// <summary>Size of the page filter for each half of the address space: kernels invalidate pages of programs all the time.</summary>
     private const int PageBits = 1024;
 
-    /// <summary>Entries that are remembered one by one, so that emptying a table in which little was entered takes little.</summary>
+    /// <summary>Entries that are recorded one by one, so that emptying a nearly empty table is cheap.</summary>
     private const int MaximumTouched = 512;
 
     private readonly HostMemory _memory;
@@ -60,14 +63,14 @@ internal sealed unsafe class JumpTables : IAddressSpaceListener, IDisposable
         }
     }
 
-    /// <summary>Whether all code has to be dropped before there are no numbers left.</summary>
+    /// <summary>Whether epochs are nearly used up, so that all code has to be dropped to start over.</summary>
     public bool EpochsRunOut => _lastEpoch > int.MaxValue - (1 << 20);
 
     public static int RipOffset(Flavor flavor) => (int)flavor * FlavorSize;
 
     public static int CodeOffset(Flavor flavor) => RipOffset(flavor) + sizeof(ulong);
 
-    /// <summary>The table for a view in a mode. Blocks depend on the mode: what was entered in another is dropped.</summary>
+    /// <summary>The table for a view in a mode. Blocks depend on the mode, so entries of another mode are dropped.</summary>
     private byte* Select(int space, TlbView view, CpuMode mode)
     {
         int index = Index(space, view);
@@ -81,8 +84,8 @@ internal sealed unsafe class JumpTables : IAddressSpaceListener, IDisposable
         return Table(index);
     }
 
-    /// <summary>Remembers where an address leads.</summary>
-    /// <param name="global">The page's translation outlives changes of the address space.</param>
+    /// <summary>Enters the translation at an address.</summary>
+    /// <param name="global">The page is global: its mapping survives address-space switches.</param>
     /// <returns>The epoch of the table.</returns>
     public int Enter(int space, TlbView view, Flavor flavor, ulong rip, byte* code, bool global)
     {
@@ -101,7 +104,7 @@ internal sealed unsafe class JumpTables : IAddressSpaceListener, IDisposable
         return epoch;
     }
 
-    /// <summary>Sees to it that the epoch ends with the translation of an address.</summary>
+    /// <summary>Notes that code depends on the mapping of an address: the table's epoch changes when that is invalidated.</summary>
     /// <param name="global">The page's translation outlives changes of the address space.</param>
     /// <returns>The epoch of the table.</returns>
     public int Note(int space, TlbView view, ulong rip, bool global)
@@ -121,7 +124,7 @@ internal sealed unsafe class JumpTables : IAddressSpaceListener, IDisposable
     /// <inheritdoc/>
     public void Switched()
     {
-        // What the supervisor's table has of pages that are not global is gone.
+        // Entries of the supervisor's table for pages that are not global are invalid now.
         if (_notes[_supervisor].HasLocal)
         {
             Clear(_supervisor);
@@ -145,10 +148,10 @@ internal sealed unsafe class JumpTables : IAddressSpaceListener, IDisposable
         }
     }
 
-    /// <summary>Forgets everything, and what epochs there were.</summary>
+    /// <summary>Empties all tables, and starts epochs over.</summary>
     public void Reset()
     {
-        // Numbers start over: no jump is left that goes by an old one.
+        // No jump is left that has recorded an old epoch.
         _lastEpoch = 0;
         for (int i = 0; i < _notes.Length; i++)
         {
@@ -162,7 +165,7 @@ internal sealed unsafe class JumpTables : IAddressSpaceListener, IDisposable
 
     private int Index(int space, TlbView view) => view == TlbView.User ? space : _supervisor;
 
-    private static int PageBit(ulong linear) => ((int)(linear >> 12) & (PageBits - 1)) + ((int)(linear >> 63) * PageBits);
+    private static int PageBit(ulong linear) => ((int)Page.Number(linear) & (PageBits - 1)) + ((int)(linear >> 63) * PageBits);
 
     private void ClearNoted(int index, int page)
     {
@@ -202,7 +205,7 @@ internal sealed unsafe class JumpTables : IAddressSpaceListener, IDisposable
         Array.Clear(note.Pages);
     }
 
-    /// <summary>Gives an empty table its number, and sees to address 0, for which an empty entry would be taken otherwise.</summary>
+    /// <summary>Gives an empty table a new epoch, and makes the entry of address 0, which zeroed memory would match, invalid.</summary>
     private void Prepare(int index)
     {
         byte* table = Table(index);
@@ -213,12 +216,12 @@ internal sealed unsafe class JumpTables : IAddressSpaceListener, IDisposable
         }
     }
 
-    /// <summary>Puts an address that another entry serves there: no jump that looks here asks for it.</summary>
+    /// <summary>Writes an address that hashes to another entry, so that no lookup of this entry matches.</summary>
     private static void Empty(byte* table, int offset) => *(ulong*)(table + offset) = offset % FlavorSize == 0 ? EntrySize : 0UL;
 
     private struct Notes
     {
-        /// <summary>Where entries were made, unless there were too many.</summary>
+        /// <summary>Offsets of the entries made, up to <see cref="MaximumTouched"/>.</summary>
         public int[] Touched;
         public int TouchedCount;
 
@@ -226,7 +229,7 @@ internal sealed unsafe class JumpTables : IAddressSpaceListener, IDisposable
         public bool Used;
         public bool HasLocal;
 
-        /// <summary>A bit for each page that has entries, by the low bits of its number.</summary>
+        /// <summary>The page filter: a bit for the low bits of the number of each page with entries.</summary>
         public ulong[] Pages;
     }
 }

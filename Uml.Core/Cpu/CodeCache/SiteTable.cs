@@ -6,25 +6,31 @@ using Uml.Core.Interop;
 
 namespace Uml.Core.Cpu.CodeCache;
 
-/// <summary>What a slow path has to know about the place it was called from.</summary>
+/// <summary>A site: what a slow path knows about the call that entered it.</summary>
+// SAFETY: the mapping is this table's own until Dispose. Add is called only when HasRoom; site numbers come from Add, and a return address
+// passed to At is that of a call which the emitter let such a number follow (CodeChecker checks that, where it is on). LinkedTo is a block
+// of the current epoch.
 [StructLayout(LayoutKind.Sequential)]
 internal unsafe struct Site
 {
     public Block* Block;
 
-    /// <summary>The displacement of the jump to be pointed to the target, in writable memory.</summary>
+    /// <summary>The displacement of the jump that can be chained, in the writable mapping.</summary>
     public byte* Jump;
 
-    /// <summary>The number the jump is taken under when it leads to another page; null when it stays in its own.</summary>
+    /// <summary>
+    /// For a jump to another page: the recorded epoch, in the writable mapping (see <see cref="JumpTables"/>). Null for a jump within the
+    /// page.
+    /// </summary>
     public byte* Epoch;
 
     /// <summary>
-    /// The code that looks for the target: where the jump leads while it is not linked. For computed jumps, in executable memory, what does
-    /// the instruction when its target is not translated.
+    /// Where the jump leads while it is not chained: code that looks up the target, in the writable mapping. For computed jumps, in the
+    /// executable mapping: code that executes the instruction when its target is not translated.
     /// </summary>
     public byte* Unlinked;
 
-    /// <summary>The block it is linked to, or null; and the next one of the places linked to the same translation, by number plus one.</summary>
+    /// <summary>The block it is chained to, or null; and the next site chained to the same translation, as number plus one.</summary>
     public Block* LinkedTo;
     public int NextIncoming;
 
@@ -34,31 +40,32 @@ internal unsafe struct Site
     public Flavor Flavor;
     public OperandUse Use;
 
-    /// <summary>Of a jump that is to lead to a translation for the source of its flags: that source, by number in the table.</summary>
+    /// <summary>For a jump that may be chained to a specialization: the source of its flags, by number in the table.</summary>
     public int Source;
 
-    /// <summary>How often such a jump may still be taken before there is to be such a translation.</summary>
+    /// <summary>How often such a jump is still taken before a specialization is made.</summary>
     public int Uses;
 
-    /// <summary>Whether the place before this one is such a jump, for the same target.</summary>
+    /// <summary>Whether the preceding site is such a jump, to the same target.</summary>
     public bool HasDirect;
     public byte Size;
     public SegmentIndex Segment;
     public bool Aligned;
 
     /// <summary>
-    /// For a write: the instruction, which has something left to do when its own block is dropped by it. For a computed jump: which kind.
+    /// For a write: the kind of instruction, whose remaining effects are completed in C# when the write drops its own block. For a computed
+    /// jump: its kind.
     /// </summary>
     public Form Form;
 }
 
 /// <summary>
-/// The places that call slow paths. Each call is followed by a no-op that carries the number of its place: nothing has to be loaded
-/// before the call, and a return address is enough to know everything.
+/// The sites: calls of slow paths in translated code. Each call is followed by a no-op that carries the site's number, so no argument has
+/// to be loaded before the call; the return address identifies the site.
 /// </summary>
 internal sealed unsafe class SiteTable : IDisposable
 {
-    /// <summary>Where the number stands behind the return address (see HostAssembler.Annotation).</summary>
+    /// <summary>Offset of the number from the return address (see HostAssembler.Annotation).</summary>
     private const int AnnotationOffset = 3;
 
     private readonly HostMemory _memory;
@@ -75,7 +82,7 @@ internal sealed unsafe class SiteTable : IDisposable
 
     public Site* Sites => (Site*)_memory.Pointer;
 
-    /// <summary>Whether a number of further places fit.</summary>
+    /// <summary>Whether there is room for a number of further sites.</summary>
     public bool HasRoom(int count) => Count + count <= _capacity;
 
     public int Add(in Site site)
@@ -84,7 +91,7 @@ internal sealed unsafe class SiteTable : IDisposable
         return Count++;
     }
 
-    /// <summary>Notes a source of flags.</summary>
+    /// <summary>Adds a flag source.</summary>
     /// <returns>Its number.</returns>
     public int AddSource(in FlagState source)
     {
@@ -96,7 +103,7 @@ internal sealed unsafe class SiteTable : IDisposable
 
     public Site* At(byte* returnAddress) => Sites + *(int*)(returnAddress + AnnotationOffset);
 
-    /// <summary>Notes that a place jumps to a block's translation of its flavor, and no longer to another's.</summary>
+    /// <summary>Records that a site's jump leads to a block's translation of its flavor, and no longer to another's.</summary>
     public void SetTarget(Site* site, Block* target)
     {
         if (site->LinkedTo == target)
@@ -111,7 +118,7 @@ internal sealed unsafe class SiteTable : IDisposable
         translation.FirstIncoming = Number(site);
     }
 
-    /// <summary>Notes that a place jumps to no block's translation any more.</summary>
+    /// <summary>Records that a site's jump is not chained any more.</summary>
     public void RemoveTarget(Site* site)
     {
         if (site->LinkedTo == null)
@@ -129,7 +136,7 @@ internal sealed unsafe class SiteTable : IDisposable
         site->LinkedTo = null;
     }
 
-    /// <summary>Forgets the latest places, whose code was not put into use.</summary>
+    /// <summary>Removes the latest sites, whose code was discarded.</summary>
     public void Truncate(int count) => Count = count;
 
     public void Clear()

@@ -4,23 +4,25 @@ using Uml.Core.Interop;
 
 namespace Uml.Core.Cpu.CodeCache;
 
-/// <summary>A translation of a block for those who come with flags of one source, not saved.</summary>
+/// <summary>A translation of a block for jumps that pass flags by one source instead of saving them.</summary>
+// SAFETY: the mapping is this table's own until Dispose. Add is called only when HasRoom; numbers in lists are those that Add gave out
+// since the last Clear, which is when all translations that hold them are dropped.
 internal unsafe struct Specialization
 {
-    /// <summary>The most of a block and flavor. A limit of ours: what is reached with flags of many sources saves them.</summary>
+    /// <summary>The most for one block and flavor, a limit of ours: jumps with flags of further sources save them.</summary>
     public const int Maximum = 4;
 
     public FlagState Source;
 
-    /// <summary>Null: the block would save such flags anyway.</summary>
+    /// <summary>Null when the block would save these flags anyway, so that there is nothing to gain.</summary>
     public byte* Entry;
     public byte* Abandon;
 
-    /// <summary>The next one of the same block and flavor, by number plus one.</summary>
+    /// <summary>The next specialization of the same block and flavor, as number plus one.</summary>
     public int Next;
 }
 
-/// <summary>All specializations.</summary>
+/// <summary>The table of all specializations.</summary>
 internal sealed unsafe class Specializations : IDisposable
 {
     private readonly HostMemory _memory;
@@ -39,15 +41,15 @@ internal sealed unsafe class Specializations : IDisposable
 
     private Specialization* Items => (Specialization*)_memory.Pointer;
 
-    /// <summary>The first, or the next one, of a list.</summary>
-    /// <param name="number">As the list has it.</param>
-    /// <returns>Null at its end.</returns>
+    /// <summary>The specialization that a list link names.</summary>
+    /// <param name="number">The link: number plus one, or 0.</param>
+    /// <returns>Null at the end of the list.</returns>
     public Specialization* At(int number) => number == 0 ? null : Items + (number - 1);
 
     /// <summary>A translation's specialization for a source.</summary>
     /// <param name="translation">The translation.</param>
     /// <param name="source">The source.</param>
-    /// <param name="count">How many there are of the translation.</param>
+    /// <param name="count">Receives how many specializations of the translation were looked at: all, when none matches.</param>
     /// <returns>Null when there is none.</returns>
     public Specialization* Find(in TranslatedBlock translation, in FlagState source, out int count)
     {

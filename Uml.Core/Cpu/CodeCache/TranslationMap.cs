@@ -5,23 +5,24 @@ using Uml.Core.Cpu.State;
 namespace Uml.Core.Cpu.CodeCache;
 
 /// <summary>
-/// Which part of code memory was emitted for which block, to tell after a fault. Both parts of code memory are filled from their start
-/// on, so translations are in order in each.
+/// Which part of code memory was emitted for which block, for fault reports. Hot and cold code memory are each filled from the start, so
+/// translations are in ascending order in both.
 /// </summary>
+// SAFETY: blocks noted here stay in BlockCache's memory until all are dropped, when Clear is called; the map only passes them on.
 internal sealed unsafe class TranslationMap
 {
     private readonly List<Entry> _entries = [];
 
     /// <summary>Notes a translation.</summary>
-    /// <param name="hot">Where it begins, from the start of code memory.</param>
-    /// <param name="cold">Where its code that seldom runs begins.</param>
+    /// <param name="hot">Offset of its hot code in code memory.</param>
+    /// <param name="cold">Offset of its cold code, which seldom runs.</param>
     public void Add(uint hot, uint cold, Block* block, Flavor flavor) => _entries.Add(new Entry(hot, cold, (nint)block, block->Mode, flavor));
 
     public void Clear() => _entries.Clear();
 
-    /// <summary>The translation that a place in code memory belongs to.</summary>
-    /// <param name="offset">The place, from the start of code memory.</param>
-    /// <param name="isCold">It is among the code that seldom runs.</param>
+    /// <summary>The translation that an offset in code memory belongs to.</summary>
+    /// <param name="offset">The offset.</param>
+    /// <param name="isCold">The offset is in cold code.</param>
     /// <returns>Null when there is none.</returns>
     public Entry? Find(uint offset, bool isCold)
     {

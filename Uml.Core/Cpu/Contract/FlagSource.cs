@@ -2,24 +2,25 @@ using Uml.Core.Cpu.State;
 
 namespace Uml.Core.Cpu.Contract;
 
-/// <summary>What sets the arithmetic flags when it is done again.</summary>
+/// <summary>An operation that sets the arithmetic flags when it is executed again.</summary>
 internal enum FlagOperation : byte { None, Cmp, Test, Add, Sub, Inc, Dec, Shl, Shr, Sar, Neg }
 
 /// <summary>
-/// An operation whose flags are the guest's, in place of the flags themselves: done again on operands that are still there, it sets
-/// them. Equal values mean the same, wherever they come from, so a translation can be found by the source its flags come with.
+/// A lazy representation of the guest's flags: an operation that, executed again on operands that are still available, sets them. Equal
+/// values mean the same flags, so translations are found by the source of the flags they are entered with.
 /// </summary>
 /// <param name="Operation">The operation.</param>
-/// <param name="Size">Of its operands, in bytes.</param>
+/// <param name="Size">Operand size in bytes.</param>
 /// <param name="First">
-/// The first operand's location. A register has the result of <see cref="FlagOperation.Add"/>, <see cref="FlagOperation.Sub"/>,
-/// <see cref="FlagOperation.Inc"/> and <see cref="FlagOperation.Dec"/>, which are taken back first; what is kept is what went in.
+/// The first operand's location. After <see cref="FlagOperation.Add"/>, <see cref="FlagOperation.Sub"/>, <see cref="FlagOperation.Inc"/>
+/// and <see cref="FlagOperation.Dec"/> a register holds the result, from which the operand is recomputed; a kept value is the operand
+/// itself.
 /// </param>
 /// <param name="Second">The second operand's location, or <see cref="Constant"/>.</param>
 /// <param name="Immediate">The second operand when it is a constant.</param>
 internal readonly record struct FlagSource(FlagOperation Operation, byte Size, short First, short Second, int Immediate)
 {
-    /// <summary>A location that is none: the operand is <see cref="Immediate"/>.</summary>
+    /// <summary>In place of a location: the operand is <see cref="Immediate"/>.</summary>
     public const short Constant = -1;
 
     /// <summary>Locations from here on are displacements in the state; smaller ones are registers of the host.</summary>
@@ -30,16 +31,16 @@ internal readonly record struct FlagSource(FlagOperation Operation, byte Size, s
 
     public bool IsNone => Operation == FlagOperation.None;
 
-    /// <summary>Whether the carry flag is not its own, but what it was before.</summary>
+    /// <summary>Whether the operation leaves the carry flag unchanged.</summary>
     public bool LeavesCarry => Operation is FlagOperation.Inc or FlagOperation.Dec;
 
-    /// <summary>Whether it takes something that was kept.</summary>
+    /// <summary>Whether an operand is one that was saved in the state (<see cref="KeptFirst"/>, <see cref="KeptSecond"/>).</summary>
     public bool IsKept => First == KeptFirst || Second == KeptSecond;
 
-    /// <summary>The general registers of the guest that it takes, a bit each.</summary>
+    /// <summary>The general registers of the guest that are its operands, a bit each.</summary>
     public int Registers => RegisterAt(First) | RegisterAt(Second);
 
-    /// <summary>Where a general register of the guest is.</summary>
+    /// <summary>The location of a general register of the guest.</summary>
     public static short Of(int guest) =>
         GuestRegisters.Host(guest) is var host and not GuestRegisters.None ? (short)host : InState(StateLayout.Gpr(guest));
 
@@ -64,8 +65,8 @@ internal readonly record struct FlagSource(FlagOperation Operation, byte Size, s
 }
 
 /// <summary>
-/// Where the flags come from: an operation, and for one that leaves the carry flag another, or none when that is saved. Without the first
-/// only the carry flag's is known.
+/// The sources of all arithmetic flags: an operation, and, when that leaves the carry flag unchanged, another one for the carry flag, or
+/// none when that is saved. Without the first only the carry flag's source is known.
 /// </summary>
 internal readonly record struct FlagState(FlagSource Main, FlagSource Carry)
 {

@@ -3,7 +3,10 @@ using Uml.Core.Cpu.State;
 
 namespace Uml.Core.Cpu.Contract;
 
-/// <summary>Between the flags of the interpreter and those of translated code (<see cref="EngineState.FlagWord"/>).</summary>
+/// <summary>
+/// Converts between the flag representations of the interpreter and of translated code (<see cref="EngineState.FlagWord"/>).
+/// </summary>
+// SAFETY: s is a live processor's state; only its flags and MXCSR are touched.
 internal static unsafe class FlagWords
 {
     /// <summary>SF, ZF, AF, PF and CF are in AH as in the low byte of RFLAGS, OF is in AL.</summary>

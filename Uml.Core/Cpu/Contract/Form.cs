@@ -9,7 +9,7 @@ internal enum Form : byte
     /// <summary>No effect.</summary>
     Nothing,
 
-    /// <summary>As it is, with registers and the memory operand replaced.</summary>
+    /// <summary>By the same instruction, with registers and the memory operand replaced.</summary>
     Plain,
     Lea,
     Push,
@@ -30,7 +30,7 @@ internal enum Form : byte
     SwapGs,
     ReadSegment,
 
-    /// <summary>RDTSC and RDTSCP, by the host's counter.</summary>
+    /// <summary>RDTSC and RDTSCP, from the host's time-stamp counter.</summary>
     TimeStamp,
     BitTest,
     StringMove,

@@ -5,12 +5,12 @@ namespace Uml.Core.Cpu.Contract;
 
 /// <summary>
 /// Where the guest's general registers live while translated code runs. All but RSP, R12 to R15 are in the host register of the same
-/// number, so that implicit operands (RAX and RDX of MUL, CL of shifts, AH) need nothing. R12 to R15, which compilers hand out last, are
+/// number, so that implicit operands (RAX and RDX of MUL, CL of shifts, AH) need no moves. R12 to R15, which compilers hand out last, are
 /// in <see cref="CpuState.Gpr"/>.
 /// </summary>
 internal static class GuestRegisters
 {
-    public const int Rax = 0, Rcx = 1, Rdx = 2, Rsp = 4;
+    public const int Rax = Gpr.Rax, Rcx = Gpr.Rcx, Rdx = Gpr.Rdx, Rsp = Gpr.Rsp;
 
     /// <summary>The host register of the guest's RSP.</summary>
     public const int StackPointer = HostRegister.R12;
@@ -18,7 +18,7 @@ internal static class GuestRegisters
     /// <summary>Scratch: never holds anything of the guest between instructions.</summary>
     public const int Scratch = HostRegister.R13;
 
-    /// <summary>The address of a memory operand: linear first, then of the host.</summary>
+    /// <summary>The address of a memory operand: the linear address, then the host address.</summary>
     public const int Address = HostRegister.R14;
 
     /// <summary>The TLB in force.</summary>

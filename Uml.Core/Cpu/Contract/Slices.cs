@@ -3,16 +3,17 @@ using Uml.Core.Cpu.State;
 namespace Uml.Core.Cpu.Contract;
 
 /// <summary>
-/// Translated code has one thing to look at between blocks, <see cref="EngineState.Remaining"/>. So it is given the budget in slices: when one
-/// is used up it looks at <see cref="EngineState.Poll"/> and takes the next (see <c>RuntimeStubs.Refill</c>). Attention that is asked for
-/// by what runs on the processor's own thread ends the slice, so that it is paid at the very next block, as in the interpreter.
+/// Translated code checks one word between blocks, <see cref="EngineState.Remaining"/>. So it gets the budget in slices: when one is used
+/// up, it polls <see cref="EngineState.Poll"/> and takes the next (see <c>RuntimeStubs.Refill</c>). A request made on the processor's own
+/// thread ends the slice, so that it is served at the next block boundary, as in the interpreter.
 /// </summary>
+// SAFETY: s is a live processor's state; only the budget is touched, on the thread that runs it.
 internal static unsafe class Slices
 {
-    /// <summary>Instructions: some 10 us. What another thread asks for is seen that much later.</summary>
+    /// <summary>Instructions, some 10 us: the latency of requests from other threads.</summary>
     public const int Length = 1 << 15;
 
-    /// <summary>Before translated code runs.</summary>
+    /// <summary>Splits a slice off the budget, before translated code runs.</summary>
     public static void Split(CpuState* s)
     {
         long slice = Volatile.Read(ref s->Engine->Poll) != 0 ? 0 : Math.Min(s->Engine->Remaining, Length);
@@ -20,7 +21,7 @@ internal static unsafe class Slices
         s->Engine->Remaining = slice;
     }
 
-    /// <summary>After it ran: the budget is whole again.</summary>
+    /// <summary>Adds the rest of the budget back, after it ran.</summary>
     public static void Join(CpuState* s)
     {
         s->Engine->Remaining += s->Engine->Reserve;

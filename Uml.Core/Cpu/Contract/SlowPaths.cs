@@ -3,12 +3,16 @@ using Uml.Core.Cpu.State;
 namespace Uml.Core.Cpu.Contract;
 
 /// <summary>
-/// What translated code calls for what it cannot do itself, by the stubs for it. A slow path takes the state, the return address of the
-/// call (which tells the place) and the address register.
+/// Entry points of the slow paths, which translated code calls through stubs. A slow path takes the state, the return address of the call
+/// (which identifies the site) and the address register.
 /// </summary>
+// SAFETY: the pointers are to static methods of Runtime. Emitted stubs call them with the state, the return address of a call that is
+// followed by its site, and the address register.
 internal unsafe struct SlowPaths
 {
-    /// <summary>What they return to go on behind the call, or to leave translated code; anything else is an address to go on at.</summary>
+    /// <summary>
+    /// Return values: continue behind the call, or exit from translated code. Any other value is the address to continue at.
+    /// </summary>
     public const nint Continue = 0, Leave = 1;
 
     /// <summary>Finds the operand of a memory access; returns its address.</summary>

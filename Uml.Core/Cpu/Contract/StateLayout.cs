@@ -5,14 +5,15 @@ using Uml.Core.Cpu.State;
 namespace Uml.Core.Cpu.Contract;
 
 /// <summary>
-/// Displacements of fields as emitted code addresses them: from its stack pointer, which points to the first of the general registers
-/// that have no home in a register of the host.
+/// Displacements of fields as emitted code addresses them: from its stack pointer, which points to R12, the first of the guest's registers
+/// that are kept in memory.
 /// </summary>
 /// <remarks>
-/// What calls of stubs push goes where the registers before that one are kept, which are all in the host's while translated code runs.
-/// There is nothing else below the stack pointer that a signal's frame could overwrite: it leaves 128 bytes alone (System V ABI for
-/// x86-64, 3.2.2), and below the state lies room for it (<see cref="EngineState.SignalStack"/>).
+/// Calls of stubs push their return addresses into the slots of the registers below R12, which are all in host registers while translated
+/// code runs. A signal frame skips the 128 bytes below the stack pointer (System V ABI for x86-64, 3.2.2), and so goes into the room below
+/// the state (<see cref="EngineState.SignalStack"/>).
 /// </remarks>
+// SAFETY: addresses are computed by CpuState.Measure and never followed.
 internal static unsafe class StateLayout
 {
     /// <summary>From the start of <see cref="CpuState"/> to where the state register points: R12.</summary>

@@ -6,6 +6,7 @@ using Uml.Core.Cpu.State;
 namespace Uml.Core.Cpu.Control;
 
 /// <summary>CR0, CR2, CR3, CR4 and CR8: bits and the rules of changing them (Intel SDM vol. 3, 2.5 and 4.1.2).</summary>
+// SAFETY: handlers: the handler contract (Op). A register's number selects a field by switch.
 internal static unsafe class ControlRegisters
 {
     private const ulong Cr0Writable = Cr0.PE | Cr0.MP | Cr0.EM | Cr0.TS | Cr0.NE | Cr0.WP | Cr0.AM | Cr0.NW | Cr0.CD | Cr0.PG;
@@ -14,17 +15,29 @@ internal static unsafe class ControlRegisters
     private const ulong Cr4Writable = Cr4.TSD | Cr4.DE | Cr4.PSE | Cr4.PAE | Cr4.MCE | Cr4.PGE | Cr4.PCE | Cr4.OSFXSR
         | Cr4.OSXMMEXCPT | Cr4.UMIP | Cr4.FSGSBASE | Cr4.PCIDE | Cr4.OSXSAVE | Cr4.SMEP | Cr4.SMAP;
 
-    /// <summary>CR3 bit 63: keep the translations of the new PCID.</summary>
-    private const ulong NoFlush = 1UL << 63;
-
     private const ulong PhysicalMask = (1UL << PhysicalAddresses.Bits) - 1;
+
+    /// <summary>What CR0 cannot hold whatever the rest of the processor is like.</summary>
+    public static RegisterRefusal CheckCr0(ulong value) =>
+        value >> 32 != 0 ? RegisterRefusal.ReservedBits
+        : (value & (Cr0.PG | Cr0.PE)) == Cr0.PG || (value & (Cr0.NW | Cr0.CD)) == Cr0.NW ? RegisterRefusal.Combination
+        : RegisterRefusal.None;
+
+    /// <summary>CR0 as it is when a value has been written: reserved bits of the low half are ignored, and ET is always set.</summary>
+    public static ulong HeldCr0(ulong value) => (value & Cr0Writable) | Cr0.ET;
+
+    /// <summary>What CR3 cannot hold whatever the rest of the processor is like.</summary>
+    public static RegisterRefusal CheckCr3(ulong value) => (value & ~PhysicalMask) != 0 ? RegisterRefusal.ReservedBits : RegisterRefusal.None;
+
+    /// <summary>What CR4 cannot hold whatever the rest of the processor is like.</summary>
+    public static RegisterRefusal CheckCr4(ulong value) => (value & ~Cr4Writable) != 0 ? RegisterRefusal.ReservedBits : RegisterRefusal.None;
 
     /// <summary>Writes CR0; records #GP(0) for combinations that are not allowed.</summary>
     public static bool SetCr0(CpuState* s, ulong value)
     {
         ulong old = s->Cr0;
-        ulong cr0 = (value & Cr0Writable) | Cr0.ET;
-        if (value >> 32 != 0 || (cr0 & (Cr0.PG | Cr0.PE)) == Cr0.PG || (cr0 & (Cr0.NW | Cr0.CD)) == Cr0.NW)
+        ulong cr0 = HeldCr0(value);
+        if (CheckCr0(value) != RegisterRefusal.None)
         {
             return Fault.FailGP(s);
         }
@@ -79,11 +92,11 @@ internal static unsafe class ControlRegisters
     public static bool SetCr3(CpuState* s, ulong value)
     {
         bool pcid = (s->Cr4 & Cr4.PCIDE) != 0;
-        bool keep = pcid && (value & NoFlush) != 0;
-        ulong cr3 = pcid ? value & ~NoFlush : value;
+        bool keep = pcid && (value & Cr3.NoFlush) != 0;
+        ulong cr3 = pcid ? value & ~Cr3.NoFlush : value;
         if ((s->Mode & CpuMode.LongActive) != 0)
         {
-            if ((cr3 & ~PhysicalMask) != 0)
+            if (CheckCr3(cr3) != RegisterRefusal.None)
             {
                 return Fault.FailGP(s);
             }
@@ -104,13 +117,13 @@ internal static unsafe class ControlRegisters
         const ulong paging = Cr4.PSE | Cr4.PAE | Cr4.PGE | Cr4.PCIDE | Cr4.SMEP | Cr4.SMAP;
         ulong changed = value ^ s->Cr4;
         bool isLong = (s->Mode & CpuMode.LongActive) != 0;
-        if ((value & ~Cr4Writable) != 0 || (isLong && (value & Cr4.PAE) == 0))
+        if (CheckCr4(value) != RegisterRefusal.None || (isLong && (value & Cr4.PAE) == 0))
         {
             return Fault.FailGP(s);
         }
 
         // PCIDs begin in IA-32e mode with PCID 0 current (vol. 3, 4.10.1).
-        if ((changed & value & Cr4.PCIDE) != 0 && (!isLong || (s->Cr3 & 0xFFF) != 0))
+        if ((changed & value & Cr4.PCIDE) != 0 && (!isLong || (s->Cr3 & Cr3.Pcid) != 0))
         {
             return Fault.FailGP(s);
         }
@@ -295,7 +308,7 @@ internal static unsafe class ControlRegisters
 
         ulong type = Operand.Get<T>(s, op->R0);
         bool needsPcid = type < 2 && (s->Cr4 & Cr4.PCIDE) == 0 && pcid != 0;
-        if (type > 3 || pcid >> 12 != 0 || needsPcid || (type == 0 && !Canonical.Is(address)))
+        if (type > 3 || (pcid & ~Cr3.Pcid) != 0 || needsPcid || (type == 0 && !Canonical.Is(address)))
         {
             return Raise.GP(s);
         }

@@ -5,7 +5,8 @@ using Uml.Core.Cpu.State;
 
 namespace Uml.Core.Cpu.Control;
 
-/// <summary>Processor states to begin with: after power-on, and those that boot protocols and bare code start in.</summary>
+/// <summary>Initial processor states: after power-on, and those that boot protocols and bare code start in.</summary>
+// SAFETY: s is the state of a processor that does not run. Arrays are indexed by their own constants.
 internal static unsafe class CpuReset
 {
     private const ushort Code64 = 0xA09B, Code32 = 0xC09B, Data32 = 0xC093, RealCode = 0x9B, BusyTss = 0x8B, LdtRights = 0x82;
@@ -47,8 +48,8 @@ internal static unsafe class CpuReset
     /// <summary>Protected mode without paging: flat 4 GiB segments, interrupts off.</summary>
     /// <param name="s">The processor.</param>
     /// <param name="eip">Entry point.</param>
-    /// <param name="cs">Selector CS shows; the boot protocol's GDT should have its descriptor there.</param>
-    /// <param name="ds">Selector DS, ES, SS, FS and GS show.</param>
+    /// <param name="cs">Selector of CS; the boot protocol's GDT should have its descriptor there.</param>
+    /// <param name="ds">Selector of DS, ES, SS, FS and GS.</param>
     public static void EnterProtected32Flat(CpuState* s, uint eip, ushort cs, ushort ds)
     {
         Clear(s);
@@ -62,7 +63,7 @@ internal static unsafe class CpuReset
     /// <param name="s">The processor.</param>
     /// <param name="rip">Entry point.</param>
     /// <param name="cr3">Guest-physical address of the top page table.</param>
-    /// <param name="cs">Selector CS shows.</param>
+    /// <param name="cs">Selector of CS.</param>
     /// <param name="ds">Selector DS, ES, SS, FS and GS show.</param>
     public static void EnterLong64(CpuState* s, ulong rip, ulong cr3, ushort cs, ushort ds)
     {
@@ -100,7 +101,7 @@ internal static unsafe class CpuReset
     private static SegmentRegister Real(ushort selector, ushort attributes) =>
         new() { Base = (ulong)selector << 4, Limit = ushort.MaxValue, Selector = selector, Attributes = attributes };
 
-    /// <summary>Everything architectural that is the same for all entry states; what belongs to the host stays.</summary>
+    /// <summary>Sets the architectural state that all initial states share; the engine's own state is unchanged.</summary>
     private static void Clear(CpuState* s)
     {
         for (int i = 0; i < CpuState.GprCount; i++)
@@ -110,8 +111,8 @@ internal static unsafe class CpuReset
 
         Flags.Set(s, 0);
         s->Cpl = 0;
-        s->Halted = s->InterruptShadow = s->NmiBlocked = s->StepTrap = false;
-        s->PendingDebug = s->HeldDebug = 0;
+        s->Halted = s->InterruptShadow = s->NmiBlocked = false;
+        s->HeldDebug = 0;
         s->Segments[(int)SegmentIndex.Ldtr] = new SegmentRegister { Limit = ushort.MaxValue, Attributes = LdtRights };
         s->Segments[(int)SegmentIndex.Tr] = new SegmentRegister { Limit = ushort.MaxValue, Attributes = BusyTss };
         s->GdtBase = s->IdtBase = 0;

@@ -7,8 +7,8 @@ using Uml.Core.Cpu.State;
 namespace Uml.Core.Cpu.Control;
 
 /// <summary>
-/// What CPUID says (Intel SDM vol. 2, CPUID): an x86-64-v2 processor, and what its model has besides. The signature is that of an in-order Intel Atom (family 6, model
-/// 36H): kernels know that such a one does not speculate, so they switch on none of their mitigations.
+/// What CPUID returns (Intel SDM vol. 2, CPUID): an x86-64-v2 processor, with the further features of its model. The signature is that of
+/// an in-order Intel Atom (family 6, model 36H), which kernels know not to speculate, so that they enable no mitigations.
 /// </summary>
 internal sealed class CpuidTable
 {
@@ -58,7 +58,7 @@ internal sealed class CpuidTable
     /// <summary>The table of one processor.</summary>
     /// <param name="index">Its number and initial APIC ID.</param>
     /// <param name="processorCount">Processors in the machine: cores of one package, one thread each.</param>
-    /// <param name="clock">Tells the frequency of the time-stamp counter.</param>
+    /// <param name="clock">Gives the frequency of the time-stamp counter.</param>
     public CpuidTable(int index, int processorCount, IMachineClock clock)
     {
         _apicId = (uint)index;
@@ -74,7 +74,7 @@ internal sealed class CpuidTable
         }
     }
 
-    /// <summary>Sets one leaf, whatever its subleaf, in place of the model's own; null gives that back.</summary>
+    /// <summary>Overrides one leaf with all its subleaves; null restores the model's own.</summary>
     public void Set(uint leaf, CpuidValues? values)
     {
         if (values is { } set)
@@ -92,6 +92,7 @@ internal sealed class CpuidTable
     /// <param name="leaf">EAX.</param>
     /// <param name="subleaf">ECX.</param>
     /// <param name="apicEnabled">IA32_APIC_BASE has the local APIC enabled.</param>
+    // SAFETY: s is a live processor's state (the handler contract, see Op), which is only read.
     public unsafe CpuidValues Query(CpuState* s, uint leaf, uint subleaf, bool apicEnabled)
     {
         if (_set.TryGetValue(leaf, out CpuidValues set))
@@ -101,7 +102,7 @@ internal sealed class CpuidTable
 
         if (leaf >= 0x40000000 && leaf < 0x50000000)
         {
-            // Reserved for hypervisors: what no device has set is empty.
+            // Reserved for hypervisors: a leaf that no device has set is zero.
             return default;
         }
 

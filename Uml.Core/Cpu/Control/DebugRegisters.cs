@@ -6,6 +6,7 @@ using Uml.Core.Cpu.State;
 namespace Uml.Core.Cpu.Control;
 
 /// <summary>MOV to and from debug registers (Intel SDM vol. 3, 18.2).</summary>
+// SAFETY: handlers: the handler contract (Op). A register's number is checked to be at most 7, and selects a field by switch.
 internal static unsafe class DebugRegisters
 {
     /// <summary>MOV r, DRn: R0 is the register, R1 the number.</summary>
@@ -37,27 +38,26 @@ internal static unsafe class DebugRegisters
             case 2: s->Dr2 = value; break;
             case 3: s->Dr3 = value; break;
             default:
-                // Bits 63..32 of DR6 and DR7 must be zero.
-                if (value >> 32 != 0)
+                if (DebugState.CheckControl(value) != RegisterRefusal.None)
                 {
                     return Raise.GP(s);
                 }
 
-                return SetControl(s, op, number, (uint)value);
+                return SetControl(s, op, number, value);
         }
 
         return op + 1;
     }
 
-    private static Op* SetControl(CpuState* s, Op* op, int number, uint value)
+    private static Op* SetControl(CpuState* s, Op* op, int number, ulong value)
     {
         if (number == 6)
         {
-            s->Dr6 = (value & DebugState.Dr6Writable) | DebugState.Dr6Fixed;
+            s->Dr6 = DebugState.HeldDr6(value);
             return op + 1;
         }
 
-        s->Dr7 = (value & DebugState.Dr7Writable) | DebugState.Dr7Fixed;
+        s->Dr7 = DebugState.HeldDr7(value);
         Mmu.UpdateMode(s);
         DebugState.RefreshStepping(s);
         return BlockExit.Behind(s, op);

@@ -4,16 +4,14 @@ using System.Security.Cryptography;
 
 namespace Uml.Core.Cpu.Control;
 
-/// <summary>Where RDRAND and RDSEED get their numbers.</summary>
+/// <summary>A source of the numbers that RDRAND and RDSEED return.</summary>
 internal interface IEntropySource
 {
     /// <summary>The next 64 bits.</summary>
     ulong Next();
 }
 
-/// <summary>
-/// The host's random number generator, asked for a page at a time: one call each would cost a system call per instruction.
-/// </summary>
+/// <summary>The host's random number generator, read a page at a time: a read for each instruction would be a system call each.</summary>
 internal sealed class HostEntropySource : IEntropySource
 {
     private readonly ulong[] _buffer = new ulong[512];
@@ -39,7 +37,7 @@ internal sealed class SeededEntropySource : IEntropySource
 {
     private ulong _s0, _s1, _s2, _s3;
 
-    /// <summary>Starts the sequence that belongs to a seed.</summary>
+    /// <summary>Starts the sequence of a seed.</summary>
     public SeededEntropySource(ulong seed)
     {
         _s0 = SplitMix(ref seed);

@@ -6,18 +6,17 @@ using Uml.Core.Cpu.State;
 namespace Uml.Core.Cpu.Control;
 
 /// <summary>CPUID, time stamps, random numbers, hypercalls, cache control.</summary>
+// SAFETY: handlers: the handler contract (Op). Registers by constants; answers of CPUID are values.
 internal static unsafe class MiscSystemHandlers
 {
-    private const int Rax = 0, Rcx = 1, Rdx = 2, Rbx = 3;
-
     /// <summary>CPUID.</summary>
     public static Op* Cpuid(CpuState* s, Op* op)
     {
-        CpuidValues values = SystemUnit.Of(s).QueryCpuid((uint)s->Gpr[Rax], (uint)s->Gpr[Rcx]);
-        s->Gpr[Rax] = values.Eax;
-        s->Gpr[Rbx] = values.Ebx;
-        s->Gpr[Rcx] = values.Ecx;
-        s->Gpr[Rdx] = values.Edx;
+        CpuidValues values = SystemUnit.Of(s).QueryCpuid((uint)s->Gpr[Gpr.Rax], (uint)s->Gpr[Gpr.Rcx]);
+        s->Gpr[Gpr.Rax] = values.Eax;
+        s->Gpr[Gpr.Rbx] = values.Ebx;
+        s->Gpr[Gpr.Rcx] = values.Ecx;
+        s->Gpr[Gpr.Rdx] = values.Edx;
         return op + 1;
     }
 
@@ -30,8 +29,8 @@ internal static unsafe class MiscSystemHandlers
         }
 
         ulong tsc = SystemUnit.Of(s).ReadTsc();
-        s->Gpr[Rax] = (uint)tsc;
-        s->Gpr[Rdx] = tsc >> 32;
+        s->Gpr[Gpr.Rax] = (uint)tsc;
+        s->Gpr[Gpr.Rdx] = tsc >> 32;
         return op + 1;
     }
 
@@ -41,7 +40,7 @@ internal static unsafe class MiscSystemHandlers
         Op* next = ReadTimeStamp(s, op);
         if (next != null)
         {
-            s->Gpr[Rcx] = (uint)s->TscAux;
+            s->Gpr[Gpr.Rcx] = (uint)s->TscAux;
         }
 
         return next;
@@ -72,7 +71,7 @@ internal static unsafe class MiscSystemHandlers
     public static Op* Hypercall(CpuState* s, Op* op)
     {
         long result = s->Cpl == 0 ? -1000 : -1;
-        s->Gpr[Rax] = (s->Mode & CpuMode.Long64) != 0 ? (ulong)result : (uint)result;
+        s->Gpr[Gpr.Rax] = (s->Mode & CpuMode.Long64) != 0 ? (ulong)result : (uint)result;
         return op + 1;
     }
 

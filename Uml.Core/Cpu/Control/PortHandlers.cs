@@ -6,11 +6,11 @@ using Uml.Core.Cpu.State;
 
 namespace Uml.Core.Cpu.Control;
 
-/// <summary>IN, OUT, INS, OUTS at one operand width. What writes a port ends its block: the device may want the machine to stop.</summary>
+/// <summary>IN, OUT, INS, OUTS at one operand width. A write to a port ends the block: the device may ask the machine to stop.</summary>
+// SAFETY: handlers: the handler contract (Op). RAX and DX by constant offsets, counters by constants; the bus gets values.
 internal static unsafe class PortHandlers<T>
     where T : unmanaged
 {
-    private const int Rcx = 1, Rsi = 6, Rdi = 7;
     private const ushort Rax = CpuState.GprStart, Rdx = CpuState.GprStart + 16;
 
     /// <summary>IN rAX, imm8.</summary>
@@ -55,21 +55,21 @@ internal static unsafe class PortHandlers<T>
         ulong mask = MaskOf(op);
         bool repeats = op->R2 != 0;
         ushort port = Operand.Reg<ushort>(s, Rdx);
-        // A count of zero needs the permission too.
+        // Permission is checked for a count of zero too.
         if (!TaskState.AllowsPorts(s, port, sizeof(T)))
         {
             return null;
         }
 
-        if (repeats && (s->Gpr[Rcx] & mask) == 0)
+        if (repeats && (s->Gpr[Gpr.Rcx] & mask) == 0)
         {
             return op + 1;
         }
 
         do
         {
-            // Checked before the port is read, whose value could not be given back.
-            if (!Segmentation.Linear(s, SegmentIndex.Es, s->Gpr[Rdi] & mask, sizeof(T), write: true, out ulong linear)
+            // Checked before the port is read, because a read cannot be undone.
+            if (!Segmentation.Linear(s, SegmentIndex.Es, s->Gpr[Gpr.Rdi] & mask, sizeof(T), write: true, out ulong linear)
                 || !Paging.Mmu.ProbeWrite(s, linear, sizeof(T), SegmentIndex.Es))
             {
                 return null;
@@ -81,7 +81,7 @@ internal static unsafe class PortHandlers<T>
                 return null;
             }
 
-            Advance(s, Rdi, mask);
+            Advance(s, Gpr.Rdi, mask);
             if (!repeats)
             {
                 return op + 1;
@@ -89,7 +89,7 @@ internal static unsafe class PortHandlers<T>
         }
         while (CountDown(s, mask) && Repetitions.MayGoOn(s));
 
-        return (s->Gpr[Rcx] & mask) == 0 ? Repetitions.End(s, op) : Flow.Suspend(s, op);
+        return (s->Gpr[Gpr.Rcx] & mask) == 0 ? Repetitions.End(s, op) : Flow.Suspend(s, op);
     }
 
     /// <summary>OUTS, R2 non-zero: repeated. Address-size bits in Address.</summary>
@@ -104,14 +104,14 @@ internal static unsafe class PortHandlers<T>
             return null;
         }
 
-        if (repeats && (s->Gpr[Rcx] & mask) == 0)
+        if (repeats && (s->Gpr[Gpr.Rcx] & mask) == 0)
         {
             return op + 1;
         }
 
         do
         {
-            if (!Segmentation.Linear(s, op->Segment, s->Gpr[Rsi] & mask, sizeof(T), write: false, out ulong linear)
+            if (!Segmentation.Linear(s, op->Segment, s->Gpr[Gpr.Rsi] & mask, sizeof(T), write: false, out ulong linear)
                 || !Operand.LoadAt(s, linear, op->Segment, out T value))
             {
                 return null;
@@ -119,7 +119,7 @@ internal static unsafe class PortHandlers<T>
 
             DebugState.NotePort(s, port, sizeof(T));
             Write(s, port, Operand.Widen(value));
-            Advance(s, Rsi, mask);
+            Advance(s, Gpr.Rsi, mask);
             if (!repeats)
             {
                 return BlockExit.Behind(s, op);
@@ -127,7 +127,7 @@ internal static unsafe class PortHandlers<T>
         }
         while (CountDown(s, mask) && Repetitions.MayGoOn(s));
 
-        if ((s->Gpr[Rcx] & mask) != 0)
+        if ((s->Gpr[Gpr.Rcx] & mask) != 0)
         {
             return Flow.Suspend(s, op);
         }
@@ -161,8 +161,8 @@ internal static unsafe class PortHandlers<T>
 
     private static bool CountDown(CpuState* s, ulong mask)
     {
-        s->Gpr[Rcx] = StackFrame.Merge(s->Gpr[Rcx], s->Gpr[Rcx] - 1, mask);
+        s->Gpr[Gpr.Rcx] = StackFrame.Merge(s->Gpr[Gpr.Rcx], s->Gpr[Gpr.Rcx] - 1, mask);
         Repetitions.Retire(s, 1);
-        return (s->Gpr[Rcx] & mask) != 0;
+        return (s->Gpr[Gpr.Rcx] & mask) != 0;
     }
 }

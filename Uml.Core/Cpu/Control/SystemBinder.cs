@@ -3,15 +3,16 @@ using Uml.Core.Cpu.Access;
 using Uml.Core.Cpu.Blocks;
 using Uml.Core.Cpu.Interrupts;
 using Uml.Core.Cpu.Segments;
-using Uml.Core.Cpu.State;
 
 namespace Uml.Core.Cpu.Control;
 
 /// <summary>Segment, interrupt, privilege and processor-control instructions.</summary>
+// SAFETY: op is the operation being decoded (IInstructionBinder). R2 is a size in bits or bytes, or a flag, and no offset.
 internal static unsafe partial class SystemBinder
 {
     /// <summary>
-    /// Whether the instruction has to be the last of its block though it is no jump: what follows may run under other rules.
+    /// Whether the instruction has to be the last of its block though it is no jump, because the next one may run in another mode or with
+    /// another mapping.
     /// </summary>
     public static bool EndsBlock(in Instruction i) => i.Mnemonic switch
     {
@@ -21,9 +22,9 @@ internal static unsafe partial class SystemBinder
         _ => false,
     };
 
-    public static Handler Bind(in Instruction i, Op* op, CpuMode mode)
+    public static Handler Bind(in Instruction i, Op* op)
     {
-        Handler handler = BindProcessorControl(in i, op, mode);
+        Handler handler = BindProcessorControl(in i, op);
         if (handler == null)
         {
             handler = SegmentBinder.Bind(in i, op);
@@ -37,7 +38,7 @@ internal static unsafe partial class SystemBinder
         return handler != null ? handler : BindPorts(in i, op);
     }
 
-    private static Handler BindProcessorControl(in Instruction i, Op* op, CpuMode mode)
+    private static Handler BindProcessorControl(in Instruction i, Op* op)
     {
         switch (i.Code)
         {
@@ -58,7 +59,6 @@ internal static unsafe partial class SystemBinder
             case Code.Rdrand_r64 or Code.Rdseed_r64: return &MiscSystemHandlers.Random<ulong>;
         }
 
-        _ = mode;
         bool memory = i.Op0Kind == OpKind.Memory;
         return i.Mnemonic switch
         {

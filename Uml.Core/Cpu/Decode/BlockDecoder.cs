@@ -4,17 +4,22 @@ using Iced.Intel;
 using Uml.Core.Cpu.Blocks;
 using Uml.Core.Cpu.Paging;
 using Uml.Core.Cpu.State;
+using Uml.Core.Memory;
 
 namespace Uml.Core.Cpu.Decode;
 
-/// <summary>Turns guest bytes into operations: from one address to the first jump, the end of the page, or a length limit.</summary>
+/// <summary>
+/// Decodes guest code into operations, from one address to the first jump that ends a block, the end of the page, or a limit of length.
+/// </summary>
+// SAFETY: the block has room for the longest one (IBlockDecoder), and the loop stops at MaxInstructions and at the end of what was fetched:
+// within one page, which is RAM, and within the pinned buffer. Of a second page only the bytes to complete one instruction are read.
 internal sealed unsafe class BlockDecoder : IBlockDecoder
 {
-    private const int PageSize = 4096, MaxInstructionLength = Block.MaxInstructionLength;
+    private const int MaxInstructionLength = Block.MaxInstructionLength;
 
     /// <summary>
-    /// Conditional jumps that a block goes on behind. Compilers put the likely way there; each more makes it likelier that the rest does
-    /// not run, and is decoded again for those who come from elsewhere.
+    /// The most conditional jumps in the middle of a block. Compilers place the likely path behind a forward jump; but with each further
+    /// one the rest of the block is less likely to run, and may be decoded again in a block that begins there.
     /// </summary>
     private const int MaxSideExits = 6;
 
@@ -23,8 +28,8 @@ internal sealed unsafe class BlockDecoder : IBlockDecoder
     private readonly Decoder[] _decoders;
 
     /// <summary>
-    /// The guest's bytes, read from its memory once: what is decoded, translated and noted of them cannot differ, whoever writes to that
-    /// memory meanwhile. Pinned.
+    /// Guest code, read from guest memory once, so that decoding, translation and the block's copy agree even if another agent writes to it
+    /// meanwhile. Pinned.
     /// </summary>
     private readonly byte[] _fetched = GC.AllocateUninitializedArray<byte>(Block.MaxBytes, pinned: true);
 
@@ -40,7 +45,7 @@ internal sealed unsafe class BlockDecoder : IBlockDecoder
     public bool Decode(CpuState* s, Block* block, ulong linear, ulong physical)
     {
         byte* memory = PageWalk.Host(s, physical);
-        int inPage = PageSize - (int)(physical & (PageSize - 1));
+        int inPage = GuestRam.PageSize - (int)Page.Offset(physical);
         int available = Math.Min(inPage, Block.MaxBytes);
         new ReadOnlySpan<byte>(memory, available).CopyTo(_fetched);
 
@@ -49,7 +54,7 @@ internal sealed unsafe class BlockDecoder : IBlockDecoder
         *block = new Block
         {
             Physical = physical,
-            HostPage = memory - (physical & (PageSize - 1)),
+            HostPage = memory - Page.Offset(physical),
             Mode = s->Mode,
             SecondPage = Block.NoPage,
         };
@@ -90,20 +95,20 @@ internal sealed unsafe class BlockDecoder : IBlockDecoder
             offset += Math.Max(1, instruction.Length);
         }
 
-        // Nothing was left to go on with.
+        // No instruction follows in this block.
         ops[count - 1].Continues = false;
         Close(block, count, offset, code);
         return true;
     }
 
-    /// <summary>A conditional jump that is not a loop's.</summary>
+    /// <summary>Whether the instruction is a forward conditional jump, after which the block continues.</summary>
     private static bool IsForward(in Instruction instruction, Op* op, CpuMode mode) =>
         (mode & CpuMode.Segmented) == 0 && instruction.IsJccShortOrNear && op->IsImplemented && op->Disp > op->Offset;
 
-    /// <summary>A block of the one instruction that starts in this page and ends in the next.</summary>
+    /// <summary>Decodes a block of one instruction that crosses into the next page.</summary>
     private bool DecodeCrossing(CpuState* s, Block* block, Decoder decoder, ulong linear, byte* code, int available)
     {
-        ulong next = (linear & ~(PageSize - 1UL)) + PageSize;
+        ulong next = Page.Base(linear) + GuestRam.PageSize;
         if ((s->Mode & CpuMode.Long64) == 0)
         {
             next = (uint)next;
@@ -114,8 +119,8 @@ internal sealed unsafe class BlockDecoder : IBlockDecoder
             return false;
         }
 
-        // Read again: the walk may have set bits in a paging-structure entry that these bytes are, and drops only what is known to be code.
-        new ReadOnlySpan<byte>(block->HostPage + (block->Physical & (PageSize - 1)), available).CopyTo(_fetched);
+        // Read again: the walk may have set accessed bits in these bytes, which are not known to be code yet.
+        new ReadOnlySpan<byte>(block->HostPage + Page.Offset(block->Physical), available).CopyTo(_fetched);
         byte* secondHost = PageWalk.Host(s, second);
         Span<byte> rest = _fetched.AsSpan(available, MaxInstructionLength - available);
         if (secondHost == null)
@@ -155,8 +160,8 @@ internal sealed unsafe class BlockDecoder : IBlockDecoder
     }
 
     /// <summary>
-    /// Whether what is invalid within fifteen bytes has its end there: it has when it is an instruction but for what nobody may combine
-    /// (LOCK with what does not take it, REX before VEX).
+    /// Whether an invalid instruction ends within fifteen bytes: it does if it decodes without checks for invalid combinations (LOCK with
+    /// an instruction that does not take it, REX before VEX).
     /// </summary>
     private bool EndsInTime(CpuMode mode, byte* code)
     {
@@ -173,7 +178,7 @@ internal sealed unsafe class BlockDecoder : IBlockDecoder
         block->Count = (ushort)count;
         block->ByteLength = (ushort)length;
 
-        // Behind the last instruction stands where to go on: for a conditional jump not taken, or a block cut short.
+        // The last operation jumps to the next instruction: for a conditional jump that is not taken, or a block that ends at a limit.
         Op* tail = Block.Ops(block) + count;
         *tail = new Op { Handler = &Flow.FallThrough, Offset = (ushort)length, Disp = length };
         Unsafe.CopyBlockUnaligned(Block.Code(block), code, (uint)length);

@@ -2,13 +2,14 @@ using Iced.Intel;
 
 namespace Uml.Core.Cpu.Decode;
 
-/// <summary>Feeds Iced's decoder from bytes that nobody else writes, without copies or allocation.</summary>
+/// <summary>Feeds Iced's decoder from a buffer, without copies or allocation.</summary>
+// SAFETY: BlockDecoder passes a range of its own pinned buffer and decodes before it passes another; reading stops at the end.
 internal sealed unsafe class CodeBytesReader : CodeReader
 {
     private byte* _next;
     private byte* _end;
 
-    /// <summary>Reads on from here. The memory has to stay valid while decoding.</summary>
+    /// <summary>Sets the range to read. It has to stay valid while decoding.</summary>
     public void Reset(byte* start, byte* end)
     {
         _next = start;

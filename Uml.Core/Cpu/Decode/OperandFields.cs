@@ -5,6 +5,8 @@ using Uml.Core.Cpu.State;
 namespace Uml.Core.Cpu.Decode;
 
 /// <summary>Fills an operation's operand fields from Iced's description of the instruction.</summary>
+// SAFETY: op is a block's operation that the decoder is filling in. Offsets are computed from Iced's register numbers, which are below 16
+// for general and vector registers (EVEX forms have no handler) and below 8 for MMX, and fit into 16 bits.
 internal static unsafe class OperandFields
 {
     public static void Fill(in Instruction instruction, Op* op, CpuMode mode)
@@ -23,7 +25,7 @@ internal static unsafe class OperandFields
                     FillMemory(in instruction, op, mode);
                     break;
                 case OpKind.NearBranch16 or OpKind.NearBranch32 or OpKind.NearBranch64:
-                    // From the block's start, so that the block does not depend on where it is mapped.
+                    // Relative to the block's start, so that the block does not depend on the address it is mapped at.
                     op->Disp = (long)(instruction.NearBranchTarget - instruction.IP) + op->Offset;
                     break;
                 case OpKind.FarBranch16 or OpKind.FarBranch32:
@@ -55,7 +57,7 @@ internal static unsafe class OperandFields
         }
     }
 
-    /// <summary>Where a register lives in <see cref="CpuState"/>, or its plain number when it has no fixed place.</summary>
+    /// <summary>The offset of a register in <see cref="CpuState"/>, or its number when it has no fixed offset.</summary>
     public static ushort RegisterOffset(Register register)
     {
         if (register is >= Register.SPL and <= Register.R15L)
@@ -121,7 +123,7 @@ internal static unsafe class OperandFields
         Register index = instruction.MemoryIndex;
         if (index.IsVectorRegister())
         {
-            // A vector of indices (VSIB): each element is added for itself.
+            // A vector of indices (VSIB), which the handler adds element by element.
             op->R1 = RegisterOffset(index);
             op->Scale = (byte)System.Numerics.BitOperations.Log2((uint)instruction.MemoryIndexScale);
         }
@@ -134,7 +136,7 @@ internal static unsafe class OperandFields
 
         if (addressSize == 0)
         {
-            // Displacement only: 8, 4 or 2 bytes tell the size; 4 bytes are sign-extended in 64-bit addressing.
+            // Displacement only: its 8, 4 or 2 bytes give the address size; 4 bytes are sign-extended in 64-bit addressing.
             addressSize = instruction.MemoryDisplSize switch
             {
                 8 => 64,
@@ -146,7 +148,7 @@ internal static unsafe class OperandFields
         return addressSize;
     }
 
-    /// <summary>What an address of a size in a segment needs beyond the plain sum.</summary>
+    /// <summary>The wrapping, segment base and checks that an address of a size in a segment needs.</summary>
     public static AddressFlags AddressSpace(SegmentIndex segment, int addressSize, CpuMode mode)
     {
         AddressFlags flags = addressSize switch { 16 => AddressFlags.Wrap16, 32 => AddressFlags.Wrap32, _ => 0 };

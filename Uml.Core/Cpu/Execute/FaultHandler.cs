@@ -7,16 +7,16 @@ using Uml.Core.Interop;
 namespace Uml.Core.Cpu.Execute;
 
 /// <summary>
-/// The handler in front of .NET's for the signals that a processor's exceptions become. A fault of emitted code is a defect of the
-/// translator: it is recorded, and the code goes on in its engine's recovery stub. Everything else goes to the handler that was there
-/// before, as if this one were not: a NullReferenceException of the application is raised as ever.
+/// A handler in front of .NET's for the signals of processor exceptions. A fault in emitted code is a defect of the translator: it is
+/// recorded, and execution continues in the engine's recovery stub. All other signals are passed to the previous handler unchanged, so .NET
+/// raises its NullReferenceException as usual.
 /// </summary>
 /// <remarks>
-/// <para>What a signal does is a property of the process, and so are this handler and its table: they are made when the first engine is,
-/// and stay. The table is the one thing that engines of different machines share; each writes to its own slot only.</para>
-/// <para>The handler is emitted code too. It runs where no C# may: on any thread, in the middle of anything. It takes no lock and calls
-/// nothing. It knows a fault of an engine by the instruction pointer in code memory, or the stack pointer in the state, which nothing else
-/// has there; the latter finds jumps out of code memory.</para>
+/// <para>Signal handlers belong to the process, and so do this handler and its table: they are created with the first engine, and stay. The
+/// table is the only thing that engines of different machines share; each writes to its own slot only.</para>
+/// <para>The handler is emitted code too. It runs on any thread, at any instruction, where no C# may run; it takes no lock and calls
+/// nothing. A fault is an engine's when the instruction pointer is in its code memory or the stack pointer is in its state, where only
+/// emitted code has it; the latter finds jumps out of code memory.</para>
 /// </remarks>
 internal static unsafe class FaultHandler
 {
@@ -31,7 +31,7 @@ internal static unsafe class FaultHandler
     /// <summary>Of siginfo_t (asm-generic/siginfo.h): what a process sent has a si_code of 0 or less.</summary>
     private const int InfoCode = 8, InfoAddress = 16;
 
-    // Arguments of the handler (sigaction(2)), which the handler before gets as they were.
+    // Arguments of the handler (sigaction(2)), which are passed on unchanged to the previous one.
     private const int Signal = HostRegister.Rdi, Info = HostRegister.Rsi, Context = HostRegister.Rdx;
 
     private const int Slot = HostRegister.Rax, Count = HostRegister.Rcx, Rip = HostRegister.R8, StackPointer = HostRegister.R9,
@@ -94,11 +94,11 @@ internal static unsafe class FaultHandler
             all &= TryPutInFront(table, signal, page.Pointer);
         }
 
-        // Handlers that are in front find an empty table and pass everything on.
+        // Handlers that are installed already find an empty table and pass everything on.
         return all ? table : null;
     }
 
-    /// <summary>Puts the handler in front of a signal's, on the stack and with the mask that the one before asked for.</summary>
+    /// <summary>Installs the handler in front of a signal's, with the stack and the mask of the previous one.</summary>
     /// <returns>False when the host does not allow it.</returns>
     private static bool TryPutInFront(FaultTable* table, int signal, byte* handler)
     {
@@ -142,7 +142,7 @@ internal static unsafe class FaultHandler
         EmitPrevious(code, table);
     }
 
-    /// <summary>Looks whether the fault is of a slot's engine.</summary>
+    /// <summary>Emits the check whether the fault is in the code of a slot's engine.</summary>
     /// <param name="others">The jumps taken when it is not.</param>
     /// <returns>The jump taken when it is.</returns>
     private static byte* EmitMatch(HostAssembler code, out byte*[] others)
@@ -159,7 +159,7 @@ internal static unsafe class FaultHandler
         code.ArithmeticMemory(Arithmetic.Cmp, Version, Slot, FaultSlot.VersionOffset);
         byte* changed = code.JumpIf(Condition.Ne);
 
-        // There has to be a way out, and only one fault: another is one of the recovery.
+        // Recovery needs a host stack to return to, and no earlier fault: a second one is a fault of the recovery itself.
         code.ArithmeticMemoryImmediate(Arithmetic.Cmp, Temporary, StateLayout.HostStack + StateLayout.Bias, 0);
         byte* notEntered = code.JumpIf(Condition.E);
         code.ArithmeticMemoryImmediate(Arithmetic.Cmp, Slot, FaultSlot.SignalOffset, 0, wide: false);
@@ -198,7 +198,7 @@ internal static unsafe class FaultHandler
         code.Return();
     }
 
-    /// <summary>Goes to the handler that was there before, or does what the kernel would have done without one.</summary>
+    /// <summary>Jumps to the previous handler, or does the kernel's default action if there was none.</summary>
     private static void EmitPrevious(HostAssembler code, FaultTable* table)
     {
         code.MoveImmediate(Version, (long)table);

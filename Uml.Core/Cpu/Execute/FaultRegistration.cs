@@ -12,7 +12,7 @@ internal sealed unsafe class FaultRegistration : IDisposable
 
     /// <param name="memory">The engine's code.</param>
     /// <param name="state">The state that it runs with.</param>
-    /// <param name="recovery">Where it goes on after a fault, in executable memory.</param>
+    /// <param name="recovery">The recovery stub, where execution continues after a fault; in the executable mapping.</param>
     public FaultRegistration(CodeMemory memory, CpuState* state, byte* recovery)
     {
         if (_slot == null)

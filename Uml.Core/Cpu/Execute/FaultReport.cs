@@ -3,10 +3,11 @@ using System.Text;
 using Uml.Core.Cpu.Blocks;
 using Uml.Core.Cpu.CodeCache;
 using Uml.Core.Cpu.State;
+using Uml.Core.Memory;
 
 namespace Uml.Core.Cpu.Execute;
 
-/// <summary>Says all that can be told of a fault in emitted code.</summary>
+/// <summary>Describes a fault in emitted code.</summary>
 internal readonly unsafe ref struct FaultReport(CpuState* state, CodeMemory memory, SiteTable sites, TranslationMap translations)
 {
     private const int BytesBefore = 16, BytesBehind = 16;
@@ -16,8 +17,8 @@ internal readonly unsafe ref struct FaultReport(CpuState* state, CodeMemory memo
         ["r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15", "rdi", "rsi", "rbp", "rbx", "rdx", "rax", "rcx", "rsp", "rip", "rflags"];
 
     /// <param name="fault">The fault.</param>
-    /// <param name="cold">Where code that seldom runs begins, from the start of code memory.</param>
-    /// <param name="stubs">Where translations begin.</param>
+    /// <param name="cold">Offset of cold code in code memory.</param>
+    /// <param name="stubs">Offset of the first translation, behind the stubs.</param>
     public string Write(in FaultSlot fault, uint cold, uint stubs)
     {
         StringBuilder text = new();
@@ -28,7 +29,7 @@ internal readonly unsafe ref struct FaultReport(CpuState* state, CodeMemory memo
         text.Append(CultureInfo.InvariantCulture, $"RIP is {Place(isInside, place, fault.Rip)}. ");
         if (!isInside || place < stubs)
         {
-            // In a stub, or gone astray: a call, if that was the last thing on the stack, tells where from.
+            // In a stub, or outside of code memory: the last word on the stack may be the return address of a call in a translation.
             isInside = TryGetOffset(fault.Caller, out place);
             text.Append(CultureInfo.InvariantCulture, $"The last call, which may be long past, was from {Place(isInside, place, fault.Caller)}. ");
         }
@@ -78,7 +79,7 @@ internal readonly unsafe ref struct FaultReport(CpuState* state, CodeMemory memo
 
         // SAFETY: blocks stay in memory until all are dropped, and the map's entries with them.
         Block* block = translation.Block;
-        ulong rip = state->Engine->PageRip + (block->Physical & 0xFFF);
+        ulong rip = state->Engine->PageRip + Page.Offset(block->Physical);
         text.Append(CultureInfo.InvariantCulture, $"Block at guest-physical 0x{block->Physical:x}, RIP 0x{rip:x}, {block->ByteLength} bytes, ");
         text.Append(CultureInfo.InvariantCulture, $"mode {translation.Mode}, flavor {translation.Flavor}, +0x{place - (isCold ? translation.Cold : translation.Hot):x}{(isCold ? " in what seldom runs" : "")}. ");
         if (isCold && FindSite(place, block) is var site && site != null)
@@ -87,7 +88,7 @@ internal readonly unsafe ref struct FaultReport(CpuState* state, CodeMemory memo
         }
     }
 
-    /// <summary>The place whose slow path is called next: a no-op behind the call carries its number.</summary>
+    /// <summary>The site of the next call of a slow path, whose number is in the no-op behind the call.</summary>
     private Site* FindSite(uint place, Block* block)
     {
         const int reach = 256, length = 7;

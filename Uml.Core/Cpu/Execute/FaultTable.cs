@@ -2,23 +2,25 @@ using System.Runtime.InteropServices;
 
 namespace Uml.Core.Cpu.Execute;
 
-/// <summary>What the signal handler looks at and writes: in unmanaged memory that is never freed, at offsets that emitted code knows.</summary>
+/// <summary>The data of the signal handler, in unmanaged memory that is never freed. Emitted code uses the offsets of its fields.</summary>
+// SAFETY: FaultHandler keeps one table for the life of the process, with Capacity slots behind First. The signal handler indexes them below
+// Count; Measure computes addresses and never follows them.
 [StructLayout(LayoutKind.Sequential)]
 internal unsafe struct FaultTable
 {
-    /// <summary>Engines at once that have a slot; further ones run without.</summary>
+    /// <summary>The most engines with a slot; further ones run without fault handling.</summary>
     public const int Capacity = 4096;
 
     /// <summary>Signal numbers of Linux that have a handler of their own end here.</summary>
     public const int Signals = 32;
 
-    /// <summary>Slots that were ever used: the handler looks no further.</summary>
+    /// <summary>Slots that were ever used, which are those that the handler searches.</summary>
     public int Count;
 
     /// <summary>struct kernel_sigaction of SIG_DFL, all zero: handler, flags, restorer, mask.</summary>
     public fixed ulong DefaultAction[4];
 
-    /// <summary>The handlers that were there before, by signal.</summary>
+    /// <summary>The previous handlers, by signal.</summary>
     public fixed ulong Previous[Signals];
 
     /// <summary>The first slot.</summary>
@@ -46,7 +48,10 @@ internal unsafe struct FaultSlot
 {
     public const int RegisterCount = 23;
 
-    /// <summary>Odd while the next five fields hold. A handler on another thread that reads them believes them if this stays the same.</summary>
+    /// <summary>
+    /// A sequence lock: odd while the next five fields are valid. A handler on another thread uses what it read of them only if this has
+    /// not changed.
+    /// </summary>
     public ulong Version;
 
     /// <summary>Code memory as it is executed.</summary>
@@ -57,7 +62,7 @@ internal unsafe struct FaultSlot
     public byte* State;
     public ulong StateLength;
 
-    /// <summary>Where emitted code goes on after a fault.</summary>
+    /// <summary>Where execution continues after a fault.</summary>
     public byte* Recovery;
 
     /// <summary>Not zero: an engine has this slot.</summary>
@@ -70,7 +75,7 @@ internal unsafe struct FaultSlot
     public int SignalCode;
     public ulong Address;
 
-    /// <summary>What was on the stack: where the last call of a stub was made.</summary>
+    /// <summary>The word at the top of the stack: the return address, if the fault was in a stub.</summary>
     public ulong Caller;
 
     /// <summary>gregs of the ucontext (sys/ucontext.h): R8 to R15, RDI, RSI, RBP, RBX, RDX, RAX, RCX, RSP, RIP, EFLAGS and others.</summary>

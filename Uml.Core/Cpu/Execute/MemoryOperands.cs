@@ -6,14 +6,16 @@ using Uml.Core.Cpu.State;
 
 namespace Uml.Core.Cpu.Execute;
 
-/// <summary>Memory for translated code, where its own look into the TLB was not enough.</summary>
+/// <summary>Memory operands of translated code whose TLB lookup has missed.</summary>
+// SAFETY: s and site are those of the running slow path (Runtime). A host address that is returned has size bytes in one page of guest RAM;
+// AccessBuffer has room for the largest operand that is translated (CodeChecker checks Site.Size, where it is on).
 internal static unsafe class MemoryOperands
 {
     /// <summary>
-    /// Finds a memory operand: its place in guest RAM when it is plain memory, else a buffer that stands in for it, with what was read.
-    /// What is written to the buffer takes effect by <see cref="Commit"/>; <see cref="EngineState.CommitSize"/> says that there is need.
+    /// Finds a memory operand: its host address when it is plain RAM, else that of a buffer in its place, which holds what was read. A
+    /// write to the buffer takes effect by <see cref="Commit"/>, which is needed when <see cref="EngineState.CommitSize"/> is not zero.
     /// </summary>
-    /// <returns>Null after recording a fault, or when the instruction has to be done again.</returns>
+    /// <returns>Null after recording a fault, or when the instruction has to be restarted.</returns>
     public static byte* Find(CpuState* s, ulong linear, Site* site)
     {
         s->Engine->CommitSize = 0;
@@ -32,7 +34,8 @@ internal static unsafe class MemoryOperands
 
         if (BlockState.Of(s)->CurrentBlock->Mode != s->Mode)
         {
-            // The walk has set bits in an entry that the running block was made from: nothing is done yet, so begin anew with what is there.
+            // The walk has dropped the running block, by setting accessed bits in memory that it was decoded from. The instruction has had
+            // no effect yet: restart it.
             return (byte*)Flow.Invalidated(s, BlockState.Of(s)->CurrentOp);
         }
 
@@ -58,23 +61,26 @@ internal static unsafe class MemoryOperands
         return buffer;
     }
 
-    /// <summary>Writes the buffer to the operand that was found; the checks hold still, so this cannot fault.</summary>
+    /// <summary>Writes the buffer to the operand; it was checked when it was found, so this cannot fault.</summary>
     public static void Commit(CpuState* s) =>
         Mmu.WriteSlow(s, s->Engine->CommitLinear, (byte*)&s->Engine->AccessBuffer, s->Engine->CommitSize, s->Engine->CommitSegment);
 
-    /// <summary>Remembers where a jump to an address that was just fetched from led.</summary>
-    /// <returns>The number under which it is remembered (see <see cref="JumpTables"/>).</returns>
+    /// <summary>Enters the target of a jump into the jump table; the address was just translated for a fetch.</summary>
+    /// <returns>The epoch of the table (see <see cref="JumpTables"/>).</returns>
     public static int EnterJump(CpuState* s, JumpTables jumps, Flavor flavor, ulong rip, byte* code) =>
         jumps.Enter(MemoryUnit.Of(s).Spaces.CurrentNumber, Mmu.View(s), flavor, rip, code, IsGlobal(s, rip));
 
-    /// <summary>Notes that translated code depends on the translation of an address that was just fetched from.</summary>
-    /// <returns>The number that holds as long as that does (see <see cref="JumpTables"/>).</returns>
+    /// <summary>Notes that translated code depends on the mapping of an address, which was just translated for a fetch.</summary>
+    /// <returns>The epoch that lasts as long as the mapping (see <see cref="JumpTables"/>).</returns>
     public static int NoteJump(CpuState* s, JumpTables jumps, ulong rip) => 
         jumps.Note(MemoryUnit.Of(s).Spaces.CurrentNumber, Mmu.View(s), rip, IsGlobal(s, rip));
 
     private static bool IsGlobal(CpuState* s, ulong rip) => (s->Cr4 & Cr4.PGE) != 0 && PageWalk.IsGlobal(s, rip);
 
-    /// <summary>Tells whoever watches the operand's page. The block that runs must not be dropped before its instruction is done.</summary>
+    /// <summary>
+    /// Notifies observers of a write to the operand's page, before the write. False when that drops the running block, which must stay
+    /// valid until its instruction is done.
+    /// </summary>
     private static bool MayWriteInPlace(CpuState* s, byte* host, int size)
     {
         if (Mmu.Info(s, host)->Watched == 0)

@@ -11,14 +11,18 @@ using Uml.Core.Memory;
 namespace Uml.Core.Cpu.Execute;
 
 /// <summary>
-/// What translated code calls. All of the guest's state is in <see cref="CpuState"/> then, arithmetic flags in
-/// <see cref="EngineState.FlagWord"/>. Exceptions must not get out: there is emitted code on the stack.
+/// The slow paths that translated code calls. All of the guest's state is in <see cref="CpuState"/> then, with the arithmetic flags in
+/// <see cref="EngineState.FlagWord"/>. Exceptions must not leave them: there is emitted code on the stack, which cannot be unwound.
 /// </summary>
+// SAFETY: emitted stubs alone call these (SlowPaths): s is the state of the processor that runs on this thread, and returnAddress one that
+// a site's number follows. The site and its block are valid because the translation that called is. Behind anything that may decode a
+// block, pointers to blocks are used again only if the epoch of the cache is the same. Handlers are called as the handler contract (Op)
+// says.
 internal static unsafe class Runtime
 {
     private const nint Continue = SlowPaths.Continue, Leave = SlowPaths.Leave;
 
-    /// <summary>All of them.</summary>
+    /// <summary>The entry points.</summary>
     public static SlowPaths Table => new()
     {
         Access = &Access,
@@ -53,8 +57,8 @@ internal static unsafe class Runtime
     }
 
     /// <summary>
-    /// Has the handler raise the fault of a store: what the instruction leaves behind then, the handler knows. Its store may succeed all the
-    /// same, when somebody else has changed the paging structures meanwhile.
+    /// Has the instruction's handler raise the fault of a store, which knows what the instruction changes before it faults. Its store may
+    /// succeed after all, when another agent has changed the paging structures meanwhile.
     /// </summary>
     private static Op* FaultInHandler(CpuState* s, Site* site)
     {
@@ -85,7 +89,10 @@ internal static unsafe class Runtime
         return ContinueBehind(s, site);
     }
 
-    /// <summary>Enters the target of a computed jump into the jump table, to be looked up again; what is not translated is the handler's.</summary>
+    /// <summary>
+    /// Enters the target of a computed jump into the jump table and retries the lookup; a target that is not translated is left to the
+    /// handler.
+    /// </summary>
     [UnmanagedCallersOnly]
     public static nint Lookup(CpuState* s, byte* returnAddress, ulong target) => Guard(s, returnAddress, target, &Lookup);
 
@@ -94,8 +101,8 @@ internal static unsafe class Runtime
         s->Engine->Counters.JumpSearches++;
         if (site->Form != Form.CallIndirect && Mmu.IsCanonical(s, target))
         {
-            // Translated data may have displaced the page in the TLB; without it the jump would never be remembered. A fault is
-            // raised again by the handler. Of a call it is not known yet whether it comes that far.
+            // A data access may have evicted the page's TLB entry, without which the jump would never be entered. The handler raises the
+            // fault again, if there is one. Not for a call, whose push may fault first.
             Mmu.TranslateFetch(s, target, out _);
         }
 
@@ -106,7 +113,7 @@ internal static unsafe class Runtime
     [UnmanagedCallersOnly]
     public static nint Handle(CpuState* s, byte* returnAddress, ulong unused) => Guard(s, returnAddress, unused, &Handle);
 
-    /// <summary>Runs an instruction in the interpreter that has nothing to do with the x87 unit, whose state may stay where it is.</summary>
+    /// <summary>Runs an instruction in the interpreter that does not use the x87 unit, whose state can stay in the image.</summary>
     [UnmanagedCallersOnly]
     public static nint HandleAside(CpuState* s, byte* returnAddress, ulong unused) => Guard(s, returnAddress, unused, &HandleAside);
 
@@ -136,7 +143,7 @@ internal static unsafe class Runtime
         return GoOn(s, jit, BlockState.Of(s)->CurrentBlock, site->Flavor, block->Mode, next, sharesX87);
     }
 
-    /// <summary>Runs the first instruction of a block in the interpreter, and leaves.</summary>
+    /// <summary>Runs the first instruction of a block in the interpreter, and exits.</summary>
     [UnmanagedCallersOnly]
     public static nint Interpret(CpuState* s, byte* returnAddress, ulong unused) => Guard(s, returnAddress, unused, &Interpret);
 
@@ -164,7 +171,7 @@ internal static unsafe class Runtime
         return Continue;
     }
 
-    /// <summary>Takes over the x87 state if translated code has left it.</summary>
+    /// <summary>Loads the x87 state from the image, if it is there.</summary>
     public static void TakeX87(CpuState* s)
     {
         if (s->Engine->X87Left != 0)
@@ -173,7 +180,10 @@ internal static unsafe class Runtime
         }
     }
 
-    /// <summary>Whether translated code of a flavor may go on after the interpreter has been at work; its x87 image is ready then if it was shared.</summary>
+    /// <summary>
+    /// Whether translated code of a flavor may continue after the interpreter ran: exceptions may be unmasked now. Prepares the x87 image
+    /// again if the interpreter has used it.
+    /// </summary>
     private static bool MayGoOn(CpuState* s, Flavor flavor, bool sharesX87)
     {
         if (flavor == Flavor.X87 && sharesX87)
@@ -189,7 +199,7 @@ internal static unsafe class Runtime
         return flavor == Flavor.Integer || FlagWords.IsMasked(s);
     }
 
-    /// <summary>Finds the target of a direct jump, and points the jump to it once it is translated.</summary>
+    /// <summary>Finds the target of a direct jump, and chains the jump to it once it is translated.</summary>
     [UnmanagedCallersOnly]
     public static nint Link(CpuState* s, byte* returnAddress, ulong unused) => Guard(s, returnAddress, unused, &Link);
 
@@ -216,7 +226,7 @@ internal static unsafe class Runtime
             return LeaveFor(s, Flow.Enter(s, block, rip));
         }
 
-        // Without an epoch the link outlives mappings: the page may just have come to lead to another frame.
+        // Without an epoch the link outlives changes of the page's mapping: chain only if the page still maps to the same frame.
         if (isNear && block->HostPage == site->Block->HostPage && jit.IsTranslated(block, site->Flavor))
         {
             s->Engine->Counters.ChainHits++;
@@ -227,19 +237,21 @@ internal static unsafe class Runtime
         return next == null ? LeaveFor(s, null) : GoOn(s, jit, block, site->Flavor, site->Block->Mode, next);
     }
 
-    /// <summary>For a jump that often saves flags only for its target: translates that for the source they come from.</summary>
+    /// <summary>For a jump that often saves flags for its target only: translates the target for their source.</summary>
     [UnmanagedCallersOnly]
     public static nint Specialize(CpuState* s, byte* returnAddress, ulong unused) => Guard(s, returnAddress, unused, &Specialize);
 
     private static nint Specialize(CpuState* s, TranslatedCode jit, Site* site, ulong unused)
     {
-        // The jump behind it, to the translation for all, knows the target.
+        // The site behind it is the same jump with saved flags, and has the target.
         Block* target = (site + 1)->LinkedTo;
         site->Uses = target != null && !jit.Specialize(site, target) ? int.MaxValue : jit.Links.UsesToSpecialize;
         return Continue;
     }
 
-    /// <summary>For a block that runs over the end of its page: whether the page behind is still the one it was made from.</summary>
+    /// <summary>
+    /// For a block that crosses a page boundary: checks whether the second page still maps to the frame it was decoded from.
+    /// </summary>
     [UnmanagedCallersOnly]
     public static nint CheckPage(CpuState* s, byte* returnAddress, ulong unused) => Guard(s, returnAddress, unused, &CheckPage);
 
@@ -248,7 +260,7 @@ internal static unsafe class Runtime
         ulong next = (s->Engine->PageRip + GuestRam.PageSize) & s->IpMask;
         bool isMapped = Mmu.TranslateFetch(s, next, out ulong second);
 
-        // The walk may have set bits in the block's own bytes, which drops it.
+        // The walk may have dropped the block, by setting accessed bits in memory that it was decoded from.
         if (HasToStop(s) || !isMapped || second != site->Block->SecondPage || site->Block->Mode != s->Mode)
         {
             return (nint)site->Unlinked;
@@ -259,24 +271,26 @@ internal static unsafe class Runtime
     }
 
     /// <summary>
-    /// Whether something waits: then nothing is tried again, and the guest goes on by a way that leads out of translated code. Without a defect
-    /// of the translator the second try succeeds; with one there could be another for ever, and the machine must stop all the same.
+    /// Whether the poll word is set: then no lookup is retried, and execution continues on a path that exits. The retry succeeds unless the
+    /// translator has a defect; even then the machine must be stoppable.
     /// </summary>
     private static bool HasToStop(CpuState* s) => Volatile.Read(ref s->Engine->Poll) != 0;
 
     /// <summary>Where a direct jump or call leads.</summary>
     private static ulong TargetOf(CpuState* s, Site* site) => (s->Engine->PageRip + (ulong)(long)site->Target) & s->IpMask;
 
-    /// <summary>Tells the interpreter's side where translated code is.</summary>
+    /// <summary>Sets the running block and operation, as the interpreter has them.</summary>
     private static void Enter(CpuState* s, Site* site)
     {
         Block* block = site->Block;
         BlockState.Of(s)->CurrentBlock = block;
-        s->Engine->BlockRip = s->Engine->PageRip + (block->Physical & 0xFFF);
+        s->Engine->BlockRip = s->Engine->PageRip + Page.Offset(block->Physical);
         BlockState.Of(s)->CurrentOp = Block.Ops(block) + site->OpIndex;
     }
 
-    /// <summary>Runs the handler of the instruction that was entered: the first one's own, not what counts or runs the block in its place.</summary>
+    /// <summary>
+    /// Runs the handler of the running operation; for the first one its own, not that which counts runs or enters the translation.
+    /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static Op* RunHandler(CpuState* s, Site* site)
     {
@@ -306,7 +320,7 @@ internal static unsafe class Runtime
         return block;
     }
 
-    /// <summary>Goes on behind the instruction, unless what it has written belongs to the block that runs.</summary>
+    /// <summary>Continues behind the instruction, or exits when its write has dropped the running block.</summary>
     private static nint ContinueBehind(CpuState* s, Site* site)
     {
         if (site->Block->Mode == s->Mode)
@@ -320,8 +334,8 @@ internal static unsafe class Runtime
         return LeaveFor(s, null);
     }
 
-    /// <summary>Does what translated code does behind a push that has been written.</summary>
-    /// <returns>Where the guest goes on.</returns>
+    /// <summary>Does what translated code would do behind the store of a push.</summary>
+    /// <returns>RIP of the next instruction.</returns>
     private static ulong FinishPush(CpuState* s, Site* site)
     {
         if (site->Form is not (Form.Push or Form.PushImmediate or Form.PushMemory or Form.PushFlags or Form.Call or Form.CallIndirect))
@@ -339,21 +353,21 @@ internal static unsafe class Runtime
         };
     }
 
-    /// <summary>Goes on with a block that has been entered: in its translation when it has one, else in the interpreter.</summary>
+    /// <summary>Continues with a block that has been entered: in its translation if it has one, else in the interpreter.</summary>
     private static nint GoOn(CpuState* s, TranslatedCode jit, Block* block, Flavor flavor, CpuMode from, Op* next, bool sharesX87 = false)
     {
-        // Whoever changes the mode is likely to be away for long: no need to carry more than general registers there.
+        // After a change of mode vector registers are likely not used for long: continue in the flavor for general registers only.
         if (next != Block.Ops(block) || (flavor != Flavor.Integer && block->Mode != from) ||
             !jit.IsTranslated(block, flavor) || !MayGoOn(s, flavor, sharesX87))
         {
             return LeaveFor(s, next);
         }
 
-        s->Engine->PageRip = s->Engine->BlockRip & ~0xFFFUL;
+        s->Engine->PageRip = Page.Base(s->Engine->BlockRip);
         return (nint)block->Translations[(int)flavor].Body;
     }
 
-    /// <summary>Goes on at an address whose translation was dropped, and makes the jump table forget that one.</summary>
+    /// <summary>Continues at an address whose translation was dropped, and replaces it in the jump table.</summary>
     [UnmanagedCallersOnly]
     public static nint Reenter(CpuState* s, byte* returnAddress, ulong rip) => Guard(s, returnAddress, rip, &Reenter);
 
@@ -372,7 +386,9 @@ internal static unsafe class Runtime
         return GoOn(s, jit, block, flavor, s->Mode, next);
     }
 
-    /// <summary>After a fault in emitted code: what is thrown once it is left is the report of it.</summary>
+    /// <summary>
+    /// After a fault in emitted code: prepares the exception with the report, which is thrown once that code is off the stack.
+    /// </summary>
     [UnmanagedCallersOnly]
     public static void Fault(CpuState* s)
     {
@@ -399,7 +415,9 @@ internal static unsafe class Runtime
         return Leave;
     }
 
-    /// <summary>Calls a runtime function for the place that a return address tells. An exception is thrown again once translated code is left.</summary>
+    /// <summary>
+    /// Calls a slow path with the site of a return address. An exception is rethrown once translated code is off the stack.
+    /// </summary>
     private static nint Guard(
         CpuState* s, byte* returnAddress, ulong argument, delegate*<CpuState*, TranslatedCode, Site*, ulong, nint> function)
     {

@@ -6,7 +6,8 @@ using Uml.Core.Cpu.State;
 
 namespace Uml.Core.Cpu.Execute;
 
-/// <summary>What slow paths of translated code know of the translations of a processor, and ask for.</summary>
+/// <summary>The translations of a processor, as the slow paths of translated code use them.</summary>
+// SAFETY: Of takes the state of a live processor, whose handle Owned keeps; blocks and sites are of the current epoch.
 internal abstract unsafe class TranslatedCode
 {
     public abstract BlockCache Blocks { get; }
@@ -14,25 +15,25 @@ internal abstract unsafe class TranslatedCode
     /// <summary>Chaining.</summary>
     public abstract CodeLinks Links { get; }
 
-    /// <summary>Where computed jumps led.</summary>
+    /// <summary>Targets of computed jumps.</summary>
     public abstract JumpTables Jumps { get; }
 
-    /// <summary>What went wrong in a slow path while translated code was on the stack.</summary>
+    /// <summary>An exception of a slow path, which is rethrown once translated code is off the stack.</summary>
     public ExceptionDispatchInfo? Failure { get; set; }
 
     public static TranslatedCode Of(CpuState* s) => Owned.Get<TranslatedCode>(s->Engine->Translator);
 
-    /// <summary>Whether a block has a translation, made now if it runs often enough.</summary>
+    /// <summary>Whether a block has a translation. One that runs often enough is translated now.</summary>
     public abstract bool IsTranslated(Block* block, Flavor flavor);
 
     /// <summary>
-    /// Points the jump of a place that saves flags only for its target to a translation of the target that can do without, made now if
-    /// there is none.
+    /// Chains the jump of a site, which saves flags for its target only, to a specialization of the target that does not need them saved;
+    /// it is translated now if there is none.
     /// </summary>
-    /// <returns>Whether that could be done.</returns>
+    /// <returns>Whether there is such a specialization.</returns>
     public abstract bool Specialize(Site* site, Block* target);
 
     /// <summary>Logs a fault in translated code.</summary>
-    /// <returns>What is to be thrown when that code is left.</returns>
+    /// <returns>The exception to be thrown once that code is off the stack.</returns>
     public abstract EmittedCodeFaultException ReportFault();
 }

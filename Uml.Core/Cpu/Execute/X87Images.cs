@@ -3,7 +3,10 @@ using Uml.Core.Cpu.State;
 
 namespace Uml.Core.Cpu.Execute;
 
-/// <summary>The x87 unit on its way between the interpreter's state and the host's unit (Intel SDM vol. 1, 8.1.10).</summary>
+/// <summary>
+/// Moves the x87 state between the interpreter's representation and the host's unit, as an FNSAVE image (Intel SDM vol. 1, 8.1.10).
+/// </summary>
+// SAFETY: s is a live processor's state; the image is accessed through spans of it.
 internal static unsafe class X87Images
 {
     private const int ControlWord = 0, StatusWord = 4, TagWord = 8, Registers = 28, RegisterSize = 10;
@@ -11,10 +14,12 @@ internal static unsafe class X87Images
     /// <summary>The exception masks of the control word.</summary>
     public const ushort Masks = 0x3F;
 
-    /// <summary>Whether x87 instructions may run on the host: no exception is unmasked or waits.</summary>
+    /// <summary>Whether x87 instructions may run on the host: no exception is unmasked or pending.</summary>
     public static bool IsMasked(CpuState* s) => (s->X87.ControlWord & Masks) == Masks && !s->X87.HasPendingException;
 
-    /// <summary>Prepares the image for FRSTOR. The pointers to the last instruction stay behind: the host's would be its own.</summary>
+    /// <summary>
+    /// Prepares the image for FRSTOR, without the pointers to the last instruction, which the host's unit overwrites by its own.
+    /// </summary>
     public static void Store(CpuState* s)
     {
         Span<byte> image = s->Engine->X87Image;
@@ -24,7 +29,7 @@ internal static unsafe class X87Images
         int tags = 0;
         for (int i = 0; i < 8; i++)
         {
-            // Two bits each: empty or not is all that FRSTOR looks at.
+            // Two bits each; FRSTOR distinguishes only empty and not empty.
             tags |= ((s->X87.ValidTags >> i) & 1) == 0 ? 3 << (i * 2) : 0;
             ref Float80 register = ref s->X87.St(i);
             Span<byte> slot = image.Slice(Registers + (i * RegisterSize), RegisterSize);

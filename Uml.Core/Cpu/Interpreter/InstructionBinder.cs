@@ -14,6 +14,8 @@ namespace Uml.Core.Cpu.Interpreter;
 /// Finds the handler of a decoded instruction by its family. A family's binder returns null for what it does not implement; the instruction
 /// then raises #UD in the guest.
 /// </summary>
+// SAFETY: op is the operation being decoded (IInstructionBinder). Each binder returns a handler of the instruction's own form and operand
+// width, which is what the handler contract (Op) asks of offsets.
 internal sealed unsafe class InstructionBinder : IInstructionBinder
 {
     /// <inheritdoc/>
@@ -50,7 +52,7 @@ internal sealed unsafe class InstructionBinder : IInstructionBinder
 
         if (handler == null)
         {
-            handler = SystemBinder.Bind(in instruction, op, mode);
+            handler = SystemBinder.Bind(in instruction, op);
         }
 
         return handler != null ? handler : IntegerBinder.BindHint(in instruction);

@@ -3,10 +3,10 @@ using Uml.Core.Cpu.State;
 
 namespace Uml.Core.Cpu.Interpreter;
 
-/// <summary>Runs decoded blocks by calling their handlers: the portable engine and the reference for every other.</summary>
+/// <summary>Runs decoded blocks by calling their handlers: the portable engine, and the reference for the translator.</summary>
 internal static unsafe class InterpreterEngine
 {
-    /// <summary>Runs from <see cref="CpuState.Rip"/> until something ends it; RIP and the count of retired instructions are exact then.</summary>
+    /// <summary>Runs from <see cref="CpuState.Rip"/> until an exit, where RIP and the count of retired instructions are exact.</summary>
     public static ExitCode Execute(CpuState* s, BlockCache blocks)
     {
         Block* block = blocks.Find(s, s->Rip);
@@ -55,7 +55,7 @@ internal static unsafe class InterpreterEngine
             }
         }
 
-        // In front of an operation of this block, or of the first one of the block a jump entered.
+        // The next operation is of this block, or the first one of a block that a jump entered.
         Flow.Unretire(s, op);
         s->Rip = Flow.Current(s, op);
         return ExitCode.BlockEnd;

@@ -8,22 +8,24 @@ namespace Uml.Core.Cpu.Interrupts;
 /// each between <see cref="BeforeInstruction"/> and <see cref="AfterInstruction"/>.
 /// </summary>
 /// <remarks>
-/// TF counts as it is when an instruction begins; SYSCALL and interrupt delivery decide anew, MOV SS and POP SS put the trap off.
+/// Whether an instruction traps is decided by TF at its beginning; SYSCALL and interrupt delivery change that, MOV SS and POP SS defer the
+/// trap.
 /// </remarks>
+// SAFETY: s is a live processor's state, no block of which runs. Only its fields are touched.
 internal static unsafe class DebugTraps
 {
     /// <summary>
-    /// Call with exact RIP before a single-stepped instruction, after interrupts were considered: ends the interrupt shadow and looks for
-    /// an instruction breakpoint. False: #DB is recorded, to be delivered with <see cref="CpuState.Rip"/> as the return address.
+    /// Call with exact RIP before a single-stepped instruction, after interrupts were polled: ends the interrupt shadow and checks for an
+    /// instruction breakpoint. False: #DB is recorded, to be delivered with <see cref="CpuState.Rip"/> as the return address.
     /// </summary>
     public static bool BeforeInstruction(CpuState* s)
     {
         s->InterruptShadow = false;
-        s->StepTrap = (s->SystemFlags & Flags.TF) != 0;
-        s->PendingDebug = s->HeldDebug;
+        s->Engine->StepTrap = (s->SystemFlags & Flags.TF) != 0;
+        s->Engine->PendingDebug = s->HeldDebug;
         s->HeldDebug = 0;
 
-        // RF counts for this instruction and is over with it, unless the instruction is the IRET that sets it.
+        // RF applies to this instruction and is cleared by it, unless the instruction is an IRET that sets it.
         bool resumes = (s->SystemFlags & Flags.RF) != 0;
         s->SystemFlags &= ~(ulong)Flags.RF;
         if ((s->Dr7 & DebugState.Enables) == 0 || resumes)
@@ -50,9 +52,9 @@ internal static unsafe class DebugTraps
     /// <summary>Call after a single-stepped instruction has retired, RIP behind it. False: #DB is recorded as a trap.</summary>
     public static bool AfterInstruction(CpuState* s)
     {
-        uint reasons = s->PendingDebug | (s->StepTrap ? DebugState.BS : 0);
-        s->PendingDebug = 0;
-        s->StepTrap = false;
+        uint reasons = s->Engine->PendingDebug | (s->Engine->StepTrap ? DebugState.BS : 0);
+        s->Engine->PendingDebug = 0;
+        s->Engine->StepTrap = false;
         DebugState.RefreshStepping(s);
         if (reasons == 0)
         {

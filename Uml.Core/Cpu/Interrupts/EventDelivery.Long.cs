@@ -5,6 +5,7 @@ using Uml.Core.Cpu.State;
 namespace Uml.Core.Cpu.Interrupts;
 
 /// <summary>Delivery in IA-32e mode (Intel SDM vol. 3, 6.14).</summary>
+// SAFETY: as in EventDelivery.cs; a vector is a byte, and its entry is checked against the limit of the IDT.
 internal static unsafe partial class EventDelivery
 {
     private static bool DeliverLong(CpuState* s, in Event e)

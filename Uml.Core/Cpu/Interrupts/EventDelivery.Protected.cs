@@ -5,6 +5,7 @@ using Uml.Core.Cpu.State;
 namespace Uml.Core.Cpu.Interrupts;
 
 /// <summary>Delivery in protected and virtual-8086 mode outside IA-32e mode (Intel SDM vol. 3, 6.12 and 21.3).</summary>
+// SAFETY: as in EventDelivery.cs; a vector is a byte, and its entry is checked against the limit of the IDT.
 internal static unsafe partial class EventDelivery
 {
     private static bool DeliverProtected(CpuState* s, in Event e)

@@ -27,12 +27,14 @@ internal enum InterruptKind
 }
 
 /// <summary>
-/// Interrupt and exception delivery (Intel SDM vol. 3, chapter 6). State changes only when a frame has been pushed completely; what
-/// faults on the way becomes an exception in turn, a double fault, or a shutdown.
+/// Interrupt and exception delivery (Intel SDM vol. 3, chapter 6). State changes only after the whole frame has been pushed; a fault during
+/// delivery becomes another exception, a double fault, or a shutdown.
 /// </summary>
+// SAFETY: s is a live processor's state, no block of which runs. Gates, descriptors and frames are guest memory and go through Mmu and
+// StackFrame.
 internal static unsafe partial class EventDelivery
 {
-    /// <summary>One thing to deliver.</summary>
+    /// <summary>An event to deliver.</summary>
     private readonly record struct Event(byte Vector, bool HasError, uint Error, InterruptKind Kind, ulong ReturnRip)
     {
         /// <summary>The EXT bit of error codes raised while delivering (Intel SDM vol. 3, 6.13).</summary>
@@ -68,11 +70,11 @@ internal static unsafe partial class EventDelivery
     {
         s->Halted = false;
         s->InterruptShadow = false;
-        s->StepTrap = false;
+        s->Engine->StepTrap = false;
         if (kind is not (InterruptKind.Software or InterruptKind.SoftwareException))
         {
-            // A fault and INT1 drop what is pending; in front of the handler of INT n it is raised.
-            s->PendingDebug = 0;
+            // A fault and INT1 discard pending debug exceptions; with INT n they are raised before the first instruction of its handler.
+            s->Engine->PendingDebug = 0;
         }
 
         if (kind == InterruptKind.Nmi)
@@ -80,8 +82,8 @@ internal static unsafe partial class EventDelivery
             s->NmiBlocked = true;
         }
 
-        // Exceptions that are neither contributory nor page faults could follow each other for ever: #AC on the pushes of a handler at
-        // CPL 3. A processor would hang; this one shuts down.
+        // Exceptions that are neither contributory nor page faults could recur for ever, such as #AC on the pushes of a handler at CPL 3. A
+        // processor would hang; this one shuts down.
         const int mostAttempts = 8;
         var current = new Event(vector, hasError, error, kind, returnRip);
         for (int attempt = 1; !TryDeliver(s, current); attempt++)
@@ -114,7 +116,7 @@ internal static unsafe partial class EventDelivery
     public static void DeliverInterrupt(CpuState* s, byte vector) =>
         Deliver(s, vector, hasError: false, 0, InterruptKind.Hardware, s->Rip);
 
-    /// <summary>Makes of an event and the exception its delivery raised what is to be delivered next; false: shutdown.</summary>
+    /// <summary>Combines an event and the exception that its delivery raised into the next event; false: shutdown.</summary>
     private static bool Combine(CpuState* s, ref Event current)
     {
         FaultClass first = current.Kind == InterruptKind.Exception ? Classify(current.Vector) : FaultClass.Benign;

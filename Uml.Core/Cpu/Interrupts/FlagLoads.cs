@@ -7,6 +7,7 @@ using Uml.Core.Cpu.State;
 namespace Uml.Core.Cpu.Interrupts;
 
 /// <summary>PUSHF, POPF, CLI, STI, CLAC, STAC.</summary>
+// SAFETY: handlers: the handler contract (Op). PUSHF reads the low bytes of a local of eight.
 internal static unsafe class FlagLoads
 {
     /// <summary>Flags any privilege may load.</summary>
@@ -134,7 +135,7 @@ internal static unsafe class FlagLoads
         return op + 1;
     }
 
-    /// <summary>IF follows IOPL; without CR4.PVI and VME, which are not offered, there is no VIF.</summary>
+    /// <summary>CLI and STI need CPL at most IOPL; CR4.PVI and VME, which would use VIF instead, are not offered.</summary>
     private static bool MayToggleInterrupts(CpuState* s) => s->Cpl <= Iopl(s) || (s->Mode & CpuMode.Protected) == 0;
 
     /// <summary>PUSHF and POPF in virtual-8086 mode need IOPL 3.</summary>

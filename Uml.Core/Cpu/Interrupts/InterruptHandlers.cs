@@ -5,6 +5,7 @@ using Uml.Core.Cpu.State;
 namespace Uml.Core.Cpu.Interrupts;
 
 /// <summary>INT n, INT3, INTO, INT1, BOUND, UD and HLT.</summary>
+// SAFETY: handlers: the handler contract (Op). After a delivery op is not used again.
 internal static unsafe class InterruptHandlers
 {
     /// <summary>INT n; the immediate is the vector.</summary>

@@ -7,6 +7,7 @@ using Uml.Core.Cpu.State;
 namespace Uml.Core.Cpu.Interrupts;
 
 /// <summary>IRET, IRETD, IRETQ (Intel SDM vol. 2, IRET).</summary>
+// SAFETY: handlers: the handler contract (Op). The array on the stack has the six values that the loop reads.
 internal static unsafe class InterruptReturn
 {
     /// <summary>Flags above bit 15 that any privilege may load.</summary>
@@ -69,7 +70,7 @@ internal static unsafe class InterruptReturn
     }
 
     /// <summary>
-    /// NT: a return to another task. In IA-32e mode #GP(0) by rule; elsewhere hardware task switching is not implemented.
+    /// NT: a return to another task. #GP(0) in IA-32e mode; elsewhere too, because hardware task switching is not implemented.
     /// </summary>
     private static bool RefuseTaskReturn(CpuState* s)
     {
@@ -186,7 +187,7 @@ internal static unsafe class InterruptReturn
             && StackFrame.Peek(s, (ulong)(2 * size), size, out flags);
     }
 
-    /// <summary>What of RFLAGS the image replaces, by the privilege before the return.</summary>
+    /// <summary>The flags that are loaded from the stack, which depend on the privilege before the return.</summary>
     private static ulong FlagMask(CpuState* s, int size)
     {
         ulong mask = FlagLoads.Plain | Flags.NT;

@@ -6,11 +6,10 @@ using Uml.Core.Cpu.State;
 namespace Uml.Core.Cpu.Interrupts;
 
 /// <summary>SYSCALL, SYSRET, SYSENTER, SYSEXIT, SWAPGS, as Intel processors do them (Intel SDM vol. 2; vol. 3, 5.8.7 and 5.8.8).</summary>
+// SAFETY: handlers: the handler contract (Op). Registers by constants; return addresses are canonical before they become RIP.
 internal static unsafe class SyscallHandlers
 {
-    private const int Rcx = 1, Rdx = 2, Rsp = 4, R11 = 11;
-
-    // Flat segments, accessed: the fixed contents these instructions give the descriptor caches.
+    // Flat, accessed segments: the fixed values that these instructions load into the descriptor caches.
     private const ushort Code64 = 0xA09B, Code32 = 0xC09B, Data32 = 0xC093, Dpl3 = 3 << 5;
 
     /// <summary>SYSCALL: 64-bit mode only.</summary>
@@ -21,15 +20,15 @@ internal static unsafe class SyscallHandlers
             return Raise.UD(s);
         }
 
-        s->Gpr[Rcx] = Flow.Next(s, op);
+        s->Gpr[Gpr.Rcx] = Flow.Next(s, op);
         ulong flags = Flags.Get(s);
-        s->Gpr[R11] = flags & ~(ulong)Flags.RF;
+        s->Gpr[Gpr.R11] = flags & ~(ulong)Flags.RF;
         Flags.Set(s, flags & ~(s->SfMask | Flags.RF));
         var selector = (ushort)((s->Star >> 32) & DescriptorTables.ErrorMask);
         Enter(s, selector, (ushort)(selector + 8), Code64, 0, s->LStar);
 
-        // Single-stepping goes by TF as SYSCALL leaves it.
-        s->StepTrap &= (s->SystemFlags & Flags.TF) != 0;
+        // The trap of SYSCALL itself depends on TF after it was masked.
+        s->Engine->StepTrap &= (s->SystemFlags & Flags.TF) != 0;
         return Finish(s);
     }
 
@@ -41,13 +40,13 @@ internal static unsafe class SyscallHandlers
             return null;
         }
 
-        if (!Canonical.Is(s->Gpr[Rcx]))
+        if (!Canonical.Is(s->Gpr[Gpr.Rcx]))
         {
             return Raise.GP(s);
         }
 
         var selector = (ushort)(s->Star >> 48);
-        return SysretTo(s, (ushort)(selector + 16), (ushort)(selector + 8), Code64, s->Gpr[Rcx]);
+        return SysretTo(s, (ushort)(selector + 16), (ushort)(selector + 8), Code64, s->Gpr[Gpr.Rcx]);
     }
 
     /// <summary>SYSRET to compatibility mode.</summary>
@@ -59,13 +58,13 @@ internal static unsafe class SyscallHandlers
         }
 
         var selector = (ushort)(s->Star >> 48);
-        return SysretTo(s, selector, (ushort)(selector + 8), Code32, (uint)s->Gpr[Rcx]);
+        return SysretTo(s, selector, (ushort)(selector + 8), Code32, (uint)s->Gpr[Gpr.Rcx]);
     }
 
     private static Op* SysretTo(CpuState* s, ushort cs, ushort ss, ushort code, ulong rip)
     {
         // Intel SDM vol. 2, SYSRET: RFLAGS := (R11 & 3C7FD7H) | 2.
-        Flags.Set(s, s->Gpr[R11] & 0x3C7FD7);
+        Flags.Set(s, s->Gpr[Gpr.R11] & 0x3C7FD7);
         Enter(s, (ushort)(cs | 3), (ushort)(ss | 3), code, 3, rip);
         return Finish(s);
     }
@@ -91,7 +90,7 @@ internal static unsafe class SyscallHandlers
 
         bool isLong = (s->Mode & CpuMode.LongActive) != 0;
         s->SystemFlags &= ~(ulong)(Flags.VM | Flags.IF);
-        s->Gpr[Rsp] = isLong ? s->SysenterEsp : (uint)s->SysenterEsp;
+        s->Gpr[Gpr.Rsp] = isLong ? s->SysenterEsp : (uint)s->SysenterEsp;
         var cs = (ushort)(s->SysenterCs & DescriptorTables.ErrorMask);
         Enter(s, cs, (ushort)(cs + 8), isLong ? Code64 : Code32, 0, isLong ? s->SysenterEip : (uint)s->SysenterEip);
         return Finish(s);
@@ -105,8 +104,8 @@ internal static unsafe class SyscallHandlers
             return null;
         }
 
-        s->Gpr[Rsp] = (uint)s->Gpr[Rcx];
-        Enter(s, (ushort)((s->SysenterCs + 16) | 3), (ushort)((s->SysenterCs + 24) | 3), Code32, 3, (uint)s->Gpr[Rdx]);
+        s->Gpr[Gpr.Rsp] = (uint)s->Gpr[Gpr.Rcx];
+        Enter(s, (ushort)((s->SysenterCs + 16) | 3), (ushort)((s->SysenterCs + 24) | 3), Code32, 3, (uint)s->Gpr[Gpr.Rdx]);
         return Finish(s);
     }
 
@@ -118,13 +117,13 @@ internal static unsafe class SyscallHandlers
             return null;
         }
 
-        if (!Canonical.Is(s->Gpr[Rcx]) || !Canonical.Is(s->Gpr[Rdx]))
+        if (!Canonical.Is(s->Gpr[Gpr.Rcx]) || !Canonical.Is(s->Gpr[Gpr.Rdx]))
         {
             return Raise.GP(s);
         }
 
-        s->Gpr[Rsp] = s->Gpr[Rcx];
-        Enter(s, (ushort)((s->SysenterCs + 32) | 3), (ushort)((s->SysenterCs + 40) | 3), Code64, 3, s->Gpr[Rdx]);
+        s->Gpr[Gpr.Rsp] = s->Gpr[Gpr.Rcx];
+        Enter(s, (ushort)((s->SysenterCs + 32) | 3), (ushort)((s->SysenterCs + 40) | 3), Code64, 3, s->Gpr[Gpr.Rdx]);
         return Finish(s);
     }
 

@@ -3,18 +3,20 @@ using Uml.Core.Interop;
 namespace Uml.Core.Cpu.Paging;
 
 /// <summary>
-/// The TLBs of one processor: a small set of address spaces tagged by PCID, so that a context switch finds its
-/// translations warm. Global pages are entered in each space that uses them.
+/// The TLBs of one processor: a small set of address spaces tagged by PCID, so that translations survive context switches. Global pages are
+/// entered in each space that uses them.
 /// </summary>
+// SAFETY: the mappings are this set's own and live until Dispose, when no processor runs. Tables and ranges are indexed by the number of a
+// space (below Count), a view, and the top bit of an address.
 internal sealed unsafe class AddressSpaces : IDisposable
 {
     public const int Count = 8;
     private const int TablesPerSpace = (int)TlbView.Count;
 
     /// <summary>
-    /// Granules of a table (see <see cref="Tlb"/>) that may have memory of the host, 4 MiB; one with more gives it back when it is emptied:
-    /// systems that put each program elsewhere would touch all of it in the end. What kernels map of 256 MiB fits; a lower limit costs
-    /// more than it saves.
+    /// Granules of a table (see <see cref="Tlb"/>) that may keep host memory, 4 MiB; a table with more returns it to the host when it is
+    /// cleared, because with address-space randomization all of it would be touched in the end. A kernel's mappings of 256 MiB fit; a lower
+    /// limit costs more than it saves.
     /// </summary>
     private const int MaximumTouched = 2048;
 
@@ -27,7 +29,7 @@ internal sealed unsafe class AddressSpaces : IDisposable
     private TlbView _active;
     private ulong _clock;
 
-    /// <param name="translated">Code is translated: emitted walks are remembered.</param>
+    /// <param name="translated">Code is translated, so there is a cache for emitted walks.</param>
     public AddressSpaces(bool translated = false)
     {
         _walks = translated ? new WalkCache() : null;
@@ -44,33 +46,33 @@ internal sealed unsafe class AddressSpaces : IDisposable
         Reset(0, 0);
     }
 
-    /// <summary>Who is told of what is dropped, or null.</summary>
+    /// <summary>Notified of dropped translations; may be null.</summary>
     public IAddressSpaceListener? Listener { get; set; }
 
-    /// <summary>The number of the space in force.</summary>
+    /// <summary>The number of the current space.</summary>
     public int CurrentNumber => _current;
 
-    /// <summary>A table in which nothing is ever found: sends every access through the slow path.</summary>
+    /// <summary>A table without valid entries: every access takes the slow path.</summary>
     public TlbEntry* AlwaysMiss => Table(Count, 0);
 
     /// <summary>The current space's table for one view.</summary>
     public TlbEntry* Current(TlbView view) => Table(_current, view);
 
-    /// <summary>The current space's table for one view, about to be written to.</summary>
+    /// <summary>The current space's table for one view, to be filled.</summary>
     public TlbEntry* CurrentForFill(TlbView view)
     {
         _spaces[_current].UsedViews |= 1 << (int)view;
         return Table(_current, view);
     }
 
-    /// <summary>The current space's table for the view in force: emitted code writes to it whenever it likes.</summary>
+    /// <summary>Makes a view of the current space active: emitted walks fill its table.</summary>
     public TlbEntry* Activate(TlbView view)
     {
         _active = view;
         return CurrentForFill(view);
     }
 
-    /// <summary>Makes the space of a PCID current, keeping or dropping what it holds.</summary>
+    /// <summary>Makes the space of a PCID current, and keeps or drops its translations.</summary>
     public void Select(uint pcid, bool keep)
     {
         int found = Find(pcid);
@@ -91,7 +93,7 @@ internal sealed unsafe class AddressSpaces : IDisposable
         _spaces[found].LastUse = ++_clock;
     }
 
-    /// <summary>Remembers that a page larger than 4 KiB was entered: invalidating any part of it must drop all of it.</summary>
+    /// <summary>Records that a page larger than 4 KiB was entered: invalidating any part of it must drop all of it.</summary>
     public void NoteLargePage(ulong linear, int pageShift)
     {
         ulong start = linear & ~((1UL << pageShift) - 1);
@@ -103,7 +105,7 @@ internal sealed unsafe class AddressSpaces : IDisposable
     /// <summary>The ranges of large pages noted in the current space: for the lower and the upper half.</summary>
     public LargePageRange* CurrentLargePages => LargePages(_current);
 
-    /// <summary>Drops one page from the current space, and from the others too since it may be global (INVLPG).</summary>
+    /// <summary>Drops one page from all spaces, because it may be global (INVLPG).</summary>
     public void InvalidatePage(ulong linear)
     {
         ForgetWalks();
@@ -138,10 +140,10 @@ internal sealed unsafe class AddressSpaces : IDisposable
         }
     }
 
-    /// <summary>Where emitted walks of the paging structures are remembered; null when nothing is translated.</summary>
+    /// <summary>The cache of emitted walks (<see cref="WalkCache"/>); null when nothing is translated.</summary>
     public byte* Walks => _walks is null ? null : _walks.First;
 
-    /// <summary>What counts as an entry of the paging structures has changed.</summary>
+    /// <summary>Invalidates the cache of emitted walks.</summary>
     public void ForgetWalks() => _walks?.Forget();
 
     public void FlushAll()
@@ -153,7 +155,7 @@ internal sealed unsafe class AddressSpaces : IDisposable
         }
     }
 
-    /// <summary>Takes the write permission of a host page out of every table: its writes have to be seen from now on.</summary>
+    /// <summary>Invalidates the write tags of a host page in every table, because its writes are watched from now on.</summary>
     public void ForbidWrites(byte* hostPage)
     {
         for (int table = 0; table < Count * TablesPerSpace; table++)
@@ -165,7 +167,7 @@ internal sealed unsafe class AddressSpaces : IDisposable
         }
     }
 
-    /// <summary>Takes the write permission of all pages out of every table.</summary>
+    /// <summary>Invalidates all write tags in every table.</summary>
     public void ForbidAllWrites()
     {
         for (int table = 0; table < Count * TablesPerSpace; table++)

@@ -11,6 +11,7 @@ namespace Uml.Core.Cpu.Paging;
 /// <param name="bus">Everything else.</param>
 /// <param name="spaces">The TLBs.</param>
 /// <param name="isAlignmentExempt">Whether the instruction that runs accesses memory without an alignment check.</param>
+// SAFETY: Of takes the state of a live processor, whose handle Owned keeps; the function pointer is that of a static method.
 internal sealed unsafe class MemoryUnit(
     IProcessor processor, GuestRam ram, MachineBus bus, AddressSpaces spaces, delegate*<CpuState*, bool> isAlignmentExempt)
 {

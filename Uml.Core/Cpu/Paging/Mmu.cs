@@ -6,10 +6,11 @@ using Uml.Core.Memory;
 namespace Uml.Core.Cpu.Paging;
 
 /// <summary>The slow paths behind <see cref="Operand"/>: page walks, page crossings, devices, code pages, watchpoints.</summary>
+// SAFETY: s is a live processor's state. A host address is used only where the tag of its TLB entry equals the page of the operand's last
+// byte, or PageWalk.Host has found the page in RAM, and a part of an operand never leaves its page (FirstPart). Buffers are the caller's,
+// with room for size bytes.
 internal static unsafe partial class Mmu
 {
-    private const ulong PageOffset = 0xFFF;
-
     public static bool ReadSlow(CpuState* s, ulong linear, byte* buffer, int size, SegmentIndex segment)
     {
         if (!Locate(s, linear, size, AccessKind.Read, segment, out ulong first, out ulong second, out int firstSize))
@@ -37,7 +38,7 @@ internal static unsafe partial class Mmu
         return true;
     }
 
-    /// <summary>Reads an operand that will be written: faults as the write would.</summary>
+    /// <summary>Reads an operand that is written next: faults as the write would.</summary>
     public static bool ReadForUpdateSlow(CpuState* s, ulong linear, byte* buffer, int size, SegmentIndex segment)
     {
         if (!Locate(s, linear, size, AccessKind.Write, segment, out ulong first, out ulong second, out int firstSize))
@@ -49,7 +50,7 @@ internal static unsafe partial class Mmu
         return true;
     }
 
-    /// <summary>Writes what <see cref="ReadForUpdateSlow"/> read; its checks hold still, so this cannot fault.</summary>
+    /// <summary>Writes what <see cref="ReadForUpdateSlow"/> read, which has checked the write already: this cannot fault.</summary>
     public static void FinishUpdateSlow(CpuState* s, ulong linear, byte* buffer, int size) =>
         WriteSlow(s, linear, buffer, size, SegmentIndex.Ds);
 
@@ -61,9 +62,9 @@ internal static unsafe partial class Mmu
     public static bool ReadSystem<T>(CpuState* s, ulong linear, out T value) where T : unmanaged
     {
         TlbEntry* entry = Tlb.Entry(MemoryUnit.Of(s).Spaces.Current(TlbView.Supervisor), linear);
-        if (entry->ReadTag == ((linear + (ulong)sizeof(T) - 1) & ~PageOffset))
+        if (entry->ReadTag == Page.Base(linear + (ulong)sizeof(T) - 1))
         {
-            value = Unsafe.ReadUnaligned<T>((void*)(entry->HostPage + (linear & PageOffset)));
+            value = Unsafe.ReadUnaligned<T>((void*)(entry->HostPage + Page.Offset(linear)));
             return true;
         }
 
@@ -82,9 +83,9 @@ internal static unsafe partial class Mmu
     public static bool WriteSystem<T>(CpuState* s, ulong linear, T value) where T : unmanaged
     {
         TlbEntry* entry = Tlb.Entry(MemoryUnit.Of(s).Spaces.Current(TlbView.Supervisor), linear);
-        if (entry->WriteTag == ((linear + (ulong)sizeof(T) - 1) & ~PageOffset))
+        if (entry->WriteTag == Page.Base(linear + (ulong)sizeof(T) - 1))
         {
-            Unsafe.WriteUnaligned((void*)(entry->HostPage + (linear & PageOffset)), value);
+            Unsafe.WriteUnaligned((void*)(entry->HostPage + Page.Offset(linear)), value);
             return true;
         }
 
@@ -111,9 +112,9 @@ internal static unsafe partial class Mmu
     public static bool TranslateFetch(CpuState* s, ulong linear, out ulong physical)
     {
         TlbEntry* entry = Tlb.Entry(PagingState.Of(s)->Tlb, linear);
-        if (entry->ExecuteTag == (linear & ~PageOffset))
+        if (entry->ExecuteTag == Page.Base(linear))
         {
-            ulong offset = (ulong)(entry->HostPage + (linear & PageOffset) - s->Engine->RamBase);
+            ulong offset = (ulong)(entry->HostPage + Page.Offset(linear) - s->Engine->RamBase);
             physical = offset < GuestMemoryLayout.DeviceHoleStart ? offset : offset - GuestMemoryLayout.DeviceHoleStart + GuestMemoryLayout.HighRamStart;
             return true;
         }
@@ -135,7 +136,7 @@ internal static unsafe partial class Mmu
              Map(s, WrapSystem(s, linear + (ulong)firstSize), kind, user: false, allowUserPages: false, TlbView.Supervisor, out second));
     }
 
-    /// <summary>Translates every page of an operand before anything is touched.</summary>
+    /// <summary>Translates every page of an operand before any of it is accessed.</summary>
     public static bool Locate(
         CpuState* s, ulong linear, int size, AccessKind kind, SegmentIndex segment, out ulong first, out ulong second, out int firstSize)
     {
@@ -184,7 +185,7 @@ internal static unsafe partial class Mmu
     /// <summary>How much of an operand lies in the page it begins in.</summary>
     private static int FirstPart(CpuState* s, ulong linear, int size)
     {
-        int left = 4096 - (int)(linear & PageOffset);
+        int left = GuestRam.PageSize - (int)Page.Offset(linear);
         if (size <= left)
         {
             return size;
@@ -203,7 +204,7 @@ internal static unsafe partial class Mmu
     public static bool IsCanonical(CpuState* s, ulong linear) =>
         (ulong)((long)(linear << 16) >> 16) == linear || (s->Mode & CpuMode.Long64) == 0;
 
-    /// <summary>Translates one page for one access and remembers it.</summary>
+    /// <summary>Translates one page for one access and fills the TLB.</summary>
     private static bool Map(CpuState* s, ulong linear, AccessKind kind, bool user, bool allowUserPages, TlbView view, out ulong physical)
     {
         s->Engine->Counters.TlbMisses++;
@@ -218,7 +219,7 @@ internal static unsafe partial class Mmu
         byte* host = PageWalk.Host(s, physical);
         if (host != null)
         {
-            Fill(s, linear, in t, host - (linear & PageOffset), view);
+            Fill(s, linear, in t, host - Page.Offset(linear), view);
         }
 
         return true;
@@ -228,7 +229,7 @@ internal static unsafe partial class Mmu
     {
         AddressSpaces spaces = MemoryUnit.Of(s).Spaces;
         TlbEntry* entry = Tlb.Enter(spaces.CurrentForFill(view), linear);
-        ulong page = linear & ~PageOffset;
+        ulong page = Page.Base(linear);
         bool user = view == TlbView.User;
         bool dataAllowed = user ? t.User : !t.User || view == TlbView.SupervisorAc || (s->Cr4 & Cr4.SMAP) == 0;
         bool writable = t.Writable || (!user && (s->Cr0 & Cr0.WP) == 0);
@@ -239,13 +240,13 @@ internal static unsafe partial class Mmu
         entry->WriteTag = write ? page : TlbEntry.Invalid(linear);
         entry->ExecuteTag = executable ? page : TlbEntry.Invalid(linear);
         entry->HostPage = hostPage;
-        if (t.PageShift > 12)
+        if (t.PageShift > Page.Shift)
         {
             spaces.NoteLargePage(linear, t.PageShift);
         }
     }
 
-    /// <summary>Tells whoever watches a page that bytes of it are about to be written.</summary>
+    /// <summary>Notifies the observers of a watched page that bytes of it are about to be written.</summary>
     public static void NoteWrite(CpuState* s, byte* host, int size)
     {
         if (Info(s, host)->Watched != 0)
@@ -254,7 +255,7 @@ internal static unsafe partial class Mmu
         }
     }
 
-    public static PageInfo* Info(CpuState* s, byte* host) => s->Engine->Pages + ((ulong)(host - s->Engine->RamBase) >> 12);
+    public static PageInfo* Info(CpuState* s, byte* host) => s->Engine->Pages + Page.Number((ulong)(host - s->Engine->RamBase));
 
     public static void ReadParts(CpuState* s, ulong first, ulong second, int firstSize, byte* buffer, int size)
     {

@@ -2,7 +2,9 @@ using Uml.Core.Cpu.State;
 
 namespace Uml.Core.Cpu.Paging;
 
-/// <summary>Everything that changes what translations are valid and which are looked at.</summary>
+/// <summary>What changes the set of valid translations, or selects the TLB that is used.</summary>
+// SAFETY: s is a live processor's state. The TLB and the page ranges put into it belong to AddressSpaces, which lives as long as the
+// processor.
 internal static unsafe partial class Mmu
 {
 
@@ -50,13 +52,13 @@ internal static unsafe partial class Mmu
         spaces.Listener?.ViewChanged(s, spaces.CurrentNumber, view);
     }
 
-    /// <summary>What the emitted page walk may enter without asking.</summary>
+    /// <summary>Sets the conditions under which the emitted page walk may fill the TLB.</summary>
     private static void UpdateWalk(CpuState* s, TlbView view, bool alwaysMiss)
     {
         bool anyPage = view == TlbView.SupervisorAc || (s->Cr4 & Cr4.SMAP) == 0;
         PagingState.Of(s)->WalkMask = view == TlbView.User || !anyPage ? PageWalk.U : 0;
 
-        // An impossible demand leaves all to the walk in PageWalk, which knows the tables of legacy modes too.
+        // A condition that is never met leaves all walks to PageWalk, which supports the paging modes of 32-bit code too.
         PagingState.Of(s)->WalkWant = alwaysMiss || (s->Mode & CpuMode.LongActive) == 0 ? 1 : view == TlbView.User ? PageWalk.U : 0;
         ulong reserved = PageWalk.ReservedHigh | ((s->Efer & Efer.NXE) != 0 ? 0 : PageWalk.NX);
         if (PagingState.Of(s)->WalkReserved != reserved)
@@ -69,7 +71,7 @@ internal static unsafe partial class Mmu
     /// <summary>Selects the address space of CR3 and CR4.PCIDE; <paramref name="keep"/> keeps its cached translations (CR3 bit 63).</summary>
     public static void SwitchAddressSpace(CpuState* s, bool keep)
     {
-        uint pcid = (s->Cr4 & Cr4.PCIDE) != 0 ? (uint)s->Cr3 & 0xFFF : 0;
+        uint pcid = (s->Cr4 & Cr4.PCIDE) != 0 ? (uint)(s->Cr3 & Cr3.Pcid) : 0;
         MemoryUnit.Of(s).Spaces.Select(pcid, keep);
         UpdateMode(s);
     }

@@ -6,7 +6,7 @@ namespace Uml.Core.Cpu.Paging;
 
 internal enum AccessKind : byte { Read, Write, Execute }
 
-/// <summary>Where a linear page leads and what may be done there.</summary>
+/// <summary>The result of a walk: the physical address and the access rights.</summary>
 internal struct Translation
 {
     /// <summary>Guest-physical address of the byte asked for.</summary>
@@ -22,6 +22,9 @@ internal struct Translation
 }
 
 /// <summary>The page-table walk (Intel SDM vol. 3, chapter 4): 4-level, PAE and 32-bit paging.</summary>
+// SAFETY: s is a live processor's state. Host bounds every guest-physical address by the ends of RAM, which are page-aligned; entries are
+// naturally aligned, so all of one is RAM when its first byte is. The guest may write to its tables meanwhile: each entry is read once, and
+// Mark writes atomically.
 internal static unsafe class PageWalk
 {
     public const ulong P = 1, W = 2, U = 4, A = 1 << 5, D = 1 << 6, PS = 1 << 7, G = 1 << 8, NX = 1UL << 63;
@@ -29,7 +32,7 @@ internal static unsafe class PageWalk
     // Page-fault error code (vol. 3, 4.7).
     public const uint ErrorPresent = 1, ErrorWrite = 2, ErrorUser = 4, ErrorReserved = 8, ErrorFetch = 16;
 
-    public const ulong AddressMask = ((1UL << PhysicalAddresses.Bits) - 1) & ~0xFFFUL;
+    public const ulong AddressMask = ((1UL << PhysicalAddresses.Bits) - 1) & Page.BaseMask;
     public const ulong ReservedHigh = ~((1UL << PhysicalAddresses.Bits) - 1) & 0x000F_FFFF_FFFF_FFFFUL;
 
 
@@ -51,10 +54,10 @@ internal static unsafe class PageWalk
     }
 
     /// <summary>
-    /// Translates for one access, setting accessed and dirty bits. On failure the page's own entry was not changed and
+    /// Translates for one access, setting accessed and dirty bits. On failure the entry that maps the page is unchanged, and
     /// <paramref name="error"/> is the page-fault error code.
     /// </summary>
-    /// <remarks>Each entry is read once: what is checked is what is used, whoever else writes to the tables meanwhile.</remarks>
+    /// <remarks>Each entry is read once, so that what is checked is what is used even if another agent writes to it meanwhile.</remarks>
     /// <param name="user">The access counts as made at CPL 3.</param>
     /// <param name="allowUserPages">A supervisor access that SMAP does not stop (EFLAGS.AC).</param>
     public static bool Translate(CpuState* s, ulong linear, AccessKind kind, bool user, bool allowUserPages, out Translation t, out uint error)
@@ -64,7 +67,7 @@ internal static unsafe class PageWalk
         {
             t = new Translation
             {
-                Physical = linear & 0xFFFF_FFFF, Writable = true, User = true, Global = false, Dirty = true, PageShift = 12,
+                Physical = linear & 0xFFFF_FFFF, Writable = true, User = true, Global = false, Dirty = true, PageShift = Page.Shift,
             };
             return true;
         }
@@ -101,8 +104,8 @@ internal static unsafe class PageWalk
     }
 
     /// <summary>
-    /// Sets bits of an entry that was read before. It is a write to memory like any other: what was decoded from these bytes goes, and
-    /// the block that runs may be among it.
+    /// Sets bits of an entry that was read before. It is a write to memory like any other: it drops blocks decoded from these bytes,
+    /// possibly the running one.
     /// </summary>
     /// <param name="bits">In the low half, whatever the width of the entry.</param>
     private static void Mark(CpuState* s, void* slot, ulong entry, ulong bits)
@@ -186,9 +189,9 @@ internal static unsafe class PageWalk
                 return false;
             }
 
-            bool isLeaf = shift == 12 || (shift is 21 or 30 && (entry & PS) != 0);
+            bool isLeaf = shift == Page.Shift || (shift is 21 or 30 && (entry & PS) != 0);
             ulong offsetMask = (1UL << shift) - 1;
-            ulong reserved = common | special | (isLeaf && shift > 12 ? offsetMask & ~0x1FFFUL : 0);
+            ulong reserved = common | special | (isLeaf && shift > Page.Shift ? offsetMask & ~0x1FFFUL : 0);
             if ((entry & reserved) != 0)
             {
                 error = ErrorPresent | ErrorReserved;
@@ -222,7 +225,7 @@ internal static unsafe class PageWalk
     private static bool WalkLegacy(CpuState* s, ulong linear, bool marks, ref Translation t, out Leaf leaf, ref uint error)
     {
         leaf = default;
-        byte* slot = Host(s, (s->Cr3 & 0xFFFF_F000) + (((linear >> 22) & 0x3FF) * 4));
+        byte* slot = Host(s, Page.Base((uint)s->Cr3) + (((linear >> 22) & 0x3FF) * 4));
         uint entry = ReadLegacy(slot);
         if ((entry & P) == 0)
         {
@@ -247,7 +250,7 @@ internal static unsafe class PageWalk
         {
             uint directory = entry;
             byte* directorySlot = slot;
-            slot = Host(s, (directory & 0xFFFF_F000) + (((linear >> 12) & 0x3FF) * 4));
+            slot = Host(s, Page.Base(directory) + ((Page.Number(linear) & 0x3FF) * 4));
             entry = ReadLegacy(slot);
             if ((entry & P) == 0)
             {
@@ -260,8 +263,8 @@ internal static unsafe class PageWalk
             }
 
             rights &= entry;
-            t.Physical = (entry & 0xFFFF_F000) | (linear & 0xFFF);
-            t.PageShift = 12;
+            t.Physical = Page.Base(entry) | Page.Offset(linear);
+            t.PageShift = Page.Shift;
         }
 
         leaf = new Leaf(slot, entry);
@@ -276,7 +279,7 @@ internal static unsafe class PageWalk
 
     private static uint ReadLegacy(byte* slot) => slot == null ? 0 : Volatile.Read(ref *(uint*)slot);
 
-    /// <summary>The entry that maps the page: where it is in RAM, and what it was when it was read.</summary>
+    /// <summary>The entry that maps the page: its host address, and its value when it was read.</summary>
     private readonly struct Leaf(byte* slot, ulong entry)
     {
         public readonly byte* Slot = slot;

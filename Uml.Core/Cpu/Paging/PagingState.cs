@@ -4,7 +4,7 @@ using Uml.Core.Cpu.State;
 
 namespace Uml.Core.Cpu.Paging;
 
-/// <summary>What paging keeps of a virtual CPU in its memory, behind <see cref="EngineState"/>.</summary>
+/// <summary>The paging part of a virtual CPU's memory, behind <see cref="EngineState"/>.</summary>
 [StructLayout(LayoutKind.Sequential)]
 internal unsafe struct PagingState
 {
@@ -13,13 +13,13 @@ internal unsafe struct PagingState
 
     // ---- the emitted page walk, see EmittedPageWalk ----
 
-    /// <summary>What U/S of a page has to be in the view in force: these bits of its rights have to equal the second field.</summary>
+    /// <summary>The U/S check of the current view: a page's access rights, masked by the first, must equal the second.</summary>
     public ulong WalkMask, WalkWant;
 
     /// <summary>Bits that must be clear in every paging-structure entry.</summary>
     public ulong WalkReserved;
 
-    /// <summary>The ranges of large pages that the current address space has noted.</summary>
+    /// <summary>The ranges covered by large pages in the current address space.</summary>
     public LargePageRange* LargePages;
 
     /// <summary>The first entry of the <see cref="WalkCache"/>.</summary>

@@ -1,18 +1,21 @@
 using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
+using Uml.Core.Memory;
 
 namespace Uml.Core.Cpu.Paging;
 
 /// <summary>
-/// Layout of the software TLB. An address space (PCID) has one direct-mapped table for each way of looking at memory,
-/// so that a privilege change is a pointer change.
+/// Layout of the software TLB. An address space (PCID) has one direct-mapped table for each view, so that a change of privilege only
+/// changes a pointer.
 /// </summary>
 /// <remarks>
-/// A table is as large as programs are, 1 GiB: an entry that has to come from the host's memory still costs less than a walk, and entries
-/// of accesses that do not wait for each other come at the same time. Its pages are the host's only once they are touched, and most never
-/// are. Behind the entries a byte for each granule of them tells whether there may be anything in it, so that emptying and searching
-/// take as long as there is something, and another whether its memory has been touched.
+/// A table covers 1 GiB: an entry that misses the host's caches is still cheaper than a walk, and such misses of independent accesses
+/// overlap. Its pages take host memory only once they are touched, and most never are. Behind the entries there is a byte for each granule
+/// of 64 entries that says whether it may have valid ones, so that clearing and searching cost in proportion to the entries used, and
+/// another that says whether its memory has been touched.
 /// </remarks>
+// SAFETY: a table is TableSize bytes that AddressSpaces owns. The index of an entry is masked, and granules are numbered from entries of
+// the table, so both lie within it whatever the address is.
 internal static unsafe class Tlb
 {
     /// <summary>262,144 pages.</summary>
@@ -20,17 +23,17 @@ internal static unsafe class Tlb
     public const int EntriesPerTable = 1 << IndexBits;
     public const int EntrySize = 32;
 
-    /// <summary>What turns a linear address into the byte offset of its entry.</summary>
-    public const int IndexShift = 12 - 5, IndexMask = (EntriesPerTable - 1) << 5;
+    /// <summary>Shift and mask from a linear address to the byte offset of its entry.</summary>
+    public const int IndexShift = Page.Shift - 5, IndexMask = (EntriesPerTable - 1) << 5;
 
-    /// <summary>From the byte offset of an entry to the number of its granule of 64 entries.</summary>
+    /// <summary>Shift from the byte offset of an entry to the number of its granule.</summary>
     public const int OffsetToGranuleShift = GranuleShift + 5;
 
-    /// <summary>From the start of a table to a byte for each granule, not zero when something was entered in it.</summary>
+    /// <summary>Offset of the bytes that say which granules are in use: not zero when an entry was filled.</summary>
     public const int UsedOffset = EntriesPerTable * EntrySize;
 
-    /// <summary>Whole pages, so that entries lie within the host's cache lines and memory can be given back.</summary>
-    public const int TableSize = (UsedOffset + (2 * Granules) + 0xFFF) & ~0xFFF;
+    /// <summary>Whole pages, so that entries do not cross cache lines and memory can be returned to the host.</summary>
+    public const int TableSize = (UsedOffset + (2 * Granules) + GuestRam.PageSize - 1) & -GuestRam.PageSize;
 
     private const int GranuleShift = 6, GranuleEntries = 1 << GranuleShift, Granules = EntriesPerTable / GranuleEntries;
     private const int TouchedOffset = UsedOffset + Granules;
@@ -39,7 +42,7 @@ internal static unsafe class Tlb
     public static TlbEntry* Entry(TlbEntry* table, ulong linear) =>
         (TlbEntry*)((byte*)table + ((linear >> IndexShift) & IndexMask));
 
-    /// <summary>The entry that is to serve an address, about to be written.</summary>
+    /// <summary>The entry of an address, to be filled: marks its granule as used.</summary>
     public static TlbEntry* Enter(TlbEntry* table, ulong linear)
     {
         TlbEntry* entry = Entry(table, linear);
@@ -50,13 +53,13 @@ internal static unsafe class Tlb
     /// <summary>Prepares a table in zeroed memory.</summary>
     public static void Initialize(TlbEntry* table)
     {
-        // A tag of zero names page 0: the first entry serves that, and an operand at the end of the last page wraps around to it.
+        // Zero would be a valid tag of page 0, in the first entry, and in the last one for an operand that wraps around from the last page.
         Invalidate(table, 0);
-        Invalidate(table + (EntriesPerTable - 1), (EntriesPerTable - 1UL) << 12);
+        Invalidate(table + (EntriesPerTable - 1), Page.Address(EntriesPerTable - 1));
     }
 
-    /// <summary>Empties a table.</summary>
-    /// <returns>How many granules have memory of the host for the first time.</returns>
+    /// <summary>Invalidates all entries.</summary>
+    /// <returns>How many granules were touched for the first time.</returns>
     public static int Clear(TlbEntry* table)
     {
         Span<byte> used = Used(table);
@@ -66,8 +69,8 @@ internal static unsafe class Tlb
         {
             for (int i = granule << GranuleShift; i < (granule + 1) << GranuleShift; i++)
             {
-                // Only tags matter; a host page is believed with a tag that matches.
-                *(Vector256<ulong>*)(table + i) = Vector256.Create(TlbEntry.Invalid((ulong)i << 12));
+                // Only tags matter: the host page is used only when a tag matches.
+                *(Vector256<ulong>*)(table + i) = Vector256.Create(TlbEntry.Invalid(Page.Address((ulong)i)));
             }
 
             used[granule] = 0;
@@ -78,7 +81,7 @@ internal static unsafe class Tlb
         return grown;
     }
 
-    /// <summary>Empties the entry that serves an address.</summary>
+    /// <summary>Invalidates the entry of an address.</summary>
     public static void Remove(TlbEntry* table, ulong linear)
     {
         TlbEntry* entry = Entry(table, linear);
@@ -88,7 +91,7 @@ internal static unsafe class Tlb
         }
     }
 
-    /// <summary>Takes the write permission of a host page out of a table.</summary>
+    /// <summary>Invalidates the write tags of a host page.</summary>
     public static void ForbidWrites(TlbEntry* table, byte* hostPage)
     {
         Span<byte> used = Used(table);
@@ -97,16 +100,16 @@ internal static unsafe class Tlb
             TlbEntry* first = table + (granule << GranuleShift);
             for (TlbEntry* entry = first; entry < first + GranuleEntries; entry++)
             {
-                // Also takes it from entries that had it not.
+                // Also writes to entries whose tags are invalid already.
                 if (entry->HostPage == hostPage)
                 {
-                    entry->WriteTag = TlbEntry.Invalid((ulong)(entry - table) << 12);
+                    entry->WriteTag = TlbEntry.Invalid(Page.Address((ulong)(entry - table)));
                 }
             }
         }
     }
 
-    /// <summary>Takes all write permissions out of a table.</summary>
+    /// <summary>Invalidates all write tags.</summary>
     public static void ForbidAllWrites(TlbEntry* table)
     {
         Span<byte> used = Used(table);
@@ -114,7 +117,7 @@ internal static unsafe class Tlb
         {
             for (int i = granule << GranuleShift; i < (granule + 1) << GranuleShift; i++)
             {
-                table[i].WriteTag = TlbEntry.Invalid((ulong)i << 12);
+                table[i].WriteTag = TlbEntry.Invalid(Page.Address((ulong)i));
             }
         }
     }
@@ -125,7 +128,7 @@ internal static unsafe class Tlb
 
     private static Span<byte> Used(TlbEntry* table) => new((byte*)table + UsedOffset, Granules);
 
-    /// <summary>The first granule from one on that is used, or -1.</summary>
+    /// <summary>The first used granule at or behind a number, or -1.</summary>
     private static int Next(Span<byte> used, int from)
     {
         int next = used[from..].IndexOfAnyExcept((byte)0);
@@ -133,7 +136,7 @@ internal static unsafe class Tlb
     }
 }
 
-/// <summary>The tables of one address space.</summary>
+/// <summary>A view: how memory is accessed. Each address space has a table for each.</summary>
 internal enum TlbView
 {
     /// <summary>CPL 3.</summary>

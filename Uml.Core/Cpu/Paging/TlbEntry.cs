@@ -1,17 +1,22 @@
 using System.Runtime.InteropServices;
+using Uml.Core.Memory;
 
 namespace Uml.Core.Cpu.Paging;
 
 /// <summary>
-/// One translation: a page-aligned linear address for each kind of access that may go ahead without asking, and where the page is in
-/// host memory. Only RAM is ever entered; devices always take the slow path.
+/// A TLB entry: a tag for each kind of access, which is the linear address of the page if the access needs no slow path, and the host
+/// address of the page. Only RAM is ever entered; devices always take the slow path.
 /// </summary>
+// SAFETY: HostPage is a page of guest RAM, which outlives the TLB, once any tag of the entry is valid; it is not followed otherwise.
 [StructLayout(LayoutKind.Sequential)]
 internal unsafe struct TlbEntry
 {
     public ulong ReadTag;
 
-    /// <summary>Set only once the dirty bit is, and never for a page whose writes are watched (<see cref="Memory.PageInfo.Watched"/>) or that has a watchpoint.</summary>
+    /// <summary>
+    /// Valid only once the dirty bit is set, and never for a page whose writes are watched (<see cref="Memory.PageInfo.Watched"/>) or that
+    /// has a watchpoint.
+    /// </summary>
     public ulong WriteTag;
     public ulong ExecuteTag;
 
@@ -22,9 +27,8 @@ internal unsafe struct TlbEntry
     public const int ReadTagOffset = 0, WriteTagOffset = 8, ExecuteTagOffset = 16, HostPageOffset = 24;
 
     /// <summary>
-    /// A tag that nothing matches in the entry that serves an address: page-aligned like any other, but of a page that another entry
-    /// serves, and not the page behind, so that neither equality with the page of an operand's last byte nor a small distance from the tag
-    /// can come about.
+    /// An invalid tag for the entry that an address maps to. It is page-aligned like any other, but of a page that maps to another entry
+    /// and is not adjacent, so that it neither equals the page of an operand's last byte nor is near the address.
     /// </summary>
-    public static ulong Invalid(ulong linear) => (linear ^ 0x2000) & ~0xFFFUL;
+    public static ulong Invalid(ulong linear) => Page.Base(linear ^ (2 * GuestRam.PageSize));
 }

@@ -68,6 +68,7 @@ internal static class SystemType
 }
 
 /// <summary>Reads and marks entries of the GDT and the LDT.</summary>
+// SAFETY: s is a live processor's state. A selector is checked against the limit of its table, and only leads to guest memory (Mmu).
 internal static unsafe class DescriptorTables
 {
     /// <summary>The bits of a selector an error code keeps: index and TI.</summary>

@@ -6,6 +6,7 @@ using Uml.Core.Cpu.State;
 namespace Uml.Core.Cpu.Segments;
 
 /// <summary>Far RET (Intel SDM vol. 2, RET) and what it shares with IRET.</summary>
+// SAFETY: handlers: the handler contract (Op). Selectors and frames are the guest's, checked by SegmentLoader and read through StackFrame.
 internal static unsafe class FarReturns
 {
     /// <summary>RETF: the immediate is the number of parameter bytes to release, T the operand size.</summary>

@@ -6,6 +6,7 @@ using Uml.Core.Cpu.State;
 namespace Uml.Core.Cpu.Segments;
 
 /// <summary>Far JMP and CALL (Intel SDM vol. 2, JMP and CALL; vol. 3, 5.8). Operand sizes are in bytes.</summary>
+// SAFETY: handlers: the handler contract (Op). The pointer's offset is read from a local as wide as T; Size of a gate is 2, 4 or 8.
 internal static unsafe class FarTransfers
 {
     /// <summary>JMP ptr16:16/32: the offset is the immediate, the selector in R0.</summary>
@@ -293,7 +294,7 @@ internal readonly record struct Gate(ushort Selector, ulong Offset, int Size, in
             return false;
         }
 
-        // The type field of the upper half must be zero, so that it cannot pass for a descriptor of its own (vol. 3, 5.8.3.1).
+        // The type field of the upper half must be zero, so that it is no valid descriptor by itself (vol. 3, 5.8.3.1).
         if ((high >> 40 & 0x1F) != 0)
         {
             return Fault.FailGP(s, error);

@@ -4,7 +4,9 @@ using Uml.Core.Cpu.State;
 
 namespace Uml.Core.Cpu.Segments;
 
-/// <summary>Segment registers, descriptor tables and questions about selectors.</summary>
+/// <summary>Instructions on segment registers, descriptor tables and selectors.</summary>
+// SAFETY: op is the operation being decoded (IInstructionBinder). Imm and R1 are a SegmentIndex, and R2 is a number of bits; none is an
+// offset.
 internal static unsafe class SegmentBinder
 {
     public static Handler Bind(in Instruction i, Op* op)

@@ -6,6 +6,8 @@ using Uml.Core.Cpu.State;
 namespace Uml.Core.Cpu.Segments;
 
 /// <summary>Moves to, from and through segment registers, whose numbers are in R0 or R1.</summary>
+// SAFETY: handlers: the handler contract (Op). Numbers of segment registers are the decoder's, 0 to 5, or the binder's; the inline array
+// checks them.
 internal static unsafe class SegmentHandlers
 {
     private const int Rsp = 4;
@@ -32,7 +34,7 @@ internal static unsafe class SegmentHandlers
     /// <summary>MOV m16, Sreg.</summary>
     public static Op* StoreToMemory(CpuState* s, Op* op) => Operand.Store(s, op, s->Segments[op->R1].Selector) ? op + 1 : null;
 
-    /// <summary>PUSH Sreg: so many bytes, the selector zero-extended.</summary>
+    /// <summary>PUSH Sreg: the selector, zero-extended.</summary>
     public static Op* Push<T>(CpuState* s, Op* op) where T : unmanaged =>
         Stack.Push(s, Operand.Narrow<T>(s->Segments[op->R0].Selector)) ? op + 1 : null;
 
@@ -65,7 +67,7 @@ internal static unsafe class SegmentHandlers
             return null;
         }
 
-        // Under the old stack segment's size: the mode is updated behind this.
+        // With the stack size of the old segment, because the mode is updated afterwards.
         Stack.Drop(s, (ulong)sizeof(T));
         return AfterLoad(s, op, index, inhibit: true, before);
     }
@@ -106,7 +108,7 @@ internal static unsafe class SegmentHandlers
             return BlockExit.NextOrBehind(s, op, before);
         }
 
-        // MOV SS and POP SS hold off interrupts and debug traps, so that the stack pointer can follow (vol. 3, 6.8.3).
+        // MOV SS and POP SS inhibit interrupts and debug traps, so that the stack pointer can be loaded next (vol. 3, 6.8.3).
         DebugState.HoldOff(s);
         return BlockExit.NextInShadow(s, op, endBlock: s->Mode != before);
     }

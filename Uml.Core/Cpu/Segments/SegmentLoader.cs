@@ -7,6 +7,7 @@ namespace Uml.Core.Cpu.Segments;
 /// Loads segment registers with the checks of MOV, POP and the far transfers (Intel SDM vol. 3, 5.6 to 5.8). The caller calls
 /// <see cref="Paging.Mmu.UpdateMode"/> afterwards where the mode may have changed.
 /// </summary>
+// SAFETY: s is a live processor's state. References to segment registers are used during the call; the inline array checks indices.
 internal static unsafe class SegmentLoader
 {
     /// <summary>Loads DS, ES, FS, GS or SS as MOV and POP do.</summary>
@@ -68,8 +69,8 @@ internal static unsafe class SegmentLoader
         }
         else if (!segment.IsUsable || index == SegmentIndex.Cs)
         {
-            // Real mode leaves limit and attributes as they are (Intel SDM vol. 3, 10.9.2), which "unreal" mode lives on;
-            // only what protected mode left unusable gets real-mode values.
+            // Real mode leaves limit and attributes unchanged (Intel SDM vol. 3, 10.9.2), which "unreal" mode relies on; only a segment
+            // that protected mode left unusable gets real-mode values.
             segment.Attributes = RealAttributes;
             segment.Limit = ushort.MaxValue;
         }
@@ -88,7 +89,7 @@ internal static unsafe class SegmentLoader
         segment.Attributes = 0xF3;
     }
 
-    /// <summary>A null selector: fine for DS to GS; for SS in 64-bit mode below CPL 3 only (Intel SDM vol. 2, MOV).</summary>
+    /// <summary>A null selector: allowed for DS to GS, and for SS only in 64-bit mode below CPL 3 (Intel SDM vol. 2, MOV).</summary>
     private static bool LoadNull(CpuState* s, SegmentIndex index, ushort selector)
     {
         if (index == SegmentIndex.Ss && ((s->Mode & CpuMode.Long64) == 0 || s->Cpl == 3 || (selector & 3) != s->Cpl))
@@ -101,7 +102,8 @@ internal static unsafe class SegmentLoader
     }
 
     /// <summary>
-    /// Reads the descriptor of a far transfer's code segment and checks what all of them check: not null, code, not L and D at once.
+    /// Reads the descriptor of a far transfer's code segment, with the checks that all of them make: not null, a code segment, not both L
+    /// and D.
     /// </summary>
     public static bool ReadCode(CpuState* s, ushort selector, out Descriptor descriptor, uint ext = 0)
     {
@@ -139,7 +141,7 @@ internal static unsafe class SegmentLoader
         SegmentRegister segment = descriptor.ToSegment((ushort)((selector & ~3) | cpl));
         if (IsLongCode(s, descriptor))
         {
-            // 64-bit mode has no code base (vol. 3, 3.2.4), and the engine adds what is here.
+            // 64-bit mode ignores the base of CS (vol. 3, 3.2.4), but the engine adds it.
             segment.Base = 0;
         }
 

@@ -4,7 +4,9 @@ using Uml.Core.Cpu.State;
 
 namespace Uml.Core.Cpu.Segments;
 
-/// <summary>LAR, LSL, VERR, VERW, ARPL: questions about selectors, answered in ZF (Intel SDM vol. 3, 5.10).</summary>
+/// <summary>LAR, LSL, VERR, VERW, ARPL: checks of selectors, with the result in ZF (Intel SDM vol. 3, 5.10).</summary>
+// SAFETY: handlers: the handler contract (Op). Selectors are the guest's: DescriptorTables checks them against the table's limit and reads
+// guest memory.
 internal static unsafe class SelectorHandlers
 {
     // System descriptor types each instruction answers for (Intel SDM vol. 2, tables 3-51 and 3-55), a bit a type.

@@ -5,9 +5,11 @@ using Uml.Core.Cpu.State;
 namespace Uml.Core.Cpu.Segments;
 
 /// <summary>
-/// A frame under construction on a stack that need not be the current one: nothing of the CPU changes until the caller commits
-/// <see cref="Pointer"/>, so a push that faults leaves no trace but bytes below the stack pointer.
+/// A stack frame under construction, not necessarily on the current stack. The CPU's state does not change until the caller commits
+/// <see cref="Pointer"/>, so a push that faults changes only bytes below the stack pointer.
 /// </summary>
+// SAFETY: s is a live processor's state. Frames are guest memory, written through Operand and Mmu after limit and canonicality were
+// checked.
 internal unsafe struct StackFrame
 {
     private readonly SegmentRegister _segment;

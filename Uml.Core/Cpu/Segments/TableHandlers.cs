@@ -5,6 +5,7 @@ using Uml.Core.Cpu.State;
 namespace Uml.Core.Cpu.Segments;
 
 /// <summary>LGDT, LIDT, LLDT, LTR and the instructions that store those registers; SMSW and LMSW.</summary>
+// SAFETY: handlers: the handler contract (Op). R1 of SLDT and STR is a SegmentIndex from the binder; the inline array checks it.
 internal static unsafe class TableHandlers
 {
     /// <summary>LGDT; R2 is the number of base bits: 24, 32 or 64.</summary>

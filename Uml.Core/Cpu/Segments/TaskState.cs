@@ -6,6 +6,8 @@ namespace Uml.Core.Cpu.Segments;
 /// <summary>
 /// The task-state segment: stacks of inner privilege levels and the I/O permission bitmap (Intel SDM vol. 3, 8.2 and 8.7).
 /// </summary>
+// SAFETY: s is a live processor's state. Offsets into the TSS are checked against its limit, and only lead to guest memory
+// (Mmu.ReadSystem).
 internal static unsafe class TaskState
 {
     /// <summary>Offset of the I/O map base, the same in 32-bit and 64-bit segments.</summary>

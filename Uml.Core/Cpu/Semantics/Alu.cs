@@ -4,6 +4,7 @@ using Uml.Core.Cpu.State;
 namespace Uml.Core.Cpu.Semantics;
 
 /// <summary>A two-operand integer operation on zero-extended values; sets flags, returns the result (upper bits are ignored).</summary>
+// SAFETY: s is a live processor's state (the handler contract, see Op), of which only flags are touched; T is an integer type.
 internal unsafe interface IBinaryOperation
 {
     /// <summary>False for CMP and TEST, which only set flags.</summary>

@@ -6,7 +6,8 @@ using Uml.Core.Cpu.State;
 
 namespace Uml.Core.Cpu.Semantics;
 
-/// <summary>What BMI1, BMI2 and MOVBE share: functions on values alone (Intel SDM vol. 2, each instruction's "Operation").</summary>
+/// <summary>Functions on values for BMI1, BMI2 and MOVBE (Intel SDM vol. 2, each instruction's "Operation").</summary>
+// SAFETY: s is a live processor's state (the handler contract, see Op), of which only flags are touched; T is an integer type.
 internal static unsafe class BitManipulation
 {
     /// <summary>PDEP: the low bits of the source go to where the mask has ones.</summary>
@@ -57,7 +58,7 @@ internal readonly unsafe struct Andn : IBinaryOperation
     public static ulong Apply<T>(CpuState* s, ulong a, ulong b) where T : unmanaged => And.Apply<T>(s, ~a, b);
 }
 
-/// <summary>BEXTR: the bits of the first source from where bits 7..0 of the second say, as many as its bits 15..8 say.</summary>
+/// <summary>BEXTR: extracts bits of the first source; bits 7..0 of the second are the first bit's number, bits 15..8 the count.</summary>
 internal readonly unsafe struct Bextr : IBinaryOperation
 {
     public static bool Writes => true;
@@ -71,7 +72,9 @@ internal readonly unsafe struct Bextr : IBinaryOperation
     }
 }
 
-/// <summary>BZHI: the low bits of the first source, as many as bits 7..0 of the second say. CF tells that this is all of them or more.</summary>
+/// <summary>
+/// BZHI: the low bits of the first source, as many as bits 7..0 of the second say. CF is set if these are all bits or more.
+/// </summary>
 internal readonly unsafe struct Bzhi : IBinaryOperation
 {
     public static bool Writes => true;
@@ -165,7 +168,7 @@ internal readonly unsafe struct Adox : IBinaryOperation
     }
 }
 
-/// <summary>BLSI: the lowest bit that is set. CF tells that there is one.</summary>
+/// <summary>BLSI: the lowest bit that is set. CF is set if there is one.</summary>
 internal readonly unsafe struct Blsi : IUnaryOperation
 {
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
@@ -189,7 +192,7 @@ internal readonly unsafe struct Blsmsk : IUnaryOperation
     }
 }
 
-/// <summary>BLSR: without the lowest bit that is set. CF tells that none is.</summary>
+/// <summary>BLSR: without the lowest bit that is set. CF is set if there is none.</summary>
 internal readonly unsafe struct Blsr : IUnaryOperation
 {
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
@@ -201,7 +204,9 @@ internal readonly unsafe struct Blsr : IUnaryOperation
     }
 }
 
-/// <summary>TZCNT: zeros below the lowest bit that is set; the width, and CF, when none is. ZF tells a count of zero.</summary>
+/// <summary>
+/// TZCNT: zeros below the lowest bit that is set; the width, and CF set, if there is none. ZF is set for a count of zero.
+/// </summary>
 internal readonly unsafe struct Tzcnt : IUnaryOperation
 {
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
@@ -214,7 +219,9 @@ internal readonly unsafe struct Tzcnt : IUnaryOperation
     }
 }
 
-/// <summary>LZCNT: zeros above the highest bit that is set; the width, and CF, when none is. ZF tells a count of zero.</summary>
+/// <summary>
+/// LZCNT: zeros above the highest bit that is set; the width, and CF set, if there is none. ZF is set for a count of zero.
+/// </summary>
 internal readonly unsafe struct Lzcnt : IUnaryOperation
 {
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

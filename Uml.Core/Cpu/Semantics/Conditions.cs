@@ -4,6 +4,7 @@ using Uml.Core.Cpu.State;
 namespace Uml.Core.Cpu.Semantics;
 
 /// <summary>A condition of Jcc, SETcc, CMOVcc (Intel SDM vol. 1, appendix B).</summary>
+// SAFETY: s is a live processor's state (the handler contract, see Op), of which only flags are read.
 internal unsafe interface ICondition
 {
     static abstract bool Holds(CpuState* s);

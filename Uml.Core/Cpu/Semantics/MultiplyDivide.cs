@@ -6,6 +6,7 @@ namespace Uml.Core.Cpu.Semantics;
 internal readonly record struct Wide(ulong High, ulong Low);
 
 /// <summary>Integer multiplication and division (Intel SDM vol. 2, MUL, IMUL, DIV, IDIV).</summary>
+// SAFETY: s is a live processor's state (the handler contract, see Op), of which only flags are touched; T is an integer type.
 internal static unsafe class MultiplyDivide
 {
     public static Wide Multiply<T>(ulong a, ulong b) where T : unmanaged
@@ -30,7 +31,9 @@ internal static unsafe class MultiplyDivide
         return Split<T>(Flags.SignExtend<T>(a) * Flags.SignExtend<T>(b));
     }
 
-    /// <summary>CF and OF tell that the upper half is significant; SF, ZF and PF follow the lower half (undefined by the manual).</summary>
+    /// <summary>
+    /// CF and OF are set if the upper half is significant; SF, ZF and PF follow the lower half (undefined by the manual).
+    /// </summary>
     public static void SetFlags<T>(CpuState* s, ulong low, bool significant) where T : unmanaged =>
         Flags.SetResult<T>(s, low, significant, significant);
 

@@ -8,6 +8,8 @@ namespace Uml.Core.Cpu.Semantics;
 /// for a count of 1 only; for others it is set as if the last of that many single steps had set it, which is what processors do for
 /// shifts.
 /// </summary>
+// SAFETY: s is a live processor's state (the handler contract, see Op), of which only flags are touched; T is an integer type. Shift counts
+// are the handler's masked ones, so at most 63.
 internal unsafe interface IShiftOperation
 {
     static abstract ulong Apply<T>(CpuState* s, ulong a, int count) where T : unmanaged;

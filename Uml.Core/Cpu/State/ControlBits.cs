@@ -7,6 +7,12 @@ internal static class Cr0
         NW = 1 << 29, CD = 1 << 30, PG = 1UL << 31;
 }
 
+/// <summary>Bits of CR3 with CR4.PCIDE set (Intel SDM vol. 3, 2.5 and 4.10.1): the PCID, and whether to keep its translations.</summary>
+internal static class Cr3
+{
+    public const ulong Pcid = 0xFFF, NoFlush = 1UL << 63;
+}
+
 /// <summary>Bits of CR4 (Intel SDM vol. 3, 2.5).</summary>
 internal static class Cr4
 {

@@ -3,8 +3,8 @@ using System.Runtime.InteropServices;
 namespace Uml.Core.Cpu.State;
 
 /// <summary>
-/// What a virtual CPU counts about its own work. Plain memory of the machine's thread: slow paths, and what is emitted, add to it without
-/// synchronisation; <c>CpuStatistics</c> is what others see, and says what each number means.
+/// Statistics of a virtual CPU. Slow paths and emitted code on the machine's thread add to them without synchronisation;
+/// <c>CpuStatistics</c> is the public form, and describes each number.
 /// </summary>
 [StructLayout(LayoutKind.Sequential)]
 internal struct CpuCounters
@@ -13,7 +13,7 @@ internal struct CpuCounters
     public ulong BlocksTranslated;
     public ulong BytesEmitted;
 
-    /// <summary>Direct jumps that were linked to their target.</summary>
+    /// <summary>Direct jumps that were chained.</summary>
     public ulong ChainHits;
     public ulong BlocksInvalidated;
 
@@ -35,7 +35,7 @@ internal struct CpuCounters
     /// <summary>Computed jumps from translated code that were not in the jump table.</summary>
     public ulong JumpSearches;
 
-    /// <summary>Instructions that translation decoded otherwise than the interpreter.</summary>
+    /// <summary>Instructions that the translator decoded differently from the block decoder.</summary>
     public ulong EncodingMismatches;
 
     /// <summary>Translations that the checker has refused.</summary>

@@ -1,8 +1,8 @@
 namespace Uml.Core.Cpu.State;
 
 /// <summary>
-/// Instruction sets that some CPU models have and others lack; a processor's do not change while it lives. What every model has is not
-/// listed.
+/// Instruction sets that some CPU models have and others lack, fixed when a processor is made. Instruction sets that every model has are
+/// not listed.
 /// </summary>
 [Flags]
 internal enum CpuFeatures : uint

@@ -19,6 +19,7 @@ internal enum SystemReport
 }
 
 /// <summary>Logs what a guest did that deserves a line, each thing once and a bounded number of them.</summary>
+// SAFETY: Of takes the state of a live processor, whose handle Owned keeps.
 internal sealed unsafe partial class CpuLog(ILogger logger, int index)
 {
     /// <summary>Our limit: a guest that probes every MSR must not fill the host's memory or its log.</summary>

@@ -1,6 +1,6 @@
 namespace Uml.Core.Cpu.State;
 
-/// <summary>What a translation of code depends on besides its bytes; part of a block's key.</summary>
+/// <summary>The processor state that decoding and translation of code depend on; part of a block's key.</summary>
 [Flags]
 internal enum CpuMode : uint
 {

@@ -5,10 +5,9 @@ using System.Runtime.Intrinsics;
 namespace Uml.Core.Cpu.State;
 
 /// <summary>
-/// The architectural state of a virtual CPU, all of it and nothing else: one blittable part that a snapshot can take as it is. It lies in
-/// unmanaged memory at a fixed place, and what the engine keeps beside it lies behind it (<see cref="EngineState"/> and those that say so),
-/// so that interpreter handlers, shared helpers and emitted code reach everything through one pointer. Register operands of decoded
-/// operations are byte offsets from it.
+/// The complete architectural state of a virtual CPU, and nothing else: one blittable struct that a snapshot can copy. It is in unmanaged
+/// memory and does not move; the engine's own state follows it (see <c>ProcessorMemory</c>), so that handlers, helpers and emitted code
+/// reach everything through one pointer. Register operands of decoded operations are byte offsets from it.
 /// </summary>
 [StructLayout(LayoutKind.Sequential)]
 internal unsafe struct CpuState
@@ -16,8 +15,8 @@ internal unsafe struct CpuState
     public const int GprCount = 16;
 
     /// <summary>
-    /// From the start to the first general register. Nothing may be in front of them: translated code has its stack pointer among them, and
-    /// the host puts signal frames below it (<see cref="EngineState.SignalStack"/>).
+    /// Offset of the first general register. Nothing may be in front of them: the stack pointer of translated code points among them, and
+    /// the host writes signal frames below it (<see cref="EngineState.SignalStack"/>).
     /// </summary>
     public const int GprStart = 0;
 
@@ -31,7 +30,7 @@ internal unsafe struct CpuState
     public X87State X87;
     public uint Mxcsr;
 
-    /// <summary>What the CPU model has; set once, before anything is decoded.</summary>
+    /// <summary>The features of the CPU model; set once, before anything is decoded.</summary>
     public CpuFeatures Features;
 
     // ---- segments and descriptor tables ----
@@ -45,27 +44,21 @@ internal unsafe struct CpuState
     /// <summary>Current privilege level, 0 to 3.</summary>
     public byte Cpl;
 
-    // ---- what waits between two instructions ----
+    // ---- events pending at an instruction boundary ----
 
-    /// <summary>Interrupts are held off for one instruction (STI, MOV SS, POP SS; Intel SDM vol. 3, 6.8.3).</summary>
+    /// <summary>Interrupts are inhibited for one instruction (STI, MOV SS, POP SS; Intel SDM vol. 3, 6.8.3).</summary>
     public bool InterruptShadow;
 
     /// <summary>Halted by HLT until an interrupt arrives.</summary>
     public bool Halted;
 
-    /// <summary>Non-maskable interrupts are held off from the delivery of one until the next IRET (Intel SDM vol. 3, 6.7.1).</summary>
+    /// <summary>Non-maskable interrupts are blocked, from the delivery of one until the next IRET (Intel SDM vol. 3, 6.7.1).</summary>
     public bool NmiBlocked;
 
-    /// <summary>The instruction that runs began with TF set: #DB follows it, unless it is one that takes this back (see DebugTraps).</summary>
-    public bool StepTrap;
-
-    /// <summary>Non-zero while a non-maskable interrupt waits; written by any thread.</summary>
+    /// <summary>Non-zero while a non-maskable interrupt is pending; written by any thread.</summary>
     public int NmiLine;
 
-    /// <summary>DR6 bits of data and I/O breakpoints the running instruction hit: #DB follows it.</summary>
-    public uint PendingDebug;
-
-    /// <summary>DR6 bits of data breakpoints that MOV SS or POP SS hit: they become <see cref="PendingDebug"/> of the next instruction.</summary>
+    /// <summary>DR6 bits of data breakpoints that MOV SS or POP SS hit: they become those of the next instruction (see DebugTraps).</summary>
     public uint HeldDebug;
 
     // ---- control, debug and model-specific registers ----
@@ -83,9 +76,9 @@ internal unsafe struct CpuState
     public ulong MiscEnable, DebugControl, MachineCheckStatus;
     public MemoryTypeRanges MemoryTypes;
 
-    // ---- follows from the above: Mmu.UpdateMode ----
+    // ---- derived from the above by Mmu.UpdateMode ----
 
-    /// <summary>What decoded blocks depend on besides their bytes.</summary>
+    /// <summary>The part of a block's key that depends on this state.</summary>
     public CpuMode Mode;
 
     /// <summary>RIP wraps at this mask: all ones in 64-bit mode, 32 or 16 bits otherwise.</summary>
@@ -94,22 +87,19 @@ internal unsafe struct CpuState
     /// <summary>RSP wraps at this mask for implicit stack accesses.</summary>
     public ulong StackMask;
 
-    // Makes the size a multiple of a cache line: what lies behind has vectors too.
-    private readonly ulong _padding;
-
     // ---- hot ----
 
     /// <summary>RIP, exact whenever no block runs (EIP/IP in legacy modes).</summary>
     public ulong Rip;
 
-    /// <summary>Arithmetic flags, lazily: see <see cref="Flags"/>.</summary>
+    /// <summary>Arithmetic flags, evaluated lazily: see <see cref="Flags"/>.</summary>
     public ulong FlagResult;
     public ulong FlagAux;
 
     /// <summary>RFLAGS without CF PF AF ZF SF OF. Bit 1 is always set.</summary>
     public ulong SystemFlags;
 
-    /// <summary>What the engine keeps beside this state.</summary>
+    /// <summary>The engine's own state, which follows this struct.</summary>
     public readonly EngineState* Engine
     {
         // SAFETY: a CpuState is always the first part of a processor's memory, which does not move; EngineState is the next.
@@ -129,7 +119,7 @@ internal unsafe struct CpuState
 
     internal delegate void* FieldAddress(CpuState* s);
 
-    /// <summary>From the start of the state to a field, its own or of what lies behind it.</summary>
+    /// <summary>The offset of a field from the start of the state; the field may be of a struct that follows.</summary>
     internal static int Measure(FieldAddress field)
     {
         // SAFETY: addresses are computed and never followed.

@@ -1,10 +1,16 @@
 namespace Uml.Core.Cpu.State;
 
-/// <summary>The debug registers (Intel SDM vol. 3, 18.2): what they ask the engine for, and which breakpoints an access hits.</summary>
+/// <summary>
+/// The debug registers (Intel SDM vol. 3, 18.2): when they require single-stepping, and which breakpoints an access hits.
+/// </summary>
+// SAFETY: s is a live processor's state (the handler contract, see Op); only its fields are touched.
 internal static unsafe class DebugState
 {
     /// <summary>DR6: BD, a debug register was touched while DR7.GD; BS, single step; BT, task switch.</summary>
     public const uint BD = 1 << 13, BS = 1 << 14;
+
+    /// <summary>DR6: B0 to B3.</summary>
+    public const uint Breakpoints = 0xF;
 
     /// <summary>DR7.GD; L0..G3, the enable bits.</summary>
     public const uint GD = 1 << 13, Enables = 0xFF;
@@ -20,9 +26,16 @@ internal static unsafe class DebugState
 
     private const int Write = 1, InputOutput = 2;
 
-    /// <summary>
-    /// Tells the engine whether to go instruction by instruction. Call after a change of TF, DR7 or the interrupt shadow.
-    /// </summary>
+    /// <summary>Bits 63..32 of DR6 and DR7 must be zero.</summary>
+    public static RegisterRefusal CheckControl(ulong value) => value >> 32 != 0 ? RegisterRefusal.ReservedBits : RegisterRefusal.None;
+
+    /// <summary>DR6 as it is when a value has been written.</summary>
+    public static ulong HeldDr6(ulong value) => (value & Dr6Writable) | Dr6Fixed;
+
+    /// <summary>DR7 as it is when a value has been written.</summary>
+    public static ulong HeldDr7(ulong value) => (value & Dr7Writable) | Dr7Fixed;
+
+    /// <summary>Sets or clears single-stepping in the poll word. Call after a change of TF, DR7 or the interrupt shadow.</summary>
     public static void RefreshStepping(CpuState* s)
     {
         bool wanted = (s->SystemFlags & Flags.TF) != 0 || s->InterruptShadow || (s->Dr7 & Enables) != 0;
@@ -42,27 +55,27 @@ internal static unsafe class DebugState
         }
     }
 
-    /// <summary>Notes data breakpoints that an access hits; they are raised behind the instruction.</summary>
+    /// <summary>Records data breakpoints that an access hits; #DB is raised after the instruction.</summary>
     public static void NoteAccess(CpuState* s, ulong linear, int size, bool write) =>
-        s->PendingDebug |= Match(s, linear, size, write ? Write : 3);
+        s->Engine->PendingDebug |= Match(s, linear, size, write ? Write : 3);
 
     /// <summary>
-    /// MOV SS and POP SS have loaded SS: what their operand hit waits for the end of the next instruction, and no single step follows them
-    /// (Intel SDM vol. 3, 6.8.3). A fault of that instruction, or INT1, drops it.
+    /// After MOV SS and POP SS: data breakpoints that their operand hit are raised after the next instruction, and no single-step trap
+    /// follows (Intel SDM vol. 3, 6.8.3). A fault of that instruction, or INT1, discards them.
     /// </summary>
     public static void HoldOff(CpuState* s)
     {
-        s->StepTrap = false;
-        s->HeldDebug = s->PendingDebug;
-        s->PendingDebug = 0;
+        s->Engine->StepTrap = false;
+        s->HeldDebug = s->Engine->PendingDebug;
+        s->Engine->PendingDebug = 0;
     }
 
-    /// <summary>Notes I/O breakpoints (CR4.DE, R/W = 10b) that a port access hits.</summary>
+    /// <summary>Records I/O breakpoints (CR4.DE, R/W = 10b) that a port access hits.</summary>
     public static void NotePort(CpuState* s, ushort port, int size)
     {
         if ((s->Dr7 & Enables) != 0 && (s->Cr4 & Cr4.DE) != 0)
         {
-            s->PendingDebug |= Match(s, port, size, InputOutput);
+            s->Engine->PendingDebug |= Match(s, port, size, InputOutput);
         }
     }
 

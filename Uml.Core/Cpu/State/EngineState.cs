@@ -6,19 +6,21 @@ using Uml.Core.Memory;
 namespace Uml.Core.Cpu.State;
 
 /// <summary>
-/// What the engine keeps for a virtual CPU beside its architectural state: budget, requests, links to what belongs to the host, scratch.
-/// Nothing of it means anything while the guest does not run, and no snapshot has it.
+/// The engine's own state of a virtual CPU: budget, requests, pointers to the host's data, scratch. It has no meaning while the guest does
+/// not run, and is not part of snapshots.
 /// </summary>
+// SAFETY: pointers here are set by VirtualCpu.Connect, to guest RAM and page information, which outlive the processor, and by JumpTables to
+// the table in force; HostStack, X87Image and AccessBuffer are sized for what is stored there.
 [StructLayout(LayoutKind.Sequential)]
 internal unsafe struct EngineState
 {
     /// <summary>
-    /// Bytes that have to be free below the processor's memory: translated code has its stack pointer in there, so this is where the host
-    /// puts the frame of a signal, and runs its handler. Pages that are never touched cost nothing.
+    /// Free bytes below the processor's memory: the stack pointer of translated code points into that, so the host writes signal frames
+    /// here and runs signal handlers on it. Pages that are never touched take no memory.
     /// </summary>
     public const ulong SignalStack = 1 << 18;
 
-    /// <summary>Groups of accesses that translated code may have open at a time.</summary>
+    /// <summary>The most groups of accesses that are open at a time.</summary>
     public const int GroupSlots = 4;
 
     // ---- hot in translated code ----
@@ -26,44 +28,53 @@ internal unsafe struct EngineState
     /// <summary>Instructions that may still retire before the engine has to return. Counted down block by block.</summary>
     public long Remaining;
 
-    /// <summary>Linear address of the page the running translation is mapped at: its RIP is this plus a constant.</summary>
+    /// <summary>Linear address of the page of the running translation, to which translated code adds constants to form RIP.</summary>
     public ulong PageRip;
 
-    /// <summary>Arithmetic flags as LAHF and SETO leave them in AX; the truth while translated code runs, when the host's flags are not.</summary>
+    /// <summary>
+    /// Arithmetic flags as LAHF and SETO leave them in AX; valid while translated code runs and the flags are neither in the host's flags
+    /// register nor represented by a flag source.
+    /// </summary>
     public ulong FlagWord;
 
-    /// <summary>Where indirect jumps led, for the address space and view in force (see <c>JumpTables</c>).</summary>
+    /// <summary>The jump table of the current address space and view (see <c>JumpTables</c>).</summary>
     public byte* JumpTable;
 
-    /// <summary>Hold values across a memory access in the middle of an instruction.</summary>
+    /// <summary>Save values across a memory access in the middle of an instruction.</summary>
     public ulong Spill;
     public ulong SecondSpill;
 
-    /// <summary>Host addresses of groups of accesses, while other accesses come between theirs.</summary>
+    /// <summary>Host addresses of open groups of accesses, while the address register is used for other accesses.</summary>
     public GroupAddresses GroupAddresses;
 
-    /// <summary>What the flags of an instruction can be made of again, until others take their place.</summary>
+    /// <summary>Operands or results saved for a flag source, to recompute flags from.</summary>
     public ulong KeptFirst;
     public ulong KeptSecond;
 
     // ---- hot in the interpreter ----
 
-    /// <summary>Always zero: the base or index of an address that has none.</summary>
+    /// <summary>Always zero: the base or index of an address without one.</summary>
     public ulong Zero;
 
-    /// <summary>RIP of the first instruction of the block that runs: the base of RIP-relative addresses and of offsets in the block.</summary>
+    /// <summary>
+    /// RIP of the first instruction of the running block: the base of RIP-relative addresses and of offsets in the block.
+    /// </summary>
     public ulong BlockRip;
 
-    /// <summary>While translated code runs: what of the budget is not in <see cref="Remaining"/> (see <c>Slices</c>).</summary>
+    /// <summary>While translated code runs: the part of the budget that is not in <see cref="Remaining"/> (see <c>Slices</c>).</summary>
     public long Reserve;
 
-    /// <summary>Non-zero asks the engine to return at the next block boundary (<see cref="Attention"/> bits; other threads set it).</summary>
+    /// <summary>
+    /// The poll word: non-zero asks the engine to exit at the next block boundary (<see cref="Attention"/> bits; other threads set it).
+    /// </summary>
     public int Poll;
 
     /// <summary>Why the last handler returned null.</summary>
     public ExitCode Exit;
 
-    /// <summary>The host's stack pointer while translated code runs, which has its own at <see cref="CpuState.Gpr"/>; 0 when none runs.</summary>
+    /// <summary>
+    /// The host's stack pointer while translated code runs, whose own points into <see cref="CpuState.Gpr"/>; 0 when none runs.
+    /// </summary>
     public ulong HostStack;
 
     /// <summary>Guest RAM: host address of its first byte, and the guest-physical ends of its two ranges (see <see cref="GuestRam"/>).</summary>
@@ -75,11 +86,17 @@ internal unsafe struct EngineState
     /// <summary>The level of the INTR pin; written by any thread.</summary>
     public int InterruptLine;
 
+    /// <summary>The instruction that is single-stepped began with TF set: #DB follows it, unless it takes this back (see DebugTraps).</summary>
+    public bool StepTrap;
+
     // ---- pending exception, valid while Exit is Exception or ExceptionAtRip ----
 
     public byte ExceptionVector;
     public bool ExceptionHasError;
     public uint ExceptionError;
+
+    /// <summary>DR6 bits of data and I/O breakpoints that the instruction that is single-stepped has hit: #DB follows it.</summary>
+    public uint PendingDebug;
 
     // ---- handles to the managed parts of the processor, for slow paths: see Owned ----
 
@@ -89,32 +106,34 @@ internal unsafe struct EngineState
     public nint Log;
     public nint Translator;
 
-    /// <summary>From the host's time-stamp counter to the guest's.</summary>
+    /// <summary>The conversion from the host's time-stamp counter to the guest's.</summary>
     public TimeStampScale TimeStamps;
 
     // ---- slow paths of translated code ----
 
-    /// <summary>Not zero while <see cref="AccessBuffer"/> holds an operand that has to be written to guest memory when the instruction is done.</summary>
+    /// <summary>
+    /// Not zero while <see cref="AccessBuffer"/> holds an operand that has to be written to guest memory after the instruction.
+    /// </summary>
     public int CommitSize;
     public SegmentIndex CommitSegment;
     public ulong CommitLinear;
 
-    /// <summary>Stands in for an operand that is not plain memory: 64 bytes, aligned for every vector.</summary>
+    /// <summary>Replaces an operand that is not plain RAM: 64 bytes, aligned for every vector.</summary>
     public AccessBuffer AccessBuffer;
 
-    /// <summary>The x87 unit as FNSAVE writes it and FRSTOR reads it (Intel SDM vol. 1, figure 8-9), on the way to and from the host's.</summary>
+    /// <summary>An image of the x87 unit for FNSAVE and FRSTOR (Intel SDM vol. 1, figure 8-9), to move it from and to the host's.</summary>
     public FsaveImage X87Image;
 
-    /// <summary>Not zero: the truth about the x87 unit is in <see cref="X87Image"/>, left there by translated code.</summary>
+    /// <summary>Not zero: the valid x87 state is in <see cref="X87Image"/>, where translated code has stored it.</summary>
     public int X87Left;
 
-    /// <summary>MXCSR as .NET expects it, for calls from translated code: the default, whatever the application has chosen for itself.</summary>
+    /// <summary>MXCSR for calls of C# from translated code: the default, which the interpreter's semantics rely on.</summary>
     public uint HostMxcsr;
 
-    /// <summary>Statistics: nothing the guest can see.</summary>
+    /// <summary>Statistics, not visible to the guest.</summary>
     public CpuCounters Counters;
 
-    // Register operands may be these too.
+    // Further offsets that register operands may have.
     public static readonly int ZeroOffset = CpuState.Measure(static s => &s->Engine->Zero);
     public static readonly int BlockRipOffset = CpuState.Measure(static s => &s->Engine->BlockRip);
 }
@@ -126,14 +145,14 @@ internal struct FsaveImage
     private byte _element;
 }
 
-/// <summary>A host address for each group of accesses that may be open.</summary>
+/// <summary>A host address for each open group of accesses.</summary>
 [InlineArray(EngineState.GroupSlots)]
 internal struct GroupAddresses
 {
     private ulong _element;
 }
 
-/// <summary>Room for the largest memory operand that is translated.</summary>
+/// <summary>Space for the largest memory operand that is translated.</summary>
 [InlineArray(2)]
 internal struct AccessBuffer
 {

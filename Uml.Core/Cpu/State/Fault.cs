@@ -8,9 +8,10 @@ internal static class ExceptionVector
 }
 
 /// <summary>
-/// Records exceptions in the CPU's memory for the engine to deliver. Nothing unwinds: a helper that can fault returns what these return,
-/// which is always false.
+/// Records exceptions in the CPU's memory, which the engine's loop delivers. Nothing unwinds: a helper that can fault returns the result of
+/// these methods, which is always false.
 /// </summary>
+// SAFETY: s is a live processor's state (the handler contract, see Op); only its engine's fields are touched.
 internal static unsafe class Fault
 {
     /// <summary>Records an exception without error code at the current instruction.</summary>

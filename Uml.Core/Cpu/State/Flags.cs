@@ -4,8 +4,8 @@ using System.Runtime.CompilerServices;
 namespace Uml.Core.Cpu.State;
 
 /// <summary>
-/// RFLAGS. The six arithmetic flags are kept as the operation left its result, and made into bits only when something reads them:
-/// most are overwritten unread.
+/// RFLAGS. The six arithmetic flags are evaluated lazily: the operation's result is kept, and flags are computed from it only when they are
+/// read; most are overwritten unread.
 /// </summary>
 /// <remarks>
 /// <c>FlagResult</c> is the result, sign-extended to 64 bits: ZF is "is zero", SF its top bit (exclusive-or SF delta), PF the parity of
@@ -14,6 +14,7 @@ namespace Uml.Core.Cpu.State;
 /// bit 62: CF is bit 63, OF is bit 63 xor bit 62. Bit 3 is the carry out of bit 3: AF. Bit 0 is the SF delta, bits 8..15 the parity
 /// delta; they are non-zero only after flags were set as bits (POPF, SAHF and the like).
 /// </remarks>
+// SAFETY: s is a live processor's state (the handler contract, see Op); only two words of it are touched, and sizeof is asked of integers.
 internal static unsafe class Flags
 {
     public const uint CF = 1 << 0, PF = 1 << 2, AF = 1 << 4, ZF = 1 << 6, SF = 1 << 7, TF = 1 << 8, IF = 1 << 9, DF = 1 << 10, OF = 1 << 11;

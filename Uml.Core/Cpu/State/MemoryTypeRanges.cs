@@ -1,3 +1,4 @@
+using System.Collections.Immutable;
 using System.Runtime.InteropServices;
 
 namespace Uml.Core.Cpu.State;
@@ -6,6 +7,7 @@ namespace Uml.Core.Cpu.State;
 /// Memory-type range registers (Intel SDM vol. 3, 13.11): kept for the guest to read back, with the checks a write gets. Memory types
 /// change nothing here, since the host's caches are coherent.
 /// </summary>
+// SAFETY: the fixed buffers are indexed by MSR numbers that TryRead and TryWrite have checked to be within them, or by FixedIndex.
 [StructLayout(LayoutKind.Sequential)]
 internal unsafe struct MemoryTypeRanges
 {
@@ -13,6 +15,15 @@ internal unsafe struct MemoryTypeRanges
 
     /// <summary>IA32_MTRRCAP: eight variable ranges, fixed ranges, write-combining.</summary>
     public const ulong Capabilities = VariableCount | 1 << 8 | 1 << 10;
+
+    /// <summary>Their numbers.</summary>
+    public static ImmutableArray<uint> Numbers { get; } =
+    [
+        .. Enumerable.Range((int)MsrNumber.MtrrPhysBase0, VariableCount * 2).Select(static number => (uint)number),
+        MsrNumber.MtrrFix64K00000, MsrNumber.MtrrFix16K80000, MsrNumber.MtrrFix16KA0000,
+        .. Enumerable.Range((int)MsrNumber.MtrrFix4KC0000, FixedCount - 3).Select(static number => (uint)number),
+        MsrNumber.MtrrDefType,
+    ];
 
     private const ulong PhysicalMask = (1UL << PhysicalAddresses.Bits) - 1;
 
@@ -22,20 +33,20 @@ internal unsafe struct MemoryTypeRanges
     /// <summary>IA32_MTRR_DEF_TYPE.</summary>
     public ulong Default;
 
-    /// <summary>Reads a register of the range 200H to 2FFH that is an MTRR.</summary>
+    /// <summary>Reads a register that is an MTRR.</summary>
     public readonly bool TryRead(uint index, out ulong value)
     {
         int fixedIndex = FixedIndex(index);
         value = 0;
-        if (index is >= 0x200 and < 0x200 + (VariableCount * 2))
+        if (IsVariable(index))
         {
-            value = Variable[index - 0x200];
+            value = Variable[index - MsrNumber.MtrrPhysBase0];
         }
         else if (fixedIndex >= 0)
         {
             value = Fixed[fixedIndex];
         }
-        else if (index == 0x2FF)
+        else if (index == MsrNumber.MtrrDefType)
         {
             value = Default;
         }
@@ -47,35 +58,37 @@ internal unsafe struct MemoryTypeRanges
         return true;
     }
 
-    /// <summary>Writes an MTRR; false for reserved bits and types, and for what is no MTRR.</summary>
-    public bool TryWrite(uint index, ulong value)
+    /// <summary>Writes an MTRR.</summary>
+    public RegisterRefusal Write(uint index, ulong value)
     {
         int fixedIndex = FixedIndex(index);
-        if (index is >= 0x200 and < 0x200 + (VariableCount * 2))
+        if (IsVariable(index))
         {
-            bool isMask = (index & 1) != 0;
-            bool valid = isMask ? (value & 0x7FF) == 0 : (value & 0xF00) == 0 && IsType((byte)value);
-            if (!valid || (value & ~PhysicalMask) != 0)
-            {
-                return false;
-            }
-
-            Variable[index - 0x200] = value;
-            return true;
+            return WriteVariable(index, value);
         }
 
         if (fixedIndex >= 0)
         {
-            return TryWriteFixed(fixedIndex, value);
+            return WriteFixed(fixedIndex, value);
         }
 
-        if (index != 0x2FF || (value & ~0xCFFUL) != 0 || !IsType((byte)value))
+        if (index != MsrNumber.MtrrDefType)
         {
-            return false;
+            return RegisterRefusal.NotWritable;
+        }
+
+        if ((value & ~0xCFFUL) != 0)
+        {
+            return RegisterRefusal.ReservedBits;
+        }
+
+        if (!IsType((byte)value))
+        {
+            return RegisterRefusal.MemoryType;
         }
 
         Default = value;
-        return true;
+        return RegisterRefusal.None;
     }
 
     /// <summary>As firmware leaves them: everything write-back but the legacy video window (there is no firmware here to do it).</summary>
@@ -95,26 +108,46 @@ internal unsafe struct MemoryTypeRanges
         }
     }
 
-    private bool TryWriteFixed(int index, ulong value)
+    /// <summary>A base with its type, or a mask with its valid bit.</summary>
+    private RegisterRefusal WriteVariable(uint index, ulong value)
+    {
+        bool isMask = (index & 1) != 0;
+        if ((value & ~PhysicalMask) != 0 || (value & (isMask ? 0x7FFUL : 0xF00)) != 0)
+        {
+            return RegisterRefusal.ReservedBits;
+        }
+
+        if (!isMask && !IsType((byte)value))
+        {
+            return RegisterRefusal.MemoryType;
+        }
+
+        Variable[index - MsrNumber.MtrrPhysBase0] = value;
+        return RegisterRefusal.None;
+    }
+
+    private RegisterRefusal WriteFixed(int index, ulong value)
     {
         for (int shift = 0; shift < 64; shift += 8)
         {
             if (!IsType((byte)(value >> shift)))
             {
-                return false;
+                return RegisterRefusal.MemoryType;
             }
         }
 
         Fixed[index] = value;
-        return true;
+        return RegisterRefusal.None;
     }
+
+    private static bool IsVariable(uint index) => index is >= MsrNumber.MtrrPhysBase0 and < MsrNumber.MtrrPhysBase0 + (VariableCount * 2);
 
     private static int FixedIndex(uint index) => index switch
     {
-        0x250 => 0,
-        0x258 => 1,
-        0x259 => 2,
-        >= 0x268 and <= 0x26F => (int)(index - 0x268) + 3,
+        MsrNumber.MtrrFix64K00000 => 0,
+        MsrNumber.MtrrFix16K80000 => 1,
+        MsrNumber.MtrrFix16KA0000 => 2,
+        >= MsrNumber.MtrrFix4KC0000 and <= MsrNumber.MtrrFix4KF8000 => (int)(index - MsrNumber.MtrrFix4KC0000) + 3,
         _ => -1,
     };
 

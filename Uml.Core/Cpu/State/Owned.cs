@@ -4,14 +4,13 @@ using System.Runtime.InteropServices;
 namespace Uml.Core.Cpu.State;
 
 /// <summary>
-/// A managed part of a processor that slow paths find through the processor's memory: a handle to it stands in <see cref="EngineState"/>, and
-/// the part's own type knows which.
+/// Handles to the managed parts of a processor, which slow paths read from <see cref="EngineState"/>; each part's type knows its field.
 /// </summary>
 internal sealed class Owned : IDisposable
 {
     private readonly List<GCHandle> _handles = [];
 
-    /// <summary>Makes a handle that lasts until this is disposed. It does not keep the part alive: the processor does.</summary>
+    /// <summary>Makes a handle that is valid until this is disposed. It does not keep the part alive: the processor does.</summary>
     public nint Add(object part)
     {
         GCHandle handle = GCHandle.Alloc(part, GCHandleType.Weak);

@@ -1,6 +1,7 @@
 namespace Uml.Core.Cpu.State;
 
 /// <summary>Which vector and x87 instructions control registers allow (Intel SDM vol. 3, 2.5 and table 13-1).</summary>
+// SAFETY: s is a live processor's state (the handler contract, see Op), which is only read.
 internal static unsafe class VectorModes
 {
     /// <summary>The bits of the block mode that say whether vector and x87 instructions are disabled.</summary>

@@ -5,27 +5,29 @@ using Uml.Core.Cpu.State;
 namespace Uml.Core.Cpu.Time;
 
 /// <summary>
-/// The time-stamp counter of a guest whose clock follows the host's. The clock has the truth; between two looks at it, translated code
-/// may go on by the host's own counter (see <see cref="TimeStampScale"/>), which is several times as fast to read.
+/// The time-stamp counter of a guest whose clock follows the host's. The machine's clock is authoritative; between two reads of it,
+/// translated code may convert the host's time-stamp counter (see <see cref="TimeStampScale"/>), which is several times as fast.
 /// </summary>
 /// <remarks>
-/// The guest's counter never goes back. Each look at the clock comes before that at the host's counter, and the scale is a little slow,
-/// so that the guest stays behind the clock, by less than a microsecond; where it is ahead nevertheless, because the host's clock is being
-/// slowed down, it stands still until the clock is there. A scale holds for a millisecond, and ends with <see cref="VirtualCpu.Run"/>: no
-/// pause, timer or suspended host comes between.
+/// The guest's counter never goes back. The clock is read before the host's counter, and the scale is slightly slow, so the guest's counter
+/// lags behind the clock, by less than a microsecond. If it is ahead nevertheless, because the host's clock is being slewed, it stands
+/// still until the clock has caught up. A scale is valid for a millisecond, and not beyond <see cref="VirtualCpu.Run"/>, so it spans no
+/// pause, timer or suspension of the host.
 /// </remarks>
+// SAFETY: the scale is in the memory of the processor that owns this counter, and is touched by one thread at a time: the one that runs the
+// processor, or its owner's while it does not run.
 internal sealed unsafe class TimeStampCounter
 {
-    /// <summary>Guest ticks, of a nanosecond, that one scale is good for.</summary>
+    /// <summary>Guest ticks, of a nanosecond each, for which a scale is valid.</summary>
     private const ulong Validity = 1_000_000;
 
-    /// <summary>How much slower than measured the guest's counter goes: one part in so many, as a power of two.</summary>
+    /// <summary>How much slower than measured the guest's counter runs: one part in 2^12.</summary>
     private const int Slowness = 12;
 
-    /// <summary>What two samples of the host's clock and counter may be off by: one part in so many, as a power of two.</summary>
+    /// <summary>The largest accepted error of two samples of the host's clock and counter: one part in 2^13.</summary>
     private const int Exactness = 13;
 
-    /// <summary>Host counters from 62 MHz to 16 GHz are believed.</summary>
+    /// <summary>Host counters from 62 MHz to 16 GHz are accepted.</summary>
     private const ulong SmallestMultiplier = 1UL << 28, LargestMultiplier = 1UL << 36;
 
     private static readonly TimeSpan s_measuringTime = TimeSpan.FromMilliseconds(50);
@@ -35,14 +37,14 @@ internal sealed unsafe class TimeStampCounter
     private readonly Func<ulong> _readHost;
     private ulong _multiplier, _limit;
 
-    /// <summary>The guest's counter will not be less.</summary>
+    /// <summary>A lower bound of the guest's counter.</summary>
     private ulong _least;
 
-    /// <summary>Where the measurement of the host's counter began, and how many of its ticks it takes at least.</summary>
+    /// <summary>The sample at the start of the measurement of the host's counter, and its minimal duration in ticks.</summary>
     private Sample _start;
     private ulong _measuringTicks;
 
-    /// <param name="scale">What translated code reads.</param>
+    /// <param name="scale">The scale that translated code reads.</param>
     /// <param name="clock">The guest's clock.</param>
     /// <param name="readHost">Reads the host's counter.</param>
     public TimeStampCounter(TimeStampScale* scale, RealTimeClock clock, Func<ulong> readHost)
@@ -53,12 +55,12 @@ internal sealed unsafe class TimeStampCounter
         _start = TakeSample();
     }
 
-    /// <summary>The host's counter and clock at the same time, and within how many ticks that is so.</summary>
+    /// <summary>The host's counter and clock at the same time, with the uncertainty in ticks.</summary>
     private readonly record struct Sample(ulong Counter, long Timestamp, ulong Width);
 
     /// <summary>
-    /// Whether the host's counter is one for all its processors and of the same speed at all times (Intel SDM vol. 3, 18.17.1). The kernel
-    /// knows the first, and then has its own clock run by it, or that of its hypervisor, which makes the same sure (Linux,
+    /// Whether the host's counter is synchronized between its processors and of constant speed (Intel SDM vol. 3, 18.17.1). If it is
+    /// synchronized, the kernel uses it as its clock source, or that of its hypervisor, which guarantees the same (Linux,
     /// arch/x86/kernel/tsc.c, kvmclock.c).
     /// </summary>
     public static bool IsOffered()
@@ -76,13 +78,13 @@ internal sealed unsafe class TimeStampCounter
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
-            // A host that does not say, or a sandbox without /sys: the clock is asked each time.
+            // Not known on this host, for example in a sandbox without /sys: each read asks the clock.
             return false;
         }
     }
 
     /// <summary>The guest's counter, before its IA32_TSC_ADJUST.</summary>
-    /// <param name="share">From here on translated code may go on by itself.</param>
+    /// <param name="share">Lets translated code convert the host's counter from now on.</param>
     public ulong Read(bool share)
     {
         Stop();
@@ -102,7 +104,7 @@ internal sealed unsafe class TimeStampCounter
         return _least;
     }
 
-    /// <summary>From here on translated code has to ask.</summary>
+    /// <summary>Invalidates the scale: translated code calls a handler from now on.</summary>
     public void Stop()
     {
         if (_scale->Limit != 0)
@@ -112,7 +114,7 @@ internal sealed unsafe class TimeStampCounter
         }
     }
 
-    /// <summary>Measures the host's counter by its clock, when the last measurement is old enough.</summary>
+    /// <summary>Measures the frequency of the host's counter by its clock, when the last measurement is old enough.</summary>
     private void Measure()
     {
         Sample end = TakeSample();

@@ -2,10 +2,10 @@ using Iced.Intel;
 
 namespace Uml.Core.Cpu.Verify;
 
-/// <summary>The instructions that translated code may consist of. What is not named here it may not have.</summary>
+/// <summary>The allowlist of host instructions in translated code.</summary>
 internal static class AllowedInstructions
 {
-    /// <summary>What is wrong with an instruction wherever it stands; null when nothing is.</summary>
+    /// <summary>The defect of an instruction that does not depend on its context; null if it is allowed.</summary>
     public static string? Find(in Instruction i)
     {
         if (i.IsInvalid)
@@ -38,7 +38,7 @@ internal static class AllowedInstructions
         return isAllowed ? null : "translated code does not have such instructions";
     }
 
-    /// <summary>Whether it is of the x87 unit or of MMX, of which the guest's state is in the host's in one flavor only.</summary>
+    /// <summary>Whether it is an x87 or MMX instruction: the guest's state is in the host's registers in one flavor only.</summary>
     public static bool IsX87(in Instruction i)
     {
         foreach (CpuidFeature feature in i.CpuidFeatures)
@@ -54,8 +54,8 @@ internal static class AllowedInstructions
     }
 
     /// <summary>
-    /// Whether it is of a vector unit, whose registers or MXCSR are the guest's in some flavors only: conversions to integers have no vector
-    /// register when their source is memory, and go by MXCSR.
+    /// Whether it uses vector registers or MXCSR, which are the guest's in some flavors only. Conversions of memory to integers have no
+    /// vector register, and still use MXCSR.
     /// </summary>
     public static bool IsVector(in Instruction i)
     {
@@ -107,7 +107,7 @@ internal static class AllowedInstructions
                 return i.Code is >= Code.Mov_rm8_r8 and <= Code.Mov_r64_rm64 or >= Code.Mov_r8_imm8 and <= Code.Mov_r64_imm64
                     or >= Code.Mov_rm8_imm8 and <= Code.Mov_rm64_imm32;
 
-            // With memory and a register, the bit may be anywhere in memory.
+            // With a memory operand and a bit offset in a register, the address depends on the offset.
             case Mnemonic.Bt or Mnemonic.Btc or Mnemonic.Btr or Mnemonic.Bts:
                 return i.Op0Kind == OpKind.Register || i.Op1Kind == OpKind.Immediate8;
             case Mnemonic.Add or Mnemonic.Adc or Mnemonic.Sub or Mnemonic.Sbb or Mnemonic.And or Mnemonic.Or or Mnemonic.Xor or Mnemonic.Cmp:
@@ -125,8 +125,8 @@ internal static class AllowedInstructions
     }
 
     /// <summary>
-    /// Instructions of these units that load their control registers, or move all of their state, or tell by time what is in the caches. FLDCW
-    /// has a rule of its own.
+    /// Instructions of these units that load control registers, save or restore all state, or flush or prefetch cache lines. FLDCW has its
+    /// own rule.
     /// </summary>
     private static bool IsControl(Mnemonic mnemonic) => mnemonic is Mnemonic.Ldmxcsr or Mnemonic.Stmxcsr or Mnemonic.Vldmxcsr or Mnemonic.Vstmxcsr
         or Mnemonic.Fldenv or Mnemonic.Fnstenv or Mnemonic.Fstenv or Mnemonic.Fnsave or Mnemonic.Fsave or Mnemonic.Frstor

@@ -3,7 +3,7 @@ using Uml.Core.Cpu.Contract;
 
 namespace Uml.Core.Cpu.Verify;
 
-/// <summary>What the flags that an instruction has just set say about the two registers, should the next one be a jump that looks at them.</summary>
+/// <summary>What the flags of the previous instruction imply about the two registers, if the next one is a conditional jump.</summary>
 internal enum FlagFact : byte
 {
     None,
@@ -14,13 +14,13 @@ internal enum FlagFact : byte
     /// <summary>Zero: the address register has none of the number's bits.</summary>
     NoBits,
 
-    /// <summary>Below: the address, of one byte more than the number, is within a page.</summary>
+    /// <summary>Below: an operand of one byte more than the number, at the address, does not cross a page boundary.</summary>
     WithinPage,
 
-    /// <summary>Zero: the jump table's entry has the address.</summary>
+    /// <summary>Zero: the jump table's entry is of the address.</summary>
     Matches,
 
-    /// <summary>Zero: the walk has made the address a host's, for reads or for writes.</summary>
+    /// <summary>Zero: the walk has translated the address to a host address, for reads or for writes.</summary>
     WalkedForRead,
     WalkedForWrite,
 
@@ -36,7 +36,7 @@ internal struct CheckedSlots
     private CheckedValue _element;
 }
 
-/// <summary>What is known at one place of emitted code.</summary>
+/// <summary>The abstract state at one instruction of emitted code.</summary>
 internal struct CheckedState
 {
     private const int PageSize = Memory.GuestRam.PageSize;
@@ -47,13 +47,13 @@ internal struct CheckedState
     public FlagFact Fact;
     public int FactNumber;
 
-    /// <summary>The most that was given back of what the entry has counted.</summary>
+    /// <summary>The most instructions that were taken back of those that the entry has counted.</summary>
     public int Given;
 
-    /// <summary>Which of the guest's registers are in the host's.</summary>
+    /// <summary>Which of the guest's registers are in host registers.</summary>
     public Flavor Flavor;
 
-    /// <summary>What is known where code is entered: nothing.</summary>
+    /// <summary>The state at an entry: nothing is known.</summary>
     public static CheckedState AtEntry(Flavor flavor) => new() { Flavor = flavor };
 
     public void SetScratch(CheckedValue value)
@@ -61,7 +61,7 @@ internal struct CheckedState
         Scratch = value;
         if (Address.Kind is ValueKind.Distance or ValueKind.PageOffset)
         {
-            // Of an entry that nobody knows any more.
+            // The distance from an entry that is no longer known.
             Address = CheckedValue.Data;
         }
     }
@@ -75,8 +75,8 @@ internal struct CheckedState
         }
     }
 
-    /// <summary>What is known when code is reached in one of two ways.</summary>
-    /// <returns>Whether that is less than it was.</returns>
+    /// <summary>Merges the state of another path to the same instruction.</summary>
+    /// <returns>Whether that changed the state, to one with less knowledge.</returns>
     public bool Merge(in CheckedState other)
     {
         CheckedState before = this;
@@ -106,7 +106,7 @@ internal struct CheckedState
         return changed;
     }
 
-    /// <summary>Takes over what the flags have just told: that the fact holds.</summary>
+    /// <summary>Refines the state on the edge where a fact holds.</summary>
     public void Learn(FlagFact fact, int number)
     {
         switch (fact)
@@ -118,7 +118,7 @@ internal struct CheckedState
                 Address = new(ValueKind.PageOffset, ~number, Address.Writable);
                 break;
             case FlagFact.NoBits when Address.Kind is ValueKind.Data or ValueKind.InPage && number is >= 0 and < PageSize && (number & (number + 1)) == 0:
-                // A multiple of a power of two: as many bytes are in one page.
+                // The address is a multiple of a power of two, so that many bytes from it are in one page.
                 Address = new(ValueKind.InPage, number + 1);
                 break;
             case FlagFact.WithinPage when Scratch.Kind == ValueKind.PageDifference && Address.Kind is ValueKind.Data or ValueKind.InPage:
@@ -136,7 +136,7 @@ internal struct CheckedState
         }
     }
 
-    /// <summary>Takes over that the fact does not hold: a walk that has failed leaves the address as it was.</summary>
+    /// <summary>Refines the state on the edge where a fact does not hold: a failed walk leaves the address unchanged.</summary>
     public void Refute(FlagFact fact)
     {
         if (fact is FlagFact.WalkedForRead or FlagFact.WalkedForWrite && Address.Kind == ValueKind.Walked)

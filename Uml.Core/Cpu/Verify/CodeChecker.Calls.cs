@@ -5,11 +5,13 @@ using Uml.Core.Cpu.State;
 
 namespace Uml.Core.Cpu.Verify;
 
-/// <summary>Calls of stubs, and the sites that tell the runtime what it may patch and where it goes on.</summary>
+/// <summary>Checks calls of stubs, and the sites that say what the runtime patches and where it continues.</summary>
+// SAFETY: a site is one of the table's: its number was checked against the count, and neighbours against both ends. Other pointers of a
+// site are compared with places of this translation and not followed.
 internal sealed unsafe partial class CodeChecker
 {
-    /// <summary>Goes over a call.</summary>
-    /// <returns>Whether it comes back.</returns>
+    /// <summary>Checks a call.</summary>
+    /// <returns>Whether it returns.</returns>
     private bool Call(int index, ref CheckedState s, out string? defect)
     {
         if (_stubs.ContractAt((nint)_instructions[index].Instruction.NearBranchTarget) is not { } contract)
@@ -28,7 +30,7 @@ internal sealed unsafe partial class CodeChecker
         return defect is null && Return(contract.Kind, site, ref s, out defect);
     }
 
-    /// <summary>What a stub asks of those who call it.</summary>
+    /// <summary>Checks what a stub requires of its callers.</summary>
     private string? CheckContract(StubContract contract, in CheckedState s)
     {
         bool takesAddress = contract.Kind is StubKind.Access or StubKind.Lookup or StubKind.Reenter or StubKind.WalkForRead or StubKind.WalkForWrite;
@@ -44,7 +46,7 @@ internal sealed unsafe partial class CodeChecker
         return isKept ? null : "it does not keep to the contract of the stub";
     }
 
-    /// <summary>What the runtime takes from a site.</summary>
+    /// <summary>Checks the fields of a site that the runtime uses.</summary>
     private static string? CheckSite(StubKind kind, Site* site, in CheckedState s)
     {
         if (kind is StubKind.Interpret or StubKind.LoadX87 && site->OpIndex != 0)
@@ -58,8 +60,8 @@ internal sealed unsafe partial class CodeChecker
             : null;
     }
 
-    /// <summary>What is known when a stub has been called.</summary>
-    /// <returns>Whether it comes back.</returns>
+    /// <summary>The state after a call of a stub.</summary>
+    /// <returns>Whether it returns.</returns>
     private bool Return(StubKind kind, Site* site, ref CheckedState s, out string? defect)
     {
         CheckedValue address = s.Address;
@@ -102,7 +104,10 @@ internal sealed unsafe partial class CodeChecker
         }
     }
 
-    /// <summary>What stubs do to the slots. Code that was found may be kept over the accesses of a call's push, which drop it at most.</summary>
+    /// <summary>
+    /// The effect of stubs on the slots. A code address may be saved across the store of a call's push, which at most drops the
+    /// translation.
+    /// </summary>
     private static void LeaveSlots(ref CheckedState s, StubKind kind)
     {
         if (kind == StubKind.String)
@@ -117,7 +122,7 @@ internal sealed unsafe partial class CodeChecker
         }
     }
 
-    /// <summary>The site whose number stands behind a call.</summary>
+    /// <summary>The site whose number follows a call.</summary>
     private bool TryGetSite(int call, Flavor flavor, out Site* site)
     {
         site = null;
@@ -139,10 +144,10 @@ internal sealed unsafe partial class CodeChecker
         return site->Block == _block && site->OpIndex < _block->Count && site->Flavor == flavor;
     }
 
-    /// <summary>The runtime may go on there instead of behind the call.</summary>
+    /// <summary>Adds the path where the runtime continues at the site's code instead of behind the call.</summary>
     private string? GoOnAt(Site* site, in CheckedState s) => Reach((nint)_memory.ToWritable(site->Unlinked), in s);
 
-    /// <summary>The runtime asks the site behind that of a direct jump where the jump leads.</summary>
+    /// <summary>Whether the next site is that of the same jump with saved flags, which the runtime reads the target from.</summary>
     private bool HasLinkBehind(Site* site) => site - _sites.Sites + 1 < _sites.Count && (site + 1)->HasDirect && (site + 1)->Block == _block
         && (site + 1)->Flavor == site->Flavor && IsPatchable(site + 1);
 
@@ -150,12 +155,12 @@ internal sealed unsafe partial class CodeChecker
         && (!site->HasDirect
             || (site - _sites.Sites > _emitted.FirstSite && (site - 1)->Block == _block && (site - 1)->Flavor == site->Flavor && IsPatchable(site - 1)));
 
-    /// <summary>The jump that is to be pointed elsewhere is a jump, and what it is pointed back to is where it leads now.</summary>
+    /// <summary>Whether the site's jump is a jump of this translation, and leads to where unchaining restores it to.</summary>
     private bool IsPatchable(Site* site) => IndexOf((nint)site->Unlinked) >= 0 && TryGetEnding((nint)site->Jump, out Instruction jump)
         && jump.FlowControl is FlowControl.UnconditionalBranch or FlowControl.ConditionalBranch && (byte*)jump.NearBranchTarget == site->Unlinked
         && !(IndexOf((nint)jump.IP) is var index && _isReached[index] && GivesBackAll(in _states[index]));
 
-    /// <summary>What the runtime writes an epoch to is the immediate of a comparison with the table's.</summary>
+    /// <summary>Whether the address that an epoch is written to is the immediate of a comparison with the table's epoch.</summary>
     private bool IsEpoch(byte* epoch) => TryGetEnding((nint)epoch, out Instruction compare) && compare.Code == Code.Cmp_rm32_imm32
         && compare.MemoryBase == Scratch && (long)compare.MemoryDisplacement64 == JumpTables.EpochOffset;
 

@@ -4,7 +4,8 @@ using Uml.Core.Cpu.Contract;
 
 namespace Uml.Core.Cpu.Verify;
 
-/// <summary>Loops within a translation.</summary>
+/// <summary>Checks loops within a translation.</summary>
+// SAFETY: a site is one that TryGetSite has checked; addresses are looked up and not followed.
 internal sealed unsafe partial class CodeChecker
 {
     private enum Visit : byte { None, Open, Done }
@@ -13,8 +14,8 @@ internal sealed unsafe partial class CodeChecker
     private Visit[] _visits = new Visit[256];
 
     /// <summary>
-    /// Looks for a loop that neither comes through the entry, where instructions are counted and what waits is seen, nor asks the runtime for
-    /// the way on, which is another once something waits: depth first, with what leads to the entry and what follows such a question left out.
+    /// Finds a loop that neither passes through the entry, which counts and polls, nor calls a stub that exits once the poll word is set: a
+    /// depth-first search without edges to the entry or behind such calls.
     /// </summary>
     private string? CheckLoops()
     {
@@ -85,7 +86,7 @@ internal sealed unsafe partial class CodeChecker
         };
     }
 
-    /// <summary>Where the runtime may go on instead of behind a call.</summary>
+    /// <summary>Where the runtime may continue instead of behind a call.</summary>
     private int WayOn(int call) => _isReached[call]
         && _stubs.ContractAt((nint)_instructions[call].Instruction.NearBranchTarget)?.Kind is StubKind.Lookup or StubKind.CheckPage
         && TryGetSite(call, _states[call].Flavor, out Site* site)

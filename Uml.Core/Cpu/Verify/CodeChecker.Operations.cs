@@ -7,14 +7,16 @@ using Uml.Core.Memory;
 
 namespace Uml.Core.Cpu.Verify;
 
-/// <summary>What instructions do to what is known.</summary>
+/// <summary>The transfer function: the effect of instructions on the abstract state.</summary>
+// SAFETY: site numbers lie between those of this translation and the table's count; the address of a site's field is compared and not
+// followed.
 internal sealed unsafe partial class CodeChecker
 {
     private const Register State = Register.RSP, Scratch = Register.R13, Scratch32 = Register.R13D, Address = Register.R14, Address32 = Register.R14D,
         Tlb = Register.R15;
 
-    /// <summary>Goes over an instruction that is followed by the next one.</summary>
-    /// <returns>What is wrong with it there; null when nothing is.</returns>
+    /// <summary>Applies an instruction that falls through.</summary>
+    /// <returns>The defect; null if there is none.</returns>
     private string? Operate(ref CheckedState s, in HostInstruction host)
     {
         ref readonly Instruction i = ref host.Instruction;
@@ -39,7 +41,7 @@ internal sealed unsafe partial class CodeChecker
         }
     }
 
-    /// <summary>Registers of an instruction that no rule is about: values in, values out.</summary>
+    /// <summary>The default rule: an instruction reads values and writes values.</summary>
     private static string? Finish(ref CheckedState s, in HostInstruction host)
     {
         if ((host.ReadsScratch && s.Scratch.IsHidden) || (host.ReadsAddress && s.Address.IsHidden))
@@ -90,7 +92,7 @@ internal sealed unsafe partial class CodeChecker
                 s.Fact = FlagFact.WithinPage;
                 return true;
 
-            // Bits that are the offset in the page the guest knows already.
+            // The offset in the page, which the guest knows, may be tested.
             case Scratch when i.Code == Code.Test_rm64_imm32 && s.Scratch.IsHidden:
                 return s.Scratch.Kind == ValueKind.NearMemory && number is >= 0 and < GuestRam.PageSize;
             case Address when i.Code == Code.Test_rm64_imm32 && s.Address.IsHidden:
@@ -249,7 +251,7 @@ internal sealed unsafe partial class CodeChecker
             : "it may not access that part of the state so";
     }
 
-    /// <summary>The budget is counted down at the entry only, and up by no more than the block's instructions on any way.</summary>
+    /// <summary>The budget is counted down at the entry only, and up by at most the block's instructions on any path.</summary>
     private bool IsCounting(ref CheckedState s, in Instruction i)
     {
         if ((nint)i.IP == (nint)_emitted.Hot)
@@ -266,7 +268,7 @@ internal sealed unsafe partial class CodeChecker
 
     private const string GivesBack = "gives back all that the block has counted";
 
-    /// <summary>Whether nothing of what the entry counted remains counted: then no other block may be next without a look at what waits.</summary>
+    /// <summary>Whether all that the entry has counted was taken back: then no other block may follow without polling.</summary>
     private bool GivesBackAll(in CheckedState s) => s.Given >= _block->Count;
 
     private static string? AccessSlot(ref CheckedState s, in HostInstruction host, int slot)
@@ -298,7 +300,7 @@ internal sealed unsafe partial class CodeChecker
         return Finish(ref s, in host);
     }
 
-    /// <summary>Jumps whose target is in memory: an entry of the jump table that has the address, or what was kept of one.</summary>
+    /// <summary>Checks a jump whose target is in memory: a matching entry of the jump table, or a code address saved from one.</summary>
     private string? CheckComputedJump(in CheckedState s, in Instruction i)
     {
         if (GivesBackAll(in s))

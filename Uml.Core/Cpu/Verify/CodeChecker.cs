@@ -7,24 +7,24 @@ using Uml.Core.Cpu.Emit;
 
 namespace Uml.Core.Cpu.Verify;
 
-/// <summary>What was emitted for a block: writable addresses.</summary>
+/// <summary>The code emitted for a block: addresses in the writable mapping.</summary>
 internal unsafe struct EmittedCode
 {
-    /// <summary>What runs often, from the entry on, and what seldom runs.</summary>
+    /// <summary>The ranges of hot code, which begins with the entry, and of cold code.</summary>
     public byte* Hot, HotEnd, Cold, ColdEnd;
 
-    /// <summary>Where the runtime enters it besides.</summary>
+    /// <summary>Further entries.</summary>
     public byte* Body, Abandon;
 
-    /// <summary>The one place in other code that it may jump to, and the flavor it has to have there.</summary>
+    /// <summary>The only address in another translation that it may jump to, and the flavor required there.</summary>
     public byte* Exit;
     public Flavor ExitFlavor;
 
-    /// <summary>Its sites, by number, begin here.</summary>
+    /// <summary>The number of its first site.</summary>
     public int FirstSite;
 }
 
-/// <summary>Gets a translation before it is checked, and may change its bytes and ask the checker about them.</summary>
+/// <summary>Called with a translation before it is checked; a test may change its bytes and run the checker on them.</summary>
 internal unsafe delegate void TranslationHook(CodeChecker checker, Block* block, Flavor flavor, in EmittedCode code);
 
 /// <summary>
@@ -35,10 +35,10 @@ internal unsafe delegate void TranslationHook(CodeChecker checker, Block* block,
 /// the entries that the runtime makes in the TLB and the jump table.
 /// </summary>
 /// <remarks>
-/// Abstract interpretation: what is known at an instruction is the least of what is known on all paths to it (<see cref="CheckedState"/>), found
-/// by passes over the code until nothing changes. It does not look at what the guest computes, at divisors that are zero, operands that are
-/// not aligned or a UD2 that is reached (each would raise a signal, which ends the machine). A loop that does not come through the entry,
-/// where it is counted, has to ask the runtime for the way on each time, which gives another once something waits.
+/// Abstract interpretation: the state at an instruction is the meet of the states on all paths to it (<see cref="CheckedState"/>), found by
+/// passes over the code until nothing changes. It does not check what the guest computes, nor for division by zero, misaligned operands or
+/// a reachable UD2 (each would raise a signal, which ends the machine). A loop that does not pass through the entry, where instructions are
+/// counted, has to call a stub that exits once the poll word is set.
 /// </remarks>
 internal sealed unsafe partial class CodeChecker
 {
@@ -53,7 +53,7 @@ internal sealed unsafe partial class CodeChecker
     private CheckedState[] _states = new CheckedState[256];
     private bool[] _isReached = new bool[256];
 
-    /// <summary>Where the instructions begin, in ascending order.</summary>
+    /// <summary>The addresses of the instructions, in ascending order.</summary>
     private nint[] _addresses = new nint[256];
     private int _count;
     private bool _changed;
@@ -70,10 +70,10 @@ internal sealed unsafe partial class CodeChecker
     }
 
     /// <summary>Checks a translation.</summary>
-    /// <param name="block">What it was made from.</param>
-    /// <param name="flavor">The registers that are loaded when it is entered.</param>
+    /// <param name="block">Its block.</param>
+    /// <param name="flavor">The flavor at the entry.</param>
     /// <param name="code">The translation.</param>
-    /// <returns>Null when it may run; else what is wrong with it.</returns>
+    /// <returns>Null if it may run, else the defect.</returns>
     public string? Check(Block* block, Flavor flavor, in EmittedCode code)
     {
         _block = block;
@@ -140,7 +140,7 @@ internal sealed unsafe partial class CodeChecker
         Array.Resize(ref _addresses, _count * 2);
     }
 
-    /// <summary>Each entry counts the block's instructions, so that no loop of blocks goes on without a look at what waits.</summary>
+    /// <summary>Each entry counts the block's instructions, so that no loop of blocks runs without polling.</summary>
     private string? CheckEntry()
     {
         ref readonly Instruction first = ref _instructions[0].Instruction;
@@ -150,7 +150,7 @@ internal sealed unsafe partial class CodeChecker
         return counts ? null : Describe(0, "the block's instructions are not counted");
     }
 
-    /// <summary>Whether the code at an address goes straight to the stub that looks what waits, and back to the entry.</summary>
+    /// <summary>Whether the code at an address calls the stub that polls and refills the budget, and jumps back to the entry.</summary>
     private bool Refills(nint address)
     {
         int index = IndexOf(address);
@@ -164,7 +164,7 @@ internal sealed unsafe partial class CodeChecker
             && (byte*)_instructions[index + 1].Instruction.NearBranchTarget == _emitted.Hot;
     }
 
-    /// <summary>Notes a way to an instruction.</summary>
+    /// <summary>Adds a path to an instruction.</summary>
     private string? Reach(nint address, in CheckedState state)
     {
         int index = IndexOf(address);
@@ -200,7 +200,7 @@ internal sealed unsafe partial class CodeChecker
 
     private int IndexOf(nint address) => Array.BinarySearch(_addresses, 0, _count, address);
 
-    /// <summary>Follows the ways on from an instruction.</summary>
+    /// <summary>Follows the edges from an instruction.</summary>
     private string? Follow(int index)
     {
         ref readonly HostInstruction host = ref _instructions[index];

@@ -4,22 +4,21 @@ using Uml.Core.Cpu.Contract;
 namespace Uml.Core.Cpu.Verify;
 
 /// <summary>
-/// One instruction of emitted code, seen for itself: whether translated code may have it at all, and what it does with the four registers
-/// that are not the guest's.
+/// One instruction of emitted code without its context: whether it is allowed, and how it uses the four registers that are not the guest's.
 /// </summary>
 internal struct HostInstruction
 {
     public Instruction Instruction;
 
-    /// <summary>The least flavor whose registers it uses.</summary>
+    /// <summary>The flavor that its registers need.</summary>
     public Flavor Needed;
 
-    /// <summary>Whether it takes the scratch or the address register for a value, and whether it changes all, or some, of one.</summary>
+    /// <summary>Whether it reads the scratch or the address register as a value, and whether it writes all or part of one.</summary>
     public bool ReadsScratch, ReadsAddress;
     public bool WritesScratch, WritesAddress;
     public bool IsPartial;
 
-    /// <summary>It accesses memory at its memory operand: bytes, and how. Zero when it does not.</summary>
+    /// <summary>The size in bytes and the kind of its memory access; zero if it has none.</summary>
     public int AccessSize;
     public bool ReadsMemory, WritesMemory;
 
@@ -28,11 +27,11 @@ internal struct HostInstruction
 
     private const Register State = Register.RSP, Scratch = Register.R13, Address = Register.R14, Tlb = Register.R15;
 
-    /// <summary>Looks at an instruction.</summary>
+    /// <summary>Analyzes an instruction.</summary>
     /// <param name="i">The instruction.</param>
-    /// <param name="info">What it uses.</param>
-    /// <param name="hasWideVectors">The upper halves of vector registers are the guest's too.</param>
-    /// <param name="defect">What translated code may not have of it; null when all is well.</param>
+    /// <param name="info">The registers and memory it uses.</param>
+    /// <param name="hasWideVectors">Whether the upper halves of vector registers are the guest's too.</param>
+    /// <param name="defect">Why it is not allowed; null if it is.</param>
     public static HostInstruction Of(in Instruction i, in InstructionInfo info, bool hasWideVectors, out string? defect)
     {
         HostInstruction host = new() { Instruction = i, ChangesFlags = i.RflagsModified != RflagsBits.None };
@@ -101,12 +100,12 @@ internal struct HostInstruction
     }
 
     /// <summary>
-    /// Notes the use of the two registers that addresses pass through; no instruction uses them unless an operand says so. As the base or the
-    /// index of an access they are looked at with that.
+    /// Records the use of the scratch and address registers as operands; no instruction uses them implicitly. As base or index they are
+    /// checked with the access.
     /// </summary>
     private void TakeOperands(in InstructionInfo info)
     {
-        // Whatever was in the register, the result is zero.
+        // The result is zero, whatever the register held.
         bool isZero = Instruction.Mnemonic is Mnemonic.Sub or Mnemonic.Xor && Instruction.Op0Register == Instruction.Op1Register
             && Instruction.Op0Register != Register.None && Instruction.Op0Register.GetSize() >= sizeof(uint);
         for (int n = 0; n < Instruction.OpCount; n++)

@@ -4,14 +4,14 @@ using Uml.Core.Cpu.State;
 namespace Uml.Core.Cpu.Verify;
 
 /// <summary>
-/// The fields of <see cref="CpuState"/> that translated code may access, by their displacement from its stack pointer. All others, with the
-/// host's addresses in them, it may not even read.
+/// The fields of <see cref="CpuState"/> that translated code may access, by their displacement from its stack pointer. All others, which
+/// hold host addresses, it may not even read.
 /// </summary>
 internal static class StateFields
 {
     private const int Word = sizeof(ulong);
 
-    /// <summary>What the guest, or translation itself, has there: read and written.</summary>
+    /// <summary>Fields that may be read and written: the guest's, and scratch of translated code.</summary>
     private static readonly (int Offset, int Size)[] Data =
     [
         (StateLayout.Gpr(12), 4 * Word), (StateLayout.PageRip, Word), (StateLayout.FlagWord, Word),
@@ -19,7 +19,7 @@ internal static class StateFields
         (StateLayout.SegmentBase(SegmentIndex.Gs), Word),
     ];
 
-    /// <summary>What is only read.</summary>
+    /// <summary>Fields that may only be read.</summary>
     private static readonly (int Offset, int Size)[] ReadOnly =
     [
         (StateLayout.Poll, 4), (StateLayout.InterruptLine, 4), (StateLayout.Cpl, 1), (StateLayout.SegmentBase(SegmentIndex.Fs), Word),
@@ -30,7 +30,7 @@ internal static class StateFields
         (StateLayout.TimeStampMultiplier, Word), (StateLayout.TimeStampValue, Word),
     ];
 
-    /// <summary>What is as <see cref="CheckedSlots"/> say.</summary>
+    /// <summary>Fields that are checked as <see cref="CheckedSlots"/>.</summary>
     private static readonly int[] Slots =
     [
         StateLayout.Spill, StateLayout.SecondSpill, StateLayout.GroupAddress(0), StateLayout.GroupAddress(1), StateLayout.GroupAddress(2),
@@ -40,7 +40,7 @@ internal static class StateFields
     /// <summary>The numbers of the first two slots.</summary>
     public const int Spill = 0, SecondSpill = 1;
 
-    /// <summary>Whether bytes lie within one field that may be accessed so.</summary>
+    /// <summary>Whether an access lies within one field that allows it.</summary>
     public static bool Allow(long displacement, int size, bool write) =>
         IsIn(Data, displacement, size) || (!write && IsIn(ReadOnly, displacement, size));
 

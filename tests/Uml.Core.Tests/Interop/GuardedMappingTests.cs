@@ -5,7 +5,6 @@ using Uml.Core.Cpu.State;
 using Uml.Core.Cpu;
 using Uml.Core.Interop;
 using Uml.Core.Memory;
-using Uml.Core.Tests.Cpu.System;
 
 namespace Uml.Core.Tests.Interop;
 
@@ -18,7 +17,7 @@ public sealed unsafe class GuardedMappingTests
     {
         Assume.That(engine != CpuEngine.Jit || JitEngine.IsSupported);
         IReadOnlyList<HostMapping> before = Collected();
-        using SystemMachine machine = new(engine);
+        using BareGuest machine = new(engine);
         IReadOnlyList<HostMapping> after = HostMapping.All();
         List<HostMapping> own = [.. after.Where(mapping => IsAccessible(mapping) && IsInOurRange(mapping.Start)).Except(before)];
         Assert.That(own, Has.Count.GreaterThanOrEqualTo(engine == CpuEngine.Jit ? 13 : 8));
@@ -82,7 +81,7 @@ public sealed unsafe class GuardedMappingTests
         HashSet<nint> addresses = [];
         for (int i = 0; i < 16; i++)
         {
-            using SystemMachine machine = new(CpuEngine.Interpreter);
+            using BareGuest machine = new(CpuEngine.Interpreter);
             addresses.Add((nint)machine.Cpu.Ram.Base);
             distances.Add((byte*)machine.State - machine.Cpu.Ram.Base);
             Assert.That(IsInOurRange((ulong)machine.Cpu.Ram.Base) && IsInOurRange((ulong)machine.State));
@@ -97,16 +96,16 @@ public sealed unsafe class GuardedMappingTests
     {
         Assume.That(engine != CpuEngine.Jit || JitEngine.IsSupported);
         HashSet<HostMapping> before = [.. Collected()];
-        List<SystemMachine> machines = [];
+        List<BareGuest> machines = [];
         try
         {
             for (int i = 0; i < 200; i++)
             {
-                machines.Add(new SystemMachine(engine));
+                machines.Add(new BareGuest(engine));
             }
 
             IReadOnlyList<HostMapping> during = HostMapping.All();
-            foreach (SystemMachine machine in machines)
+            foreach (BareGuest machine in machines)
             {
                 HostMapping ram = during.Single(mapping => mapping.Start == (ulong)machine.Cpu.Ram.Base);
                 AssertGuarded(during, ram, GuardedMapping.GuardBefore, GuardedMapping.GuardBehind);

@@ -1,9 +1,11 @@
+using System.Buffers;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Time.Testing;
 using Uml.Core.Bus;
 using Uml.Core.Clock;
 using Uml.Core.Cpu;
 using Uml.Core.Machine;
+using Uml.Core.Snapshots;
 
 namespace Uml.Core.Tests.Machine;
 
@@ -38,6 +40,28 @@ public sealed class MachineClockTests
         clock.RunDueTimers();
         Assert.That(fired, Is.EqualTo(new[] { 7, 4, 6, 1, 3, 0, 5 }));
         Assert.That(clock.NextDeadline, Is.Null);
+    }
+
+    /// <summary>States are written device by device, whatever the order of arming was.</summary>
+    [Test]
+    public void Timers_that_are_restored_fire_in_the_order_that_they_were_armed_in()
+    {
+        var fired = new List<int>();
+        IMachineTimer[] saved = CreateTimers(fired.Add, 4);
+        foreach (int i in new[] { 2, 0, 3, 1 })
+        {
+            saved[i].Schedule(i == 3 ? 10UL : 50UL);
+        }
+
+        byte[] state = Save(saved);
+        StateReader reader = new(state, "test");
+        IMachineTimer[] restored = CreateTimers(fired.Add, 5, out VirtualTimeClock clock);
+        restored[4].Schedule(50);
+        Array.ForEach(restored[..4], reader.Restore);
+        Assert.That(Save(restored.AsSpan(..4)), Is.EqualTo(state));
+        _cpu.InstructionsRetired = 60;
+        clock.RunDueTimers();
+        Assert.That(fired, Is.EqualTo(new[] { 3, 2, 0, 1, 4 }));
     }
 
     [Test]
@@ -279,5 +303,26 @@ public sealed class MachineClockTests
         await machine.StartAsync(token);
         Assert.That(await late.Task.WaitAsync(token), Is.InRange(0, 500_000_000));
         device.Dispose();
+    }
+
+    private IMachineTimer[] CreateTimers(Action<int> fired, int count) => CreateTimers(fired, count, out _);
+
+    private IMachineTimer[] CreateTimers(Action<int> fired, int count, out VirtualTimeClock clock)
+    {
+        VirtualTimeClock created = clock = new VirtualTimeClock(default);
+        clock.Connect(_cpu);
+        return [.. Enumerable.Range(0, count).Select(i => created.CreateTimer("test", () => fired(i)))];
+    }
+
+    private static byte[] Save(params ReadOnlySpan<IMachineTimer> timers)
+    {
+        ArrayBufferWriter<byte> output = new();
+        StateWriter state = new(output);
+        foreach (IMachineTimer timer in timers)
+        {
+            state.Write(timer);
+        }
+
+        return output.WrittenSpan.ToArray();
     }
 }

@@ -1,7 +1,6 @@
 using System.Buffers;
 using Uml.Core.Cpu;
 using Uml.Core.Memory;
-using Uml.Core.Tests.Cpu.System;
 using static Iced.Intel.AssemblerRegisters;
 
 namespace Uml.Core.Tests.Memory;
@@ -10,27 +9,21 @@ namespace Uml.Core.Tests.Memory;
 [TestFixture(CpuEngine.Interpreter)]
 [TestFixture(CpuEngine.Jit)]
 [FixtureLifeCycle(LifeCycle.InstancePerTestCase)]
-public sealed unsafe class CopyOnWriteTests : IDisposable
+public sealed unsafe class CopyOnWriteTests : WatchedWrites
 {
-    private const ulong Page = SystemMachine.Data, Number = Page / GuestRam.PageSize;
+    private const ulong Page = BareGuest.Data, Number = Page / GuestRam.PageSize;
     private const byte Before = 0x11, After = 0x22;
 
-    private readonly SystemMachine _machine;
     private readonly Copier _copier;
 
     public CopyOnWriteTests(CpuEngine engine)
+        : base(engine)
     {
-        Assume.That(engine != CpuEngine.Jit || JitEngine.IsSupported);
-        _machine = new SystemMachine(engine).Start64().MarkTables();
         _copier = new Copier(Ram);
         Ram.Writes.Subscribe(WatchReasons.CopyOnWrite, _copier);
         Assert.That(Ram.TryGetSpan(new(Page), GuestRam.PageSize, out Span<byte> page));
         page.Fill(Before);
     }
-
-    private GuestRam Ram => _machine.Cpu.Ram;
-
-    public void Dispose() => _machine.Dispose();
 
     [Test]
     public void A_guest_that_has_written_to_the_page_already_is_seen_once()
@@ -40,14 +33,14 @@ public sealed unsafe class CopyOnWriteTests : IDisposable
         Store(After);
         Store(After + 1);
         AssertCopied();
-        Assert.That(_machine.Peek<byte>(Page), Is.EqualTo(After + 1));
+        Assert.That(Guest.Peek<byte>(Page), Is.EqualTo(After + 1));
     }
 
     [Test]
     public void A_write_that_runs_over_a_page_end_is_seen_in_both_pages()
     {
         Watch(Number - 1, Number);
-        _machine.RunToHalt(a =>
+        Guest.RunToHalt(a =>
         {
             a.mov(rax, 0x2222222222222222);
             a.mov(__qword_ptr[Page - 4], rax);
@@ -73,17 +66,17 @@ public sealed unsafe class CopyOnWriteTests : IDisposable
     [Test]
     public void Bits_that_a_page_walk_sets_are_seen()
     {
-        const ulong linear = 0x1F_0000, slot = SystemMachine.PageTable + ((linear >> 12) * 8);
-        _machine.Map(linear, Page);
+        const ulong linear = 0x1F_0000, slot = BareGuest.PageTable + ((linear >> 12) * 8);
+        Guest.Map(linear, Page);
         Watch(slot / GuestRam.PageSize);
-        _machine.RunToHalt(a =>
+        Guest.RunToHalt(a =>
         {
             a.mov(al, __byte_ptr[linear]);
             a.hlt();
         });
         byte[] table = _copier.Copies.Single(copy => copy.Page == slot / GuestRam.PageSize).Bytes;
         Assert.That(table[slot % GuestRam.PageSize], Is.EqualTo(7), "not accessed");
-        Assert.That(_machine.Peek<byte>(slot), Is.EqualTo(0x27));
+        Assert.That(Guest.Peek<byte>(slot), Is.EqualTo(0x27));
     }
 
     [Test]
@@ -138,17 +131,17 @@ public sealed unsafe class CopyOnWriteTests : IDisposable
         Call();
         Watch(Number);
         Assert.That(Ram.Pages[Number].Watched, Is.EqualTo(WatchReasons.CopyOnWrite | WatchReasons.Code));
-        _machine.RunToHalt(a =>
+        Guest.RunToHalt(a =>
         {
             a.mov(__byte_ptr[function + 1], 2);
             a.hlt();
         });
         Assert.That(_copier.Copies.Single().Bytes[0x801], Is.EqualTo(1));
         Call();
-        Assert.That(_machine.Rax, Is.EqualTo(2));
+        Assert.That(Guest.Rax, Is.EqualTo(2));
         Assert.That(Ram.Pages[Number].Watched, Is.EqualTo(WatchReasons.Code));
 
-        void Call() => _machine.RunToHalt(a =>
+        void Call() => Guest.RunToHalt(a =>
         {
             a.mov(edi, (uint)function);
             a.call(rdi);
@@ -176,7 +169,7 @@ public sealed unsafe class CopyOnWriteTests : IDisposable
         Ram.Writes.Watch(set, WatchReasons.CopyOnWrite);
     }
 
-    private void Store(byte value) => _machine.RunToHalt(a =>
+    private void Store(byte value) => Guest.RunToHalt(a =>
     {
         a.mov(__byte_ptr[Page], value);
         a.hlt();

@@ -3,7 +3,6 @@ using Iced.Intel;
 using Uml.Core.Bus;
 using Uml.Core.Cpu;
 using Uml.Core.Memory;
-using Uml.Core.Tests.Cpu.System;
 using static Iced.Intel.AssemblerRegisters;
 
 namespace Uml.Core.Tests.Memory;
@@ -12,26 +11,19 @@ namespace Uml.Core.Tests.Memory;
 [TestFixture(CpuEngine.Interpreter)]
 [TestFixture(CpuEngine.Jit)]
 [FixtureLifeCycle(LifeCycle.InstancePerTestCase)]
-public sealed unsafe class DirtyLogTests : IDisposable
+public sealed unsafe class DirtyLogTests : WatchedWrites
 {
-    private const ulong First = 0x8_0000, Pages = 256, AddressList = SystemMachine.Data;
+    private const ulong First = 0x8_0000, Pages = 256, AddressList = BareGuest.Data;
 
-    private readonly SystemMachine _machine;
     private readonly DirtyLog _log;
 
     public DirtyLogTests(CpuEngine engine)
-    {
-        Assume.That(engine != CpuEngine.Jit || JitEngine.IsSupported);
-        _machine = new SystemMachine(engine).Start64().MarkTables();
-        _log = new DirtyLog(Ram);
-    }
+        : base(engine) => _log = new DirtyLog(Ram);
 
-    private GuestRam Ram => _machine.Cpu.Ram;
-
-    public void Dispose()
+    public override void Dispose()
     {
         _log.Dispose();
-        _machine.Dispose();
+        base.Dispose();
     }
 
     [Test]
@@ -39,7 +31,7 @@ public sealed unsafe class DirtyLogTests : IDisposable
     {
         var random = new Random(1);
         LoadStores();
-        byte[] before = _machine.ReadMemory();
+        byte[] before = Guest.ReadMemory();
         _log.Collect();
         for (int round = 0; round < 60; round++)
         {
@@ -47,15 +39,15 @@ public sealed unsafe class DirtyLogTests : IDisposable
             {
                 // Few pages in some rounds, all in others; some operands run over a page end.
                 ulong page = First + ((ulong)random.Next((int)Pages >> (round % 8)) << 12);
-                _machine.Poke(AddressList + (i * 8), page + (ulong)(random.Next(8) == 0 ? 4096 - random.Next(1, 16) : random.Next(4080)));
+                Guest.Poke(AddressList + (i * 8), page + (ulong)(random.Next(8) == 0 ? 4096 - random.Next(1, 16) : random.Next(4080)));
             }
 
-            _machine.State->Halted = false;
-            _machine.State->Rip = SystemMachine.Code;
+            Guest.State->Halted = false;
+            Guest.State->Rip = BareGuest.Code;
             for (RunResult result = RunResult.BudgetExhausted; result != RunResult.Halted;)
             {
                 // Runs end anywhere.
-                result = _machine.Cpu.Run(random.Next(1, 500));
+                result = Guest.Cpu.Run(random.Next(1, 500));
                 if (random.Next(4) == 0)
                 {
                     before = AssertLogged(before, $"round {round}");
@@ -70,7 +62,7 @@ public sealed unsafe class DirtyLogTests : IDisposable
     public void Devices_and_owners_are_logged([Values("write", "clear", "lease")] string kind)
     {
         Fill();
-        byte[] before = _machine.ReadMemory();
+        byte[] before = Guest.ReadMemory();
         _log.Collect();
         switch (kind)
         {
@@ -95,7 +87,7 @@ public sealed unsafe class DirtyLogTests : IDisposable
     public void Writes_from_other_threads_are_logged_by_when_they_are_complete()
     {
         Fill();
-        byte[] before = _machine.ReadMemory();
+        byte[] before = Guest.ReadMemory();
         _log.Collect();
         Parallel.For(0, 100, i =>
         {
@@ -136,8 +128,8 @@ public sealed unsafe class DirtyLogTests : IDisposable
     public void A_log_is_not_collected_in_the_middle_of_an_instruction()
     {
         var device = new Collector(_log);
-        using IDisposable ports = _machine.Bus.MapPorts(0x80, 1, device);
-        Assert.That(() => _machine.RunToHalt(a => a.@out(0x80, al)), Throws.InvalidOperationException.With.Message.Contains("post an action"));
+        using IDisposable ports = Guest.Bus.MapPorts(0x80, 1, device);
+        Assert.That(() => Guest.RunToHalt(a => a.@out(0x80, al)), Throws.InvalidOperationException.With.Message.Contains("post an action"));
     }
 
     [Test]
@@ -154,9 +146,9 @@ public sealed unsafe class DirtyLogTests : IDisposable
     /// <summary>Stores of all kinds at 64 addresses from a list, each of which leaves memory changed.</summary>
     private void LoadStores()
     {
-        _machine.State->Cr4 |= (1 << 9) | (1 << 10);
-        Uml.Core.Cpu.Paging.Mmu.UpdateMode(_machine.State);
-        _machine.Load(a =>
+        Guest.State->Cr4 |= (1 << 9) | (1 << 10);
+        Uml.Core.Cpu.Paging.Mmu.UpdateMode(Guest.State);
+        Guest.Load(a =>
         {
             Label again = a.CreateLabel();
             a.mov(ebx, (uint)AddressList);
@@ -208,7 +200,7 @@ public sealed unsafe class DirtyLogTests : IDisposable
     private byte[] AssertLogged(byte[] before, string what)
     {
         PageSet dirty = _log.Collect();
-        byte[] now = _machine.ReadMemory();
+        byte[] now = Guest.ReadMemory();
         List<ulong> changed = [], logged = [];
         for (ulong page = 0; page < (ulong)now.Length >> 12; page++)
         {

@@ -1,7 +1,6 @@
 using System.Buffers;
 using Uml.Core.Bus;
 using Uml.Core.Cpu;
-using Uml.Core.Tests.Cpu.System;
 using static Iced.Intel.AssemblerRegisters;
 
 namespace Uml.Core.Tests.Memory;
@@ -12,15 +11,15 @@ namespace Uml.Core.Tests.Memory;
 [FixtureLifeCycle(LifeCycle.InstancePerTestCase)]
 public sealed class LeasedCodeTests : IDisposable
 {
-    private const ulong Function = SystemMachine.Data;
+    private const ulong Function = BareGuest.Data;
     private const int Old = 1, New = 2, Length = 6;
 
-    private readonly SystemMachine _machine;
+    private readonly BareGuest _machine;
 
     public LeasedCodeTests(CpuEngine engine)
     {
         Assume.That(engine != CpuEngine.Jit || JitEngine.IsSupported);
-        _machine = new SystemMachine(engine).Start64();
+        _machine = new BareGuest(engine).Start64();
         Write(_machine.Cpu.Ram.TryGetSpan(new(Function), Length, out Span<byte> code) ? code : default, Old);
     }
 
@@ -112,7 +111,7 @@ public sealed class LeasedCodeTests : IDisposable
     /// <summary><c>mov eax, value; ret</c>. The value is written at once: who runs what was there runs one or the other.</summary>
     private static void Write(Span<byte> code, byte value) => new byte[] { 0xB8, value, 0, 0, 0, 0xC3 }.CopyTo(code);
 
-    private sealed class Writer(SystemMachine machine) : IBusDevice
+    private sealed class Writer(BareGuest machine) : IBusDevice
     {
         public ulong Read(IProcessor processor, ulong offset, int size) => 0;
 

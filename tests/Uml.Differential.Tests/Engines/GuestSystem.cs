@@ -1,6 +1,5 @@
 using System.Runtime.InteropServices;
 using Uml.Core.Cpu.State;
-using Uml.Core.Memory;
 using Uml.Differential.Tests.Native;
 
 namespace Uml.Differential.Tests.Engines;
@@ -13,9 +12,8 @@ internal sealed unsafe class GuestSystem
 {
     public const ulong RamSize = 1 << 20;
     public const ulong CodePhysical = 0x4_0000, DataPhysical = 0x5_0000;
-    public const byte Hlt = 0xF4;
 
-    private const ulong TablesPhysical = 0x1000, SystemPhysical = 0x6_0000;
+    private const ulong SystemPhysical = 0x6_0000;
 
     /// <summary>Supervisor pages, out of reach of test programs: descriptors and TSS, IDT, handlers, stack.</summary>
     private const ulong System = 0x7800_0000, Gdt = System, Tss = System + 0x800, Idt = System + 0x1000, Handlers = System + 0x2000;
@@ -23,38 +21,37 @@ internal sealed unsafe class GuestSystem
     private const int SystemPages = 4, HandlerStride = 16, TssSize = 0x68;
     private const ushort KernelCode = 0x10, TaskState = 0x40, GdtLimit = 0x4F;
 
-    private readonly GuestRam _ram;
-    private ulong _nextTable = TablesPhysical + Layout.PageSize;
+    private readonly BareGuest _guest;
 
-    /// <param name="ram">Where to set it up.</param>
+    /// <param name="guest">Where to set it up.</param>
     /// <param name="hasCode32">There is a segment for 32-bit code.</param>
     /// <param name="writableCode">Test programs may write to their code page.</param>
-    public GuestSystem(GuestRam ram, bool hasCode32, bool writableCode = false)
+    public GuestSystem(BareGuest guest, bool hasCode32, bool writableCode = false)
     {
-        _ram = ram;
-        const ulong present = 1, write = 2, user = 4, noExecute = 1UL << 63;
-        MapPage(Layout.Code, CodePhysical, present | user | (writableCode ? write : 0));
+        _guest = guest;
+        const ulong used = 0x60, present = 1 | used, write = 2, user = 4, noExecute = 1UL << 63;
+        guest.Map(Layout.Code, CodePhysical, present | user | (writableCode ? write : 0));
         ulong physical = DataPhysical;
         foreach (Window window in Layout.Windows)
         {
             for (int offset = 0; offset < window.Size; offset += Layout.PageSize)
             {
-                MapPage(window.Start + (ulong)offset, physical, present | user | noExecute | (window.Writable ? write : 0));
+                guest.Map(window.Start + (ulong)offset, physical, present | user | noExecute | (window.Writable ? write : 0));
                 physical += Layout.PageSize;
             }
         }
 
         for (ulong i = 0; i < SystemPages; i++)
         {
-            MapPage(System + (i * Layout.PageSize), SystemPhysical + (i * Layout.PageSize), present | write);
+            guest.Map(System + (i * Layout.PageSize), SystemPhysical + (i * Layout.PageSize), present | write);
         }
 
-        Memory(CodePhysical, Layout.PageSize).Fill(Hlt);
+        Memory(CodePhysical, Layout.PageSize).Fill(BareGuest.Hlt);
         WriteDescriptors(hasCode32);
         WriteInterruptTable();
     }
 
-    public Span<byte> Memory(ulong physical, int length) => _ram.TryGetSpan(new(physical), length, out Span<byte> span)
+    public Span<byte> Memory(ulong physical, int length) => _guest.Ram.TryGetSpan(new(physical), length, out Span<byte> span)
         ? span
         : throw new ArgumentOutOfRangeException(nameof(physical));
 
@@ -64,7 +61,7 @@ internal sealed unsafe class GuestSystem
         s->Cpl = 3;
         s->Cr0 = 0x8005_0033; // PG AM WP NE ET MP PE, as Linux sets it
         s->Cr2 = 0;
-        s->Cr3 = TablesPhysical;
+        s->Cr3 = BareGuest.PageTables;
         s->Cr4 = (1 << 5) | (1 << 7) | (1 << 9) | (1 << 10) | (1 << 16) | (1 << 18); // PAE PGE OSFXSR OSXMMEXCPT FSGSBASE OSXSAVE
         s->Xcr0 = HostProcessor.HasAvx ? 7u : 3u; // x87, SSE, AVX
         s->Efer = 0xD01; // NXE LMA LME SCE
@@ -122,11 +119,11 @@ internal sealed unsafe class GuestSystem
     private void WriteDescriptors(bool hasCode32)
     {
         Span<ulong> gdt = MemoryMarshal.Cast<byte, ulong>(Memory(SystemPhysical, 0x50));
-        gdt[KernelCode / 8] = 0x00AF_9B00_0000_FFFF;
-        gdt[0x18 / 8] = 0x00CF_9300_0000_FFFF;
-        gdt[Layout.UserCode32 / 8] = hasCode32 ? 0x00CF_FB00_0000_FFFFUL : 0;
-        gdt[Layout.UserData / 8] = 0x00CF_F300_0000_FFFF;
-        gdt[Layout.UserCode64 / 8] = 0x00AF_FB00_0000_FFFF;
+        gdt[KernelCode / 8] = BareGuest.Descriptor(0, 0xFFFFF, 0x9B, 0xA);
+        gdt[0x18 / 8] = BareGuest.Descriptor(0, 0xFFFFF, 0x93, 0xC);
+        gdt[Layout.UserCode32 / 8] = hasCode32 ? BareGuest.Descriptor(0, 0xFFFFF, 0xFB, 0xC) : 0;
+        gdt[Layout.UserData / 8] = BareGuest.Descriptor(0, 0xFFFFF, 0xF3, 0xC);
+        gdt[Layout.UserCode64 / 8] = BareGuest.Descriptor(0, 0xFFFFF, 0xFB, 0xA);
 
         Span<byte> task = Memory(SystemPhysical + (Tss - System), TssSize);
         MemoryMarshal.Write(task[4..], StackTop); // RSP0
@@ -135,39 +132,15 @@ internal sealed unsafe class GuestSystem
 
     private void WriteInterruptTable()
     {
-        Memory(SystemPhysical + (Handlers - System), Layout.PageSize).Fill(Hlt);
+        Memory(SystemPhysical + (Handlers - System), Layout.PageSize).Fill(BareGuest.Hlt);
         Span<byte> table = Memory(SystemPhysical + (Idt - System), Layout.PageSize);
         for (int vector = 0; vector < 256; vector++)
         {
             ulong handler = Handlers + ((ulong)vector * HandlerStride);
             int privilege = vector is 3 or 4 ? 3 : 0; // INT3 and INTO are for everyone
-            Span<byte> gate = table.Slice(vector * 16, 16);
-            MemoryMarshal.Write(gate, (ushort)handler);
-            MemoryMarshal.Write(gate[2..], KernelCode);
-            gate[5] = (byte)(0x8E | (privilege << 5));
-            MemoryMarshal.Write(gate[6..], (ushort)(handler >> 16));
-            MemoryMarshal.Write(gate[8..], handler >> 32);
+            (ulong low, ulong high) = BareGuest.Gate64(handler, 0x8E | (privilege << 5), 0, KernelCode);
+            MemoryMarshal.Write(table[(vector * 16)..], low);
+            MemoryMarshal.Write(table[((vector * 16) + 8)..], high);
         }
-    }
-
-    /// <summary>Adds one 4 KiB page to the tables (Intel SDM vol. 3, 4.5); accessed and dirty bits are set from the start.</summary>
-    private void MapPage(ulong linear, ulong physical, ulong flags)
-    {
-        ulong table = TablesPhysical;
-        for (int shift = 39; shift > 12; shift -= 9)
-        {
-            Span<byte> entry = Memory(table + (((linear >> shift) & 511) * 8), 8);
-            ulong value = MemoryMarshal.Read<ulong>(entry);
-            if (value == 0)
-            {
-                value = _nextTable | 0x27;
-                _nextTable += Layout.PageSize;
-                MemoryMarshal.Write(entry, value);
-            }
-
-            table = value & ~0xFFFUL;
-        }
-
-        MemoryMarshal.Write(Memory(table + (((linear >> 12) & 511) * 8), 8), physical | flags | 0x60);
     }
 }

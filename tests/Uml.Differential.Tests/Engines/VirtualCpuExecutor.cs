@@ -1,13 +1,10 @@
 using System.Buffers.Binary;
 using System.Numerics;
 using Iced.Intel;
-using Microsoft.Extensions.Logging.Abstractions;
-using Uml.Core.Bus;
 using Uml.Core.Cpu.Control;
 using Uml.Core.Cpu.Paging;
 using Uml.Core.Cpu.State;
 using Uml.Core.Cpu;
-using Uml.Core.Memory;
 using Uml.Differential.Tests.Native;
 
 namespace Uml.Differential.Tests.Engines;
@@ -22,7 +19,10 @@ internal sealed unsafe class VirtualCpuExecutor : IExecutor
     /// <summary>Instructions of a program, and of one that goes on after exceptions, each time.</summary>
     public const long Budget = 100_000, ResumingBudget = 400;
 
-    private readonly GuestRam _ram = new(GuestSystem.RamSize);
+    /// <summary>Accessed bits are set in tables from the start.</summary>
+    private const ulong TableFlags = 0x27;
+
+    private readonly BareGuest _guest;
     private readonly GuestSystem _system;
     private readonly VirtualCpu _cpu;
     private readonly int _bitness;
@@ -39,9 +39,9 @@ internal sealed unsafe class VirtualCpuExecutor : IExecutor
         Name = engine.ToString();
         _bitness = bitness;
         _resumes = resumes;
-        _system = new GuestSystem(_ram, hasCode32: bitness == 32 || HostProcessor.HasCode32, writableCode);
-        var options = new CpuOptions { Engine = engine, Model = CpuModel.X64V3, CodeCacheSize = 1 << 20, TranslationThreshold = 0 };
-        _cpu = new VirtualCpu(0, _ram, new MachineBus(_ram.Ranges), new StoppedClock(), options, NullLogger.Instance);
+        _guest = new BareGuest(engine, codeCacheSize: 1 << 20, memorySize: GuestSystem.RamSize) { TableFlags = TableFlags };
+        _system = new GuestSystem(_guest, hasCode32: bitness == 32 || HostProcessor.HasCode32, writableCode);
+        _cpu = _guest.Cpu;
     }
 
     public string Name { get; }
@@ -192,11 +192,7 @@ internal sealed unsafe class VirtualCpuExecutor : IExecutor
 
     private string DescribeStop(int number) => number < _stops.Count ? _stops[number].ToString() : "none";
 
-    public void Dispose()
-    {
-        _cpu.Dispose();
-        _ram.Dispose();
-    }
+    public void Dispose() => _guest.Dispose();
 
     /// <summary>Takes the program away, and its memory as it left it.</summary>
     public void Unload(ReadOnlySpan<byte> code, Span<byte> memory)
@@ -204,7 +200,7 @@ internal sealed unsafe class VirtualCpuExecutor : IExecutor
         Span<byte> page = _system.Memory(GuestSystem.CodePhysical, Layout.PageSize);
         page.CopyTo(CodePage);
         ProgramsChanged += page.Slice((int)(_start - Layout.Code), code.Length).SequenceEqual(code) ? 0 : 1;
-        page.Fill(GuestSystem.Hlt);
+        page.Fill(BareGuest.Hlt);
         _system.Memory(GuestSystem.DataPhysical, Layout.MemorySize).CopyTo(memory);
     }
 
@@ -279,22 +275,6 @@ internal sealed unsafe class VirtualCpuExecutor : IExecutor
 
     // SAFETY: sixteen 32-byte slots lie in the CPU's unmanaged state.
     private static Span<byte> Vector(CpuState* s, int number) => new((byte*)s + CpuState.VectorsOffset + (32 * number), 32);
-
-    /// <summary>Time does not matter to the instructions that are tested.</summary>
-    private sealed class StoppedClock : IMachineClock
-    {
-        public bool IsVirtual => true;
-
-        public ulong Nanoseconds => 0;
-
-        public ulong TscFrequency => 1_000_000_000;
-
-        public DateTimeOffset StartTime => DateTimeOffset.UnixEpoch;
-
-        public ulong ReadTsc() => 0;
-
-        public IMachineTimer CreateTimer(string name, Action callback) => throw new NotSupportedException();
-    }
 }
 
 /// <summary>Where a program of ours came to a stop, and what the snapshot does not tell.</summary>

@@ -87,7 +87,7 @@ internal sealed class ApiCaller(IVirtualMachine machine, InMemoryConsoleChannel 
     private void Registers(ProcessorRegisters registers)
     {
         int index = (int)random.Nasty();
-        switch (random.Below(8))
+        switch (random.Below(9))
         {
             case 0:
                 registers.Rax = registers.Rip ^ registers.Rflags;
@@ -102,13 +102,17 @@ internal sealed class ApiCaller(IVirtualMachine machine, InMemoryConsoleChannel 
                 _ = registers.Ymm[index];
                 break;
             case 4:
-                registers.Mxcsr = (uint)random.UInt64() | 0x1F80;
+                registers.Mxcsr = (ushort)random.UInt64() | 0x1F80U;
                 registers.FpuControlWord = (ushort)(random.UInt64() | 0x3F);
                 break;
             case 5:
                 registers.Cr3 = registers.Cr3;
                 break;
             case 6:
+                uint number = MsrRegisters.Stored[random.Below(MsrRegisters.Stored.Length)];
+                registers.Msr[number] = registers.Msr[number];
+                break;
+            case 7:
                 _ = (registers.Cs, registers.Cr0, registers.Cr4, registers.PrivilegeLevel);
                 break;
             default:

@@ -3,7 +3,6 @@ using Uml.Core.Cpu.Paging;
 using Uml.Core.Cpu.Semantics.Float;
 using Uml.Core.Cpu.State;
 using Uml.Core.Cpu;
-using Uml.Core.Tests.Cpu.System;
 using Uml.Fuzz.Running;
 
 namespace Uml.Fuzz.Translations;
@@ -46,7 +45,7 @@ internal static unsafe class CheckerFuzz
     /// <returns>What the case did to the host; null when nothing.</returns>
     private static string? FindDamage(FuzzCase test)
     {
-        using SystemMachine machine = new SystemMachine(CpuEngine.Jit, codeCacheSize: 1 << 20, check: TranslationCheck.Stop).Start64();
+        using BareGuest machine = new BareGuest(CpuEngine.Jit, codeCacheSize: 1 << 20, check: TranslationCheck.Stop).Start64();
         Prepare(machine, test.Random);
         MutatedTranslations mutated = new(test);
         machine.Cpu.Jit!.BeforeCheck = mutated.Mutate;
@@ -57,7 +56,7 @@ internal static unsafe class CheckerFuzz
     }
 
     /// <returns>How the run ended.</returns>
-    private static string Run(SystemMachine machine, MutatedTranslations mutated)
+    private static string Run(BareGuest machine, MutatedTranslations mutated)
     {
         int last = -1;
         using Timer attention = new(_ => Interrupt(), null, s_patience, s_patience);
@@ -86,7 +85,7 @@ internal static unsafe class CheckerFuzz
         }
     }
 
-    private static void Prepare(SystemMachine machine, FuzzRandom random)
+    private static void Prepare(BareGuest machine, FuzzRandom random)
     {
         CpuState* s = machine.State;
         s->Cr0 |= 1 << 1; // MP
@@ -96,7 +95,7 @@ internal static unsafe class CheckerFuzz
         Mmu.UpdateMode(s);
         for (ulong offset = 0; offset < 0x1000; offset += 8)
         {
-            machine.Poke(SystemMachine.Data + offset, Number(random));
+            machine.Poke(BareGuest.Data + offset, Number(random));
         }
 
         for (int i = 0; i < CpuState.GprCount; i++)

@@ -1,5 +1,4 @@
 using Iced.Intel;
-using Uml.Core.Tests.Cpu.System;
 using Uml.Fuzz.Running;
 using static Iced.Intel.AssemblerRegisters;
 
@@ -11,8 +10,8 @@ namespace Uml.Fuzz.Translations;
 /// </summary>
 internal sealed class GuestProgram
 {
-    private const ulong Destination = SystemMachine.Data, Source = SystemMachine.Data + 0x800, Rounds = SystemMachine.Data + 0xF00,
-        Elsewhere = SystemMachine.Code + 0x800;
+    private const ulong Destination = BareGuest.Data, Source = BareGuest.Data + 0x800, Rounds = BareGuest.Data + 0xF00,
+        Elsewhere = BareGuest.Code + 0x800;
 
     private static readonly AssemblerRegister64[] s_registers64 = [rax, rcx, rdx, rbx, rbp, rsi, rdi, r8, r9, r10, r11, r12, r13, r14, r15];
     private static readonly AssemblerRegister32[] s_registers32 = [eax, ecx, edx, ebx, ebp, esi, edi, r8d, r9d, r10d, r11d, r12d, r13d, r14d, r15d];
@@ -42,7 +41,7 @@ internal sealed class GuestProgram
     private int Displacement => _random.Pick(s_displacements);
 
     /// <summary>Loads the program and points the registers that it uses to what they are used for.</summary>
-    public unsafe void Load(SystemMachine machine)
+    public unsafe void Load(BareGuest machine)
     {
         machine.Load(WriteLoop);
         machine.Load(
@@ -53,10 +52,10 @@ internal sealed class GuestProgram
             },
             Elsewhere);
         machine.Poke(Rounds, 12);
-        machine.Rsp = SystemMachine.Stack;
+        machine.Rsp = BareGuest.Stack;
         machine.State->Gpr[6] = Source;
         machine.State->Gpr[7] = Destination;
-        machine.State->Rip = SystemMachine.Code;
+        machine.State->Rip = BareGuest.Code;
     }
 
     private void WriteLoop(Assembler a)
@@ -83,7 +82,7 @@ internal sealed class GuestProgram
         }
         else
         {
-            a.mov(r10, SystemMachine.Code);
+            a.mov(r10, BareGuest.Code);
             a.jmp(r10);
         }
 

@@ -3,7 +3,6 @@ using Uml.Core.Cpu.Blocks;
 using Uml.Core.Cpu.Paging;
 using Uml.Core.Cpu.State;
 using Uml.Core.Cpu;
-using Uml.Core.Tests.Cpu.System;
 
 namespace Uml.Fuzz.Translations;
 
@@ -14,13 +13,13 @@ internal sealed unsafe class HostAddresses
     private const ulong Reach = 64 << 20;
 
     /// <summary>The guest's data and stacks. Paging structures have too many numbers that look like addresses when they are read a few bytes off.</summary>
-    private const ulong MemoryStart = SystemMachine.Data - 0x1000, MemoryEnd = SystemMachine.Handlers;
+    private const ulong MemoryStart = BareGuest.Data - 0x1000, MemoryEnd = BareGuest.Handlers;
 
-    private readonly SystemMachine _machine;
+    private readonly BareGuest _machine;
     private readonly ulong[] _addresses;
     private readonly ulong[] _fields;
 
-    private HostAddresses(SystemMachine machine)
+    private HostAddresses(BareGuest machine)
     {
         _machine = machine;
         CpuState* s = machine.State;
@@ -37,7 +36,7 @@ internal sealed unsafe class HostAddresses
     }
 
     /// <summary>Notes what there is before the guest runs, on the thread that it runs on: its stack is among that.</summary>
-    public static HostAddresses Of(SystemMachine machine) => new(machine);
+    public static HostAddresses Of(BareGuest machine) => new(machine);
 
     /// <summary>Looks at what the guest has left behind.</summary>
     /// <returns>Where a host address is that the guest can read, or that something of the host's was changed; null when neither is so.</returns>

@@ -1,7 +1,6 @@
 using Uml.Core.Cpu.Paging;
 using Uml.Core.Cpu.State;
 using Uml.Core.Cpu;
-using Uml.Core.Tests.Cpu.System;
 
 namespace Uml.Fuzz.Translations;
 
@@ -15,7 +14,7 @@ public sealed unsafe class HostAddressesTests
     [TestCase("memory")]
     public void An_address_that_got_to_the_guest_is_found(string place)
     {
-        using SystemMachine machine = new SystemMachine(CpuEngine.Jit, codeCacheSize: 1 << 20).Start64();
+        using BareGuest machine = new BareGuest(CpuEngine.Jit, codeCacheSize: 1 << 20).Start64();
         var host = HostAddresses.Of(machine);
         Assert.That(host.FindDamage(), Is.Null);
         CpuState* s = machine.State;
@@ -25,7 +24,7 @@ public sealed unsafe class HostAddressesTests
             "a vector register" => (byte*)&s->Vectors + 61,
             "the x87 unit" => (byte*)&s->X87,
             "a field" => (byte*)&s->Engine->FlagWord,
-            _ => s->Engine->RamBase + SystemMachine.Data + 0x123,
+            _ => s->Engine->RamBase + BareGuest.Data + 0x123,
         };
 
         // SAFETY: each has eight bytes or more.
@@ -37,7 +36,7 @@ public sealed unsafe class HostAddressesTests
     [Test]
     public void A_field_of_the_host_that_changed_is_found()
     {
-        using SystemMachine machine = new SystemMachine(CpuEngine.Jit, codeCacheSize: 1 << 20).Start64();
+        using BareGuest machine = new BareGuest(CpuEngine.Jit, codeCacheSize: 1 << 20).Start64();
         var host = HostAddresses.Of(machine);
         PagingState.Of(machine.State)->WalkReserved ^= 1;
 

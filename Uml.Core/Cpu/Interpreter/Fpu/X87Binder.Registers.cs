@@ -5,6 +5,8 @@ using Uml.Core.Cpu.State;
 
 namespace Uml.Core.Cpu.Interpreter.Fpu;
 
+// SAFETY: as in X87Binder.cs. A function and the handler that calls it are chosen together: Indexed for those that take an index, Implicit
+// and NoWait for the others. R2 of constants is 0 to 6.
 internal static unsafe partial class X87Binder
 {
     /// <summary>Instructions with an operand ST(i), already in <see cref="Op.R2"/>.</summary>

@@ -9,6 +9,8 @@ using X87Memory = Uml.Core.Cpu.Interpreter.Fpu.X87MemoryHandlers;
 namespace Uml.Core.Cpu.Interpreter.Fpu;
 
 /// <summary>x87: D8 to DF.</summary>
+// SAFETY: op is the operation being decoded (IInstructionBinder). Imm is an operation or a variant, or, in X87Binder.Registers.cs, a
+// function of the signature that the handler bound with it calls; R2 is the number of ST(i), 0 to 7.
 internal static unsafe partial class X87Binder
 {
     public static Handler Bind(in Instruction instruction, Op* op, CpuMode mode)

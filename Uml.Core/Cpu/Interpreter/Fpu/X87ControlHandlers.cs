@@ -7,7 +7,7 @@ using Uml.Core.Cpu.State;
 namespace Uml.Core.Cpu.Interpreter.Fpu;
 
 /// <summary>x87 instructions that load and store control words and whole environments.</summary>
-// SAFETY: register operands are offsets within CpuState that the decoder made; memory is reached only through Access and Mmu.
+// SAFETY: handlers: the handler contract (Op). Images are locals, as large as their type says, and passed on as spans.
 internal static unsafe class X87ControlHandlers
 {
     private const int LargestImage = 108;

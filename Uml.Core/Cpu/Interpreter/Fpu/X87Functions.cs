@@ -12,7 +12,7 @@ internal static class X87Functions
     /// <summary>FSTP ST(i).</summary>
     public static void StorePop(ref X87State state, int index) => X87.StoreRegister(ref state, index, pop: true);
 
-    /// <summary>The alias of FSTP at D9 D8: does not look whether ST(0) is empty.</summary>
+    /// <summary>The alias of FSTP at D9 D8: does not check whether ST(0) is empty.</summary>
     public static void StorePopUnchecked(ref X87State state, int index) => X87.StoreRegisterUnchecked(ref state, index);
 
     /// <summary>FCOM ST(i).</summary>

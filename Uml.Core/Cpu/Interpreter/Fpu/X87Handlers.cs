@@ -7,9 +7,9 @@ using Uml.Core.Cpu.State;
 namespace Uml.Core.Cpu.Interpreter.Fpu;
 
 /// <summary>
-/// x87 instructions on registers. <see cref="Op.Imm"/> is what the binder put there: the function to call, or which variant is meant;
-/// x87 instructions have no immediate of their own.
+/// x87 instructions on registers. They have no immediate, so the binder sets <see cref="Op.Imm"/> to the function to call, or to a variant.
 /// </summary>
+// SAFETY: handlers: the handler contract (Op). Imm is called as a function only where X87Binder has put one of that signature.
 internal static unsafe class X87Handlers
 {
     /// <summary>An instruction on ST(0) and its neighbours; <see cref="Op.Imm"/> is a <c>delegate*</c> on the state.</summary>
@@ -38,7 +38,7 @@ internal static unsafe class X87Handlers
         return op + 1;
     }
 
-    /// <summary>FINIT and the like: does not wait, and leaves the last instruction's address alone.</summary>
+    /// <summary>FNINIT and FNCLEX: raise no pending exception, and leave the pointers to the last instruction unchanged.</summary>
     public static Op* NoWait(CpuState* s, Op* op)
     {
         // SAFETY: the binder put a function of this signature there.
@@ -46,7 +46,7 @@ internal static unsafe class X87Handlers
         return op + 1;
     }
 
-    /// <summary>FNENI, FNDISI, FNSETPM: nothing since the 387.</summary>
+    /// <summary>FNENI, FNDISI, FNSETPM: no effect since the 387.</summary>
     public static Op* NoOperation(CpuState* s, Op* op) => op + 1;
 
     /// <summary>FNOP.</summary>
@@ -114,7 +114,9 @@ internal static unsafe class X87Handlers
         return op + 1;
     }
 
-    /// <summary>What every waiting instruction without a memory operand begins with: a pending exception, then its own address.</summary>
+    /// <summary>
+    /// The start of every waiting instruction without a memory operand: raises a pending exception, else notes the pointers.
+    /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static bool Begin(CpuState* s, Op* op)
     {

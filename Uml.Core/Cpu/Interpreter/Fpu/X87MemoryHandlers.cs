@@ -9,7 +9,7 @@ using Uml.Core.Cpu.State;
 namespace Uml.Core.Cpu.Interpreter.Fpu;
 
 /// <summary>x87 instructions with a memory operand. A fault of the access leaves the unit as it was.</summary>
-// SAFETY: register operands are offsets within CpuState that the decoder made; memory is reached only through Access and Mmu.
+// SAFETY: handlers: the handler contract (Op); integers are stored from the low bytes of a local of eight.
 internal static unsafe class X87MemoryHandlers
 {
     /// <summary>An 80-bit operand: double extended, or packed decimal.</summary>
@@ -259,7 +259,7 @@ internal static unsafe class X87MemoryHandlers
         return X87.TryStoreDecimal(ref s->X87, out ulong low, out ushort high) ? FinishTenBytes(s, op, low, high, in undo) : op + 1;
     }
 
-    /// <summary>What a store changes besides memory, to be put back when memory faults.</summary>
+    /// <summary>The state that a store changes, to be restored when the store faults.</summary>
     private readonly struct Undo(in X87State state)
     {
         private readonly ushort _statusWord = state.StatusWord;
@@ -279,8 +279,8 @@ internal static unsafe class X87MemoryHandlers
     }
 
     /// <summary>
-    /// Before a store. Whether an address that cannot be written comes before an exception of the value is the processor's choice: on Intel's
-    /// an unmasked exception that keeps the value from being stored keeps memory from being looked at.
+    /// Before a store. Whether a fault of the address has priority over an exception of the value is implementation-specific: on Intel's
+    /// processors an unmasked exception that suppresses the store also suppresses the access.
     /// </summary>
     private static bool BeginStore(CpuState* s, Op* op, out Undo undo)
     {
@@ -307,7 +307,9 @@ internal static unsafe class X87MemoryHandlers
         return null;
     }
 
-    /// <summary>Ten bytes are stored as eight and two, so that a fault of the two leaves the eight in memory, which is the processor's choice: Intel's.</summary>
+    /// <summary>
+    /// Ten bytes are stored as eight and two, so a fault of the two leaves the eight in memory, as on Intel's processors.
+    /// </summary>
     private static Op* FinishTenBytes(CpuState* s, Op* op, ulong low, ushort high, in Undo undo)
     {
         if (Operand.Linear(s, op, sizeof(ulong) + sizeof(ushort), write: true, out ulong linear)

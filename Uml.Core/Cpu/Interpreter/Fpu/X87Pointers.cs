@@ -7,9 +7,9 @@ using Uml.Core.Cpu.State;
 namespace Uml.Core.Cpu.Interpreter.Fpu;
 
 /// <summary>
-/// FIP, FDP and FOP (Intel SDM vol. 1, 8.1.8 and 8.1.9), which a handler of exceptions looks at. They are noted while an exception is
-/// unmasked, which is when the interpreter runs x87 code in both engines; translated code, which runs with all masked, has no place where
-/// it could. For FDP and FOP that is what processors do (CPUID.7.0:EBX[6], "FDP_EXCPTN_ONLY", and vol. 1, 8.1.9.1).
+/// FIP, FDP and FOP (Intel SDM vol. 1, 8.1.8 and 8.1.9), which exception handlers read. They are updated only while an exception is
+/// unmasked, when the interpreter runs x87 code in both engines; translated code, which runs with all exceptions masked, does not update
+/// them. For FDP and FOP that is what processors do (CPUID.7.0:EBX[6], "FDP_EXCPTN_ONLY", and vol. 1, 8.1.9.1).
 /// </summary>
 // SAFETY: instruction bytes are read from the block that runs, within its length.
 internal static unsafe class X87Pointers

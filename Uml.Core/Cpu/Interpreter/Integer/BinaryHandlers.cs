@@ -6,6 +6,7 @@ using Uml.Core.Cpu.State;
 namespace Uml.Core.Cpu.Interpreter.Integer;
 
 /// <summary>Operand forms of two-operand integer instructions.</summary>
+// SAFETY: handlers: the handler contract (Op). host is used between BeginUpdate and EndUpdate only.
 internal static unsafe class BinaryHandlers<TOperation, T>
     where TOperation : struct, IBinaryOperation
     where T : unmanaged

@@ -42,6 +42,8 @@ internal readonly struct BitComplement : IBitOperation
 }
 
 /// <summary>BT, BTS, BTR, BTC: CF is the bit; other flags stay (ZF) or are undefined and stay.</summary>
+// SAFETY: handlers: the handler contract (Op). A bit offset of the guest's moves the guest's address (Disp of a copy of the operation), not
+// one of the host; in a register it is masked.
 internal static unsafe class BitTestHandlers<TOperation, T>
     where TOperation : struct, IBitOperation
     where T : unmanaged

@@ -6,6 +6,7 @@ using Uml.Core.Cpu.State;
 namespace Uml.Core.Cpu.Interpreter.Integer;
 
 /// <summary>Operand forms whose destination, a register, is apart from the two sources.</summary>
+// SAFETY: handlers: the handler contract (Op); nothing else is touched.
 internal static unsafe class ThreeOperandHandlers<TOperation, T>
     where TOperation : struct, IBinaryOperation
     where T : unmanaged

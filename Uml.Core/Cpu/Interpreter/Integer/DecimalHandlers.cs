@@ -5,6 +5,7 @@ using Uml.Core.Cpu.State;
 namespace Uml.Core.Cpu.Interpreter.Integer;
 
 /// <summary>Decimal adjustment (Intel SDM vol. 2, AAA to DAS); not in 64-bit mode.</summary>
+// SAFETY: handlers: the handler contract (Op). Registers are AL and AH, by constant offsets.
 internal static unsafe class DecimalHandlers
 {
     private const ushort Al = CpuState.GprStart, Ah = CpuState.GprStart + 1;

@@ -5,12 +5,13 @@ using Uml.Core.Cpu.State;
 
 namespace Uml.Core.Cpu.Interpreter.Integer;
 
-/// <summary>BMI1, BMI2, LZCNT, MOVBE, ADX: what only some CPU models have.</summary>
+/// <summary>BMI1, BMI2, LZCNT, MOVBE, ADX, which only some CPU models have.</summary>
+// SAFETY: as in IntegerBinder.cs.
 internal static unsafe partial class IntegerBinder
 {
     /// <summary>
-    /// An instruction that the model lacks raises #UD without a word in the log; TZCNT and LZCNT are BSF and BSR then (Intel SDM vol. 2,
-    /// TZCNT, LZCNT: the prefix is ignored).
+    /// An instruction that the model lacks raises #UD and is not logged; TZCNT and LZCNT are BSF and BSR then (Intel SDM vol. 2, TZCNT,
+    /// LZCNT: the prefix is ignored).
     /// </summary>
     public static Handler BindBitManipulation(in Instruction i, CpuMode mode, CpuFeatures features)
     {

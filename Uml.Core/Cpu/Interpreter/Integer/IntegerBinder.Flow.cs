@@ -1,13 +1,13 @@
 using Iced.Intel;
 using Uml.Core.Cpu.Blocks;
 using Uml.Core.Cpu.Semantics;
-using Uml.Core.Cpu.State;
 
 namespace Uml.Core.Cpu.Interpreter.Integer;
 
+// SAFETY: as in IntegerBinder.cs; R0 of ENTER is a nesting level of at most 31 and no offset.
 internal static unsafe partial class IntegerBinder
 {
-    private static Handler BindFlow(in Instruction i, Op* op, CpuMode mode)
+    private static Handler BindFlow(in Instruction i, Op* op)
     {
         if (i.IsJccShortOrNear || i.IsSetccOrCmov())
         {
@@ -25,7 +25,7 @@ internal static unsafe partial class IntegerBinder
             Mnemonic.Jmp => BindJump(in i, op),
             Mnemonic.Call => BindCall(in i, op),
             Mnemonic.Ret => BindReturn(in i),
-            Mnemonic.Push or Mnemonic.Pop or Mnemonic.Leave or Mnemonic.Enter => BindStack(in i, op, mode),
+            Mnemonic.Push or Mnemonic.Pop or Mnemonic.Leave or Mnemonic.Enter => BindStack(in i, op),
             Mnemonic.Pusha => &StackHandlers<ushort>.PushAll,
             Mnemonic.Pushad => &StackHandlers<uint>.PushAll,
             Mnemonic.Popa => &StackHandlers<ushort>.PopAll,
@@ -136,7 +136,7 @@ internal static unsafe partial class IntegerBinder
         _ => &StackHandlers<ulong>.Return,
     };
 
-    private static Handler BindStack(in Instruction i, Op* op, CpuMode mode)
+    private static Handler BindStack(in Instruction i, Op* op)
     {
         if (i.OpCount > 0 && i.Op0Kind == OpKind.Register && i.Op0Register.IsSegmentRegister())
         {
@@ -155,7 +155,6 @@ internal static unsafe partial class IntegerBinder
             _ when i.Mnemonic == Mnemonic.Leave => i.Code == Code.Leaveq ? 8 : i.Code == Code.Leaved ? 4 : 2,
             var by => Math.Abs(by),
         };
-        _ = mode;
         return width switch
         {
             2 => BindStack<ushort>(in i),
@@ -222,7 +221,7 @@ internal static unsafe partial class IntegerBinder
         _ => null,
     };
 
-    /// <summary>What only advises the processor, or orders what is in order here.</summary>
+    /// <summary>Hints, and fences, which order accesses that are in order here.</summary>
     public static Handler BindHint(in Instruction i) => i.Mnemonic switch
     {
         Mnemonic.Lfence or Mnemonic.Mfence or Mnemonic.Sfence or Mnemonic.Pause => &MiscHandlers.Nop,

@@ -5,6 +5,7 @@ using Uml.Core.Cpu.State;
 
 namespace Uml.Core.Cpu.Interpreter.Integer;
 
+// SAFETY: as in IntegerBinder.cs; offsets of XCHG and XLAT come from Iced's register numbers too.
 internal static unsafe partial class IntegerBinder
 {
     private static Handler BindMove(in Instruction i, Op* op, CpuMode mode)
@@ -28,7 +29,7 @@ internal static unsafe partial class IntegerBinder
                 op->Base = OperandFields.RegisterOffset(i.MemoryBase);
                 op->Address = OperandFields.AddressSpace(op->Segment, i.MemoryBase.GetSize() * 8, mode);
                 return &MiscHandlers.Xlat;
-            default: return BindFlow(in i, op, mode);
+            default: return BindFlow(in i, op);
         }
     }
 

@@ -4,6 +4,7 @@ using Uml.Core.Cpu.Blocks;
 
 namespace Uml.Core.Cpu.Interpreter.Integer;
 
+// SAFETY: as in IntegerBinder.cs; only Address is written.
 internal static unsafe partial class IntegerBinder
 {
     private static Handler BindString(in Instruction i, Op* op)

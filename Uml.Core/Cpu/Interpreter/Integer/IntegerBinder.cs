@@ -5,6 +5,8 @@ using Uml.Core.Cpu.State;
 
 namespace Uml.Core.Cpu.Interpreter.Integer;
 
+// SAFETY: op is the operation being decoded (IInstructionBinder). The width of T is that of the form's operands; Imm of direct jumps and
+// calls is cleared, since Flow keeps a block there.
 internal static unsafe partial class IntegerBinder
 {
     public static Handler Bind(in Instruction i, Op* op, CpuMode mode) => i.Mnemonic switch
@@ -22,13 +24,13 @@ internal static unsafe partial class IntegerBinder
         Mnemonic.Dec => BindUnary<Dec>(in i),
         Mnemonic.Neg => BindUnary<Neg>(in i),
         Mnemonic.Not => BindUnary<Not>(in i),
-        Mnemonic.Shl or Mnemonic.Sal => BindShift<Shl>(in i, op),
-        Mnemonic.Shr => BindShift<Shr>(in i, op),
-        Mnemonic.Sar => BindShift<Sar>(in i, op),
-        Mnemonic.Rol => BindShift<Rol>(in i, op),
-        Mnemonic.Ror => BindShift<Ror>(in i, op),
-        Mnemonic.Rcl => BindShift<Rcl>(in i, op),
-        Mnemonic.Rcr => BindShift<Rcr>(in i, op),
+        Mnemonic.Shl or Mnemonic.Sal => BindShift<Shl>(in i),
+        Mnemonic.Shr => BindShift<Shr>(in i),
+        Mnemonic.Sar => BindShift<Sar>(in i),
+        Mnemonic.Rol => BindShift<Rol>(in i),
+        Mnemonic.Ror => BindShift<Ror>(in i),
+        Mnemonic.Rcl => BindShift<Rcl>(in i),
+        Mnemonic.Rcr => BindShift<Rcr>(in i),
         Mnemonic.Mul or Mnemonic.Imul or Mnemonic.Div or Mnemonic.Idiv => BindMultiply(in i),
         _ => BindMove(in i, op, mode),
     };
@@ -76,18 +78,14 @@ internal static unsafe partial class IntegerBinder
         };
     }
 
-    private static Handler BindShift<TOperation>(in Instruction i, Op* op) where TOperation : struct, IShiftOperation
+    /// <summary>The forms by 1 have it as an immediate operand.</summary>
+    private static Handler BindShift<TOperation>(in Instruction i) where TOperation : struct, IShiftOperation => WidthOf(in i) switch
     {
-        // The forms by 1 have it as an immediate operand.
-        _ = op;
-        return WidthOf(in i) switch
-        {
-            1 => BindShift<TOperation, byte>(in i),
-            2 => BindShift<TOperation, ushort>(in i),
-            4 => BindShift<TOperation, uint>(in i),
-            _ => BindShift<TOperation, ulong>(in i),
-        };
-    }
+        1 => BindShift<TOperation, byte>(in i),
+        2 => BindShift<TOperation, ushort>(in i),
+        4 => BindShift<TOperation, uint>(in i),
+        _ => BindShift<TOperation, ulong>(in i),
+    };
 
     private static Handler BindShift<TOperation, T>(in Instruction i)
         where TOperation : struct, IShiftOperation

@@ -5,6 +5,7 @@ using Uml.Core.Cpu.State;
 namespace Uml.Core.Cpu.Interpreter.Integer;
 
 /// <summary>Direct jumps, and LOOP, JRCXZ by address size.</summary>
+// SAFETY: handlers: the handler contract (Op). RCX by a constant offset.
 internal static unsafe class JumpHandlers
 {
     public static Op* Direct(CpuState* s, Op* op) => Flow.Follow(s, op);

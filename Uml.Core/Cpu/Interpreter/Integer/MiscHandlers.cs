@@ -4,7 +4,9 @@ using Uml.Core.Cpu.State;
 
 namespace Uml.Core.Cpu.Interpreter.Integer;
 
-/// <summary>Flag instructions, width conversions, BCD, XLAT and what is not there.</summary>
+/// <summary>Flag instructions, width conversions, XLAT, CMPXCHG8B and CMPXCHG16B, and unimplemented instructions.</summary>
+// SAFETY: handlers: the handler contract (Op). XLAT works on a copy of the operation, on this stack frame; host is used between BeginUpdate
+// and EndUpdate only.
 internal static unsafe class MiscHandlers
 {
     private const ushort Rax = CpuState.GprStart, Rdx = CpuState.GprStart + 16;
@@ -16,11 +18,7 @@ internal static unsafe class MiscHandlers
         return Raise.UD(s);
     }
 
-    public static Op* Nop(CpuState* s, Op* op)
-    {
-        _ = s;
-        return op + 1;
-    }
+    public static Op* Nop(CpuState* s, Op* op) => op + 1;
 
     public static Op* Clc(CpuState* s, Op* op)
     {

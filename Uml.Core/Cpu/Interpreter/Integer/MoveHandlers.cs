@@ -7,6 +7,7 @@ using Uml.Core.Cpu.State;
 namespace Uml.Core.Cpu.Interpreter.Integer;
 
 /// <summary>MOV, XCHG, XADD, CMPXCHG, CMOVcc, SETcc at one operand width.</summary>
+// SAFETY: handlers: the handler contract (Op). host is used between BeginUpdate and EndUpdate only.
 internal static unsafe class MoveHandlers<T>
     where T : unmanaged
 {

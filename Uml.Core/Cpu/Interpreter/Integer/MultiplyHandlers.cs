@@ -7,6 +7,7 @@ using Uml.Core.Cpu.State;
 namespace Uml.Core.Cpu.Interpreter.Integer;
 
 /// <summary>MUL, IMUL, DIV, IDIV.</summary>
+// SAFETY: handlers: the handler contract (Op). Implicit operands by constant offsets, AH for the upper half of a byte product.
 internal static unsafe class MultiplyHandlers<T>
     where T : unmanaged
 {

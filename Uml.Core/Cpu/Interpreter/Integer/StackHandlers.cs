@@ -6,6 +6,8 @@ using Uml.Core.Cpu.State;
 namespace Uml.Core.Cpu.Interpreter.Integer;
 
 /// <summary>PUSH, POP, CALL, RET, ENTER, LEAVE at one operand width.</summary>
+// SAFETY: handlers: the handler contract (Op). The array on the stack has as many values as the loops count; jump targets are canonical, or
+// within the segment, before Flow.Jump.
 internal static unsafe class StackHandlers<T>
     where T : unmanaged
 {

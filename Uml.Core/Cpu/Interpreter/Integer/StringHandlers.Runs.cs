@@ -3,13 +3,16 @@ using Uml.Core.Cpu.Access;
 using Uml.Core.Cpu.Blocks;
 using Uml.Core.Cpu.Paging;
 using Uml.Core.Cpu.State;
+using Uml.Core.Memory;
 
 namespace Uml.Core.Cpu.Interpreter.Integer;
 
 /// <summary>Repetitions within one page on each side, at once.</summary>
+// SAFETY: handlers: the handler contract (Op). TryFind bounds a range by the end of a page whose TLB tag matches, so all of it is guest
+// RAM; nothing is looked up between that and its use.
 internal static unsafe partial class StringHandlers<TRepeat, T>
 {
-    /// <summary>Moves as much as lies within one page on both sides, upwards, without asking again.</summary>
+    /// <summary>Moves all elements within one page on both sides at once, upwards.</summary>
     private static bool TryMoveRun(CpuState* s, Op* op, ref StringAddress address)
     {
         ulong elements = Math.Min(address.Count, Repetitions.Room(s));
@@ -67,7 +70,7 @@ internal static unsafe partial class StringHandlers<TRepeat, T>
         return true;
     }
 
-    /// <summary>Compares as much as lies within one page on both sides, up to the pair that ends the repetition.</summary>
+    /// <summary>Compares the elements within one page on both sides, up to the pair that ends the repetition.</summary>
     private static bool TryCompareRun(CpuState* s, Op* op, ref StringAddress address)
     {
         ulong elements = Math.Min(address.Count, Repetitions.Room(s));
@@ -90,7 +93,7 @@ internal static unsafe partial class StringHandlers<TRepeat, T>
         return true;
     }
 
-    /// <summary>Where two ranges have the same for the first time, or their length.</summary>
+    /// <summary>The index of the first equal pair, or the length of the ranges.</summary>
     private static int IndexOfEqual(ReadOnlySpan<T> a, ReadOnlySpan<T> b)
     {
         int i = 0;
@@ -102,7 +105,7 @@ internal static unsafe partial class StringHandlers<TRepeat, T>
         return i;
     }
 
-    /// <summary>Looks through as much as lies within one page, up to the element that ends the repetition.</summary>
+    /// <summary>Scans the elements within one page, up to the one that ends the repetition.</summary>
     private static bool TryScanRun(CpuState* s, ref StringAddress address)
     {
         ulong elements = Math.Min(address.Count, Repetitions.Room(s));
@@ -122,18 +125,18 @@ internal static unsafe partial class StringHandlers<TRepeat, T>
         return true;
     }
 
-    /// <summary>Finds in the host what lies within one page, if the TLB has that.</summary>
+    /// <summary>Finds the host address of the elements within one page, if the page is in the TLB.</summary>
     /// <param name="s">The CPU.</param>
-    /// <param name="linear">Where it begins.</param>
-    /// <param name="write">Whether it is to be written.</param>
-    /// <param name="elements">The most that is wanted; gets what there is.</param>
-    /// <param name="host">Gets its address.</param>
-    /// <returns>False also when the first element runs over the end of the page.</returns>
+    /// <param name="linear">Linear address of the first element.</param>
+    /// <param name="write">Whether they will be written.</param>
+    /// <param name="elements">The most elements wanted; receives how many are within the page.</param>
+    /// <param name="host">Receives the host address.</param>
+    /// <returns>False also when the first element crosses the page boundary.</returns>
     private static bool TryFind(CpuState* s, ulong linear, bool write, ref ulong elements, out byte* host)
     {
         TlbEntry* entry = Tlb.Entry(PagingState.Of(s)->Tlb, linear);
-        elements = Math.Min(elements, (4096 - (linear & 0xFFF)) / (ulong)sizeof(T));
-        host = entry->HostPage + (linear & 0xFFF);
-        return elements != 0 && (write ? entry->WriteTag : entry->ReadTag) == (linear & ~0xFFFUL);
+        elements = Math.Min(elements, (GuestRam.PageSize - Page.Offset(linear)) / (ulong)sizeof(T));
+        host = entry->HostPage + Page.Offset(linear);
+        return elements != 0 && (write ? entry->WriteTag : entry->ReadTag) == Page.Base(linear);
     }
 }

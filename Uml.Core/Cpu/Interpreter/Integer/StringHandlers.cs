@@ -38,9 +38,11 @@ internal readonly struct RepeatNe : IRepeat
 }
 
 /// <summary>
-/// MOVS, STOS, LODS, CMPS, SCAS (Intel SDM vol. 1, 7.3.9). Each repetition is precise: a fault or an interrupt leaves the counters as
-/// they are after the repetitions done, RIP at the instruction. Repetitions go page by page at host speed where nothing can intervene.
+/// MOVS, STOS, LODS, CMPS, SCAS (Intel SDM vol. 1, 7.3.9). Each repetition is precise: after a fault or an interrupt the registers reflect
+/// the completed repetitions, and RIP is that of the instruction. Where no fault or interrupt is possible, all repetitions within a page
+/// are done at once.
 /// </summary>
+// SAFETY: handlers: the handler contract (Op). Elements are accessed through Operand; runs of them as StringHandlers.Runs says.
 internal static unsafe partial class StringHandlers<TRepeat, T>
     where TRepeat : struct, IRepeat
     where T : unmanaged, IEquatable<T>

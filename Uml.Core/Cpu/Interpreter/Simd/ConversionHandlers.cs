@@ -5,7 +5,7 @@ using Uml.Core.Cpu.State;
 
 namespace Uml.Core.Cpu.Interpreter.Simd;
 
-/// <summary>An instruction that turns a value of one type into one of another; false when an unmasked exception was raised.</summary>
+/// <summary>A conversion from one type to another; false when an unmasked exception was raised.</summary>
 internal interface IFloatConversion<TFrom, TTo>
     where TFrom : unmanaged
     where TTo : unmanaged
@@ -17,7 +17,7 @@ internal interface IFloatConversion<TFrom, TTo>
 /// Conversions. The result replaces as many bytes of the destination as it has; general registers take unsigned integers, of which a
 /// 32-bit one clears the upper half.
 /// </summary>
-// SAFETY: register operands are offsets within CpuState that the decoder made; memory is reached only through Access and Mmu.
+// SAFETY: handlers: the handler contract (Op); a source or result is read as another type of at most its size from a local.
 internal static unsafe class ConversionHandlers<TOperation, TFrom, TTo>
     where TOperation : struct, IFloatConversion<TFrom, TTo>
     where TFrom : unmanaged
@@ -44,7 +44,7 @@ internal static unsafe class ConversionHandlers<TOperation, TFrom, TTo>
         return Load(s, op, out TFrom source) ? WriteMmx(s, op, source) : null;
     }
 
-    /// <summary>From an MMX register; the form with a memory operand has nothing to do with the x87 unit.</summary>
+    /// <summary>From an MMX register; the form with a memory operand does not access the x87 unit.</summary>
     public static Op* FromMmx(CpuState* s, Op* op)
     {
         if (Enablement.IsX87ErrorPending(s))

@@ -13,7 +13,7 @@ internal interface IFloatCompare<T>
 }
 
 /// <summary>COMISS, COMISD, UCOMISS, UCOMISD: ZF, PF and CF; the other arithmetic flags are cleared.</summary>
-// SAFETY: register operands are offsets within CpuState that the decoder made; memory is reached only through Access and Mmu.
+// SAFETY: handlers: the handler contract (Op); operands are read as the element type of the form, and only flags and MXCSR are written.
 internal static unsafe class FloatCompareHandlers<TOperation, T>
     where TOperation : struct, IFloatCompare<T>
     where T : unmanaged

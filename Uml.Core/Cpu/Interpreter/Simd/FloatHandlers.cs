@@ -5,8 +5,8 @@ using Uml.Core.Cpu.State;
 
 namespace Uml.Core.Cpu.Interpreter.Simd;
 
-/// <summary>Operand plumbing of packed floating-point instructions.</summary>
-// SAFETY: register operands are offsets within CpuState that the decoder made; memory is reached only through Access and Mmu.
+/// <summary>Operand forms of packed floating-point instructions.</summary>
+// SAFETY: handlers: the handler contract (Op); a result goes where the first operand was read.
 internal static unsafe class PackedFloatHandlers<TOperation, T>
     where TOperation : struct, IPackedFloat<T>
     where T : unmanaged
@@ -30,7 +30,7 @@ internal static unsafe class PackedFloatHandlers<TOperation, T>
     }
 }
 
-/// <summary>Operand plumbing of scalar floating-point instructions: the rest of the destination stays.</summary>
+/// <summary>Operand forms of scalar floating-point instructions: the other elements of the destination are unchanged.</summary>
 internal static unsafe class ScalarFloatHandlers<TOperation, T>
     where TOperation : struct, IScalarFloat<T>
     where T : unmanaged

@@ -9,7 +9,7 @@ using Uml.Core.Cpu.State;
 namespace Uml.Core.Cpu.Interpreter.Simd;
 
 /// <summary>MMX registers: the significands of the x87 registers (Intel SDM vol. 1, 9.2.1 and 9.5.1).</summary>
-// SAFETY: register operands are offsets within CpuState that the decoder made; memory is reached only through Access and Mmu.
+// SAFETY: handlers: the handler contract (Op). An MMX register is the significand of an x87 one: 8 bytes to read, a whole Float80 to write.
 internal static unsafe class Mmx
 {
     /// <summary>Every MMX instruction but EMMS marks all registers as in use and sets TOP to 0.</summary>
@@ -32,8 +32,7 @@ internal static unsafe class Mmx
 }
 
 /// <summary>
-/// Operand plumbing of MMX instructions: the low halves of what the XMM forms compute. A pending x87 exception comes before anything
-/// else.
+/// Operand forms of MMX instructions, which compute the low halves of the XMM forms. A pending x87 exception is raised first.
 /// </summary>
 internal static unsafe class MmxHandlers<TOperation>
     where TOperation : struct, IVectorBinary

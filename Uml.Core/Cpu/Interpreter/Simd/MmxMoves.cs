@@ -8,7 +8,7 @@ using Uml.Core.Cpu.State;
 namespace Uml.Core.Cpu.Interpreter.Simd;
 
 /// <summary>MMX instructions that move data; each checks for a pending x87 exception first.</summary>
-// SAFETY: register operands are offsets within CpuState that the decoder made; memory is reached only through Access and Mmu.
+// SAFETY: handlers: the handler contract (Op); a word's number in the immediate is masked to 0 to 3.
 internal static unsafe class MmxMoves
 {
     /// <summary>MOVD, MOVQ mm, r or mm.</summary>
@@ -65,7 +65,7 @@ internal static unsafe class MmxMoves
             return Enablement.RaiseX87Error(s);
         }
 
-        // TOP is reset before the store faults and the tags are not, which is the processor's choice: Intel's.
+        // A store that faults has reset TOP and not the tags, as on Intel's processors.
         ulong value = Mmx.Read(s, op->R1);
         s->X87.Top = 0;
         if (!Operand.Store(s, op, Operand.Narrow<T>(value)))

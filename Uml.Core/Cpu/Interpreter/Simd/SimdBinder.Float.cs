@@ -3,6 +3,7 @@ using Iced.Intel;
 
 namespace Uml.Core.Cpu.Interpreter.Simd;
 
+// SAFETY: as in SimdBinder.cs; a conversion is bound with the types of its form's operands.
 internal static unsafe partial class SimdBinder
 {
     /// <summary>0F 50 to 0F 5F: arithmetic and conversions between formats.</summary>

@@ -6,6 +6,7 @@ using Uml.Core.Cpu.State;
 
 namespace Uml.Core.Cpu.Interpreter.Simd;
 
+// SAFETY: as in SimdBinder.cs; FillDestination writes the offset of RDI, and that of the word that is always zero.
 internal static unsafe partial class SimdBinder
 {
     /// <summary>0F 50 to 0F 5F.</summary>

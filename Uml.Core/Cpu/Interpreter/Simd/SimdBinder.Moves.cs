@@ -4,6 +4,7 @@ using Uml.Core.Cpu.Semantics.Simd;
 
 namespace Uml.Core.Cpu.Interpreter.Simd;
 
+// SAFETY: as in SimdBinder.cs; the element type of a general register operand is its own width.
 internal static unsafe partial class SimdBinder
 {
     /// <summary>0F 10 to 0F 17 and 0F 28 to 0F 2F.</summary>

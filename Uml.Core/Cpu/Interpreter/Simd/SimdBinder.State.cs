@@ -6,6 +6,7 @@ using Uml.Core.Cpu.State;
 namespace Uml.Core.Cpu.Interpreter.Simd;
 
 /// <summary>0F AE and relatives: MXCSR and state images. All but the MXCSR ones check for themselves whether they may run.</summary>
+// SAFETY: as in SimdBinder.cs; Imm says which format, not an address.
 internal static unsafe partial class SimdBinder
 {
     public static Handler BindState(in Instruction instruction, Op* op, CpuMode mode)

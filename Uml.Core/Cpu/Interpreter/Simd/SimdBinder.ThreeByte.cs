@@ -4,6 +4,7 @@ using Uml.Core.Cpu.Semantics.Simd;
 
 namespace Uml.Core.Cpu.Interpreter.Simd;
 
+// SAFETY: as in SimdBinder.cs; extractions and insertions are bound with the element type of their form.
 internal static unsafe partial class SimdBinder
 {
     /// <summary>0F 38: SSSE3, SSE4 and AES.</summary>

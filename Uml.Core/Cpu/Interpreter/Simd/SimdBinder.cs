@@ -7,6 +7,8 @@ using Uml.Core.Cpu.State;
 namespace Uml.Core.Cpu.Interpreter.Simd;
 
 /// <summary>MMX and SSE: one method for each stretch of the opcode map, which Iced's codes follow.</summary>
+// SAFETY: op is the operation being decoded (IInstructionBinder). Handlers for registers are bound to register forms only, whose offsets
+// are those of 16 (XMM) or 8 bytes (MMX).
 internal static unsafe partial class SimdBinder
 {
     public static Handler Bind(in Instruction instruction, Op* op, CpuMode mode)

@@ -7,10 +7,10 @@ using Uml.Core.Cpu.State;
 namespace Uml.Core.Cpu.Interpreter.Simd;
 
 /// <summary>FXSAVE, FXRSTOR, the XSAVE family, XCR0 and MXCSR.</summary>
-// SAFETY: register operands are offsets within CpuState that the decoder made; memory is reached only through Access and Mmu.
+// SAFETY: handlers: the handler contract (Op). Images are locals, as large as their type says, and copied from and to guest memory by
+// Operand; the guest's header is checked in the copy.
 internal static unsafe class StateSave
 {
-    private const int Rax = 0, Rcx = 1, Rdx = 2;
     private const int HeaderOffset = FxsaveArea.Size;
     private const ulong Compacted = 1UL << 63;
 
@@ -194,7 +194,7 @@ internal static unsafe class StateSave
         }
     }
 
-    /// <summary>The one component behind the header, and so the only part of the restoration that can still fault: it comes first.</summary>
+    /// <summary>Restores the component behind the header. It comes first, because it is the only load that can still fault.</summary>
     private static bool RestoreAvx(CpuState* s, Op* op, ulong requested, ulong states)
     {
         if ((requested & Xcr0.AVX) == 0)
@@ -225,15 +225,15 @@ internal static unsafe class StateSave
             return null;
         }
 
-        uint index = (uint)s->Gpr[Rcx];
+        uint index = (uint)s->Gpr[Gpr.Rcx];
         if (index > 1)
         {
             return Raise.GP(s);
         }
 
         ulong value = index == 0 ? s->Xcr0 : s->Xcr0 & StateComponents.InUseWithMxcsr(s);
-        s->Gpr[Rax] = (uint)value;
-        s->Gpr[Rdx] = (uint)(value >> 32);
+        s->Gpr[Gpr.Rax] = (uint)value;
+        s->Gpr[Gpr.Rdx] = (uint)(value >> 32);
         return op + 1;
     }
 
@@ -247,7 +247,7 @@ internal static unsafe class StateSave
 
         ulong value = Mask(s);
         bool privileged = s->Cpl == 0 && (s->Mode & CpuMode.Virtual8086) == 0;
-        if (!privileged || (uint)s->Gpr[Rcx] != 0 || !StateComponents.IsValidXcr0(s, value))
+        if (!privileged || (uint)s->Gpr[Gpr.Rcx] != 0 || !StateComponents.IsValidXcr0(s, value))
         {
             return Raise.GP(s);
         }
@@ -348,14 +348,14 @@ internal static unsafe class StateSave
             return false;
         }
 
-        // A non-canonical address, which may be #SS, is the access's to report.
+        // The access reports a non-canonical address, which may be #SS.
         return (linear & (ulong)(alignment - 1)) == 0 || !Mmu.IsCanonical(s, linear) || Fault.FailGP(s);
     }
 
     /// <summary>RFBM: what EDX:EAX asks for of what XCR0 enables.</summary>
     private static ulong Requested(CpuState* s) => s->Xcr0 & Mask(s);
 
-    private static ulong Mask(CpuState* s) => (uint)s->Gpr[Rax] | (s->Gpr[Rdx] << 32);
+    private static ulong Mask(CpuState* s) => (uint)s->Gpr[Gpr.Rax] | (s->Gpr[Gpr.Rdx] << 32);
 
     private static bool IsWide(Op* op) => op->Imm != 0;
 }

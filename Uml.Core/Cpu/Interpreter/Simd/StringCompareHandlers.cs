@@ -7,11 +7,9 @@ using Uml.Core.Cpu.State;
 namespace Uml.Core.Cpu.Interpreter.Simd;
 
 /// <summary>SSE4.2 string comparisons; their memory operands need no alignment.</summary>
-// SAFETY: register operands are offsets within CpuState that the decoder made; memory is reached only through Access and Mmu.
+// SAFETY: handlers: the handler contract (Op); implicit operands and results are RAX, RDX, RCX and XMM0, by constant offsets.
 internal static unsafe class StringCompareHandlers
 {
-    private const int Rax = 0, Rcx = 1, Rdx = 2;
-
     /// <summary>PCMPISTRI, PCMPISTRM.</summary>
     public static Op* Implicit<TResult>(CpuState* s, Op* op)
         where TResult : struct, IStringResult => Implicit<TResult>(s, op, Operand.Reg<Vector128<byte>>(s, op->R1));
@@ -46,8 +44,8 @@ internal static unsafe class StringCompareHandlers
         where TLength : unmanaged
     {
         byte immediate = (byte)op->Imm;
-        long a = sizeof(TLength) == 4 ? (int)s->Gpr[Rax] : (long)s->Gpr[Rax];
-        long d = sizeof(TLength) == 4 ? (int)s->Gpr[Rdx] : (long)s->Gpr[Rdx];
+        long a = sizeof(TLength) == 4 ? (int)s->Gpr[Gpr.Rax] : (long)s->Gpr[Gpr.Rax];
+        long d = sizeof(TLength) == 4 ? (int)s->Gpr[Gpr.Rdx] : (long)s->Gpr[Gpr.Rdx];
         Finish<TResult>(
             s,
             Operand.Reg<Vector128<byte>>(s, op->R0),
@@ -80,7 +78,7 @@ internal static unsafe class StringCompareHandlers
     /// <summary>PCMPxSTRI: an index in ECX.</summary>
     internal readonly struct Index : IStringResult
     {
-        public static void Write(CpuState* s, uint result, byte immediate) => s->Gpr[Rcx] = StringCompare.Index(result, immediate);
+        public static void Write(CpuState* s, uint result, byte immediate) => s->Gpr[Gpr.Rcx] = StringCompare.Index(result, immediate);
     }
 
     /// <summary>PCMPxSTRM: a mask in XMM0.</summary>

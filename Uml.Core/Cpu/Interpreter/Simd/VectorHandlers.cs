@@ -7,10 +7,9 @@ using Uml.Core.Cpu.State;
 
 namespace Uml.Core.Cpu.Interpreter.Simd;
 
-/// <summary>
-/// Operand plumbing of XMM instructions with a destination and a source. Bits 255:128 of the register slot are left alone.
-/// </summary>
-// SAFETY: register operands are offsets within CpuState that the decoder made; memory is reached only through Access and Mmu.
+/// <summary>Operand forms of XMM instructions with a destination and a source. Bits 255:128 of the register are unchanged.</summary>
+// SAFETY: handlers: the handler contract (Op); a reference to a register is used before the handler returns, and the implicit mask is XMM0
+// at a constant offset.
 internal static unsafe class VectorHandlers<TOperation>
     where TOperation : struct, IVectorBinary
 {

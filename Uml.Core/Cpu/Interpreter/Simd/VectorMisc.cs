@@ -8,8 +8,8 @@ using Uml.Core.Cpu.State;
 
 namespace Uml.Core.Cpu.Interpreter.Simd;
 
-/// <summary>PTEST, CRC32 and INSERTPS from memory: what has operands or results of its own kind.</summary>
-// SAFETY: register operands are offsets within CpuState that the decoder made; memory is reached only through Access and Mmu.
+/// <summary>PTEST, CRC32 and INSERTPS from memory, which have operand forms of their own.</summary>
+// SAFETY: handlers: the handler contract (Op); a reference to a register is used before the handler returns.
 internal static unsafe class VectorMisc
 {
     /// <summary>PTEST xmm, xmm.</summary>

@@ -9,7 +9,8 @@ using Uml.Core.Cpu.State;
 namespace Uml.Core.Cpu.Interpreter.Simd;
 
 /// <summary>Instructions that move data between XMM registers, general registers and memory unchanged.</summary>
-// SAFETY: register operands are offsets within CpuState that the decoder made; memory is reached only through Access and Mmu.
+// SAFETY: handlers: the handler contract (Op). Element masks the immediate, so an element lies within its register; HighHalf is within the
+// 16 bytes of an XMM register.
 internal static unsafe class VectorMoves
 {
     private const int HighHalf = 8;
@@ -206,8 +207,8 @@ internal static unsafe class VectorMoves
             return Fault.Fail(s, op->Segment == SegmentIndex.Ss ? ExceptionVector.SS : ExceptionVector.GP, 0);
         }
 
-        // Whether a page is checked that nothing is written to is the processor's choice (Intel SDM vol. 2B, MASKMOVQ); they check the whole
-        // operand. Intel's begin with the upper half of 16 bytes, which CR2 tells. The alignment of 16 bytes is not checked.
+        // Whether a page is checked to which no byte is written is implementation-specific (Intel SDM vol. 2B, MASKMOVQ); processors check
+        // the whole operand. Intel's check the upper half of 16 bytes first, as CR2 shows. The alignment of 16 bytes is not checked.
         bool canStore = size == 16
             ? VectorElements.ProbeStore(s, linear + 8, 8, op->Segment) && VectorElements.ProbeStore(s, linear, 8, op->Segment)
             : Mmu.ProbeWrite(s, linear, size, op->Segment);

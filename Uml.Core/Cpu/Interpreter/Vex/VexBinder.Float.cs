@@ -6,6 +6,7 @@ using Uml.Core.Cpu.Interpreter.Simd;
 namespace Uml.Core.Cpu.Interpreter.Vex;
 
 /// <summary>VEX forms of floating-point instructions, FMA and F16C.</summary>
+// SAFETY: as in VexBinder.cs.
 internal static unsafe partial class VexBinder
 {
     /// <summary>Packed arithmetic.</summary>

@@ -5,6 +5,7 @@ using Uml.Core.Cpu.Semantics.Float;
 namespace Uml.Core.Cpu.Interpreter.Vex;
 
 /// <summary>FMA.</summary>
+// SAFETY: as in VexBinder.cs; Imm is a packed FusedForm and no offset.
 internal static unsafe partial class VexBinder
 {
     private static Handler BindFused(in Instruction instruction, Op* op)

@@ -3,7 +3,8 @@ using Uml.Core.Cpu.Semantics.Simd;
 
 namespace Uml.Core.Cpu.Interpreter.Vex;
 
-/// <summary>VEX forms of integer instructions and of what moves elements about.</summary>
+/// <summary>VEX forms of integer instructions, shuffles and permutations.</summary>
+// SAFETY: as in VexBinder.cs.
 internal static unsafe partial class VexBinder
 {
     /// <summary>Sums, differences and logic.</summary>

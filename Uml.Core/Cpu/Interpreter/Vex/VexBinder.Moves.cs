@@ -9,6 +9,7 @@ using Uml.Core.Cpu.State;
 namespace Uml.Core.Cpu.Interpreter.Vex;
 
 /// <summary>VEX forms of moves, insertions, extractions and broadcasts. What writes no vector register is the legacy form's handler.</summary>
+// SAFETY: as in VexBinder.cs; Imm of blends is the offset of the fourth register operand, from Iced's number like the others.
 internal static unsafe partial class VexBinder
 {
     private static Handler BindVexMove(in Instruction instruction, Op* op, CpuMode mode) => instruction.Mnemonic switch

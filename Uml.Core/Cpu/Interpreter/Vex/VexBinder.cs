@@ -8,7 +8,9 @@ using Uml.Core.Cpu.State;
 
 namespace Uml.Core.Cpu.Interpreter.Vex;
 
-/// <summary>AVX, AVX2, FMA and F16C: what VEX prefixes encode and vector registers hold.</summary>
+/// <summary>AVX, AVX2, FMA and F16C: VEX-encoded instructions on vector registers.</summary>
+// SAFETY: op is the operation being decoded (IInstructionBinder). R2 is made the last register source of any form; handlers with
+// VexRegister are bound only when that is a register, and Ymm ones when its slot of 32 bytes is meant.
 internal static unsafe partial class VexBinder
 {
     public static Handler Bind(in Instruction instruction, Op* op, CpuMode mode)

@@ -9,7 +9,7 @@ using Uml.Core.Cpu.State;
 namespace Uml.Core.Cpu.Interpreter.Vex;
 
 /// <summary>VEX forms of conversions.</summary>
-// SAFETY: register operands are offsets within CpuState that the decoder made; memory is reached only through Access and Mmu.
+// SAFETY: handlers: the handler contract (Op); results are read as vectors from locals, whose types VexBinder has chosen as large.
 internal static unsafe class VexConversionHandlers<TOperation, TFrom, TTo>
     where TOperation : struct, IFloatConversion<TFrom, TTo>
     where TFrom : unmanaged
@@ -69,7 +69,7 @@ internal static unsafe class VexConversionHandlers<TOperation, TFrom, TTo>
         return op + 1;
     }
 
-    /// <summary>An XMM register from both lanes of a 256-bit operand: of each lane's result the low half counts.</summary>
+    /// <summary>To an XMM register from both lanes of a 256-bit operand, from the low half of each lane's result.</summary>
     public static Op* Narrow<TSource>(CpuState* s, Op* op)
         where TSource : struct, IVexSource
     {
@@ -152,8 +152,8 @@ internal static unsafe class HalfHandlers
     }
 
     /// <summary>
-    /// R2 is not zero when the destination is memory. Whether memory is looked at before or after the value is the processor's choice: on
-    /// Intel's an unmasked exception comes before a fault, and the flags of masked ones are set when it comes.
+    /// R2 is not zero when the destination is memory. The order of exceptions is implementation-specific: on Intel's processors an unmasked
+    /// exception of the value has priority over a fault, and a fault leaves the flags of masked ones set.
     /// </summary>
     private static Op* Finish(CpuState* s, Op* op, bool ok, uint mxcsr, Vector128<ulong> result, bool wide)
     {

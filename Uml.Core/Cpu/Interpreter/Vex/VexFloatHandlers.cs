@@ -8,8 +8,8 @@ using Uml.Core.Cpu.State;
 
 namespace Uml.Core.Cpu.Interpreter.Vex;
 
-/// <summary>Operand plumbing of packed floating-point VEX instructions.</summary>
-// SAFETY: register operands are offsets within CpuState that the decoder made; memory is reached only through Access and Mmu.
+/// <summary>Operand forms of packed floating-point VEX instructions.</summary>
+// SAFETY: handlers: the handler contract (Op); YMM operands are read and written in slots of 32 bytes.
 internal static unsafe class VexPackedFloatHandlers<TOperation, T>
     where TOperation : struct, IPackedFloat<T>
     where T : unmanaged
@@ -68,7 +68,7 @@ internal static unsafe class VexPackedFloatHandlers<TOperation, T>
     }
 }
 
-/// <summary>Operand plumbing of scalar floating-point VEX instructions: the rest of the XMM register comes from the first source.</summary>
+/// <summary>Operand forms of scalar floating-point VEX instructions: the other elements come from the first source.</summary>
 internal static unsafe class VexScalarFloatHandlers<TOperation, T>
     where TOperation : struct, IScalarFloat<T>
     where T : unmanaged
@@ -92,7 +92,7 @@ internal static unsafe class VexScalarFloatHandlers<TOperation, T>
     }
 }
 
-/// <summary>VDPPS with 256 bits: the steps of both lanes are taken together, so that an exception of one ends both.</summary>
+/// <summary>VDPPS with 256 bits: each step is done for both lanes, so that an unmasked exception in one ends both.</summary>
 internal static unsafe class VexDotProductHandlers
 {
     /// <summary>ymm, ymm, ymm or m256, imm8.</summary>

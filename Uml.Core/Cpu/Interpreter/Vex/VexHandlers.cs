@@ -7,10 +7,10 @@ using Uml.Core.Cpu.State;
 namespace Uml.Core.Cpu.Interpreter.Vex;
 
 /// <summary>
-/// Operand plumbing of VEX forms of 128-bit operations: R0 = R1 op source; the 256-bit forms do it in each lane. Forms of two operands
-/// are those that do not look at the first source.
+/// Operand forms of VEX instructions on 128-bit operations: R0 = R1 op source, in each lane for 256 bits. Instructions of two operands
+/// ignore the first source.
 /// </summary>
-// SAFETY: register operands are offsets within CpuState that the decoder made; memory is reached only through Access and Mmu.
+// SAFETY: handlers: the handler contract (Op); Imm of masked handlers is the offset of a vector register that VexBinder put there.
 internal static unsafe class VexHandlers<TOperation>
     where TOperation : struct, IVectorBinary
 {
@@ -173,7 +173,7 @@ internal static unsafe class VexMaskedHandlers<TOperation>
     }
 }
 
-/// <summary>Operand plumbing of operations that cross lanes.</summary>
+/// <summary>Operand forms of operations that cross lanes.</summary>
 internal static unsafe class VexWideHandlers<TOperation>
     where TOperation : struct, IWideBinary
 {

@@ -4,13 +4,14 @@ using Uml.Core.Cpu.Access;
 using Uml.Core.Cpu.Blocks;
 using Uml.Core.Cpu.Paging;
 using Uml.Core.Cpu.State;
+using Uml.Core.Memory;
 
 namespace Uml.Core.Cpu.Interpreter.Vex;
 
 /// <summary>
 /// VMASKMOVPS, VMASKMOVPD, VPMASKMOVD, VPMASKMOVQ: only elements whose mask element has its top bit set are accessed, and can fault.
 /// </summary>
-// SAFETY: register operands are offsets within CpuState that the decoder made; memory is reached only through Access and Mmu.
+// SAFETY: handlers: the handler contract (Op). Bits of a mask number the elements of a local vector of the same length.
 internal static unsafe class VexMaskedMoves<T>
     where T : unmanaged
 {
@@ -90,7 +91,7 @@ internal static unsafe class VexMaskedMoves<T>
             return false;
         }
 
-        // Nothing is stored before everything can be.
+        // Every element is checked before the first is stored.
         for (uint bits = mask; bits != 0; bits &= bits - 1)
         {
             ulong address = linear + (ulong)(BitOperations.TrailingZeroCount(bits) * sizeof(T));
@@ -111,13 +112,13 @@ internal static unsafe class VexMaskedMoves<T>
     }
 
     /// <summary>
-    /// Which byte CR2 names when a store runs over the end of a page into one that faults is the processor's choice: Intel's name the last
-    /// byte that is stored.
+    /// Which address CR2 holds when a store crosses into a page that faults is implementation-specific: on Intel's processors that of the
+    /// last byte stored.
     /// </summary>
     private static void ReportLastByte(CpuState* s, ulong linear, uint mask)
     {
         ulong lowest = linear + (ulong)(BitOperations.TrailingZeroCount(mask) * sizeof(T));
-        if (s->Engine->ExceptionVector == ExceptionVector.PF && (s->Cr2 & ~0xFFFUL) != (Mmu.Wrap(s, lowest) & ~0xFFFUL))
+        if (s->Engine->ExceptionVector == ExceptionVector.PF && Page.Base(s->Cr2) != Page.Base(Mmu.Wrap(s, lowest)))
         {
             s->Cr2 = Mmu.Wrap(s, linear + (ulong)((BitOperations.Log2(mask) + 1) * sizeof(T)) - 1);
         }
@@ -125,12 +126,13 @@ internal static unsafe class VexMaskedMoves<T>
 }
 
 /// <summary>
-/// VGATHER.., VPGATHER..: an element for each index whose mask element has its top bit set. Elements are loaded from the lowest on; one
-/// that faults leaves those before it loaded and their mask elements cleared, so that the instruction goes on where it stopped.
+/// VGATHER.., VPGATHER..: loads an element for each index whose mask element has its top bit set, from the lowest element on. When one
+/// faults, those before it are loaded and their mask elements are cleared, so that the restarted instruction continues there.
 /// </summary>
 /// <typeparam name="T">The elements loaded.</typeparam>
 /// <typeparam name="TIndex">The indices: int or long.</typeparam>
-// SAFETY: register operands are offsets within CpuState that the decoder made; memory is reached only through Access and Mmu.
+// SAFETY: handlers: the handler contract (Op). Elements are numbered below the vector length, and clearing stops at 32 bytes, the size of a
+// register's slot; indices of the guest's are added to the guest's address only.
 internal static unsafe class GatherHandlers<T, TIndex>
     where T : unmanaged, IBinaryInteger<T>
     where TIndex : unmanaged, IBinaryInteger<TIndex>
@@ -167,13 +169,13 @@ internal static unsafe class GatherHandlers<T, TIndex>
             mask = T.Zero;
         }
 
-        // What lies behind the elements becomes zero, in the destination and in the mask.
+        // Zeroes the destination above the elements, and all of the mask.
         new Span<byte>((byte*)s + op->R0 + end, 32 - end).Clear();
         new Span<byte>((byte*)s + op->R2, 32).Clear();
         return op + 1;
     }
 
-    /// <summary>Makes all of a mask element of its top bit, up to the vector length, and clears what is behind (Intel SDM vol. 2, VGATHERDPS).</summary>
+    /// <summary>Sign-extends each mask element up to the vector length, and clears the rest (Intel SDM vol. 2, VGATHERDPS).</summary>
     private static void ExtendMask(CpuState* s, Op* op, int length)
     {
         for (int i = 0; i < length; i += sizeof(T))

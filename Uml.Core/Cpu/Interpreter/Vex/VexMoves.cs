@@ -7,8 +7,11 @@ using Uml.Core.Cpu.State;
 
 namespace Uml.Core.Cpu.Interpreter.Vex;
 
-/// <summary>VEX instructions that move data unchanged. What writes no vector register has no form of its own here.</summary>
-// SAFETY: register operands are offsets within CpuState that the decoder made; memory is reached only through Access and Mmu.
+/// <summary>
+/// VEX instructions that move data unchanged. Those that write no vector register share the handlers of the legacy forms.
+/// </summary>
+// SAFETY: handlers: the handler contract (Op); an element's number in the immediate is masked, and all sixteen registers are reached from
+// VectorsOffset.
 internal static unsafe class VexMoves
 {
     private const int HighHalf = 8;

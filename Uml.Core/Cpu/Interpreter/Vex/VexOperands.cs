@@ -6,7 +6,9 @@ using Uml.Core.Cpu.State;
 
 namespace Uml.Core.Cpu.Interpreter.Vex;
 
-/// <summary>Where the last source of a VEX instruction comes from. The binder puts a register's offset into <see cref="Op.R2"/>.</summary>
+/// <summary>The last source of a VEX instruction, register or memory. A register's offset is in <see cref="Op.R2"/>.</summary>
+// SAFETY: handlers: the handler contract (Op). VexBinder has put a register's offset into R2 before VexRegister is used with a width that
+// this register has.
 internal unsafe interface IVexSource
 {
     static abstract bool Load<T>(CpuState* s, Op* op, out T value)

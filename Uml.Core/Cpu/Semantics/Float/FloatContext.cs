@@ -19,7 +19,7 @@ internal static class FloatFlags
     public const int Underflow = 0x10;
     public const int Precision = 0x20;
 
-    /// <summary>Exceptions found by looking at the operands, before anything is computed (SDM vol. 1, 4.9.2).</summary>
+    /// <summary>Exceptions of the operands (pre-computation exceptions, SDM vol. 1, 4.9.2).</summary>
     public const int PreComputation = Invalid | Denormal | ZeroDivide;
 
     public const int All = 0x3F;
@@ -66,7 +66,7 @@ internal struct FloatContext
         DenormalsAreZero = (mxcsr & 0x40) != 0,
     };
 
-    /// <summary>Reads masks and rounding; precision control applies to few instructions, so those ask for <see cref="PrecisionOf"/>.</summary>
+    /// <summary>Reads masks and rounding; the few instructions that precision control applies to call <see cref="PrecisionOf"/>.</summary>
     public static FloatContext FromControlWord(ushort controlWord) => new()
     {
         Masks = controlWord & FloatFlags.All,

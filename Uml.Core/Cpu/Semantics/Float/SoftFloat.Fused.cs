@@ -50,8 +50,8 @@ internal static partial class SoftFloat
     }
 
     /// <summary>
-    /// The first NaN in the order of the product's factors, then the addend (SDM vol. 1, table 14-17). Infinity times zero raises
-    /// nothing then (measured: Zen 3).
+    /// The first NaN in the order of the product's factors, then the addend (SDM vol. 1, table 14-17). If there is one, infinity times zero
+    /// does not raise IE (measured: Zen 3).
     /// </summary>
     private static Unpacked PropagateFusedNaN(Unpacked a, Unpacked b, Unpacked c, ref FloatContext context)
     {

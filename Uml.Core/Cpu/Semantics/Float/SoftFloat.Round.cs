@@ -13,7 +13,10 @@ internal static partial class SoftFloat
     public const int BiasAdjust = 0x6000;
 
     /// <summary>Rounds (-1)^sign * high.low * 2^(exponent - 63) to the format; bit 63 of <paramref name="high"/> is set.</summary>
-    /// <remarks>Of the bits in <paramref name="low"/> only zero, half and the halves' sides matter: a set bit 0 may stand for any remainder.</remarks>
+    /// <remarks>
+    /// Of <paramref name="low"/> it only matters whether it is zero, below, exactly or above one half: a set bit 0 may stand for any
+    /// remainder.
+    /// </remarks>
     public static TBits Round<TFormat, TBits>(bool sign, int exponent, ulong high, ulong low, ref FloatContext context)
         where TFormat : struct, IFloatFormat<TBits>
         where TBits : unmanaged

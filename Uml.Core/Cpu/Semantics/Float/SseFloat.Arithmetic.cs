@@ -139,7 +139,9 @@ internal static partial class SseFloat
         return PackedLanes64<TOperation>(left, right, ref mxcsr, out result);
     }
 
-    /// <summary>Zeros among the results are common; beyond them, element by element, where each may still take its own fast path.</summary>
+    /// <summary>
+    /// Vectors with zeros among the results have a fast path as well; others are computed element by element, each with its own fast path.
+    /// </summary>
     [MethodImpl(MethodImplOptions.NoInlining)]
     private static bool PackedLanes32<TOperation>(
         Vector128<float> left, Vector128<float> right, ref uint mxcsr, out Vector128<float> result)

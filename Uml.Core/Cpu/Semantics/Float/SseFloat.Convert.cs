@@ -250,7 +250,7 @@ internal static partial class SseFloat
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static bool TruncateFast(double value, long limit, uint mxcsr, out long result)
     {
-        // Strictly below the limit as a double (2^31 - 1 or 2^63) everything fits; the few other values that fit go the slow way.
+        // Strictly below the limit as a double (2^31 - 1 or 2^63) everything fits; the few other values that fit take the slow path.
         if (Math.Abs(value) < limit)
         {
             result = (long)value;

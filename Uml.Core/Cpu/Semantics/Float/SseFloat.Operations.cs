@@ -3,7 +3,7 @@ using System.Runtime.Intrinsics;
 
 namespace Uml.Core.Cpu.Semantics.Float;
 
-/// <summary>What one instruction does to one pair of elements, in any format.</summary>
+/// <summary>An operation on one pair of elements, in any format.</summary>
 internal interface ILaneOperation
 {
     static abstract TBits Apply<TFormat, TBits>(TBits left, TBits right, int immediate, ref FloatContext context)

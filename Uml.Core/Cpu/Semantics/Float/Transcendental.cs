@@ -1,9 +1,9 @@
 namespace Uml.Core.Cpu.Semantics.Float;
 
 /// <summary>
-/// Elementary functions to about 120 bits, for the x87's transcendental instructions. Rounded to 64 bits they are the correctly
-/// rounded values (but for arguments that no one has found), so a processor that keeps its promise of less than one unit in the
-/// last place (SDM vol. 1, 8.3.10) is never more than that away.
+/// Elementary functions to about 120 bits, for the x87's transcendental instructions. Rounded to 64 bits they are the correctly rounded
+/// values (but for arguments that are not known), so a processor that keeps its promise of less than one unit in the last place (SDM vol.
+/// 1, 8.3.10) is never more than that away.
 /// </summary>
 internal static class Transcendental
 {
@@ -83,7 +83,7 @@ internal static class Transcendental
 
     public static WideFloat Tan(WideFloat x, int quadrant)
     {
-        // So close to zero the tangent is the angle and a bit more, less than a quotient could show.
+        // So close to zero the tangent exceeds the angle by less than the precision of a quotient.
         const int tiny = -66;
         if (x.Exponent < tiny && (quadrant & 1) == 0)
         {

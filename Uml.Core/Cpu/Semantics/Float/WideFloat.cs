@@ -144,7 +144,9 @@ internal readonly struct WideFloat(bool sign, int exponent, UInt128 significand)
         return new(value < 0, log, (UInt128)magnitude << (127 - log));
     }
 
-    /// <summary>One unit smaller if the direction's sign is opposite: the trace of a negligible rest that directed rounding must see.</summary>
+    /// <summary>
+    /// One unit smaller if the direction's sign is opposite: represents a negligible rest, which directed rounding depends on.
+    /// </summary>
     public WideFloat Towards(WideFloat direction)
     {
         if (IsZero || direction.IsZero || direction.Sign == Sign)

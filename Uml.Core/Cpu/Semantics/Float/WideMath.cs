@@ -2,7 +2,7 @@ using System.Numerics;
 
 namespace Uml.Core.Cpu.Semantics.Float;
 
-/// <summary>128-bit integer pieces that the arithmetic needs and the base library has not, or only slowly.</summary>
+/// <summary>128-bit integer operations that the base library does not have, or only slow ones.</summary>
 internal static class WideMath
 {
     /// <summary>Shifts left until bit 63 of <paramref name="high"/> is set and returns the count; the value must not be zero.</summary>

@@ -65,7 +65,7 @@ internal static partial class X87
         SetConditions(ref state, 0, C1);
     }
 
-    /// <summary>What every MMX instruction but EMMS does to the unit (SDM vol. 1, 9.5).</summary>
+    /// <summary>The effect of every MMX instruction but EMMS on the unit (SDM vol. 1, 9.5).</summary>
     public static void EnterMmx(ref X87State state)
     {
         state.Top = 0;

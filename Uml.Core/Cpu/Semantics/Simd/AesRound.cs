@@ -151,7 +151,7 @@ internal readonly struct AesInverseMixColumns : IVectorBinary
     public static Vector128<byte> Apply(Vector128<byte> a, Vector128<byte> b) => AesRound.InverseMixColumns(b);
 }
 
-/// <summary>AESKEYGENASSIST; the host's form wants a constant, so that it is always computed.</summary>
+/// <summary>AESKEYGENASSIST; always computed, because the host's form requires a constant.</summary>
 internal readonly struct AesKeyAssist : IVectorImmediate
 {
     public static Vector128<byte> Apply(Vector128<byte> a, Vector128<byte> b, byte immediate) => AesRound.KeyAssist(b, immediate);

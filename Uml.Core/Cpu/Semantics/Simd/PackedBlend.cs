@@ -18,7 +18,7 @@ internal readonly struct BlendImmediate<T> : IVectorImmediate
         return Vector128.ConditionalSelect(mask, b, a);
     }
 
-    // VPBLENDW uses the eight bits twice, the others go on with the next ones (SDM vol. 2).
+    // VPBLENDW uses the eight bits for both lanes, the others use the next bits for the upper lane (SDM vol. 2).
     public static byte UpperLane(byte immediate) => Unsafe.SizeOf<T>() switch
     {
         2 => immediate,

@@ -92,7 +92,7 @@ internal static class VariableShift
     }
 }
 
-/// <summary>An operation on whole 256-bit registers: lanes do not stay among themselves.</summary>
+/// <summary>An operation on whole 256-bit registers, across lanes.</summary>
 internal interface IWideBinary
 {
     static abstract Vector256<byte> Apply(Vector256<byte> a, Vector256<byte> b);

@@ -13,7 +13,7 @@ namespace Uml.Core.Tests.Cpu.Engine;
 [FixtureLifeCycle(LifeCycle.InstancePerTestCase)]
 public sealed unsafe class BlockTests(CpuEngine engine) : IDisposable
 {
-    private readonly EngineMachine _machine = new(engine);
+    private readonly BareGuest _machine = new BareGuest(engine).Start64(hasHandlers: false);
 
     public void Dispose() => _machine.Dispose();
 
@@ -77,7 +77,7 @@ public sealed unsafe class BlockTests(CpuEngine engine) : IDisposable
     public void A_page_never_has_more_blocks_than_a_write_to_it_can_look_through()
     {
         // Code that is entered at every byte, in modes that differ in whether the vector and x87 units are on.
-        const ulong page = EngineMachine.Data;
+        const ulong page = BareGuest.Data;
         for (ulong i = 0; i < GuestRam.PageSize; i++)
         {
             _machine.Poke(page + i, (byte)0xF4);
@@ -116,10 +116,10 @@ public sealed unsafe class BlockTests(CpuEngine engine) : IDisposable
     [Test]
     public void Code_that_overwrites_an_instruction_further_on_in_its_own_block_runs_the_new_one()
     {
-        int prefix = EngineMachine.Assemble(a => Patch(a, 0)).Length;
+        int prefix = BareGuest.Assemble(a => Patch(a, 0)).Length;
         _machine.Load(a =>
         {
-            Patch(a, (int)EngineMachine.Code + prefix + 1);
+            Patch(a, (int)BareGuest.Code + prefix + 1);
             a.mov(eax, 1);
             a.nop();
         });
@@ -137,7 +137,7 @@ public sealed unsafe class BlockTests(CpuEngine engine) : IDisposable
     public void Code_written_through_another_mapping_of_its_page_is_seen()
     {
         const ulong alias = 0x50000;
-        _machine.Map(alias, EngineMachine.Code);
+        _machine.Map(alias, BareGuest.Code);
         _machine.Load(a =>
         {
             a.mov(eax, 1);
@@ -156,14 +156,14 @@ public sealed unsafe class BlockTests(CpuEngine engine) : IDisposable
         {
             Label loop = a.CreateLabel();
             a.mov(ecx, 100);
-            a.mov(rbx, EngineMachine.Code + 0x800);
+            a.mov(rbx, BareGuest.Code + 0x800);
             a.Label(ref loop);
             a.add(__qword_ptr[rbx], 1);
             a.dec(ecx);
             a.jne(loop);
         });
         _machine.Run(302);
-        Assert.That(_machine.Peek<ulong>(EngineMachine.Code + 0x800), Is.EqualTo(100UL));
+        Assert.That(_machine.Peek<ulong>(BareGuest.Code + 0x800), Is.EqualTo(100UL));
         Assert.That(_machine.State->Engine->Counters.BlocksInvalidated, Is.Zero);
     }
 
@@ -172,7 +172,7 @@ public sealed unsafe class BlockTests(CpuEngine engine) : IDisposable
     {
         _machine.Load(a => a.mov(eax, 1));
         _machine.Run(1);
-        _machine.Poke(EngineMachine.Code + 1, 9);
+        _machine.Poke(BareGuest.Code + 1, 9);
         _machine.Run(1);
         Assert.That(_machine.Rax, Is.EqualTo(9UL));
     }
@@ -181,8 +181,8 @@ public sealed unsafe class BlockTests(CpuEngine engine) : IDisposable
     public void An_instruction_across_a_page_end_is_looked_up_in_both_pages([Range(1, 9)] int before)
     {
         // mov rax, imm64 is ten bytes; its tail lies in whatever the next page is mapped to.
-        ulong start = EngineMachine.Code + 0x1000 - (ulong)before;
-        byte[] bytes = EngineMachine.Assemble(a => a.mov(rax, 0x1122334455667788L), start);
+        ulong start = BareGuest.Code + 0x1000 - (ulong)before;
+        byte[] bytes = BareGuest.Assemble(a => a.mov(rax, 0x1122334455667788L), start);
         for (int i = 0; i < before; i++)
         {
             _machine.Poke(start + (ulong)i, bytes[i]);
@@ -206,7 +206,7 @@ public sealed unsafe class BlockTests(CpuEngine engine) : IDisposable
     [Test]
     public void A_block_that_ends_with_its_page_goes_on_in_the_page_mapped_behind_it()
     {
-        ulong start = EngineMachine.Code + 0x1000 - 5;
+        ulong start = BareGuest.Code + 0x1000 - 5;
         _machine.Load(a => a.mov(eax, 1), start);
         _machine.Load(a => a.mov(ebx, 1), 0x11000);
         _machine.Load(a => a.mov(ebx, 2), 0x60000);
@@ -221,7 +221,7 @@ public sealed unsafe class BlockTests(CpuEngine engine) : IDisposable
     [Test]
     public void A_cache_far_smaller_than_the_program_only_costs_time()
     {
-        using EngineMachine small = new(engine, codeCacheSize: engine == CpuEngine.Jit ? 1UL << 20 : 64 << 10);
+        using BareGuest small = new BareGuest(engine, codeCacheSize: engine == CpuEngine.Jit ? 1UL << 20 : 64 << 10).Start64(hasHandlers: false);
         small.Load(a =>
         {
             Label again = a.CreateLabel();

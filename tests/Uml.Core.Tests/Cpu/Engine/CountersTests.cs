@@ -9,7 +9,7 @@ namespace Uml.Core.Tests.Cpu.Engine;
 [FixtureLifeCycle(LifeCycle.InstancePerTestCase)]
 public sealed unsafe class CountersTests : IDisposable
 {
-    private readonly EngineMachine _machine = new();
+    private readonly BareGuest _machine = new BareGuest().Start64(hasHandlers: false);
 
     private CpuStatistics Statistics => _machine.Cpu.GetStatistics();
 
@@ -44,7 +44,7 @@ public sealed unsafe class CountersTests : IDisposable
         {
             for (int i = 0; i < 8; i++)
             {
-                a.mov(rax, __qword_ptr[EngineMachine.Data + ((ulong)i * 8)]);
+                a.mov(rax, __qword_ptr[BareGuest.Data + ((ulong)i * 8)]);
             }
         });
         _machine.Run(8);
@@ -57,9 +57,9 @@ public sealed unsafe class CountersTests : IDisposable
     {
         _machine.Load(a =>
         {
-            a.mov(rax, __qword_ptr[EngineMachine.Data + 0xFFC]);
-            a.mov(__qword_ptr[EngineMachine.Data + 0xFFF], rax);
-            a.mov(rax, __qword_ptr[EngineMachine.Data + 0xFF8]);
+            a.mov(rax, __qword_ptr[BareGuest.Data + 0xFFC]);
+            a.mov(__qword_ptr[BareGuest.Data + 0xFFF], rax);
+            a.mov(rax, __qword_ptr[BareGuest.Data + 0xFF8]);
         });
         _machine.Run(3);
         Assert.That(Statistics.PageCrossings, Is.EqualTo(2));
@@ -86,8 +86,8 @@ public sealed unsafe class CountersTests : IDisposable
     {
         _machine.Load(a =>
         {
-            a.mov(__byte_ptr[EngineMachine.Code + 0x800], 1);
-            a.mov(__byte_ptr[EngineMachine.Code], 0x90);
+            a.mov(__byte_ptr[BareGuest.Code + 0x800], 1);
+            a.mov(__byte_ptr[BareGuest.Code], 0x90);
         });
         _machine.Run(2);
         Assert.Multiple(() =>
@@ -100,7 +100,7 @@ public sealed unsafe class CountersTests : IDisposable
     [Test]
     public void A_full_cache_is_flushed()
     {
-        using EngineMachine small = new(codeCacheSize: 64 << 10);
+        using BareGuest small = new BareGuest(codeCacheSize: 64 << 10).Start64(hasHandlers: false);
         small.Load(a =>
         {
             for (int i = 0; i < 2000; i++)

@@ -10,7 +10,7 @@ namespace Uml.Core.Tests.Cpu.Engine;
 public sealed unsafe class PagingTests(CpuEngine engine) : IDisposable
 {
     private const ulong Accessed = 1 << 5, Dirty = 1 << 6;
-    private readonly EngineMachine _machine = new(engine);
+    private readonly BareGuest _machine = new BareGuest(engine).Start64(hasHandlers: false);
 
     public void Dispose() => _machine.Dispose();
 
@@ -44,16 +44,16 @@ public sealed unsafe class PagingTests(CpuEngine engine) : IDisposable
     {
         _machine.Load(a =>
         {
-            a.mov(rbx, EngineMachine.Data);
+            a.mov(rbx, BareGuest.Data);
             a.mov(rax, __[rbx]);
             a.mov(__[rbx], rax);
         });
         _machine.Run(1);
-        Assert.That(_machine.PageEntry(EngineMachine.Data) & (Accessed | Dirty), Is.Zero);
+        Assert.That(_machine.PageEntry(BareGuest.Data) & (Accessed | Dirty), Is.Zero);
         _machine.Cpu.Run(1);
-        Assert.That(_machine.PageEntry(EngineMachine.Data) & (Accessed | Dirty), Is.EqualTo(Accessed));
+        Assert.That(_machine.PageEntry(BareGuest.Data) & (Accessed | Dirty), Is.EqualTo(Accessed));
         _machine.Cpu.Run(1);
-        Assert.That(_machine.PageEntry(EngineMachine.Data) & (Accessed | Dirty), Is.EqualTo(Accessed | Dirty));
+        Assert.That(_machine.PageEntry(BareGuest.Data) & (Accessed | Dirty), Is.EqualTo(Accessed | Dirty));
     }
 
     [Test]
@@ -61,10 +61,10 @@ public sealed unsafe class PagingTests(CpuEngine engine) : IDisposable
     {
         _machine.Poke(0x70000, 1);
         _machine.Poke(0x71000, 2);
-        _machine.Load(a => a.mov(eax, __[EngineMachine.Data]));
+        _machine.Load(a => a.mov(eax, __[BareGuest.Data]));
         foreach (ulong frame in new ulong[] { 0x70000, 0x71000 })
         {
-            _machine.Map(EngineMachine.Data, frame);
+            _machine.Map(BareGuest.Data, frame);
             _machine.Run(1);
             Assert.That(_machine.Rax, Is.EqualTo((frame - 0x70000 >> 12) + 1));
         }
@@ -75,10 +75,10 @@ public sealed unsafe class PagingTests(CpuEngine engine) : IDisposable
     {
         Recorder device = new();
         using IDisposable mapping = _machine.Bus.MapMemory(new(0xD000_0000), 0x1000, device);
-        _machine.Map(EngineMachine.Data, 0xD000_0000);
+        _machine.Map(BareGuest.Data, 0xD000_0000);
         _machine.Load(a =>
         {
-            a.mov(rbx, EngineMachine.Data + 0x10);
+            a.mov(rbx, BareGuest.Data + 0x10);
             a.mov(eax, __[rbx]);
             a.mov(__byte_ptr[rbx + 4], 0x5A);
             a.or(__word_ptr[rbx + 8], 0x1);
@@ -94,10 +94,10 @@ public sealed unsafe class PagingTests(CpuEngine engine) : IDisposable
     {
         Recorder device = new() { Retired = () => _machine.Cpu.InstructionsRetired };
         using IDisposable mapping = _machine.Bus.MapMemory(new(0xD000_0000), 0x1000, device);
-        _machine.Map(EngineMachine.Data, 0xD000_0000);
+        _machine.Map(BareGuest.Data, 0xD000_0000);
         _machine.Load(a =>
         {
-            a.mov(rbx, EngineMachine.Data);
+            a.mov(rbx, BareGuest.Data);
             a.nop();
             a.mov(eax, __[rbx]);
             a.nop();

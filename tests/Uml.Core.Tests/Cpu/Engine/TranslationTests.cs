@@ -13,7 +13,7 @@ namespace Uml.Core.Tests.Cpu.Engine;
 /// </summary>
 public sealed unsafe class TranslationTests
 {
-    private const ulong Code = EngineMachine.Code, Data = EngineMachine.Data, Page = 4096;
+    private const ulong Code = BareGuest.Code, Data = BareGuest.Data, Page = 4096;
     private const ulong Second = Code + Page;
 
     [Test]
@@ -160,7 +160,7 @@ public sealed unsafe class TranslationTests
     [Test]
     public void Remapping_a_page_changes_what_a_linked_jump_reaches([Values] bool call)
     {
-        using EngineMachine machine = new(CpuEngine.Jit);
+        using BareGuest machine = new BareGuest(CpuEngine.Jit).Start64(hasHandlers: false);
         machine.Load(a =>
         {
             if (call)
@@ -192,7 +192,7 @@ public sealed unsafe class TranslationTests
     [Test]
     public void A_code_cache_that_is_full_is_emptied_and_filled_anew()
     {
-        using EngineMachine machine = new(CpuEngine.Jit, codeCacheSize: 1 << 20);
+        using BareGuest machine = new BareGuest(CpuEngine.Jit, codeCacheSize: 1 << 20).Start64(hasHandlers: false);
         ulong expected = 0;
         for (uint round = 0; round < 6000; round++)
         {
@@ -214,7 +214,7 @@ public sealed unsafe class TranslationTests
     [Test]
     public void A_device_is_read_modified_and_written_once()
     {
-        using EngineMachine machine = new(CpuEngine.Jit);
+        using BareGuest machine = new BareGuest(CpuEngine.Jit).Start64(hasHandlers: false);
         Recorder device = new();
         machine.Bus.MapMemory(new(0x2000_0000), 0x1000, device);
         machine.Map(Data, 0x2000_0000);
@@ -323,7 +323,7 @@ public sealed unsafe class TranslationTests
     }
 
     /// <summary>A function that adds an immediate, which it makes larger each time.</summary>
-    private static void LoadFunction(EngineMachine machine, ulong function, string by) => machine.Load(a =>
+    private static void LoadFunction(BareGuest machine, ulong function, string by) => machine.Load(a =>
     {
         a.add(eax, 0x100);
         a.inc(__byte_ptr[(long)function + 1]);
@@ -363,10 +363,10 @@ public sealed unsafe class TranslationTests
     }
 
     /// <summary>Runs a program on both engines, several times over on the same machine, and compares.</summary>
-    private static void CompareRun(int budget, int rounds, Action<Assembler> program, Action<EngineMachine>? prepare = null)
+    private static void CompareRun(int budget, int rounds, Action<Assembler> program, Action<BareGuest>? prepare = null)
     {
-        using EngineMachine interpreted = Start(CpuEngine.Interpreter, program, prepare);
-        using EngineMachine translated = Start(CpuEngine.Jit, program, prepare);
+        using BareGuest interpreted = Start(CpuEngine.Interpreter, program, prepare);
+        using BareGuest translated = Start(CpuEngine.Jit, program, prepare);
         for (int round = 0; round < rounds; round++)
         {
             RunResult expected = Run(interpreted, budget);
@@ -381,22 +381,22 @@ public sealed unsafe class TranslationTests
         }
     }
 
-    private static EngineMachine Start(CpuEngine engine, Action<Assembler> program, Action<EngineMachine>? prepare)
+    private static BareGuest Start(CpuEngine engine, Action<Assembler> program, Action<BareGuest>? prepare)
     {
-        EngineMachine machine = new(engine);
+        BareGuest machine = new BareGuest(engine).Start64(hasHandlers: false);
         machine.Load(program);
         prepare?.Invoke(machine);
         return machine;
     }
 
-    private static RunResult Run(EngineMachine machine, int budget)
+    private static RunResult Run(BareGuest machine, int budget)
     {
         machine.State->Halted = false;
-        machine.State->Gpr[4] = EngineMachine.StackTop;
+        machine.State->Gpr[4] = BareGuest.Stack;
         return machine.Run(budget);
     }
 
-    private static string Describe(EngineMachine machine)
+    private static string Describe(BareGuest machine)
     {
         CpuState* s = machine.State;
         var text = new global::System.Text.StringBuilder();
@@ -413,7 +413,7 @@ public sealed unsafe class TranslationTests
             text.Append($"{machine.Peek<ulong>(at):x} {machine.Peek<ulong>(at + 8):x} ");
         }
 
-        return text.Append($"{machine.Peek<ulong>(0x90000):x} {machine.Peek<ulong>(EngineMachine.StackTop - 8):x}").ToString();
+        return text.Append($"{machine.Peek<ulong>(0x90000):x} {machine.Peek<ulong>(BareGuest.Stack - 8):x}").ToString();
     }
 
     private sealed class Recorder : IBusDevice

@@ -3,7 +3,6 @@ using Iced.Intel;
 using Uml.Core.Bus;
 using Uml.Core.Cpu.Paging;
 using Uml.Core.Cpu.State;
-using Uml.Core.Tests.Cpu.Engine;
 using static Iced.Intel.AssemblerRegisters;
 
 namespace Uml.Core.Tests.Cpu.Simd;
@@ -12,14 +11,14 @@ namespace Uml.Core.Tests.Cpu.Simd;
 [FixtureLifeCycle(LifeCycle.InstancePerTestCase)]
 public sealed unsafe class AvxTests : IDisposable
 {
-    private const ulong Area = EngineMachine.Data;
+    private const ulong Area = BareGuest.Data;
     private const int Xstate = 512, AvxOffset = 576;
 
-    private readonly EngineMachine _machine = new();
+    private readonly BareGuest _machine = new BareGuest().Start64(hasHandlers: false);
 
     public AvxTests()
     {
-        VectorMachine.Enable(_machine);
+        _machine.EnableVectors();
         CpuState* s = _machine.State;
         s->Features |= CpuFeatures.Avx;
         s->Gpr[7] = Area;
@@ -31,13 +30,13 @@ public sealed unsafe class AvxTests : IDisposable
     public void Dispose() => _machine.Dispose();
 
     [TestCase(0UL, 0UL, 7UL, null, TestName = "AVX is enabled")]
-    [TestCase(VectorMachine.Ts, 0UL, 7UL, ExceptionVector.NM, TestName = "CR0.TS")]
-    [TestCase(VectorMachine.Em, 0UL, 7UL, null, TestName = "CR0.EM has no say")]
-    [TestCase(0UL, VectorMachine.OsFxsr, 7UL, null, TestName = "CR4.OSFXSR has no say")]
-    [TestCase(0UL, VectorMachine.OsXsave, 7UL, ExceptionVector.UD, TestName = "no CR4.OSXSAVE")]
+    [TestCase(Cr0.TS, 0UL, 7UL, ExceptionVector.NM, TestName = "CR0.TS")]
+    [TestCase(Cr0.EM, 0UL, 7UL, null, TestName = "CR0.EM has no say")]
+    [TestCase(0UL, Cr4.OSFXSR, 7UL, null, TestName = "CR4.OSFXSR has no say")]
+    [TestCase(0UL, Cr4.OSXSAVE, 7UL, ExceptionVector.UD, TestName = "no CR4.OSXSAVE")]
     [TestCase(0UL, 0UL, 3UL, ExceptionVector.UD, TestName = "XCR0 without AVX")]
     [TestCase(0UL, 0UL, 1UL, ExceptionVector.UD, TestName = "XCR0 without SSE")]
-    [TestCase(VectorMachine.Ts, 0UL, 3UL, ExceptionVector.UD, TestName = "CR0.TS and XCR0 without AVX")]
+    [TestCase(Cr0.TS, 0UL, 3UL, ExceptionVector.UD, TestName = "CR0.TS and XCR0 without AVX")]
     public void Instructions_run_only_where_the_system_has_enabled_them(ulong cr0, ulong clearCr4, ulong xcr0, byte? expected)
     {
         CpuState* s = _machine.State;
@@ -264,7 +263,7 @@ public sealed unsafe class AvxTests : IDisposable
 
     private CpuidValues Query(uint leaf, uint subleaf) => _machine.Cpu.Cpuid.Query(_machine.State, leaf, subleaf, apicEnabled: true);
 
-    private byte? Run(Action<Assembler> code) => VectorMachine.Run(_machine, code);
+    private byte? Run(Action<Assembler> code) => _machine.Step(code);
 
     private void SetMask(ulong mask)
     {

@@ -5,7 +5,6 @@ using Uml.Core.Cpu.Paging;
 using Uml.Core.Cpu.Semantics.Float;
 using Uml.Core.Cpu.State;
 using Uml.Core.Cpu;
-using Uml.Core.Tests.Cpu.Engine;
 using static Iced.Intel.AssemblerRegisters;
 
 namespace Uml.Core.Tests.Cpu.Simd;
@@ -16,14 +15,14 @@ namespace Uml.Core.Tests.Cpu.Simd;
 [FixtureLifeCycle(LifeCycle.InstancePerTestCase)]
 public sealed unsafe class EnablementTests : IDisposable
 {
-    private readonly EngineMachine _machine;
+    private readonly BareGuest _machine;
 
     public EnablementTests(CpuEngine engine)
     {
-        _machine = new(engine);
-        VectorMachine.Enable(_machine);
+        _machine = new BareGuest(engine).Start64(hasHandlers: false);
+        _machine.EnableVectors();
         CpuState* s = _machine.State;
-        s->Gpr[7] = EngineMachine.Data;
+        s->Gpr[7] = BareGuest.Data;
         s->Mxcsr = 0x1F80;
         X87.Initialize(ref s->X87);
     }
@@ -51,9 +50,9 @@ public sealed unsafe class EnablementTests : IDisposable
         foreach ((string name, Action<Assembler> code, byte? em, byte? ts, byte? noFxsr) in cases)
         {
             yield return new TestCaseData(code, 0UL, 0UL, null).SetArgDisplayNames(name, "enabled");
-            yield return new TestCaseData(code, VectorMachine.Em, 0UL, em).SetArgDisplayNames(name, "CR0.EM");
-            yield return new TestCaseData(code, VectorMachine.Ts, 0UL, ts).SetArgDisplayNames(name, "CR0.TS");
-            yield return new TestCaseData(code, 0UL, VectorMachine.OsFxsr, noFxsr).SetArgDisplayNames(name, "no CR4.OSFXSR");
+            yield return new TestCaseData(code, Cr0.EM, 0UL, em).SetArgDisplayNames(name, "CR0.EM");
+            yield return new TestCaseData(code, Cr0.TS, 0UL, ts).SetArgDisplayNames(name, "CR0.TS");
+            yield return new TestCaseData(code, 0UL, Cr4.OSFXSR, noFxsr).SetArgDisplayNames(name, "no CR4.OSFXSR");
         }
     }
 
@@ -63,23 +62,23 @@ public sealed unsafe class EnablementTests : IDisposable
         _machine.State->Cr0 |= cr0;
         _machine.State->Cr4 &= ~clearCr4;
         Mmu.UpdateMode(_machine.State);
-        Assert.That(VectorMachine.Run(_machine, code), Is.EqualTo(expected));
+        Assert.That(_machine.Step(code), Is.EqualTo(expected));
     }
 
     [Test]
     public void A_block_decoded_while_disabled_is_not_used_once_enabled()
     {
         _machine.Load(a => a.pxor(xmm0, xmm1));
-        _machine.State->Cr0 |= VectorMachine.Ts;
+        _machine.State->Cr0 |= Cr0.TS;
         Mmu.UpdateMode(_machine.State);
         Assert.That(Step(), Is.EqualTo(ExitCode.ExceptionAtRip));
-        _machine.State->Cr0 &= ~VectorMachine.Ts;
+        _machine.State->Cr0 &= ~Cr0.TS;
         Mmu.UpdateMode(_machine.State);
         Assert.That(Step(), Is.EqualTo(ExitCode.BlockEnd));
 
         ExitCode Step()
         {
-            _machine.State->Rip = EngineMachine.Code;
+            _machine.State->Rip = BareGuest.Code;
             return InterpreterEngine.Step(_machine.State, _machine.Cpu.Blocks);
         }
     }
@@ -89,16 +88,16 @@ public sealed unsafe class EnablementTests : IDisposable
     {
         CpuState* s = _machine.State;
         X87.LoadControlWord(ref s->X87, 0x37E);
-        Assert.That(VectorMachine.Run(_machine, a => a.fstp(st1)), Is.Null, "the stack fault itself only sets ES");
+        Assert.That(_machine.Step(a => a.fstp(st1)), Is.Null, "the stack fault itself only sets ES");
         using (Assert.EnterMultipleScope())
         {
-            Assert.That(VectorMachine.Run(_machine, a => a.fnstsw(ax)), Is.Null);
-            Assert.That(VectorMachine.Run(_machine, a => a.wait()), Is.EqualTo(ExceptionVector.MF));
-            Assert.That(VectorMachine.Run(_machine, a => a.fld1()), Is.EqualTo(ExceptionVector.MF));
-            Assert.That(VectorMachine.Run(_machine, a => a.movd(mm0, eax)), Is.EqualTo(ExceptionVector.MF));
-            Assert.That(VectorMachine.Run(_machine, a => a.pxor(xmm0, xmm0)), Is.Null);
-            Assert.That(VectorMachine.Run(_machine, a => a.fnclex()), Is.Null);
-            Assert.That(VectorMachine.Run(_machine, a => a.wait()), Is.Null);
+            Assert.That(_machine.Step(a => a.fnstsw(ax)), Is.Null);
+            Assert.That(_machine.Step(a => a.wait()), Is.EqualTo(ExceptionVector.MF));
+            Assert.That(_machine.Step(a => a.fld1()), Is.EqualTo(ExceptionVector.MF));
+            Assert.That(_machine.Step(a => a.movd(mm0, eax)), Is.EqualTo(ExceptionVector.MF));
+            Assert.That(_machine.Step(a => a.pxor(xmm0, xmm0)), Is.Null);
+            Assert.That(_machine.Step(a => a.fnclex()), Is.Null);
+            Assert.That(_machine.Step(a => a.wait()), Is.Null);
         }
     }
 
@@ -108,34 +107,34 @@ public sealed unsafe class EnablementTests : IDisposable
         CpuState* s = _machine.State;
         s->Mxcsr = 0x1D80;
         CpuState.At<double>(s, CpuState.VectorsOffset) = 1.5;
-        Assert.That(VectorMachine.Run(_machine, a => a.divsd(xmm0, xmm1)), Is.EqualTo(ExceptionVector.XM));
+        Assert.That(_machine.Step(a => a.divsd(xmm0, xmm1)), Is.EqualTo(ExceptionVector.XM));
         using (Assert.EnterMultipleScope())
         {
             Assert.That(CpuState.At<double>(s, CpuState.VectorsOffset), Is.EqualTo(1.5));
             Assert.That(s->Mxcsr, Is.EqualTo(0x1D84));
         }
 
-        s->Cr4 &= ~VectorMachine.OsXmmExcpt;
-        Assert.That(VectorMachine.Run(_machine, a => a.divsd(xmm0, xmm1)), Is.EqualTo(ExceptionVector.UD));
+        s->Cr4 &= ~Cr4.OSXMMEXCPT;
+        Assert.That(_machine.Step(a => a.divsd(xmm0, xmm1)), Is.EqualTo(ExceptionVector.UD));
     }
 
     [Test]
     public void Sixteen_byte_operands_are_aligned_except_where_documented()
     {
-        _machine.State->Gpr[7] = EngineMachine.Data + 4;
+        _machine.State->Gpr[7] = BareGuest.Data + 4;
         using (Assert.EnterMultipleScope())
         {
-            Assert.That(VectorMachine.Run(_machine, a => a.movaps(xmm0, __[rdi])), Is.EqualTo(ExceptionVector.GP));
-            Assert.That(VectorMachine.Run(_machine, a => a.movntdq(__[rdi], xmm0)), Is.EqualTo(ExceptionVector.GP));
-            Assert.That(VectorMachine.Run(_machine, a => a.paddb(xmm0, __[rdi])), Is.EqualTo(ExceptionVector.GP));
-            Assert.That(VectorMachine.Run(_machine, a => a.addps(xmm0, __[rdi])), Is.EqualTo(ExceptionVector.GP));
-            Assert.That(VectorMachine.Run(_machine, a => a.cvtpd2ps(xmm0, __[rdi])), Is.EqualTo(ExceptionVector.GP));
-            Assert.That(VectorMachine.Run(_machine, a => a.movups(xmm0, __[rdi])), Is.Null);
-            Assert.That(VectorMachine.Run(_machine, a => a.lddqu(xmm0, __[rdi])), Is.Null);
-            Assert.That(VectorMachine.Run(_machine, a => a.pcmpistri(xmm0, __[rdi], 0)), Is.Null);
-            Assert.That(VectorMachine.Run(_machine, a => a.addsd(xmm0, __qword_ptr[rdi])), Is.Null);
-            Assert.That(VectorMachine.Run(_machine, a => a.pmovzxbw(xmm0, __qword_ptr[rdi])), Is.Null);
-            Assert.That(VectorMachine.Run(_machine, a => a.paddb(mm0, __[rdi])), Is.Null);
+            Assert.That(_machine.Step(a => a.movaps(xmm0, __[rdi])), Is.EqualTo(ExceptionVector.GP));
+            Assert.That(_machine.Step(a => a.movntdq(__[rdi], xmm0)), Is.EqualTo(ExceptionVector.GP));
+            Assert.That(_machine.Step(a => a.paddb(xmm0, __[rdi])), Is.EqualTo(ExceptionVector.GP));
+            Assert.That(_machine.Step(a => a.addps(xmm0, __[rdi])), Is.EqualTo(ExceptionVector.GP));
+            Assert.That(_machine.Step(a => a.cvtpd2ps(xmm0, __[rdi])), Is.EqualTo(ExceptionVector.GP));
+            Assert.That(_machine.Step(a => a.movups(xmm0, __[rdi])), Is.Null);
+            Assert.That(_machine.Step(a => a.lddqu(xmm0, __[rdi])), Is.Null);
+            Assert.That(_machine.Step(a => a.pcmpistri(xmm0, __[rdi], 0)), Is.Null);
+            Assert.That(_machine.Step(a => a.addsd(xmm0, __qword_ptr[rdi])), Is.Null);
+            Assert.That(_machine.Step(a => a.pmovzxbw(xmm0, __qword_ptr[rdi])), Is.Null);
+            Assert.That(_machine.Step(a => a.paddb(mm0, __[rdi])), Is.Null);
         }
     }
 
@@ -145,7 +144,7 @@ public sealed unsafe class EnablementTests : IDisposable
         CpuState* s = _machine.State;
         s->X87.StatusWord = 3 << 11;
         s->Gpr[0] = 0x1122334455667788;
-        VectorMachine.Run(_machine, a => a.movq(mm2, rax));
+        _machine.Step(a => a.movq(mm2, rax));
         using (Assert.EnterMultipleScope())
         {
             Assert.That(s->X87.Physical(2), Is.EqualTo(new Float80(0xFFFF, 0x1122334455667788)));
@@ -153,7 +152,7 @@ public sealed unsafe class EnablementTests : IDisposable
             Assert.That(s->X87.Top, Is.Zero);
         }
 
-        VectorMachine.Run(_machine, a => a.emms());
+        _machine.Step(a => a.emms());
         Assert.That(s->X87.ValidTags, Is.Zero);
     }
 
@@ -162,7 +161,7 @@ public sealed unsafe class EnablementTests : IDisposable
     {
         CpuState* s = _machine.State;
         CpuState.At<Vector256<byte>>(s, CpuState.VectorsOffset) = Vector256<byte>.AllBitsSet;
-        VectorMachine.Run(_machine, a => a.pxor(xmm0, xmm0));
+        _machine.Step(a => a.pxor(xmm0, xmm0));
         Assert.That(
             CpuState.At<Vector256<byte>>(s, CpuState.VectorsOffset),
             Is.EqualTo(Vector256.Create(Vector128<byte>.Zero, Vector128<byte>.AllBitsSet)));

@@ -5,7 +5,6 @@ using Uml.Core.Cpu.Paging;
 using Uml.Core.Cpu.Semantics.Float;
 using Uml.Core.Cpu.State;
 using Uml.Core.Cpu;
-using Uml.Core.Tests.Cpu.Engine;
 using static Iced.Intel.AssemblerRegisters;
 
 namespace Uml.Core.Tests.Cpu.Simd;
@@ -16,16 +15,16 @@ namespace Uml.Core.Tests.Cpu.Simd;
 [FixtureLifeCycle(LifeCycle.InstancePerTestCase)]
 public sealed unsafe class StateSaveTests : IDisposable
 {
-    private const ulong Area = EngineMachine.Data;
+    private const ulong Area = BareGuest.Data;
     private const int Xstate = 512;
     private const ulong Compacted = 1UL << 63;
 
-    private readonly EngineMachine _machine;
+    private readonly BareGuest _machine;
 
     public StateSaveTests(CpuEngine engine)
     {
-        _machine = new(engine);
-        VectorMachine.Enable(_machine);
+        _machine = new BareGuest(engine).Start64(hasHandlers: false);
+        _machine.EnableVectors();
         CpuState* s = _machine.State;
         s->Gpr[7] = Area;
         s->Mxcsr = 0x1F80;
@@ -239,7 +238,7 @@ public sealed unsafe class StateSaveTests : IDisposable
         Assert.That(Run(a => a.xgetbv()), Is.EqualTo(ExceptionVector.UD));
     }
 
-    private byte? Run(Action<Assembler> code) => VectorMachine.Run(_machine, code);
+    private byte? Run(Action<Assembler> code) => _machine.Step(code);
 
     private void SetMask(ulong mask)
     {

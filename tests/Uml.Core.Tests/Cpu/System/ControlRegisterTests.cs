@@ -9,7 +9,7 @@ namespace Uml.Core.Tests.Cpu.System;
 [FixtureLifeCycle(LifeCycle.InstancePerTestCase)]
 public sealed unsafe class ControlRegisterTests(CpuEngine engine) : IDisposable
 {
-    private readonly SystemMachine _machine = new SystemMachine(engine).Start64();
+    private readonly BareGuest _machine = new BareGuest(engine).Start64();
 
     public void Dispose() => _machine.Dispose();
 
@@ -78,12 +78,12 @@ public sealed unsafe class ControlRegisterTests(CpuEngine engine) : IDisposable
     [TestCase(0UL, 0UL, 0x20000UL, true)]
     public void INVPCID_checks_its_descriptor(ulong type, ulong pcid, ulong address, bool allowed)
     {
-        _machine.Poke(SystemMachine.Data, pcid);
-        _machine.Poke(SystemMachine.Data + 8, address);
+        _machine.Poke(BareGuest.Data, pcid);
+        _machine.Poke(BareGuest.Data + 8, address);
         int vector = _machine.RunToHalt(a =>
         {
             a.mov(rax, type);
-            a.invpcid(rax, __xmmword_ptr[SystemMachine.Data]);
+            a.invpcid(rax, __xmmword_ptr[BareGuest.Data]);
             a.hlt();
         });
         Assert.That(vector, Is.EqualTo(allowed ? -1 : ExceptionVector.GP));
@@ -159,7 +159,7 @@ public sealed unsafe class ControlRegisterTests(CpuEngine engine) : IDisposable
         Assert.That(vector, Is.EqualTo(ExceptionVector.DB));
         Assert.That(_machine.State->Dr6 & DebugState.BD, Is.Not.Zero);
         Assert.That(_machine.State->Dr7 & DebugState.GD, Is.Zero);
-        Assert.That(_machine.Frame(0), Is.EqualTo(SystemMachine.Code + 8));
+        Assert.That(_machine.Frame(0), Is.EqualTo(BareGuest.Code + 8));
     }
 
     [Test]
@@ -174,17 +174,17 @@ public sealed unsafe class ControlRegisterTests(CpuEngine engine) : IDisposable
                     case 1: a.mov(rax, cr0); break;
                     case 2: a.mov(rax, dr7); break;
                     case 3: a.rdmsr(); break;
-                    case 4: a.lidt(__[SystemMachine.Data]); break;
+                    case 4: a.lidt(__[BareGuest.Data]); break;
                     case 5: a.ltr(ax); break;
-                    case 6: a.invlpg(__byte_ptr[SystemMachine.Data]); break;
+                    case 6: a.invlpg(__byte_ptr[BareGuest.Data]); break;
                     case 7: a.clts(); break;
                     default: a.wbinvd(); break;
                 }
             },
-            SystemMachine.UserCode);
-        Assert.That(_machine.RunToHalt(a => SystemMachine.GoToUser(a)), Is.EqualTo(ExceptionVector.GP));
+            BareGuest.UserCode);
+        Assert.That(_machine.RunToHalt(a => BareGuest.GoToUser(a)), Is.EqualTo(ExceptionVector.GP));
         Assert.That(_machine.Frame(0), Is.Zero);
-        Assert.That(_machine.Frame(1), Is.EqualTo(SystemMachine.UserCode));
+        Assert.That(_machine.Frame(1), Is.EqualTo(BareGuest.UserCode));
     }
 
     [Test]
@@ -194,12 +194,12 @@ public sealed unsafe class ControlRegisterTests(CpuEngine engine) : IDisposable
         _machine.Load(
             a =>
             {
-                a.sgdt(__[SystemMachine.Data]);
+                a.sgdt(__[BareGuest.Data]);
                 a.ud2();
             },
-            SystemMachine.UserCode);
-        Assert.That(_machine.RunToHalt(a => SystemMachine.GoToUser(a)), Is.EqualTo(prevented ? ExceptionVector.GP : ExceptionVector.UD));
-        Assert.That(_machine.Peek<ulong>(SystemMachine.Data + 2), Is.EqualTo(prevented ? 0 : SystemMachine.Gdt));
+            BareGuest.UserCode);
+        Assert.That(_machine.RunToHalt(a => BareGuest.GoToUser(a)), Is.EqualTo(prevented ? ExceptionVector.GP : ExceptionVector.UD));
+        Assert.That(_machine.Peek<ulong>(BareGuest.Data + 2), Is.EqualTo(prevented ? 0 : BareGuest.Gdt));
     }
 
     [Test]
@@ -227,8 +227,8 @@ public sealed unsafe class ControlRegisterTests(CpuEngine engine) : IDisposable
     [Test]
     public void The_paging_modes_are_entered_step_by_step_as_a_trampoline_does()
     {
-        using SystemMachine machine = new SystemMachine(engine).Start32();
-        machine.Poke(SystemMachine.PageTables, 0x2000 | 3UL);
+        using BareGuest machine = new BareGuest(engine).Start32();
+        machine.Poke(BareGuest.PageTables, 0x2000 | 3UL);
         machine.Poke(0x2000, 0x3000 | 3UL);
         machine.Poke(0x3000, 0x83UL);
         int vector = machine.RunToHalt(
@@ -240,7 +240,7 @@ public sealed unsafe class ControlRegisterTests(CpuEngine engine) : IDisposable
                 a.rdmsr();
                 a.or(eax, 0x100);
                 a.wrmsr();
-                a.mov(eax, (int)SystemMachine.PageTables);
+                a.mov(eax, (int)BareGuest.PageTables);
                 a.mov(cr3, eax);
                 a.mov(eax, cr0);
                 a.or(eax, unchecked((int)0x80000000));

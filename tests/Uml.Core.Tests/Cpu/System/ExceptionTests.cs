@@ -9,14 +9,14 @@ namespace Uml.Core.Tests.Cpu.System;
 [FixtureLifeCycle(LifeCycle.InstancePerTestCase)]
 public sealed unsafe class ExceptionTests(CpuEngine engine) : IDisposable
 {
-    private readonly SystemMachine _machine = new SystemMachine(engine).Start64();
+    private readonly BareGuest _machine = new BareGuest(engine).Start64();
 
     public void Dispose() => _machine.Dispose();
 
     [Test]
     public void A_fault_pushes_ss_rsp_rflags_cs_and_rip_of_the_instruction()
     {
-        _machine.Rsp = SystemMachine.Stack - 3;
+        _machine.Rsp = BareGuest.Stack - 3;
         int vector = _machine.RunToHalt(a =>
         {
             a.nop();
@@ -25,12 +25,12 @@ public sealed unsafe class ExceptionTests(CpuEngine engine) : IDisposable
         Assert.Multiple(() =>
         {
             Assert.That(vector, Is.EqualTo(ExceptionVector.UD));
-            Assert.That(_machine.Rsp, Is.EqualTo(SystemMachine.Stack - 16 - 40), "aligned to 16 bytes before the pushes");
-            Assert.That(_machine.Frame(0), Is.EqualTo(SystemMachine.Code + 1));
-            Assert.That(_machine.Frame(1), Is.EqualTo(SystemMachine.Code64));
+            Assert.That(_machine.Rsp, Is.EqualTo(BareGuest.Stack - 16 - 40), "aligned to 16 bytes before the pushes");
+            Assert.That(_machine.Frame(0), Is.EqualTo(BareGuest.Code + 1));
+            Assert.That(_machine.Frame(1), Is.EqualTo(BareGuest.Code64));
             Assert.That(_machine.Frame(2), Is.EqualTo((ulong)(Flags.RF | Flags.Fixed1)), "RF is set in the image of a fault");
-            Assert.That(_machine.Frame(3), Is.EqualTo(SystemMachine.Stack - 3));
-            Assert.That(_machine.Frame(4), Is.EqualTo(SystemMachine.Data0));
+            Assert.That(_machine.Frame(3), Is.EqualTo(BareGuest.Stack - 3));
+            Assert.That(_machine.Frame(4), Is.EqualTo(BareGuest.Data0));
         });
     }
 
@@ -60,7 +60,7 @@ public sealed unsafe class ExceptionTests(CpuEngine engine) : IDisposable
             a.div(ecx);
         });
         Assert.That(vector, Is.Zero);
-        Assert.That(_machine.Frame(0), Is.EqualTo(SystemMachine.Code + 2));
+        Assert.That(_machine.Frame(0), Is.EqualTo(BareGuest.Code + 2));
     }
 
     [Test]
@@ -70,7 +70,7 @@ public sealed unsafe class ExceptionTests(CpuEngine engine) : IDisposable
         Assert.Multiple(() =>
         {
             Assert.That(vector, Is.EqualTo(ExceptionVector.BP));
-            Assert.That(_machine.Frame(0), Is.EqualTo(SystemMachine.Code + 1));
+            Assert.That(_machine.Frame(0), Is.EqualTo(BareGuest.Code + 1));
             Assert.That(_machine.Frame(2), Is.EqualTo((ulong)Flags.Fixed1));
         });
     }
@@ -78,7 +78,7 @@ public sealed unsafe class ExceptionTests(CpuEngine engine) : IDisposable
     [Test]
     public void An_interrupt_gate_clears_IF_and_a_trap_gate_does_not([Values] bool trap)
     {
-        _machine.SetGate64(0x80, SystemMachine.Handlers + 0x800, trap ? 0x8F : 0x8E);
+        _machine.SetGate64(0x80, BareGuest.Handlers + 0x800, trap ? 0x8F : 0x8E);
         _machine.RunToHalt(a =>
         {
             a.sti();
@@ -91,51 +91,51 @@ public sealed unsafe class ExceptionTests(CpuEngine engine) : IDisposable
     [Test]
     public void A_gate_with_an_IST_index_starts_on_that_stack()
     {
-        _machine.SetGate64(ExceptionVector.UD, SystemMachine.Handlers + (ExceptionVector.UD * 16), ist: 1);
+        _machine.SetGate64(ExceptionVector.UD, BareGuest.Handlers + (ExceptionVector.UD * 16), ist: 1);
         _machine.RunToHalt(a => a.ud2());
-        Assert.That(_machine.Rsp, Is.EqualTo(SystemMachine.Ist - 40));
-        Assert.That(_machine.Ss, Is.EqualTo(SystemMachine.Data0), "the level did not change, so SS did not");
+        Assert.That(_machine.Rsp, Is.EqualTo(BareGuest.Ist - 40));
+        Assert.That(_machine.Ss, Is.EqualTo(BareGuest.Data0), "the level did not change, so SS did not");
     }
 
     [Test]
     public void A_fault_in_user_mode_switches_to_the_stack_of_the_TSS()
     {
-        _machine.Load(a => a.cli(), SystemMachine.UserCode);
-        int vector = _machine.RunToHalt(a => SystemMachine.GoToUser(a));
+        _machine.Load(a => a.cli(), BareGuest.UserCode);
+        int vector = _machine.RunToHalt(a => BareGuest.GoToUser(a));
         Assert.Multiple(() =>
         {
             Assert.That(vector, Is.EqualTo(ExceptionVector.GP));
             Assert.That(_machine.State->Cpl, Is.Zero);
-            Assert.That(_machine.Rsp, Is.EqualTo(SystemMachine.Stack0 - 48));
+            Assert.That(_machine.Rsp, Is.EqualTo(BareGuest.Stack0 - 48));
             Assert.That(_machine.Ss, Is.Zero, "a null selector");
             Assert.That(_machine.Frame(0), Is.Zero, "error code");
-            Assert.That(_machine.Frame(1), Is.EqualTo(SystemMachine.UserCode));
-            Assert.That(_machine.Frame(2), Is.EqualTo(SystemMachine.User64));
-            Assert.That(_machine.Frame(4), Is.EqualTo(SystemMachine.Stack));
-            Assert.That(_machine.Frame(5), Is.EqualTo(SystemMachine.UserData));
+            Assert.That(_machine.Frame(1), Is.EqualTo(BareGuest.UserCode));
+            Assert.That(_machine.Frame(2), Is.EqualTo(BareGuest.User64));
+            Assert.That(_machine.Frame(4), Is.EqualTo(BareGuest.Stack));
+            Assert.That(_machine.Frame(5), Is.EqualTo(BareGuest.UserData));
         });
     }
 
     [Test]
     public void INT_n_from_user_mode_needs_a_gate_of_its_privilege()
     {
-        _machine.Load(a => a.@int(0x80), SystemMachine.UserCode);
-        int vector = _machine.RunToHalt(a => SystemMachine.GoToUser(a));
+        _machine.Load(a => a.@int(0x80), BareGuest.UserCode);
+        int vector = _machine.RunToHalt(a => BareGuest.GoToUser(a));
         Assert.Multiple(() =>
         {
             Assert.That(vector, Is.EqualTo(ExceptionVector.GP));
             Assert.That(_machine.Frame(0), Is.EqualTo((0x80UL * 8) + 2), "IDT bit, no EXT bit");
-            Assert.That(_machine.Frame(1), Is.EqualTo(SystemMachine.UserCode), "the fault is at the instruction");
+            Assert.That(_machine.Frame(1), Is.EqualTo(BareGuest.UserCode), "the fault is at the instruction");
         });
     }
 
     [Test]
     public void INT_n_through_a_user_gate_returns_behind_the_instruction()
     {
-        _machine.SetGate64(0x80, SystemMachine.Handlers + 0x800, 0xEE);
-        _machine.Load(a => a.@int(0x80), SystemMachine.UserCode);
-        Assert.That(_machine.RunToHalt(a => SystemMachine.GoToUser(a)), Is.EqualTo(0x80));
-        Assert.That(_machine.Frame(0), Is.EqualTo(SystemMachine.UserCode + 2));
+        _machine.SetGate64(0x80, BareGuest.Handlers + 0x800, 0xEE);
+        _machine.Load(a => a.@int(0x80), BareGuest.UserCode);
+        Assert.That(_machine.RunToHalt(a => BareGuest.GoToUser(a)), Is.EqualTo(0x80));
+        Assert.That(_machine.Frame(0), Is.EqualTo(BareGuest.UserCode + 2));
     }
 
     [Test]
@@ -157,9 +157,9 @@ public sealed unsafe class ExceptionTests(CpuEngine engine) : IDisposable
     [Test]
     public void A_handler_in_data_raises_GP_with_its_selector()
     {
-        _machine.SetGate64(0x80, 0x1234, selector: SystemMachine.Data0);
+        _machine.SetGate64(0x80, 0x1234, selector: BareGuest.Data0);
         Assert.That(_machine.RunToHalt(a => a.@int(0x80)), Is.EqualTo(ExceptionVector.GP));
-        Assert.That(_machine.Frame(0), Is.EqualTo(SystemMachine.Data0));
+        Assert.That(_machine.Frame(0), Is.EqualTo(BareGuest.Data0));
     }
 
     [Test]
@@ -173,13 +173,13 @@ public sealed unsafe class ExceptionTests(CpuEngine engine) : IDisposable
         });
         Assert.That(vector, Is.EqualTo(ExceptionVector.DF));
         Assert.That(_machine.Frame(0), Is.Zero);
-        Assert.That(_machine.Frame(1), Is.EqualTo(SystemMachine.Code + 5));
+        Assert.That(_machine.Frame(1), Is.EqualTo(BareGuest.Code + 5));
     }
 
     [Test]
     public void A_page_fault_on_the_stack_of_a_page_fault_is_a_double_fault()
     {
-        _machine.SetGate64(ExceptionVector.DF, SystemMachine.Handlers + (ExceptionVector.DF * 16), ist: 1);
+        _machine.SetGate64(ExceptionVector.DF, BareGuest.Handlers + (ExceptionVector.DF * 16), ist: 1);
         _machine.Map(0x2F000, 0, flags: 0);
         _machine.Map(0x21000, 0, flags: 0);
         int vector = _machine.RunToHalt(a =>
@@ -188,8 +188,8 @@ public sealed unsafe class ExceptionTests(CpuEngine engine) : IDisposable
             a.mov(al, __[rbx]);
         });
         Assert.That(vector, Is.EqualTo(ExceptionVector.DF));
-        Assert.That(_machine.State->Cr2, Is.EqualTo(SystemMachine.Stack - 8));
-        Assert.That(_machine.Frame(4), Is.EqualTo(SystemMachine.Stack), "RSP as before the first push");
+        Assert.That(_machine.State->Cr2, Is.EqualTo(BareGuest.Stack - 8));
+        Assert.That(_machine.Frame(4), Is.EqualTo(BareGuest.Stack), "RSP as before the first push");
     }
 
     [Test]
@@ -211,7 +211,7 @@ public sealed unsafe class ExceptionTests(CpuEngine engine) : IDisposable
     [Test]
     public void A_stack_that_is_not_canonical_raises_SS()
     {
-        _machine.SetGate64(ExceptionVector.SS, SystemMachine.Handlers + (ExceptionVector.SS * 16), ist: 1);
+        _machine.SetGate64(ExceptionVector.SS, BareGuest.Handlers + (ExceptionVector.SS * 16), ist: 1);
         int vector = _machine.RunToHalt(a =>
         {
             a.mov(rsp, long.MinValue);
@@ -225,13 +225,13 @@ public sealed unsafe class ExceptionTests(CpuEngine engine) : IDisposable
     [Test]
     public void An_NMI_is_held_off_until_IRET()
     {
-        _machine.SetGate64(ExceptionVector.NMI, SystemMachine.Handlers + 0x1000);
+        _machine.SetGate64(ExceptionVector.NMI, BareGuest.Handlers + 0x1000);
         _machine.Load(a =>
         {
             a.inc(rbx);
             a.nop();
             a.iretq();
-        }, SystemMachine.Handlers + 0x1000);
+        }, BareGuest.Handlers + 0x1000);
         _machine.Load(a =>
         {
             for (int i = 0; i < 10; i++)
@@ -256,13 +256,13 @@ public sealed unsafe class ExceptionTests(CpuEngine engine) : IDisposable
     [Test]
     public void Single_stepping_traps_behind_each_instruction()
     {
-        _machine.SetGate64(ExceptionVector.DB, SystemMachine.Handlers + 0x1000);
+        _machine.SetGate64(ExceptionVector.DB, BareGuest.Handlers + 0x1000);
         _machine.Load(a =>
         {
             a.inc(rbx);
             a.mov(rcx, __[rsp]);
             a.iretq();
-        }, SystemMachine.Handlers + 0x1000);
+        }, BareGuest.Handlers + 0x1000);
         int vector = _machine.RunToHalt(a =>
         {
             a.pushfq();
@@ -285,16 +285,16 @@ public sealed unsafe class ExceptionTests(CpuEngine engine) : IDisposable
     [Test]
     public void Single_stepping_traps_behind_each_repetition([Values("movs", "stos", "lods", "cmps", "scas")] string name)
     {
-        _machine.SetGate64(ExceptionVector.DB, SystemMachine.Handlers + 0x1000);
+        _machine.SetGate64(ExceptionVector.DB, BareGuest.Handlers + 0x1000);
         _machine.Load(a =>
         {
             a.inc(r8);
-            a.cmp(__qword_ptr[rsp], (int)SystemMachine.Code + 0x200);
+            a.cmp(__qword_ptr[rsp], (int)BareGuest.Code + 0x200);
             a.sete(r10b);
             a.movzx(r10d, r10b);
             a.add(r9, r10);
             a.iretq();
-        }, SystemMachine.Handlers + 0x1000);
+        }, BareGuest.Handlers + 0x1000);
         _machine.Load(a =>
         {
             switch (name)
@@ -307,11 +307,11 @@ public sealed unsafe class ExceptionTests(CpuEngine engine) : IDisposable
             }
 
             a.ud2();
-        }, SystemMachine.Code + 0x200);
+        }, BareGuest.Code + 0x200);
         int vector = _machine.RunToHalt(a =>
         {
-            a.mov(rsi, SystemMachine.Data);
-            a.mov(rdi, SystemMachine.Data + 0x100);
+            a.mov(rsi, BareGuest.Data);
+            a.mov(rdi, BareGuest.Data + 0x100);
             a.mov(__byte_ptr[rsi], 0);
             a.mov(eax, 0);
             a.mov(ecx, 10);
@@ -320,7 +320,7 @@ public sealed unsafe class ExceptionTests(CpuEngine engine) : IDisposable
             a.pushfq();
             a.or(__qword_ptr[rsp], 0x100);
             a.popfq();
-            a.jmp(SystemMachine.Code + 0x200);
+            a.jmp(BareGuest.Code + 0x200);
         });
         Assert.That(vector, Is.EqualTo(ExceptionVector.UD));
         Assert.That(_machine.State->Gpr[1], Is.Zero);
@@ -331,17 +331,17 @@ public sealed unsafe class ExceptionTests(CpuEngine engine) : IDisposable
     [Test]
     public void An_instruction_breakpoint_hits_before_the_instruction_and_once()
     {
-        _machine.SetGate64(ExceptionVector.DB, SystemMachine.Handlers + 0x1000);
+        _machine.SetGate64(ExceptionVector.DB, BareGuest.Handlers + 0x1000);
         _machine.Load(a =>
         {
             a.inc(rbx);
             a.mov(rcx, __[rsp]);
             a.bts(__qword_ptr[rsp + 16], 16);
             a.iretq();
-        }, SystemMachine.Handlers + 0x1000);
+        }, BareGuest.Handlers + 0x1000);
         int vector = _machine.RunToHalt(a =>
         {
-            a.mov(eax, (int)SystemMachine.Code + 17);
+            a.mov(eax, (int)BareGuest.Code + 17);
             a.mov(dr0, rax);
             a.mov(eax, 1);
             a.mov(dr7, rax);
@@ -352,7 +352,7 @@ public sealed unsafe class ExceptionTests(CpuEngine engine) : IDisposable
         Assert.Multiple(() =>
         {
             Assert.That(vector, Is.EqualTo(-1));
-            Assert.That(_machine.State->Gpr[1], Is.EqualTo(SystemMachine.Code + 17));
+            Assert.That(_machine.State->Gpr[1], Is.EqualTo(BareGuest.Code + 17));
             Assert.That(_machine.State->Gpr[3], Is.EqualTo(1UL));
             Assert.That(_machine.State->Gpr[2], Is.EqualTo(1UL));
             Assert.That(_machine.State->Dr6 & 0xF, Is.EqualTo(1UL));
@@ -364,12 +364,12 @@ public sealed unsafe class ExceptionTests(CpuEngine engine) : IDisposable
     {
         int vector = _machine.RunToHalt(a =>
         {
-            a.mov(eax, (int)SystemMachine.Data);
+            a.mov(eax, (int)BareGuest.Data);
             a.mov(dr1, rax);
             a.mov(eax, 0x00D00004);
             a.mov(dr7, rax);
-            a.mov(ecx, __dword_ptr[SystemMachine.Data]);
-            a.mov(__dword_ptr[SystemMachine.Data + 3], ecx);
+            a.mov(ecx, __dword_ptr[BareGuest.Data]);
+            a.mov(__dword_ptr[BareGuest.Data + 3], ecx);
             a.hlt();
         });
         Assert.That(vector, Is.EqualTo(ExceptionVector.DB));

@@ -14,7 +14,7 @@ public sealed unsafe class HeldDebugTrapTests(CpuEngine engine) : IDisposable
 {
     private const uint Watched = 1;
 
-    private readonly SystemMachine _machine = new SystemMachine(engine).Start64();
+    private readonly BareGuest _machine = new BareGuest(engine).Start64();
 
     public void Dispose() => _machine.Dispose();
 
@@ -23,13 +23,13 @@ public sealed unsafe class HeldDebugTrapTests(CpuEngine engine) : IDisposable
     {
         int vector = Run(a =>
         {
-            a.mov(ss, __word_ptr[SystemMachine.Data]);
-            a.mov(esp, (int)SystemMachine.Stack - 0x100);
+            a.mov(ss, __word_ptr[BareGuest.Data]);
+            a.mov(esp, (int)BareGuest.Stack - 0x100);
             a.hlt();
         });
         Assert.That(vector, Is.EqualTo(ExceptionVector.DB));
         Assert.That(_machine.State->Dr6 & 0xF, Is.EqualTo(Watched));
-        Assert.That(_machine.Frame(3), Is.EqualTo(SystemMachine.Stack - 0x100), "the stack pointer that the instruction in between loads");
+        Assert.That(_machine.Frame(3), Is.EqualTo(BareGuest.Stack - 0x100), "the stack pointer that the instruction in between loads");
     }
 
     [Test]
@@ -37,7 +37,7 @@ public sealed unsafe class HeldDebugTrapTests(CpuEngine engine) : IDisposable
     {
         int vector = Run(a =>
         {
-            a.mov(ss, __word_ptr[SystemMachine.Data]);
+            a.mov(ss, __word_ptr[BareGuest.Data]);
             if (kind == 1)
             {
                 a.@int(0x40);
@@ -55,7 +55,7 @@ public sealed unsafe class HeldDebugTrapTests(CpuEngine engine) : IDisposable
         });
         Assert.That(vector, Is.EqualTo(ExceptionVector.DB));
         Assert.That(_machine.State->Dr6 & 0xF, Is.EqualTo(Watched));
-        ulong handler = kind switch { 1 => SystemMachine.Handlers + 0x400, 3 => SystemMachine.Handlers + 0x30, _ => SystemMachine.Handlers + 0x2000 };
+        ulong handler = kind switch { 1 => BareGuest.Handlers + 0x400, 3 => BareGuest.Handlers + 0x30, _ => BareGuest.Handlers + 0x2000 };
         Assert.That(_machine.Frame(0), Is.EqualTo(handler), "before the first instruction of the handler");
     }
 
@@ -64,7 +64,7 @@ public sealed unsafe class HeldDebugTrapTests(CpuEngine engine) : IDisposable
     {
         int vector = Run(a =>
         {
-            a.mov(ss, __word_ptr[SystemMachine.Data]);
+            a.mov(ss, __word_ptr[BareGuest.Data]);
             a.ud2();
         });
         Assert.That(vector, Is.EqualTo(ExceptionVector.UD));
@@ -76,7 +76,7 @@ public sealed unsafe class HeldDebugTrapTests(CpuEngine engine) : IDisposable
     {
         int vector = Run(a =>
         {
-            a.mov(ss, __word_ptr[SystemMachine.Data]);
+            a.mov(ss, __word_ptr[BareGuest.Data]);
             a.AddInstruction(Instruction.Create(Code.Int1));
             a.hlt();
         });
@@ -89,8 +89,8 @@ public sealed unsafe class HeldDebugTrapTests(CpuEngine engine) : IDisposable
     {
         int vector = Run(a =>
         {
-            a.mov(ss, __word_ptr[SystemMachine.Data]);
-            a.mov(ecx, __dword_ptr[SystemMachine.Data + 8]);
+            a.mov(ss, __word_ptr[BareGuest.Data]);
+            a.mov(ecx, __dword_ptr[BareGuest.Data + 8]);
             a.hlt();
         });
         Assert.That(vector, Is.EqualTo(ExceptionVector.DB));
@@ -102,7 +102,7 @@ public sealed unsafe class HeldDebugTrapTests(CpuEngine engine) : IDisposable
     {
         int vector = Run(a =>
         {
-            a.mov(ecx, __dword_ptr[SystemMachine.Data]);
+            a.mov(ecx, __dword_ptr[BareGuest.Data]);
             a.sti();
             a.hlt();
         });
@@ -113,13 +113,13 @@ public sealed unsafe class HeldDebugTrapTests(CpuEngine engine) : IDisposable
     /// <summary>Runs code with breakpoints on reads and writes of two places in the data.</summary>
     private int Run(Action<Assembler> code)
     {
-        _machine.Poke(SystemMachine.Data, (ulong)SystemMachine.Data0);
+        _machine.Poke(BareGuest.Data, (ulong)BareGuest.Data0);
         Assert.That(ModelSpecificRegisters.TryWrite(_machine.State, 0xC0000080, 0xD01));
-        Assert.That(ModelSpecificRegisters.TryWrite(_machine.State, 0xC0000081, (ulong)SystemMachine.Code64 << 32));
-        Assert.That(ModelSpecificRegisters.TryWrite(_machine.State, 0xC0000082, SystemMachine.Handlers + 0x2000));
+        Assert.That(ModelSpecificRegisters.TryWrite(_machine.State, 0xC0000081, (ulong)BareGuest.Code64 << 32));
+        Assert.That(ModelSpecificRegisters.TryWrite(_machine.State, 0xC0000082, BareGuest.Handlers + 0x2000));
         return _machine.RunToHalt(a =>
         {
-            a.mov(eax, (int)SystemMachine.Data);
+            a.mov(eax, (int)BareGuest.Data);
             a.mov(dr0, rax);
             a.add(eax, 8);
             a.mov(dr1, rax);

@@ -10,7 +10,7 @@ namespace Uml.Core.Tests.Cpu.System;
 [FixtureLifeCycle(LifeCycle.InstancePerTestCase)]
 public sealed unsafe class LegacyModeTests(CpuEngine engine) : IDisposable
 {
-    private readonly SystemMachine _machine = new(engine);
+    private readonly BareGuest _machine = new(engine);
 
     public void Dispose() => _machine.Dispose();
 
@@ -19,11 +19,11 @@ public sealed unsafe class LegacyModeTests(CpuEngine engine) : IDisposable
     /// <summary>Pushes a frame and leaves level 0 of 32-bit mode.</summary>
     private static void GoToUser32(Iced.Intel.Assembler a, int flags = 0x202)
     {
-        a.push(SystemMachine.UserData);
-        a.push((int)SystemMachine.Stack);
+        a.push(BareGuest.UserData);
+        a.push((int)BareGuest.Stack);
         a.push(flags);
-        a.push(SystemMachine.User32);
-        a.push((int)SystemMachine.UserCode);
+        a.push(BareGuest.User32);
+        a.push((int)BareGuest.UserCode);
         a.iretd();
     }
 
@@ -34,9 +34,9 @@ public sealed unsafe class LegacyModeTests(CpuEngine engine) : IDisposable
         Assert.That(_machine.RunToHalt(a => a.ud2()), Is.EqualTo(ExceptionVector.UD));
         Assert.Multiple(() =>
         {
-            Assert.That(_machine.Rsp, Is.EqualTo(SystemMachine.Stack - 12));
-            Assert.That(Frame32(0), Is.EqualTo(SystemMachine.Code));
-            Assert.That(Frame32(1), Is.EqualTo(SystemMachine.Code32));
+            Assert.That(_machine.Rsp, Is.EqualTo(BareGuest.Stack - 12));
+            Assert.That(Frame32(0), Is.EqualTo(BareGuest.Code));
+            Assert.That(Frame32(1), Is.EqualTo(BareGuest.Code32));
             Assert.That(Frame32(2), Is.EqualTo(Flags.RF | Flags.Fixed1));
         });
     }
@@ -45,17 +45,17 @@ public sealed unsafe class LegacyModeTests(CpuEngine engine) : IDisposable
     public void A_32_bit_fault_in_user_mode_switches_stacks_through_the_TSS()
     {
         _machine.Start32();
-        _machine.Load(a => a.hlt(), SystemMachine.UserCode);
+        _machine.Load(a => a.hlt(), BareGuest.UserCode);
         Assert.That(_machine.RunToHalt(a => GoToUser32(a)), Is.EqualTo(ExceptionVector.GP));
         Assert.Multiple(() =>
         {
-            Assert.That(_machine.Rsp, Is.EqualTo(SystemMachine.Stack0 - 24));
-            Assert.That(_machine.Ss, Is.EqualTo(SystemMachine.Data0));
+            Assert.That(_machine.Rsp, Is.EqualTo(BareGuest.Stack0 - 24));
+            Assert.That(_machine.Ss, Is.EqualTo(BareGuest.Data0));
             Assert.That(Frame32(0), Is.Zero);
-            Assert.That(Frame32(1), Is.EqualTo(SystemMachine.UserCode));
-            Assert.That(Frame32(2), Is.EqualTo(SystemMachine.User32));
-            Assert.That(Frame32(4), Is.EqualTo(SystemMachine.Stack));
-            Assert.That(Frame32(5), Is.EqualTo(SystemMachine.UserData));
+            Assert.That(Frame32(1), Is.EqualTo(BareGuest.UserCode));
+            Assert.That(Frame32(2), Is.EqualTo(BareGuest.User32));
+            Assert.That(Frame32(4), Is.EqualTo(BareGuest.Stack));
+            Assert.That(Frame32(5), Is.EqualTo(BareGuest.UserData));
         });
     }
 
@@ -63,10 +63,10 @@ public sealed unsafe class LegacyModeTests(CpuEngine engine) : IDisposable
     public void A_16_bit_gate_pushes_words()
     {
         _machine.Start32();
-        _machine.SetGate32(0x80, 0x100, type: 0x86, selector: SystemMachine.Scratch);
-        _machine.SetDescriptor(SystemMachine.Scratch, SystemMachine.Descriptor((uint)SystemMachine.Handlers, 0xFFFF, 0x9B, 0x4));
+        _machine.SetGate32(0x80, 0x100, type: 0x86, selector: BareGuest.Scratch);
+        _machine.SetDescriptor(BareGuest.Scratch, BareGuest.Descriptor((uint)BareGuest.Handlers, 0xFFFF, 0x9B, 0x4));
         Assert.That(_machine.Load(a => a.@int(0x80)).Cpu.Run(2), Is.EqualTo(RunResult.BudgetExhausted).Or.EqualTo(RunResult.Halted));
-        Assert.That(_machine.Rsp, Is.EqualTo(SystemMachine.Stack - 6));
+        Assert.That(_machine.Rsp, Is.EqualTo(BareGuest.Stack - 6));
         Assert.That(_machine.Peek<ushort>(_machine.Rsp), Is.EqualTo(2));
         Assert.That(_machine.State->Rip, Is.EqualTo(0x101UL));
     }
@@ -75,7 +75,7 @@ public sealed unsafe class LegacyModeTests(CpuEngine engine) : IDisposable
     public void A_task_gate_raises_GP_since_task_switches_are_not_implemented()
     {
         _machine.Start32();
-        _machine.SetGate32(0x80, 0, type: 0x85, selector: SystemMachine.TssSelector);
+        _machine.SetGate32(0x80, 0, type: 0x85, selector: BareGuest.TssSelector);
         Assert.That(_machine.RunToHalt(a => a.@int(0x80)), Is.EqualTo(ExceptionVector.GP));
         Assert.That(Frame32(0), Is.EqualTo((0x80u * 8) + 2));
     }
@@ -84,15 +84,15 @@ public sealed unsafe class LegacyModeTests(CpuEngine engine) : IDisposable
     public void A_bad_inner_stack_raises_TS_with_its_selector()
     {
         _machine.Start32();
-        _machine.Poke(SystemMachine.Tss + 8, SystemMachine.UserData);
-        _machine.SetGate32(0x80, (uint)SystemMachine.Handlers, type: 0xEE);
-        _machine.Load(a => a.@int(0x80), SystemMachine.UserCode);
+        _machine.Poke(BareGuest.Tss + 8, BareGuest.UserData);
+        _machine.SetGate32(0x80, (uint)BareGuest.Handlers, type: 0xEE);
+        _machine.Load(a => a.@int(0x80), BareGuest.UserCode);
 
         // #TS goes to level 0 too, over the same stack: a double fault that faults.
         _machine.Load(a => GoToUser32(a));
         Assert.That(_machine.Cpu.Run(100), Is.EqualTo(RunResult.Shutdown));
         Assert.That(_machine.State->Engine->ExceptionVector, Is.EqualTo(ExceptionVector.TS));
-        Assert.That(_machine.State->Engine->ExceptionError, Is.EqualTo((uint)(SystemMachine.UserData & ~3) | 1));
+        Assert.That(_machine.State->Engine->ExceptionError, Is.EqualTo((uint)(BareGuest.UserData & ~3) | 1));
     }
 
     [Test]
@@ -107,7 +107,7 @@ public sealed unsafe class LegacyModeTests(CpuEngine engine) : IDisposable
                 a.mov(bx, ds);
                 a.cli();
             },
-            SystemMachine.UserCode,
+            BareGuest.UserCode,
             bitness: 16);
         int vector = _machine.RunToHalt(a =>
         {
@@ -119,16 +119,16 @@ public sealed unsafe class LegacyModeTests(CpuEngine engine) : IDisposable
             a.push(0x2000);
             a.push(0x8000);
             a.push((int)(Flags.VM | 2));
-            a.push((int)SystemMachine.UserCode >> 4);
+            a.push((int)BareGuest.UserCode >> 4);
             a.push(0);
             a.iretd();
         });
         Assert.Multiple(() =>
         {
             Assert.That(vector, Is.EqualTo(ExceptionVector.GP));
-            Assert.That(_machine.Rsp, Is.EqualTo(SystemMachine.Stack0 - 40));
+            Assert.That(_machine.Rsp, Is.EqualTo(BareGuest.Stack0 - 40));
             Assert.That(Frame32(1), Is.EqualTo(7));
-            Assert.That(Frame32(2), Is.EqualTo(SystemMachine.UserCode >> 4));
+            Assert.That(Frame32(2), Is.EqualTo(BareGuest.UserCode >> 4));
             Assert.That(Frame32(3) & Flags.VM, Is.Not.Zero);
             Assert.That(Frame32(5), Is.EqualTo(0x2000));
             Assert.That(Frame32(6), Is.EqualTo(0x7777), "ES");
@@ -144,9 +144,9 @@ public sealed unsafe class LegacyModeTests(CpuEngine engine) : IDisposable
     {
         _machine.Start32();
         _machine.SetDescriptor(
-            SystemMachine.Scratch,
-            (SystemMachine.Handlers & 0xFFFF) | ((ulong)SystemMachine.Code32 << 16) | (2UL << 32) | (0xECUL << 40)
-                | ((SystemMachine.Handlers & 0xFFFF0000) << 32));
+            BareGuest.Scratch,
+            (BareGuest.Handlers & 0xFFFF) | ((ulong)BareGuest.Code32 << 16) | (2UL << 32) | (0xECUL << 40)
+                | ((BareGuest.Handlers & 0xFFFF0000) << 32));
         _machine.Load(
             a =>
             {
@@ -154,23 +154,23 @@ public sealed unsafe class LegacyModeTests(CpuEngine engine) : IDisposable
                 a.mov(ebx, __[esp + 12]);
                 a.retf(8);
             },
-            SystemMachine.Handlers);
+            BareGuest.Handlers);
         _machine.Load(
             a =>
             {
                 a.push(0x1111);
                 a.push(0x2222);
-                a.call(SystemMachine.Scratch | 3, 0);
+                a.call(BareGuest.Scratch | 3, 0);
                 a.mov(ecx, esp);
                 a.ud2();
             },
-            SystemMachine.UserCode);
+            BareGuest.UserCode);
         Assert.That(_machine.RunToHalt(a => GoToUser32(a)), Is.EqualTo(ExceptionVector.UD));
         Assert.Multiple(() =>
         {
             Assert.That(_machine.Rax, Is.EqualTo(0x2222UL));
             Assert.That(_machine.State->Gpr[3], Is.EqualTo(0x1111UL));
-            Assert.That(_machine.State->Gpr[1], Is.EqualTo(SystemMachine.Stack), "RETF 8 released both stacks");
+            Assert.That(_machine.State->Gpr[1], Is.EqualTo(BareGuest.Stack), "RETF 8 released both stacks");
         });
     }
 
@@ -182,8 +182,8 @@ public sealed unsafe class LegacyModeTests(CpuEngine engine) : IDisposable
     public void A_data_segment_ends_at_its_limit(uint offset, int size, bool inside)
     {
         _machine.Start32();
-        _machine.SetDescriptor(SystemMachine.Scratch, SystemMachine.Descriptor((uint)SystemMachine.Data, 0xFFF, 0x93, 4));
-        _machine.Poke(SystemMachine.Data + 0xFFC, 0xAABBCCDDu);
+        _machine.SetDescriptor(BareGuest.Scratch, BareGuest.Descriptor((uint)BareGuest.Data, 0xFFF, 0x93, 4));
+        _machine.Poke(BareGuest.Data + 0xFFC, 0xAABBCCDDu);
         int vector = Access(offset, size);
         Assert.That(vector, Is.EqualTo(inside ? -1 : ExceptionVector.GP));
         Assert.That(_machine.Rax != 0, Is.EqualTo(inside));
@@ -196,13 +196,13 @@ public sealed unsafe class LegacyModeTests(CpuEngine engine) : IDisposable
     public void An_expand_down_segment_begins_behind_its_limit(uint offset, int size, bool inside)
     {
         _machine.Start32();
-        _machine.SetDescriptor(SystemMachine.Scratch, SystemMachine.Descriptor((uint)SystemMachine.Data, 0xFFF, 0x97, 0));
+        _machine.SetDescriptor(BareGuest.Scratch, BareGuest.Descriptor((uint)BareGuest.Data, 0xFFF, 0x97, 0));
         Assert.That(Access(offset, size), Is.EqualTo(inside ? -1 : ExceptionVector.GP));
     }
 
     private int Access(uint offset, int size) => _machine.RunToHalt(a =>
     {
-        a.mov(eax, SystemMachine.Scratch);
+        a.mov(eax, BareGuest.Scratch);
         a.mov(ds, eax);
         a.mov(ebx, offset);
         a.xor(eax, eax);
@@ -222,16 +222,16 @@ public sealed unsafe class LegacyModeTests(CpuEngine engine) : IDisposable
     public void Writes_to_read_only_data_and_to_code_and_reads_of_execute_only_code_raise_GP([Values(0x91, 0x9B, 0x99)] int access)
     {
         _machine.Start32();
-        _machine.SetDescriptor(SystemMachine.Scratch, SystemMachine.Descriptor((uint)SystemMachine.Data, 0xFFF, access, 4));
+        _machine.SetDescriptor(BareGuest.Scratch, BareGuest.Descriptor((uint)BareGuest.Data, 0xFFF, access, 4));
         int vector = _machine.RunToHalt(a =>
         {
-            a.mov(eax, SystemMachine.Scratch);
+            a.mov(eax, BareGuest.Scratch);
             a.mov(gs, eax);
             a.mov(__dword_ptr.gs[0x10], eax);
             a.hlt();
         });
         Assert.That(vector, Is.EqualTo(ExceptionVector.GP));
-        Assert.That(Frame32(0), Is.EqualTo(access == 0x99 ? SystemMachine.Scratch : 0), "execute-only code cannot even be loaded");
+        Assert.That(Frame32(0), Is.EqualTo(access == 0x99 ? BareGuest.Scratch : 0), "execute-only code cannot even be loaded");
     }
 
     [Test]
@@ -249,15 +249,15 @@ public sealed unsafe class LegacyModeTests(CpuEngine engine) : IDisposable
         Assert.That(_machine.State->Gpr[3], Is.EqualTo(1UL));
     }
 
-    [TestCase(SystemMachine.UserData, ExceptionVector.GP, Description = "RPL and DPL 3 at level 0")]
+    [TestCase(BareGuest.UserData, ExceptionVector.GP, Description = "RPL and DPL 3 at level 0")]
     [TestCase((ushort)0, ExceptionVector.GP, Description = "null")]
-    [TestCase(SystemMachine.Code32, ExceptionVector.GP, Description = "code")]
+    [TestCase(BareGuest.Code32, ExceptionVector.GP, Description = "code")]
     [TestCase((ushort)0x200, ExceptionVector.GP, Description = "beyond the table")]
-    [TestCase(SystemMachine.Scratch, ExceptionVector.SS, Description = "not present")]
+    [TestCase(BareGuest.Scratch, ExceptionVector.SS, Description = "not present")]
     public void Loading_SS_checks_the_descriptor(ushort selector, byte expected)
     {
         _machine.Start32();
-        _machine.SetDescriptor(SystemMachine.Scratch, SystemMachine.Descriptor(0, 0xFFFFF, 0x13, 0xC));
+        _machine.SetDescriptor(BareGuest.Scratch, BareGuest.Descriptor(0, 0xFFFFF, 0x13, 0xC));
         int vector = _machine.RunToHalt(a =>
         {
             a.mov(eax, selector);
@@ -271,14 +271,14 @@ public sealed unsafe class LegacyModeTests(CpuEngine engine) : IDisposable
     public void Loading_a_segment_sets_its_accessed_bit()
     {
         _machine.Start32();
-        _machine.SetDescriptor(SystemMachine.Scratch, SystemMachine.Descriptor(0, 0xFFFFF, 0x92, 0xC));
+        _machine.SetDescriptor(BareGuest.Scratch, BareGuest.Descriptor(0, 0xFFFFF, 0x92, 0xC));
         _machine.RunToHalt(a =>
         {
-            a.mov(eax, SystemMachine.Scratch);
+            a.mov(eax, BareGuest.Scratch);
             a.mov(fs, eax);
             a.hlt();
         });
-        Assert.That(_machine.Peek<byte>(SystemMachine.Gdt + SystemMachine.Scratch + 5), Is.EqualTo(0x93));
+        Assert.That(_machine.Peek<byte>(BareGuest.Gdt + BareGuest.Scratch + 5), Is.EqualTo(0x93));
     }
 
     [Test]
@@ -287,16 +287,16 @@ public sealed unsafe class LegacyModeTests(CpuEngine engine) : IDisposable
         _machine.Start32();
         Assert.That(_machine.RunToHalt(a =>
         {
-            a.mov(eax, SystemMachine.TssSelector);
+            a.mov(eax, BareGuest.TssSelector);
             a.ltr(ax);
             a.str(ebx);
             a.hlt();
         }), Is.EqualTo(-1));
-        Assert.That(_machine.State->Gpr[3], Is.EqualTo(SystemMachine.TssSelector));
-        Assert.That(_machine.Peek<byte>(SystemMachine.Gdt + SystemMachine.TssSelector + 5), Is.EqualTo(0x8B));
+        Assert.That(_machine.State->Gpr[3], Is.EqualTo(BareGuest.TssSelector));
+        Assert.That(_machine.Peek<byte>(BareGuest.Gdt + BareGuest.TssSelector + 5), Is.EqualTo(0x8B));
         Assert.That(_machine.RunToHalt(a =>
         {
-            a.mov(eax, SystemMachine.TssSelector);
+            a.mov(eax, BareGuest.TssSelector);
             a.ltr(ax);
         }), Is.EqualTo(ExceptionVector.GP));
     }
@@ -305,11 +305,11 @@ public sealed unsafe class LegacyModeTests(CpuEngine engine) : IDisposable
     public void A_segment_of_the_LDT_is_found_through_LLDT()
     {
         _machine.Start32();
-        _machine.Poke(SystemMachine.Ldt + 8, SystemMachine.Descriptor((uint)SystemMachine.Data, 0xFFF, 0x93, 4));
-        _machine.Poke(SystemMachine.Data + 4, 0x12345678);
+        _machine.Poke(BareGuest.Ldt + 8, BareGuest.Descriptor((uint)BareGuest.Data, 0xFFF, 0x93, 4));
+        _machine.Poke(BareGuest.Data + 4, 0x12345678);
         Assert.That(_machine.RunToHalt(a =>
         {
-            a.mov(eax, SystemMachine.LdtSelector);
+            a.mov(eax, BareGuest.LdtSelector);
             a.lldt(ax);
             a.mov(eax, 0x0C);
             a.mov(fs, eax);
@@ -325,7 +325,7 @@ public sealed unsafe class LegacyModeTests(CpuEngine engine) : IDisposable
         _machine.Start32();
         Assert.That(_machine.RunToHalt(a =>
         {
-            a.mov(eax, SystemMachine.Code32);
+            a.mov(eax, BareGuest.Code32);
             a.lar(ebx, eax);
             a.lsl(ecx, eax);
             a.verr(ax);
@@ -357,7 +357,7 @@ public sealed unsafe class LegacyModeTests(CpuEngine engine) : IDisposable
                 a.inc(bx);
                 a.iret();
             },
-            SystemMachine.Handlers + 0x1000);
+            BareGuest.Handlers + 0x1000);
         int vector = _machine.RunToHalt(a =>
         {
             a.sti();
@@ -408,25 +408,25 @@ public sealed unsafe class LegacyModeTests(CpuEngine engine) : IDisposable
     public void A_trampoline_goes_from_real_mode_to_protected_mode_by_a_far_jump()
     {
         _machine.Start16();
-        _machine.Poke(SystemMachine.Data, (ushort)0x7F);
-        _machine.Poke(SystemMachine.Data + 2, (uint)SystemMachine.Gdt);
-        _machine.SetDescriptor(SystemMachine.Code32, SystemMachine.Descriptor(0, 0xFFFFF, 0x9A, 0xC));
-        _machine.SetDescriptor(SystemMachine.Data0, SystemMachine.Descriptor(0, 0xFFFFF, 0x92, 0xC));
+        _machine.Poke(BareGuest.Data, (ushort)0x7F);
+        _machine.Poke(BareGuest.Data + 2, (uint)BareGuest.Gdt);
+        _machine.SetDescriptor(BareGuest.Code32, BareGuest.Descriptor(0, 0xFFFFF, 0x9A, 0xC));
+        _machine.SetDescriptor(BareGuest.Data0, BareGuest.Descriptor(0, 0xFFFFF, 0x92, 0xC));
         _machine.Load(
             a =>
             {
-                a.mov(eax, SystemMachine.Data0);
+                a.mov(eax, BareGuest.Data0);
                 a.mov(ss, eax);
-                a.mov(esp, (int)SystemMachine.Stack);
+                a.mov(esp, (int)BareGuest.Stack);
                 a.push(eax);
                 a.mov(ebx, 0x12345678);
                 a.hlt();
             },
-            SystemMachine.UserCode,
+            BareGuest.UserCode,
             bitness: 32);
         _machine.Load(a =>
         {
-            a.mov(ax, (short)(SystemMachine.Data >> 4));
+            a.mov(ax, (short)(BareGuest.Data >> 4));
             a.mov(ds, ax);
             a.lgdt(__[(ushort)0]);
             a.mov(eax, cr0);
@@ -438,8 +438,8 @@ public sealed unsafe class LegacyModeTests(CpuEngine engine) : IDisposable
         Assert.Multiple(() =>
         {
             Assert.That(_machine.State->Gpr[3], Is.EqualTo(0x12345678UL));
-            Assert.That(_machine.Rsp, Is.EqualTo(SystemMachine.Stack - 4));
-            Assert.That(_machine.State->GdtBase, Is.EqualTo(SystemMachine.Gdt));
+            Assert.That(_machine.Rsp, Is.EqualTo(BareGuest.Stack - 4));
+            Assert.That(_machine.State->GdtBase, Is.EqualTo(BareGuest.Gdt));
             Assert.That(_machine.State->Mode & CpuMode.Code32, Is.Not.EqualTo(CpuMode.None));
         });
     }

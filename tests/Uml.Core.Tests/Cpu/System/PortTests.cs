@@ -11,13 +11,13 @@ namespace Uml.Core.Tests.Cpu.System;
 [FixtureLifeCycle(LifeCycle.InstancePerTestCase)]
 public sealed unsafe class PortTests : IDisposable
 {
-    private readonly SystemMachine _machine;
+    private readonly BareGuest _machine;
     private readonly Recorder _device = new();
     private readonly IDisposable _mapping;
 
     public PortTests(CpuEngine engine)
     {
-        _machine = new SystemMachine(engine).Start64();
+        _machine = new BareGuest(engine).Start64();
         _mapping = _machine.Bus.MapPorts(0x60, 8, _device);
     }
 
@@ -56,15 +56,15 @@ public sealed unsafe class PortTests : IDisposable
     {
         ref SegmentRegister tr = ref _machine.State->Segments[(int)SegmentIndex.Tr];
         tr.Limit = 104 + 13;
-        _machine.Poke(SystemMachine.Tss + 104 + 12, (ushort)(bitmap ? 0xFFFD : 0xFFFF));
+        _machine.Poke(BareGuest.Tss + 104 + 12, (ushort)(bitmap ? 0xFFFD : 0xFFFF));
         _machine.Load(
             a =>
             {
                 a.@in(al, 0x61);
                 a.ud2();
             },
-            SystemMachine.UserCode);
-        int vector = _machine.RunToHalt(a => SystemMachine.GoToUser(a, flags: iopl ? 0x3202 : 0x202));
+            BareGuest.UserCode);
+        int vector = _machine.RunToHalt(a => BareGuest.GoToUser(a, flags: iopl ? 0x3202 : 0x202));
         Assert.That(vector, Is.EqualTo(iopl || bitmap ? ExceptionVector.UD : ExceptionVector.GP));
     }
 
@@ -73,8 +73,8 @@ public sealed unsafe class PortTests : IDisposable
     {
         ref SegmentRegister tr = ref _machine.State->Segments[(int)SegmentIndex.Tr];
         tr.Limit = 104 + 12;
-        _machine.Load(a => a.@in(al, 0x61), SystemMachine.UserCode);
-        Assert.That(_machine.RunToHalt(a => SystemMachine.GoToUser(a)), Is.EqualTo(ExceptionVector.GP));
+        _machine.Load(a => a.@in(al, 0x61), BareGuest.UserCode);
+        Assert.That(_machine.RunToHalt(a => BareGuest.GoToUser(a)), Is.EqualTo(ExceptionVector.GP));
     }
 
     [Test]
@@ -85,10 +85,10 @@ public sealed unsafe class PortTests : IDisposable
         int vector = _machine.RunToHalt(a =>
         {
             a.mov(dx, 0x60);
-            a.mov(edi, (int)SystemMachine.Data);
+            a.mov(edi, (int)BareGuest.Data);
             a.mov(ecx, 5);
             a.rep.insw();
-            a.mov(esi, (int)SystemMachine.Data + 2);
+            a.mov(esi, (int)BareGuest.Data + 2);
             a.mov(ecx, 2);
             a.rep.outsw();
             a.hlt();
@@ -96,9 +96,9 @@ public sealed unsafe class PortTests : IDisposable
         Assert.Multiple(() =>
         {
             Assert.That(vector, Is.EqualTo(-1));
-            Assert.That(_machine.Peek<ulong>(SystemMachine.Data), Is.EqualTo(0x0004000300020001UL));
+            Assert.That(_machine.Peek<ulong>(BareGuest.Data), Is.EqualTo(0x0004000300020001UL));
             Assert.That(_machine.State->Gpr[1], Is.Zero);
-            Assert.That(_machine.State->Gpr[7], Is.EqualTo(SystemMachine.Data + 10));
+            Assert.That(_machine.State->Gpr[7], Is.EqualTo(BareGuest.Data + 10));
             Assert.That(_device.Log[5..], Is.EqualTo((string[])["w0/2=2", "w0/2=3"]));
         });
     }

@@ -9,7 +9,7 @@ namespace Uml.Core.Tests.Cpu.System;
 [FixtureLifeCycle(LifeCycle.InstancePerTestCase)]
 public sealed unsafe class SegmentTests(CpuEngine engine) : IDisposable
 {
-    private readonly SystemMachine _machine = new(engine);
+    private readonly BareGuest _machine = new(engine);
 
     public void Dispose() => _machine.Dispose();
 
@@ -19,29 +19,29 @@ public sealed unsafe class SegmentTests(CpuEngine engine) : IDisposable
     public void LLDT_in_64_bit_mode_takes_all_of_the_base_from_16_bytes()
     {
         _machine.Start64();
-        _machine.SetDescriptor(SystemMachine.LdtSelector + 8, 0xFFFF8000UL);
+        _machine.SetDescriptor(BareGuest.LdtSelector + 8, 0xFFFF8000UL);
         Assert.That(_machine.RunToHalt(a =>
         {
-            a.mov(eax, SystemMachine.LdtSelector);
+            a.mov(eax, BareGuest.LdtSelector);
             a.lldt(ax);
             a.sldt(ebx);
             a.hlt();
         }), Is.EqualTo(-1));
-        Assert.That(Segment(SegmentIndex.Ldtr).Base, Is.EqualTo(0xFFFF8000_00000000 | SystemMachine.Ldt));
-        Assert.That(_machine.State->Gpr[3], Is.EqualTo(SystemMachine.LdtSelector));
+        Assert.That(Segment(SegmentIndex.Ldtr).Base, Is.EqualTo(0xFFFF8000_00000000 | BareGuest.Ldt));
+        Assert.That(_machine.State->Gpr[3], Is.EqualTo(BareGuest.LdtSelector));
     }
 
     [Test]
     public void LTR_of_a_base_that_is_not_canonical_raises_GP_with_the_selector()
     {
         _machine.Start64();
-        _machine.SetDescriptor(SystemMachine.TssSelector + 8, 0x8000UL);
+        _machine.SetDescriptor(BareGuest.TssSelector + 8, 0x8000UL);
         Assert.That(_machine.RunToHalt(a =>
         {
-            a.mov(eax, SystemMachine.TssSelector);
+            a.mov(eax, BareGuest.TssSelector);
             a.ltr(ax);
         }), Is.EqualTo(ExceptionVector.GP));
-        Assert.That(_machine.Frame(0), Is.EqualTo(SystemMachine.TssSelector));
+        Assert.That(_machine.Frame(0), Is.EqualTo(BareGuest.TssSelector));
     }
 
     [Test]
@@ -49,10 +49,10 @@ public sealed unsafe class SegmentTests(CpuEngine engine) : IDisposable
     {
         _machine.Start64();
         _machine.State->Cr4 |= Cr4.FSGSBASE;
-        _machine.Poke(SystemMachine.Data + 8, 0x1122334455667788UL);
+        _machine.Poke(BareGuest.Data + 8, 0x1122334455667788UL);
         Assert.That(_machine.RunToHalt(a =>
         {
-            a.mov(eax, (int)SystemMachine.Data);
+            a.mov(eax, (int)BareGuest.Data);
             a.wrfsbase(rax);
             a.mov(rbx, __qword_ptr.fs[8]);
             a.rdfsbase(rcx);
@@ -64,7 +64,7 @@ public sealed unsafe class SegmentTests(CpuEngine engine) : IDisposable
         Assert.Multiple(() =>
         {
             Assert.That(_machine.State->Gpr[3], Is.EqualTo(0x1122334455667788UL));
-            Assert.That(_machine.State->Gpr[1], Is.EqualTo(SystemMachine.Data));
+            Assert.That(_machine.State->Gpr[1], Is.EqualTo(BareGuest.Data));
             Assert.That(_machine.State->Gpr[2], Is.Zero);
         });
     }
@@ -88,40 +88,40 @@ public sealed unsafe class SegmentTests(CpuEngine engine) : IDisposable
         _machine.Load(
             a =>
             {
-                a.mov(eax, SystemMachine.Data0 | 3);
+                a.mov(eax, BareGuest.Data0 | 3);
                 a.mov(ds, eax);
             },
-            SystemMachine.UserCode);
-        Assert.That(_machine.RunToHalt(a => SystemMachine.GoToUser(a)), Is.EqualTo(ExceptionVector.GP));
-        Assert.That(_machine.Frame(0), Is.EqualTo(SystemMachine.Data0));
+            BareGuest.UserCode);
+        Assert.That(_machine.RunToHalt(a => BareGuest.GoToUser(a)), Is.EqualTo(ExceptionVector.GP));
+        Assert.That(_machine.Frame(0), Is.EqualTo(BareGuest.Data0));
     }
 
     [Test]
     public void A_segment_that_is_not_present_raises_NP()
     {
         _machine.Start64();
-        _machine.SetDescriptor(SystemMachine.Scratch, SystemMachine.Descriptor(0, 0xFFFFF, 0x13, 0xC));
+        _machine.SetDescriptor(BareGuest.Scratch, BareGuest.Descriptor(0, 0xFFFFF, 0x13, 0xC));
         Assert.That(_machine.RunToHalt(a =>
         {
-            a.mov(eax, SystemMachine.Scratch);
+            a.mov(eax, BareGuest.Scratch);
             a.mov(ds, eax);
         }), Is.EqualTo(ExceptionVector.NP));
-        Assert.That(_machine.Frame(0), Is.EqualTo(SystemMachine.Scratch));
+        Assert.That(_machine.Frame(0), Is.EqualTo(BareGuest.Scratch));
     }
 
     [Test]
     public void LSS_loads_stack_segment_and_pointer_together()
     {
         _machine.Start32();
-        _machine.Poke(SystemMachine.Data, (uint)SystemMachine.Ist);
-        _machine.Poke(SystemMachine.Data + 4, SystemMachine.Data0);
+        _machine.Poke(BareGuest.Data, (uint)BareGuest.Ist);
+        _machine.Poke(BareGuest.Data + 4, BareGuest.Data0);
         Assert.That(_machine.RunToHalt(a =>
         {
-            a.lss(esp, __fword_ptr[(uint)SystemMachine.Data]);
+            a.lss(esp, __fword_ptr[(uint)BareGuest.Data]);
             a.push(eax);
             a.hlt();
         }), Is.EqualTo(-1));
-        Assert.That(_machine.Rsp, Is.EqualTo(SystemMachine.Ist - 4));
+        Assert.That(_machine.Rsp, Is.EqualTo(BareGuest.Ist - 4));
     }
 
     [Test]
@@ -133,39 +133,39 @@ public sealed unsafe class SegmentTests(CpuEngine engine) : IDisposable
             a.push(0x200);
             a.pop(ds);
         }), Is.EqualTo(ExceptionVector.GP));
-        Assert.That(_machine.Rsp, Is.EqualTo(SystemMachine.Stack - 4 - 16));
+        Assert.That(_machine.Rsp, Is.EqualTo(BareGuest.Stack - 4 - 16));
     }
 
     [Test]
     public void An_i386_program_calls_a_64_bit_kernel_by_INT_80H_and_gets_back()
     {
         _machine.Start64();
-        _machine.SetGate64(0x80, SystemMachine.Handlers + 0x1000, 0xEE);
+        _machine.SetGate64(0x80, BareGuest.Handlers + 0x1000, 0xEE);
         _machine.Load(
             a =>
             {
                 a.mov(rax, 0x1_0000_0005L);
                 a.iretq();
             },
-            SystemMachine.Handlers + 0x1000);
+            BareGuest.Handlers + 0x1000);
         _machine.Load(
             a =>
             {
-                a.mov(esp, (int)SystemMachine.Data + 0x800);
+                a.mov(esp, (int)BareGuest.Data + 0x800);
                 a.@int(0x80);
                 a.inc(eax);
                 a.push(eax);
                 a.ud2();
             },
-            SystemMachine.UserCode,
+            BareGuest.UserCode,
             bitness: 32);
-        Assert.That(_machine.RunToHalt(a => SystemMachine.GoToUser(a, cs: SystemMachine.User32)), Is.EqualTo(ExceptionVector.UD));
+        Assert.That(_machine.RunToHalt(a => BareGuest.GoToUser(a, cs: BareGuest.User32)), Is.EqualTo(ExceptionVector.UD));
         Assert.Multiple(() =>
         {
             Assert.That(_machine.Rax, Is.EqualTo(6UL));
-            Assert.That(_machine.Frame(1), Is.EqualTo(SystemMachine.User32));
-            Assert.That(_machine.Frame(3), Is.EqualTo(SystemMachine.Data + 0x7FC));
-            Assert.That(_machine.Peek<uint>(SystemMachine.Data + 0x7FC), Is.EqualTo(6u));
+            Assert.That(_machine.Frame(1), Is.EqualTo(BareGuest.User32));
+            Assert.That(_machine.Frame(3), Is.EqualTo(BareGuest.Data + 0x7FC));
+            Assert.That(_machine.Peek<uint>(BareGuest.Data + 0x7FC), Is.EqualTo(6u));
         });
     }
 
@@ -173,15 +173,15 @@ public sealed unsafe class SegmentTests(CpuEngine engine) : IDisposable
     public void BOUND_and_INTO_raise_their_exceptions()
     {
         _machine.Start32();
-        _machine.Poke(SystemMachine.Data, -5);
-        _machine.Poke(SystemMachine.Data + 4, 5);
+        _machine.Poke(BareGuest.Data, -5);
+        _machine.Poke(BareGuest.Data + 4, 5);
         Assert.That(_machine.RunToHalt(a =>
         {
             a.mov(eax, -5);
-            a.bound(eax, __qword_ptr[(uint)SystemMachine.Data]);
+            a.bound(eax, __qword_ptr[(uint)BareGuest.Data]);
             a.inc(ebx);
             a.mov(eax, 6);
-            a.bound(eax, __qword_ptr[(uint)SystemMachine.Data]);
+            a.bound(eax, __qword_ptr[(uint)BareGuest.Data]);
         }), Is.EqualTo(ExceptionVector.BR));
         Assert.That(_machine.State->Gpr[3], Is.EqualTo(1UL));
         Assert.That(_machine.RunToHalt(a =>
@@ -198,21 +198,21 @@ public sealed unsafe class SegmentTests(CpuEngine engine) : IDisposable
     {
         _machine.Start32();
         _machine.State->Cr0 |= Cr0.AM;
-        _machine.SetGate32(ExceptionVector.AC, (uint)SystemMachine.Handlers, type: 0xEE, selector: SystemMachine.User32);
+        _machine.SetGate32(ExceptionVector.AC, (uint)BareGuest.Handlers, type: 0xEE, selector: BareGuest.User32);
         _machine.Load(
             a =>
             {
-                a.mov(esp, (int)SystemMachine.Stack - 1);
+                a.mov(esp, (int)BareGuest.Stack - 1);
                 a.push(eax);
             },
-            SystemMachine.UserCode);
+            BareGuest.UserCode);
         _machine.Load(a =>
         {
-            a.push(SystemMachine.UserData);
-            a.push((int)SystemMachine.Stack);
+            a.push(BareGuest.UserData);
+            a.push((int)BareGuest.Stack);
             a.push((int)Flags.AC | 2);
-            a.push(SystemMachine.User32);
-            a.push((int)SystemMachine.UserCode);
+            a.push(BareGuest.User32);
+            a.push((int)BareGuest.UserCode);
             a.iretd();
         });
         Assert.That(_machine.Cpu.Run(100), Is.EqualTo(RunResult.Shutdown));
@@ -225,7 +225,7 @@ public sealed unsafe class SegmentTests(CpuEngine engine) : IDisposable
         Assert.That(_machine.RunToHalt(a =>
         {
             a.mov(dx, 0x60);
-            a.mov(edi, (int)SystemMachine.Data);
+            a.mov(edi, (int)BareGuest.Data);
             a.mov(ecx, 5);
             a.pushfq();
             a.or(__qword_ptr[rsp], 0x100);

@@ -19,14 +19,14 @@ public sealed unsafe class TimeStampInstructionTests : IDisposable
     private static readonly TimeSpan s_warmUp = TimeSpan.FromMilliseconds(60);
 
     private readonly RealTimeClock _clock = new(TimeProvider.System, default);
-    private readonly SystemMachine _machine;
+    private readonly BareGuest _machine;
     private readonly bool _isNative;
 
     public TimeStampInstructionTests(CpuEngine engine)
     {
         _isNative = engine == CpuEngine.Jit && TimeStampCounter.IsOffered();
         _clock.Resume();
-        _machine = new SystemMachine(engine, clock: _clock).Start64();
+        _machine = new BareGuest(engine, clock: _clock).Start64();
     }
 
     public void Dispose() => _machine.Dispose();
@@ -135,7 +135,7 @@ public sealed unsafe class TimeStampInstructionTests : IDisposable
                 a.mov(edx, 0x22);
                 a.rdtsc();
             },
-            SystemMachine.UserCode);
+            BareGuest.UserCode);
         int vector = _machine.RunToHalt(a =>
         {
             a.rdtsc();
@@ -143,7 +143,7 @@ public sealed unsafe class TimeStampInstructionTests : IDisposable
             a.or(eax, timeStampDisable);
             a.mov(cr4, rax);
             a.rdtsc();
-            SystemMachine.GoToUser(a);
+            BareGuest.GoToUser(a);
         });
         Assert.Multiple(() =>
         {
@@ -175,7 +175,7 @@ public sealed unsafe class TimeStampInstructionTests : IDisposable
     private void Run()
     {
         _machine.State->Halted = false;
-        _machine.State->Rip = SystemMachine.Code;
+        _machine.State->Rip = BareGuest.Code;
         RunResult result;
         do
         {

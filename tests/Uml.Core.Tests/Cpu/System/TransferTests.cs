@@ -11,7 +11,7 @@ namespace Uml.Core.Tests.Cpu.System;
 public sealed unsafe class TransferTests(CpuEngine engine) : IDisposable
 {
     private const uint Efer = 0xC0000080, Star = 0xC0000081, LStar = 0xC0000082, SfMask = 0xC0000084;
-    private readonly SystemMachine _machine = new SystemMachine(engine).Start64();
+    private readonly BareGuest _machine = new BareGuest(engine).Start64();
 
     public void Dispose() => _machine.Dispose();
 
@@ -20,24 +20,24 @@ public sealed unsafe class TransferTests(CpuEngine engine) : IDisposable
     private void EnableSyscall()
     {
         Msr(Efer, 0xD01);
-        Msr(Star, ((ulong)(SystemMachine.User32 & ~3) << 48) | ((ulong)SystemMachine.Code64 << 32));
-        Msr(LStar, SystemMachine.Handlers);
+        Msr(Star, ((ulong)(BareGuest.User32 & ~3) << 48) | ((ulong)BareGuest.Code64 << 32));
+        Msr(LStar, BareGuest.Handlers);
         Msr(SfMask, Flags.IF | Flags.TF | Flags.DF);
     }
 
     [Test]
     public void IRETQ_goes_to_user_mode_with_everything_from_the_frame()
     {
-        _machine.Load(a => a.jmp(SystemMachine.UserCode), SystemMachine.UserCode);
-        _machine.Load(a => SystemMachine.GoToUser(a, flags: 0x3202));
+        _machine.Load(a => a.jmp(BareGuest.UserCode), BareGuest.UserCode);
+        _machine.Load(a => BareGuest.GoToUser(a, flags: 0x3202));
         _machine.Cpu.Run(10);
         Assert.Multiple(() =>
         {
-            Assert.That(_machine.State->Rip, Is.EqualTo(SystemMachine.UserCode));
+            Assert.That(_machine.State->Rip, Is.EqualTo(BareGuest.UserCode));
             Assert.That(_machine.State->Cpl, Is.EqualTo(3));
-            Assert.That(_machine.Cs, Is.EqualTo(SystemMachine.User64));
-            Assert.That(_machine.Ss, Is.EqualTo(SystemMachine.UserData));
-            Assert.That(_machine.Rsp, Is.EqualTo(SystemMachine.Stack));
+            Assert.That(_machine.Cs, Is.EqualTo(BareGuest.User64));
+            Assert.That(_machine.Ss, Is.EqualTo(BareGuest.UserData));
+            Assert.That(_machine.Rsp, Is.EqualTo(BareGuest.Stack));
             Assert.That(Flags.Get(_machine.State), Is.EqualTo(0x3202UL));
         });
     }
@@ -47,28 +47,28 @@ public sealed unsafe class TransferTests(CpuEngine engine) : IDisposable
     {
         _machine.Load(a =>
         {
-            a.push(SystemMachine.Data0);
+            a.push(BareGuest.Data0);
             a.push(0x12345);
             a.push(2);
-            a.push(SystemMachine.Code64);
-            a.push((int)SystemMachine.UserCode);
+            a.push(BareGuest.Code64);
+            a.push((int)BareGuest.UserCode);
             a.iretq();
         });
         _machine.Cpu.Run(6);
-        Assert.That(_machine.State->Rip, Is.EqualTo(SystemMachine.UserCode));
+        Assert.That(_machine.State->Rip, Is.EqualTo(BareGuest.UserCode));
         Assert.That(_machine.Rsp, Is.EqualTo(0x12345UL));
     }
 
     [Test]
     public void IRETQ_to_a_null_stack_segment_is_allowed_below_level_3_only([Values] bool user)
     {
-        int vector = _machine.Load(a => a.hlt(), SystemMachine.UserCode).RunToHalt(a =>
+        int vector = _machine.Load(a => a.hlt(), BareGuest.UserCode).RunToHalt(a =>
         {
             a.push(user ? 3 : 0);
-            a.push((int)SystemMachine.Stack);
+            a.push((int)BareGuest.Stack);
             a.push(2);
-            a.push(user ? SystemMachine.User64 : SystemMachine.Code64);
-            a.push((int)SystemMachine.UserCode);
+            a.push(user ? BareGuest.User64 : BareGuest.Code64);
+            a.push((int)BareGuest.UserCode);
             a.iretq();
         });
         Assert.That(vector, Is.EqualTo(user ? ExceptionVector.GP : -1));
@@ -79,16 +79,16 @@ public sealed unsafe class TransferTests(CpuEngine engine) : IDisposable
     {
         int vector = _machine.RunToHalt(a =>
         {
-            a.push(SystemMachine.UserData);
-            a.push((int)SystemMachine.Stack);
+            a.push(BareGuest.UserData);
+            a.push((int)BareGuest.Stack);
             a.push(2);
-            a.push(SystemMachine.User64);
+            a.push(BareGuest.User64);
             a.mov(rax, 1L << 47);
             a.push(rax);
             a.iretq();
         });
         Assert.That(vector, Is.EqualTo(ExceptionVector.GP));
-        Assert.That(_machine.Frame(2), Is.EqualTo(SystemMachine.Code64), "at CPL 0");
+        Assert.That(_machine.Frame(2), Is.EqualTo(BareGuest.Code64), "at CPL 0");
         Assert.That(_machine.Frame(0), Is.Zero);
     }
 
@@ -107,10 +107,10 @@ public sealed unsafe class TransferTests(CpuEngine engine) : IDisposable
     [Test]
     public void IRETQ_cannot_go_to_an_inner_level()
     {
-        _machine.Load(a => SystemMachine.GoToUser(a, cs: SystemMachine.Code64), SystemMachine.UserCode);
-        int vector = _machine.RunToHalt(a => SystemMachine.GoToUser(a));
+        _machine.Load(a => BareGuest.GoToUser(a, cs: BareGuest.Code64), BareGuest.UserCode);
+        int vector = _machine.RunToHalt(a => BareGuest.GoToUser(a));
         Assert.That(vector, Is.EqualTo(ExceptionVector.GP));
-        Assert.That(_machine.Frame(0), Is.EqualTo(SystemMachine.Code64));
+        Assert.That(_machine.Frame(0), Is.EqualTo(BareGuest.Code64));
     }
 
     [Test]
@@ -121,39 +121,39 @@ public sealed unsafe class TransferTests(CpuEngine engine) : IDisposable
             {
                 a.push(0x3202);
                 a.popfq();
-                a.push(SystemMachine.UserData);
-                a.push((int)SystemMachine.Stack);
+                a.push(BareGuest.UserData);
+                a.push((int)BareGuest.Stack);
                 a.push(0x3002);
-                a.push(SystemMachine.User64);
-                a.push((int)SystemMachine.UserCode + 0x100);
+                a.push(BareGuest.User64);
+                a.push((int)BareGuest.UserCode + 0x100);
                 a.iretq();
             },
-            SystemMachine.UserCode);
-        _machine.Load(a => a.ud2(), SystemMachine.UserCode + 0x100);
-        _machine.RunToHalt(a => SystemMachine.GoToUser(a, flags: 0x202));
+            BareGuest.UserCode);
+        _machine.Load(a => a.ud2(), BareGuest.UserCode + 0x100);
+        _machine.RunToHalt(a => BareGuest.GoToUser(a, flags: 0x202));
         Assert.That(_machine.Frame(2) & ~Flags.RF, Is.EqualTo(0x202UL));
     }
 
     [Test]
     public void A_return_to_user_mode_drops_segments_of_inner_levels()
     {
-        _machine.Load(a => a.jmp(SystemMachine.UserCode), SystemMachine.UserCode);
+        _machine.Load(a => a.jmp(BareGuest.UserCode), BareGuest.UserCode);
         _machine.Load(a =>
         {
-            a.mov(eax, SystemMachine.UserData);
+            a.mov(eax, BareGuest.UserData);
             a.mov(fs, eax);
-            SystemMachine.GoToUser(a);
+            BareGuest.GoToUser(a);
         });
         _machine.Cpu.Run(20);
         Assert.That(_machine.State->Segments[(int)SegmentIndex.Ds].Selector, Is.Zero, "was a segment of level 0");
-        Assert.That(_machine.State->Segments[(int)SegmentIndex.Fs].Selector, Is.EqualTo(SystemMachine.UserData));
+        Assert.That(_machine.State->Segments[(int)SegmentIndex.Fs].Selector, Is.EqualTo(BareGuest.UserData));
     }
 
     /// <summary>Intel SDM vol. 2, IRET, RETURN-TO-OUTER-PRIVILEGE-LEVEL: a null selector of any RPL becomes 0.</summary>
     [Test]
     public void A_return_to_user_mode_takes_the_RPL_from_null_selectors([Values] bool far)
     {
-        _machine.Load(a => a.jmp(SystemMachine.UserCode), SystemMachine.UserCode);
+        _machine.Load(a => a.jmp(BareGuest.UserCode), BareGuest.UserCode);
         _machine.Load(a =>
         {
             a.mov(eax, 3);
@@ -163,14 +163,14 @@ public sealed unsafe class TransferTests(CpuEngine engine) : IDisposable
             a.mov(gs, eax);
             if (!far)
             {
-                SystemMachine.GoToUser(a);
+                BareGuest.GoToUser(a);
                 return;
             }
 
-            a.push(SystemMachine.UserData);
-            a.push((int)SystemMachine.Stack);
-            a.push(SystemMachine.User64);
-            a.push((int)SystemMachine.UserCode);
+            a.push(BareGuest.UserData);
+            a.push((int)BareGuest.Stack);
+            a.push(BareGuest.User64);
+            a.push((int)BareGuest.UserCode);
             a.AddInstruction(Iced.Intel.Instruction.Create(Iced.Intel.Code.Retfq));
         });
         _machine.Cpu.Run(20);
@@ -192,17 +192,17 @@ public sealed unsafe class TransferTests(CpuEngine engine) : IDisposable
                 a.stc();
                 a.syscall();
             },
-            SystemMachine.UserCode);
-        Assert.That(_machine.RunToHalt(a => SystemMachine.GoToUser(a)), Is.Zero);
+            BareGuest.UserCode);
+        Assert.That(_machine.RunToHalt(a => BareGuest.GoToUser(a)), Is.Zero);
         Assert.Multiple(() =>
         {
-            Assert.That(_machine.State->Gpr[1], Is.EqualTo(SystemMachine.UserCode + 4));
+            Assert.That(_machine.State->Gpr[1], Is.EqualTo(BareGuest.UserCode + 4));
             Assert.That(_machine.State->Gpr[11], Is.EqualTo(0x603UL));
             Assert.That(Flags.Get(_machine.State), Is.EqualTo(3UL));
-            Assert.That(_machine.Cs, Is.EqualTo(SystemMachine.Code64));
-            Assert.That(_machine.Ss, Is.EqualTo(SystemMachine.Data0));
+            Assert.That(_machine.Cs, Is.EqualTo(BareGuest.Code64));
+            Assert.That(_machine.Ss, Is.EqualTo(BareGuest.Data0));
             Assert.That(_machine.State->Cpl, Is.Zero);
-            Assert.That(_machine.Rsp, Is.EqualTo(SystemMachine.Stack), "SYSCALL leaves the stack alone");
+            Assert.That(_machine.Rsp, Is.EqualTo(BareGuest.Stack), "SYSCALL leaves the stack alone");
         });
     }
 
@@ -214,18 +214,18 @@ public sealed unsafe class TransferTests(CpuEngine engine) : IDisposable
     public void SYSRETQ_returns_to_64_bit_user_code()
     {
         EnableSyscall();
-        _machine.Load(a => a.ud2(), SystemMachine.UserCode);
+        _machine.Load(a => a.ud2(), BareGuest.UserCode);
         _machine.RunToHalt(a =>
         {
-            a.mov(ecx, (int)SystemMachine.UserCode);
+            a.mov(ecx, (int)BareGuest.UserCode);
             a.mov(r11d, 0x202);
             a.sysretq();
         });
         Assert.Multiple(() =>
         {
-            Assert.That(_machine.Frame(0), Is.EqualTo(SystemMachine.UserCode));
-            Assert.That(_machine.Frame(1), Is.EqualTo(SystemMachine.User64));
-            Assert.That(_machine.Frame(4), Is.EqualTo(SystemMachine.UserData));
+            Assert.That(_machine.Frame(0), Is.EqualTo(BareGuest.UserCode));
+            Assert.That(_machine.Frame(1), Is.EqualTo(BareGuest.User64));
+            Assert.That(_machine.Frame(4), Is.EqualTo(BareGuest.UserData));
             Assert.That(_machine.Frame(2) & Flags.IF, Is.Not.Zero);
         });
     }
@@ -241,7 +241,7 @@ public sealed unsafe class TransferTests(CpuEngine engine) : IDisposable
             a.sysretq();
         });
         Assert.That(vector, Is.EqualTo(ExceptionVector.GP));
-        Assert.That(_machine.Frame(2), Is.EqualTo(SystemMachine.Code64));
+        Assert.That(_machine.Frame(2), Is.EqualTo(BareGuest.Code64));
         Assert.That(_machine.Frame(3) & Flags.IF, Is.Zero, "flags were not loaded");
     }
 
@@ -249,9 +249,9 @@ public sealed unsafe class TransferTests(CpuEngine engine) : IDisposable
     public void SYSRETL_and_SYSENTER_serve_compatibility_mode()
     {
         EnableSyscall();
-        Msr(0x174, SystemMachine.Code64);
-        Msr(0x175, SystemMachine.Stack0);
-        Msr(0x176, SystemMachine.Handlers + 0x100);
+        Msr(0x174, BareGuest.Code64);
+        Msr(0x175, BareGuest.Stack0);
+        Msr(0x176, BareGuest.Handlers + 0x100);
         _machine.Load(
             a =>
             {
@@ -259,12 +259,12 @@ public sealed unsafe class TransferTests(CpuEngine engine) : IDisposable
                 a.inc(eax);
                 a.sysenter();
             },
-            SystemMachine.UserCode,
+            BareGuest.UserCode,
             bitness: 32);
         int handler = _machine.RunToHalt(a =>
         {
             a.mov(rax, -1L);
-            a.mov(ecx, (int)SystemMachine.UserCode);
+            a.mov(ecx, (int)BareGuest.UserCode);
             a.mov(r11d, 0x202);
             a.db(0x0F, 0x07);
         });
@@ -272,8 +272,8 @@ public sealed unsafe class TransferTests(CpuEngine engine) : IDisposable
         {
             Assert.That(handler, Is.EqualTo(0x10));
             Assert.That(_machine.Rax, Is.EqualTo(0x12345679UL));
-            Assert.That(_machine.Rsp, Is.EqualTo(SystemMachine.Stack0));
-            Assert.That(_machine.Cs, Is.EqualTo(SystemMachine.Code64));
+            Assert.That(_machine.Rsp, Is.EqualTo(BareGuest.Stack0));
+            Assert.That(_machine.Cs, Is.EqualTo(BareGuest.Code64));
             Assert.That(_machine.State->SystemFlags & Flags.IF, Is.Zero);
             Assert.That(_machine.State->Mode & CpuMode.Long64, Is.Not.EqualTo(CpuMode.None));
         });
@@ -282,16 +282,16 @@ public sealed unsafe class TransferTests(CpuEngine engine) : IDisposable
     [Test]
     public void SYSEXITQ_returns_to_user_mode_by_RCX_and_RDX()
     {
-        Msr(0x174, SystemMachine.Code64);
-        _machine.SetDescriptor(0x28, SystemMachine.Descriptor(0, 0xFFFFF, 0xFB, 0xA));
-        _machine.Load(a => a.ud2(), SystemMachine.UserCode);
+        Msr(0x174, BareGuest.Code64);
+        _machine.SetDescriptor(0x28, BareGuest.Descriptor(0, 0xFFFFF, 0xFB, 0xA));
+        _machine.Load(a => a.ud2(), BareGuest.UserCode);
         _machine.RunToHalt(a =>
         {
-            a.mov(edx, (int)SystemMachine.UserCode);
+            a.mov(edx, (int)BareGuest.UserCode);
             a.mov(ecx, 0x23456);
             a.sysexitq();
         });
-        Assert.That(_machine.Frame(0), Is.EqualTo(SystemMachine.UserCode));
+        Assert.That(_machine.Frame(0), Is.EqualTo(BareGuest.UserCode));
         Assert.That(_machine.Frame(1), Is.EqualTo(0x2BUL));
         Assert.That(_machine.Frame(3), Is.EqualTo(0x23456UL));
         Assert.That(_machine.Frame(4), Is.EqualTo(0x33UL));
@@ -302,11 +302,11 @@ public sealed unsafe class TransferTests(CpuEngine engine) : IDisposable
     {
         Msr(0xC0000101, 0x1111);
         Msr(0xC0000102, 0xFFFF800000000000);
-        _machine.Load(a => a.swapgs(), SystemMachine.UserCode);
+        _machine.Load(a => a.swapgs(), BareGuest.UserCode);
         int vector = _machine.RunToHalt(a =>
         {
             a.swapgs();
-            SystemMachine.GoToUser(a);
+            BareGuest.GoToUser(a);
         });
         Assert.That(vector, Is.EqualTo(ExceptionVector.GP));
         Assert.That(_machine.State->Segments[(int)SegmentIndex.Gs].Base, Is.EqualTo(0xFFFF800000000000));
@@ -316,28 +316,28 @@ public sealed unsafe class TransferTests(CpuEngine engine) : IDisposable
     [Test]
     public void A_far_return_and_a_far_jump_change_between_64_bit_and_compatibility_mode()
     {
-        _machine.Poke(SystemMachine.Data, (uint)SystemMachine.UserCode + 0x100);
-        _machine.Poke(SystemMachine.Data + 4, SystemMachine.Code64);
+        _machine.Poke(BareGuest.Data, (uint)BareGuest.UserCode + 0x100);
+        _machine.Poke(BareGuest.Data + 4, BareGuest.Code64);
         _machine.Load(
             a =>
             {
                 a.mov(ebx, esp);
                 a.dec(eax);
-                a.jmp(__fword_ptr[(uint)SystemMachine.Data]);
+                a.jmp(__fword_ptr[(uint)BareGuest.Data]);
             },
-            SystemMachine.UserCode,
+            BareGuest.UserCode,
             bitness: 32);
-        _machine.Load(a => a.hlt(), SystemMachine.UserCode + 0x100);
+        _machine.Load(a => a.hlt(), BareGuest.UserCode + 0x100);
         int vector = _machine.RunToHalt(a =>
         {
             a.xor(eax, eax);
-            a.push(SystemMachine.Code32);
-            a.push((int)SystemMachine.UserCode);
+            a.push(BareGuest.Code32);
+            a.push((int)BareGuest.UserCode);
             a.db(0x48, 0xCB);
         });
         Assert.That(vector, Is.EqualTo(-1));
         Assert.That(_machine.Rax, Is.EqualTo(0xFFFFFFFFUL));
-        Assert.That(_machine.Cs, Is.EqualTo(SystemMachine.Code64));
+        Assert.That(_machine.Cs, Is.EqualTo(BareGuest.Code64));
     }
 
     [Test]
@@ -345,41 +345,41 @@ public sealed unsafe class TransferTests(CpuEngine engine) : IDisposable
     {
         // A 64-bit call gate at 58H: 16 bytes, DPL 3.
         _machine.SetDescriptor(
-            SystemMachine.Scratch,
-            (SystemMachine.Handlers & 0xFFFF) | ((ulong)SystemMachine.Code64 << 16) | (0xECUL << 40)
-            | ((SystemMachine.Handlers & 0xFFFF0000) << 32));
-        _machine.SetDescriptor(SystemMachine.Scratch + 8, 0);
-        _machine.Load(a => a.db(0x48, 0xCB), SystemMachine.Handlers);
-        _machine.Poke(SystemMachine.Data, 0xDEADBEEF);
-        _machine.Poke(SystemMachine.Data + 4, (ushort)(SystemMachine.Scratch | 3));
+            BareGuest.Scratch,
+            (BareGuest.Handlers & 0xFFFF) | ((ulong)BareGuest.Code64 << 16) | (0xECUL << 40)
+            | ((BareGuest.Handlers & 0xFFFF0000) << 32));
+        _machine.SetDescriptor(BareGuest.Scratch + 8, 0);
+        _machine.Load(a => a.db(0x48, 0xCB), BareGuest.Handlers);
+        _machine.Poke(BareGuest.Data, 0xDEADBEEF);
+        _machine.Poke(BareGuest.Data + 4, (ushort)(BareGuest.Scratch | 3));
         _machine.Load(
             a =>
             {
-                a.call(__fword_ptr[SystemMachine.Data]);
+                a.call(__fword_ptr[BareGuest.Data]);
                 a.mov(ebx, cs);
                 a.ud2();
             },
-            SystemMachine.UserCode);
-        int vector = _machine.RunToHalt(a => SystemMachine.GoToUser(a));
+            BareGuest.UserCode);
+        int vector = _machine.RunToHalt(a => BareGuest.GoToUser(a));
         Assert.That(vector, Is.EqualTo(ExceptionVector.UD));
-        Assert.That(_machine.State->Gpr[3], Is.EqualTo(SystemMachine.User64));
-        Assert.That(_machine.Frame(3), Is.EqualTo(SystemMachine.Stack));
-        Assert.That(_machine.Peek<ulong>(SystemMachine.Stack0 - 8), Is.EqualTo(SystemMachine.UserData), "SS, the first pushed");
+        Assert.That(_machine.State->Gpr[3], Is.EqualTo(BareGuest.User64));
+        Assert.That(_machine.Frame(3), Is.EqualTo(BareGuest.Stack));
+        Assert.That(_machine.Peek<ulong>(BareGuest.Stack0 - 8), Is.EqualTo(BareGuest.UserData), "SS, the first pushed");
     }
 
     [Test]
     public void A_far_jump_to_data_or_to_a_task_raises_GP_with_the_selector(
-        [Values(SystemMachine.Data0, SystemMachine.TssSelector)] ushort selector)
+        [Values(BareGuest.Data0, BareGuest.TssSelector)] ushort selector)
     {
-        _machine.Poke(SystemMachine.Data + 4, selector);
-        Assert.That(_machine.RunToHalt(a => a.jmp(__fword_ptr[SystemMachine.Data])), Is.EqualTo(ExceptionVector.GP));
+        _machine.Poke(BareGuest.Data + 4, selector);
+        Assert.That(_machine.RunToHalt(a => a.jmp(__fword_ptr[BareGuest.Data])), Is.EqualTo(ExceptionVector.GP));
         Assert.That(_machine.Frame(0), Is.EqualTo(selector));
     }
 
     [Test]
     public void STI_holds_interrupts_off_for_one_instruction_and_HLT_is_woken()
     {
-        _machine.SetGate64(0x40, SystemMachine.Handlers + 0x400);
+        _machine.SetGate64(0x40, BareGuest.Handlers + 0x400);
         var apic = new PendingVector(0x40);
         _machine.Cpu.ConnectLocalApic(apic);
         _machine.Cpu.SetInterruptRequest(true);
@@ -392,7 +392,7 @@ public sealed unsafe class TransferTests(CpuEngine engine) : IDisposable
         });
         Assert.That(vector, Is.EqualTo(0x40));
         Assert.That(_machine.State->Gpr[3], Is.EqualTo(1UL));
-        Assert.That(_machine.Frame(0), Is.EqualTo(SystemMachine.Code + 4));
+        Assert.That(_machine.Frame(0), Is.EqualTo(BareGuest.Code + 4));
     }
 
     [Test]
@@ -403,7 +403,7 @@ public sealed unsafe class TransferTests(CpuEngine engine) : IDisposable
         _machine.Cpu.SetInterruptRequest(true);
         int vector = _machine.RunToHalt(a =>
         {
-            a.mov(eax, SystemMachine.Data0);
+            a.mov(eax, BareGuest.Data0);
             a.sti();
             a.mov(ss, eax);
             a.mov(esp, 0x2FF00);

@@ -1,6 +1,5 @@
 using Iced.Intel;
 using Uml.Core.Cpu.State;
-using Uml.Core.Tests.Cpu.System;
 using static Iced.Intel.AssemblerRegisters;
 
 namespace Uml.Core.Tests.Cpu.Translation;
@@ -26,12 +25,12 @@ public sealed unsafe class AccessCheckTests : IDisposable
         });
         foreach (bool asked in new[] { false, true, false, true })
         {
-            _pair.Load(a => SystemMachine.GoToUser(a, flags: UserFlags | (asked ? (int)Flags.AC : 0)));
+            _pair.Load(a => BareGuest.GoToUser(a, flags: UserFlags | (asked ? (int)Flags.AC : 0)));
             _pair.Load(
                 a =>
                 {
                     Label again = a.CreateLabel();
-                    a.mov(rbx, SystemMachine.Data);
+                    a.mov(rbx, BareGuest.Data);
                     a.mov(r15d, 4);
                     a.Label(ref again);
                     a.mov(eax, __[rbx + 8]);
@@ -52,11 +51,11 @@ public sealed unsafe class AccessCheckTests : IDisposable
 
                     a.hlt(); // #GP
                 },
-                SystemMachine.UserCode);
+                BareGuest.UserCode);
             _pair.Each(machine =>
             {
                 machine.State->Cpl = 0;
-                machine.Rsp = SystemMachine.Stack;
+                machine.Rsp = BareGuest.Stack;
             });
             _pair.Run(what: $"alignment checks {asked}");
             Assert.That(_pair.Vector, Is.EqualTo(asked ? ExceptionVector.AC : ExceptionVector.GP));
@@ -94,17 +93,17 @@ public sealed unsafe class AccessCheckTests : IDisposable
             machine.State->Cr0 |= 1 << 18;
             Uml.Core.Cpu.Paging.Mmu.UpdateMode(machine.State);
         });
-        _pair.Load(a => SystemMachine.GoToUser(a, flags: UserFlags | (int)Flags.AC));
+        _pair.Load(a => BareGuest.GoToUser(a, flags: UserFlags | (int)Flags.AC));
         _pair.Load(
             a =>
             {
-                a.mov(rbx, SystemMachine.Data + 1);
+                a.mov(rbx, BareGuest.Data + 1);
                 a.mov(rdi, rbx);
                 a.pcmpeqd(xmm1, xmm1);
                 code(a);
                 a.hlt(); // #GP
             },
-            SystemMachine.UserCode);
+            BareGuest.UserCode);
         _pair.Run();
         Assert.That(_pair.Vector, Is.EqualTo(isChecked ? ExceptionVector.AC : ExceptionVector.GP));
         _pair.AssertTranslated();
@@ -113,11 +112,11 @@ public sealed unsafe class AccessCheckTests : IDisposable
     [Test]
     public void A_data_breakpoint_traps_behind_the_translated_access_that_hits_it([Values] bool write, [Values(0, 3, 7)] int offset)
     {
-        const ulong watched = SystemMachine.Data + 8;
+        const ulong watched = BareGuest.Data + 8;
         _pair.Load(a =>
         {
             Label again = a.CreateLabel(), keep = a.CreateLabel();
-            a.mov(rbx, SystemMachine.Data);
+            a.mov(rbx, BareGuest.Data);
             a.mov(r15d, 6);
             a.Label(ref again);
             a.add(__[rbx], r15);
@@ -151,7 +150,7 @@ public sealed unsafe class AccessCheckTests : IDisposable
     [Test]
     public void An_instruction_breakpoint_in_the_middle_of_a_translated_block_faults_there()
     {
-        const ulong function = SystemMachine.Code + 0x800;
+        const ulong function = BareGuest.Code + 0x800;
         _pair.Load(
             a =>
             {
@@ -269,8 +268,8 @@ public sealed unsafe class AccessCheckTests : IDisposable
     /// <summary>Maps the last page of the lower half, through the tables that map the first 2 MiB.</summary>
     private void MapLastPage() => _pair.Each(machine =>
     {
-        machine.Poke(SystemMachine.PageTables + (255 * 8), 0x2000UL | 7);
+        machine.Poke(BareGuest.PageTables + (255 * 8), 0x2000UL | 7);
         machine.Poke(0x2000 + (511 * 8), 0x3000UL | 7);
-        machine.Poke(0x3000 + (511 * 8), SystemMachine.PageTable | 7);
+        machine.Poke(0x3000 + (511 * 8), BareGuest.PageTable | 7);
     });
 }

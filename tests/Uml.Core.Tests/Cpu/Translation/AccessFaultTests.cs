@@ -1,6 +1,5 @@
 using Iced.Intel;
 using Uml.Core.Cpu.State;
-using Uml.Core.Tests.Cpu.System;
 using static Iced.Intel.AssemblerRegisters;
 
 namespace Uml.Core.Tests.Cpu.Translation;
@@ -9,7 +8,7 @@ namespace Uml.Core.Tests.Cpu.Translation;
 [FixtureLifeCycle(LifeCycle.InstancePerTestCase)]
 public sealed unsafe class AccessFaultTests : IDisposable
 {
-    private const ulong Boundary = 0x22000, Landing = SystemMachine.Code + 0x800;
+    private const ulong Boundary = 0x22000, Landing = BareGuest.Code + 0x800;
     private const ulong ReadWrite = 7, ReadOnly = 5, Missing = 0, Supervisor = 3;
 
     private static readonly (ulong First, ulong Second)[] Pages =
@@ -114,7 +113,7 @@ public sealed unsafe class AccessFaultTests : IDisposable
     public void A_stack_access_at_any_byte_around_a_page_end_does_what_it_does_in_the_interpreter(int below, Action<Assembler> code)
     {
         // Faults are delivered on a stack of their own.
-        _pair.Each(machine => machine.SetGate64(ExceptionVector.PF, SystemMachine.Handlers + (ExceptionVector.PF * 16), ist: 1));
+        _pair.Each(machine => machine.SetGate64(ExceptionVector.PF, BareGuest.Handlers + (ExceptionVector.PF * 16), ist: 1));
         Write(code);
         int faults = RunAll(8, before =>
         {
@@ -162,7 +161,7 @@ public sealed unsafe class AccessFaultTests : IDisposable
         _pair.Each(machine =>
         {
             machine.Map(missing, missing, ReadWrite);
-            machine.Rsp = SystemMachine.Stack;
+            machine.Rsp = BareGuest.Stack;
         });
         _pair.Run(rip);
         Assert.That(_pair.Vector, Is.EqualTo(-1));
@@ -178,7 +177,7 @@ public sealed unsafe class AccessFaultTests : IDisposable
             Label again = a.CreateLabel(), skip = a.CreateLabel();
             a.mov(r15d, 20);
             a.Label(ref again);
-            a.mov(rcx, SystemMachine.Data + 0xFFE);
+            a.mov(rcx, BareGuest.Data + 0xFFE);
             a.cmp(ah, dl);
             a.sar(__dword_ptr[rcx], 0);
             a.jp(skip);
@@ -306,7 +305,7 @@ public sealed unsafe class AccessFaultTests : IDisposable
         return faults;
     }
 
-    private static void X87Start(SystemMachine machine)
+    private static void X87Start(BareGuest machine)
     {
         Uml.Core.Cpu.Semantics.Float.X87.Initialize(ref machine.State->X87);
         machine.State->X87.ValidTags = 0xFF;

@@ -1,7 +1,6 @@
 using System.Runtime.Intrinsics;
 using Iced.Intel;
 using Uml.Core.Cpu.State;
-using Uml.Core.Tests.Cpu.System;
 using static Iced.Intel.AssemblerRegisters;
 
 namespace Uml.Core.Tests.Cpu.Translation;
@@ -27,7 +26,7 @@ public sealed unsafe class AccessGroupTests : IDisposable
         _pair.Load(a => Write(a));
         _pair.Each(machine =>
         {
-            machine.SetGate64(ExceptionVector.PF, SystemMachine.Handlers + (ExceptionVector.PF * 16), ist: 1);
+            machine.SetGate64(ExceptionVector.PF, BareGuest.Handlers + (ExceptionVector.PF * 16), ist: 1);
             machine.Map(First, First, first);
             machine.Map(Second, Second, second);
             machine.Map(Stack, Stack, stack);

@@ -3,7 +3,6 @@ using Uml.Core.Bus;
 using Uml.Core.Cpu;
 using Uml.Core.Cpu.Contract;
 using Uml.Core.Cpu.State;
-using Uml.Core.Tests.Cpu.System;
 using static Iced.Intel.AssemblerRegisters;
 
 namespace Uml.Core.Tests.Cpu.Translation;
@@ -12,7 +11,7 @@ namespace Uml.Core.Tests.Cpu.Translation;
 [FixtureLifeCycle(LifeCycle.InstancePerTestCase)]
 public sealed unsafe class BudgetTests : IDisposable
 {
-    private const ulong Far = SystemMachine.Code + 0x2000, Device = 0x80000, DevicePhysical = 0xD000_0000;
+    private const ulong Far = BareGuest.Code + 0x2000, Device = 0x80000, DevicePhysical = 0xD000_0000;
     private const int Length = 330;
 
     private readonly EnginePair _pair = new();
@@ -71,7 +70,7 @@ public sealed unsafe class BudgetTests : IDisposable
             Label again = a.CreateLabel();
             a.Label(ref again);
             a.inc(rax);
-            a.mov(__[SystemMachine.Data], rax);
+            a.mov(__[BareGuest.Data], rax);
             a.jmp(again);
         });
         for (int pass = 0; pass < 3; pass++)
@@ -109,7 +108,7 @@ public sealed unsafe class BudgetTests : IDisposable
     [Test]
     public void A_trap_flag_set_in_the_middle_of_a_block_traps_behind_the_next_instruction()
     {
-        const ulong handler = SystemMachine.Code + 0x3000;
+        const ulong handler = BareGuest.Code + 0x3000;
         _pair.Each(machine => machine.SetGate64(ExceptionVector.DB, handler));
         _pair.Load(
             a =>
@@ -117,8 +116,8 @@ public sealed unsafe class BudgetTests : IDisposable
                 // Adds up where it was, and counts.
                 a.push(rax);
                 a.mov(rax, __[rsp + 8]);
-                a.add(__[SystemMachine.Data + 8], rax);
-                a.inc(__qword_ptr[SystemMachine.Data]);
+                a.add(__[BareGuest.Data + 8], rax);
+                a.inc(__qword_ptr[BareGuest.Data]);
                 a.pop(rax);
                 a.iretq();
             },
@@ -149,14 +148,14 @@ public sealed unsafe class BudgetTests : IDisposable
             _pair.Run(what: $"pass {pass}");
         }
 
-        Assert.That(_pair.Jit.Peek<ulong>(SystemMachine.Data), Is.GreaterThan(30UL));
+        Assert.That(_pair.Jit.Peek<ulong>(BareGuest.Data), Is.GreaterThan(30UL));
         _pair.AssertTranslated();
     }
 
     [Test]
     public void Devices_see_the_same_accesses_at_the_same_counts([Values] bool wantsAttention)
     {
-        Dictionary<SystemMachine, Recorder> devices = [];
+        Dictionary<BareGuest, Recorder> devices = [];
         _pair.Each(machine =>
         {
             var device = new Recorder(machine, wantsAttention);
@@ -213,7 +212,7 @@ public sealed unsafe class BudgetTests : IDisposable
         Label again = a.CreateLabel(), local = a.CreateLabel(), behind = a.CreateLabel(), odd = a.CreateLabel();
         a.mov(ecx, 5);
         a.xor(eax, eax);
-        a.mov(rbx, SystemMachine.Data);
+        a.mov(rbx, BareGuest.Data);
         a.Label(ref again);
         a.add(rax, rcx);
         a.cmp(rax, 7);
@@ -260,7 +259,7 @@ public sealed unsafe class BudgetTests : IDisposable
         Far);
 
     /// <summary>Notes each access with the count of instructions at that time.</summary>
-    private sealed class Recorder(SystemMachine machine, bool wantsAttention) : IBusDevice
+    private sealed class Recorder(BareGuest machine, bool wantsAttention) : IBusDevice
     {
         public List<string> Log { get; } = [];
 

@@ -1,6 +1,5 @@
 using Iced.Intel;
 using Uml.Core.Cpu;
-using Uml.Core.Tests.Cpu.System;
 using static Iced.Intel.AssemblerRegisters;
 
 namespace Uml.Core.Tests.Cpu.Translation;
@@ -20,12 +19,12 @@ public sealed unsafe class CodeCacheTests : IDisposable
     [Test]
     public void Decoding_and_translating_allocates_nothing()
     {
-        SystemMachine machine = _pair.Jit;
+        BareGuest machine = _pair.Jit;
         machine.Load(a =>
         {
             Label again = a.CreateLabel();
             a.mov(ecx, 3);
-            a.mov(rsi, SystemMachine.Data);
+            a.mov(rsi, BareGuest.Data);
             a.Label(ref again);
             for (int i = 0; i < 40; i++)
             {
@@ -54,14 +53,14 @@ public sealed unsafe class CodeCacheTests : IDisposable
         for (int i = 0; i < 5; i++)
         {
             machine.Cpu.Blocks.Flush();
-            machine.State->Rip = SystemMachine.Code;
+            machine.State->Rip = BareGuest.Code;
             machine.State->Halted = false;
             ulong translated = machine.State->Engine->Counters.BlocksTranslated;
             long before = GC.GetAllocatedBytesForCurrentThread();
             RunResult result = machine.Cpu.Run(100_000);
             allocated = GC.GetAllocatedBytesForCurrentThread() - before;
             Assert.That(result, Is.EqualTo(RunResult.Halted));
-            Assert.That(machine.State->Rip, Is.LessThan(SystemMachine.Handlers));
+            Assert.That(machine.State->Rip, Is.LessThan(BareGuest.Handlers));
             Assert.That(machine.State->Engine->Counters.BlocksTranslated, Is.GreaterThanOrEqualTo(translated + 10));
         }
 
@@ -115,7 +114,7 @@ public sealed unsafe class CodeCacheTests : IDisposable
             for (int i = 0; i < 4000; i++)
             {
                 Label next = a.CreateLabel();
-                a.add(__[SystemMachine.Data + (ulong)(i % 512 * 8)], rcx);
+                a.add(__[BareGuest.Data + (ulong)(i % 512 * 8)], rcx);
                 a.adc(rax, 1);
                 a.jmp(next);
                 a.Label(ref next);
@@ -142,14 +141,14 @@ public sealed unsafe class CodeCacheTests : IDisposable
     [Test]
     public void A_block_is_translated_only_when_it_has_run_often_enough([Values(1, 16)] int threshold)
     {
-        using SystemMachine machine = new SystemMachine(CpuEngine.Jit, threshold: threshold).Start64();
+        using BareGuest machine = new BareGuest(CpuEngine.Jit, threshold: threshold).Start64();
         machine.Load(a => a.hlt());
         int stubs = machine.Cpu.Jit!.Sites.Count;
         for (int run = 1; run <= threshold; run++)
         {
             Assert.That(machine.Cpu.Jit.Sites.Count, Is.EqualTo(stubs), $"before run {run}");
             machine.State->Halted = false;
-            machine.State->Rip = SystemMachine.Code;
+            machine.State->Rip = BareGuest.Code;
             machine.RunToHalt();
         }
 

@@ -1,6 +1,5 @@
 using Iced.Intel;
 using Uml.Core.Cpu.State;
-using Uml.Core.Tests.Cpu.System;
 using static Iced.Intel.AssemblerRegisters;
 
 namespace Uml.Core.Tests.Cpu.Translation;
@@ -9,7 +8,7 @@ namespace Uml.Core.Tests.Cpu.Translation;
 [FixtureLifeCycle(LifeCycle.InstancePerTestCase)]
 public sealed unsafe class CompatibilityModeTests : IDisposable
 {
-    private const ulong Code32 = SystemMachine.UserCode, Top = 0xFFFF_F000, TopPhysical = 0x8_0000, Tables = 0xA000;
+    private const ulong Code32 = BareGuest.UserCode, Top = 0xFFFF_F000, TopPhysical = 0x8_0000, Tables = 0xA000;
 
     private readonly EnginePair _pair = new();
 
@@ -21,7 +20,7 @@ public sealed unsafe class CompatibilityModeTests : IDisposable
         machine.Poke(Tables + 0x1000 + (511 * 8), TopPhysical | 7UL);
         foreach (SegmentIndex segment in new[] { SegmentIndex.Ds, SegmentIndex.Es, SegmentIndex.Ss })
         {
-            machine.State->Segments[(int)segment] = new SegmentRegister { Selector = SystemMachine.Data0, Limit = uint.MaxValue, Attributes = 0xC093 };
+            machine.State->Segments[(int)segment] = new SegmentRegister { Selector = BareGuest.Data0, Limit = uint.MaxValue, Attributes = 0xC093 };
         }
     });
 
@@ -42,8 +41,8 @@ public sealed unsafe class CompatibilityModeTests : IDisposable
         });
         LoadLoop(20, a =>
         {
-            CallFar(a, SystemMachine.Code32);
-            CallFar(a, SystemMachine.Code64);
+            CallFar(a, BareGuest.Code32);
+            CallFar(a, BareGuest.Code64);
         });
         Run(() => _pair.Set(0, 0x1_FFFF_FFF0));
         Assert.That(_pair.Vector, Is.EqualTo(-1));
@@ -70,11 +69,11 @@ public sealed unsafe class CompatibilityModeTests : IDisposable
             },
             () =>
             {
-                _pair.Each(machine => machine.Poke(SystemMachine.Data + 0x100, (uint)SystemMachine.Code + 0x800));
-                _pair.Load(a => a.ret(), SystemMachine.Code + 0x800, bitness: 32);
-                _pair.Set(3, upper | SystemMachine.Data);
+                _pair.Each(machine => machine.Poke(BareGuest.Data + 0x100, (uint)BareGuest.Code + 0x800));
+                _pair.Load(a => a.ret(), BareGuest.Code + 0x800, bitness: 32);
+                _pair.Set(3, upper | BareGuest.Data);
                 _pair.Set(1, upper | 3);
-                _pair.Set(6, upper | (SystemMachine.Data + 0x40));
+                _pair.Set(6, upper | (BareGuest.Data + 0x40));
             });
         Assert.That(_pair.Vector, Is.EqualTo(-1));
     }
@@ -83,7 +82,7 @@ public sealed unsafe class CompatibilityModeTests : IDisposable
     [Test]
     public void Upper_halves_have_no_part_in_the_addresses_of_strings([Values] bool moves)
     {
-        const ulong upper = 1UL << 32, source = SystemMachine.Data, destination = SystemMachine.Data + 0x1000;
+        const ulong upper = 1UL << 32, source = BareGuest.Data, destination = BareGuest.Data + 0x1000;
         _pair.Each(machine =>
         {
             machine.Poke(source, 0x1122_3344_5566_7788UL);
@@ -233,11 +232,11 @@ public sealed unsafe class CompatibilityModeTests : IDisposable
     [Test]
     public void A_store_under_a_mask_wraps_around_at_4_GiB()
     {
-        _pair.Each(machine => machine.SetDescriptor(SystemMachine.Scratch, SystemMachine.Descriptor(0x1000, 0xFFFFF, 0x93, 0xC)));
+        _pair.Each(machine => machine.SetDescriptor(BareGuest.Scratch, BareGuest.Descriptor(0x1000, 0xFFFFF, 0x93, 0xC)));
         Run32(
             a =>
             {
-                a.mov(eax, SystemMachine.Scratch);
+                a.mov(eax, BareGuest.Scratch);
                 a.mov(ds, ax);
                 a.mov(edi, (uint)Top - 0x1000 + 0xFFC);
                 a.pcmpeqd(xmm1, xmm1);
@@ -256,7 +255,7 @@ public sealed unsafe class CompatibilityModeTests : IDisposable
         LoadLoop(10, a =>
         {
             beforeCall?.Invoke(a);
-            CallFar(a, SystemMachine.Code32);
+            CallFar(a, BareGuest.Code32);
         });
         Run(prepare);
     }

@@ -1,4 +1,3 @@
-using Uml.Core.Tests.Cpu.System;
 
 namespace Uml.Core.Tests.Cpu.Translation;
 
@@ -23,12 +22,12 @@ public sealed unsafe class DistantBranchTests : IDisposable
         {
             for (int i = 0; i < bytes.Length; i++)
             {
-                machine.Poke(SystemMachine.Code + (ulong)i, bytes[i]);
+                machine.Poke(BareGuest.Code + (ulong)i, bytes[i]);
             }
         });
         _pair.ResetRegisters();
         _pair.Run(what: code);
-        ulong target = SystemMachine.Code + (ulong)bytes.Length + (ulong)BitConverter.ToInt32(bytes, bytes.Length - 4);
+        ulong target = BareGuest.Code + (ulong)bytes.Length + (ulong)BitConverter.ToInt32(bytes, bytes.Length - 4);
         Assert.That(_pair.Vector, Is.EqualTo(14));
         Assert.That(_pair.Jit.State->Cr2, Is.EqualTo(target));
         _pair.AssertTranslated();

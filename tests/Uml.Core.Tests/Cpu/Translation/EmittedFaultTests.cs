@@ -5,7 +5,6 @@ using Uml.Core.Cpu.Blocks;
 using Uml.Core.Cpu.Contract;
 using Uml.Core.Cpu.Execute;
 using Uml.Core.Memory;
-using Uml.Core.Tests.Cpu.System;
 using static Iced.Intel.AssemblerRegisters;
 
 namespace Uml.Core.Tests.Cpu.Translation;
@@ -43,8 +42,8 @@ public sealed unsafe class EmittedFaultTests
     [TestCaseSource(nameof(BadCode))]
     public void A_fault_in_translated_code_ends_its_processor_with_a_report_and_nothing_else(string code, string? signal, bool? isInside)
     {
-        using SystemMachine broken = Prepare(), sound = Prepare();
-        sound.Cpu.Ram.TryWrite(new GuestPhysicalAddress(SystemMachine.Data), BitConverter.GetBytes(Marker));
+        using BareGuest broken = Prepare(), sound = Prepare();
+        sound.Cpu.Ram.TryWrite(new GuestPhysicalAddress(BareGuest.Data), BitConverter.GetBytes(Marker));
         OwnExceptions.Check();
         Block* block = Plant(broken, Convert.FromHexString(code));
         EmittedCodeFaultException fault = Assert.Throws<EmittedCodeFaultException>(() => Go(broken))!;
@@ -61,19 +60,19 @@ public sealed unsafe class EmittedFaultTests
 
         if (isInside == true)
         {
-            Assert.That(fault.Message, Does.Contain($"Block at guest-physical 0x{block->Physical:x}, RIP 0x{SystemMachine.Code + 5:x}, "));
+            Assert.That(fault.Message, Does.Contain($"Block at guest-physical 0x{block->Physical:x}, RIP 0x{BareGuest.Code + 5:x}, "));
             Assert.That(fault.Message.Replace("[", "").Replace("]", "").Replace(" ", ""), Does.Contain(code.ToLowerInvariant()));
         }
 
         // The processor does not go on; its memory and registers can be looked at; others go on; and the application's own exceptions are its own.
         Assert.That(() => Go(broken), Throws.TypeOf<EmittedCodeFaultException>());
         byte[] data = new byte[8];
-        Assert.That(broken.Cpu.Ram.TryRead(new GuestPhysicalAddress(SystemMachine.Code), data));
+        Assert.That(broken.Cpu.Ram.TryRead(new GuestPhysicalAddress(BareGuest.Code), data));
         Assert.That(broken.Cpu.Registers.Rbx, Is.EqualTo(Marker));
         Assert.That(Go(sound), Is.EqualTo(RunResult.Halted));
         OwnExceptions.Check();
         broken.Dispose();
-        using SystemMachine later = Prepare();
+        using BareGuest later = Prepare();
         Assert.That(Go(later), Is.EqualTo(RunResult.Halted));
         OwnExceptions.Check();
     }
@@ -81,8 +80,8 @@ public sealed unsafe class EmittedFaultTests
     [Test]
     public void A_fault_in_what_seldom_runs_is_reported_with_the_instruction()
     {
-        using SystemMachine machine = Prepare();
-        Block* block = Find(machine, SystemMachine.Code);
+        using BareGuest machine = Prepare();
+        Block* block = Find(machine, BareGuest.Code);
 
         // In place of the call of the slow path of the load, the second instruction.
         byte* call = AccessCall(machine, block);
@@ -90,7 +89,7 @@ public sealed unsafe class EmittedFaultTests
         call[1] = 0x0B;
         machine.State->Gpr[7] = 0x7000_0000_0000; // not mapped: the access is a miss
         EmittedCodeFaultException fault = Assert.Throws<EmittedCodeFaultException>(() => Go(machine, keepRdi: true))!;
-        Assert.That(fault.Message, Does.Contain("in what seldom runs").And.Contain($"Guest RIP 0x{SystemMachine.Code + 5:x}. "));
+        Assert.That(fault.Message, Does.Contain("in what seldom runs").And.Contain($"Guest RIP 0x{BareGuest.Code + 5:x}. "));
     }
 
     [Test]
@@ -101,7 +100,7 @@ public sealed unsafe class EmittedFaultTests
         {
             for (int round = 0; round < 8; round++)
             {
-                using SystemMachine machine = Prepare();
+                using BareGuest machine = Prepare();
                 Plant(machine, [0xB8, (byte)(0x40 + i), 0, 0, 0, 0x8B, 0x00]); // mov eax, 40H + i; mov eax, [rax]
                 try
                 {
@@ -127,7 +126,7 @@ public sealed unsafe class EmittedFaultTests
     [Test]
     public void A_fault_in_a_device_that_translated_code_calls_stays_the_applications()
     {
-        using SystemMachine machine = new SystemMachine(CpuEngine.Jit).Start64();
+        using BareGuest machine = new BareGuest(CpuEngine.Jit).Start64();
         machine.Bus.MapMemory(new GuestPhysicalAddress(0x2000_0000), 0x1000, new Thrower());
         machine.Map(0x8000, 0x2000_0000);
         machine.Load(a =>
@@ -159,7 +158,7 @@ public sealed unsafe class EmittedFaultTests
         {
             Assert.That(slots, Is.Not.Empty.And.Unique);
             Assert.That(slots, Has.Count.LessThanOrEqualTo(FaultTable.Capacity));
-            using SystemMachine machine = Prepare();
+            using BareGuest machine = Prepare();
             Assert.That(machine.Cpu.Jit!.CatchesFaults, Is.False, "it runs all the same");
             OwnExceptions.Check();
         }
@@ -168,14 +167,14 @@ public sealed unsafe class EmittedFaultTests
             slots.ForEach(slot => ((FaultSlot*)slot)->Claimed = 0);
         }
 
-        using SystemMachine after = Prepare();
+        using BareGuest after = Prepare();
         Assert.That(after.Cpu.Jit!.CatchesFaults);
     }
 
     /// <summary>A processor that has run a loop often enough for it to be translated.</summary>
-    private static SystemMachine Prepare()
+    private static BareGuest Prepare()
     {
-        SystemMachine machine = new SystemMachine(CpuEngine.Jit).Start64();
+        BareGuest machine = new BareGuest(CpuEngine.Jit).Start64();
         machine.Load(Loop);
         Assert.That(Go(machine), Is.EqualTo(RunResult.Halted));
         return machine;
@@ -193,17 +192,17 @@ public sealed unsafe class EmittedFaultTests
         a.hlt();
     }
 
-    private static RunResult Go(SystemMachine machine, bool keepRdi = false)
+    private static RunResult Go(BareGuest machine, bool keepRdi = false)
     {
         machine.State->Halted = false;
-        machine.State->Rip = SystemMachine.Code;
+        machine.State->Rip = BareGuest.Code;
         machine.State->Gpr[3] = Marker;
-        machine.State->Gpr[7] = keepRdi ? machine.State->Gpr[7] : SystemMachine.Data;
+        machine.State->Gpr[7] = keepRdi ? machine.State->Gpr[7] : BareGuest.Data;
         machine.State->Gpr[12] = 0x1234; // what a stray RET returns to
         return machine.Cpu.Run(10_000);
     }
 
-    private static Block* Find(SystemMachine machine, ulong rip)
+    private static Block* Find(BareGuest machine, ulong rip)
     {
         Block* block = machine.Cpu.Blocks.Find(machine.State, rip);
         Assert.That(block != null && block->Translations[(int)Flavor.Integer].Body != null, "it is translated");
@@ -211,14 +210,14 @@ public sealed unsafe class EmittedFaultTests
     }
 
     /// <summary>Overwrites the loop's translation.</summary>
-    private static Block* Plant(SystemMachine machine, ReadOnlySpan<byte> code)
+    private static Block* Plant(BareGuest machine, ReadOnlySpan<byte> code)
     {
-        Block* block = Find(machine, SystemMachine.Code + 5);
+        Block* block = Find(machine, BareGuest.Code + 5);
         code.CopyTo(new Span<byte>(machine.Cpu.Jit!.Code.ToWritable(block->Translations[(int)Flavor.Integer].Body), code.Length));
         return block;
     }
 
-    private static byte* AccessCall(SystemMachine machine, Block* block)
+    private static byte* AccessCall(BareGuest machine, Block* block)
     {
         JitEngine jit = machine.Cpu.Jit!;
         for (int offset = (int)(jit.Code.Size / 3); offset < (int)jit.Code.Size - 8; offset++)

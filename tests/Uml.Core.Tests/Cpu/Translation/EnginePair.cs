@@ -4,7 +4,6 @@ using Uml.Core.Cpu.Paging;
 using Uml.Core.Cpu.Semantics.Float;
 using Uml.Core.Cpu.State;
 using Uml.Core.Cpu;
-using Uml.Core.Tests.Cpu.System;
 
 namespace Uml.Core.Tests.Cpu.Translation;
 
@@ -14,14 +13,14 @@ namespace Uml.Core.Tests.Cpu.Translation;
 /// </summary>
 internal sealed unsafe class EnginePair : IDisposable
 {
-    private readonly SystemMachine _interpreter;
+    private readonly BareGuest _interpreter;
 
     /// <param name="codeCacheSize">Room for translated code.</param>
     /// <param name="bitness">64, or 32 for protected mode without paging.</param>
     public EnginePair(ulong codeCacheSize = 4 << 20, int bitness = 64)
     {
-        _interpreter = new SystemMachine(CpuEngine.Interpreter);
-        Jit = new SystemMachine(CpuEngine.Jit, codeCacheSize);
+        _interpreter = new BareGuest(CpuEngine.Interpreter);
+        Jit = new BareGuest(CpuEngine.Jit, codeCacheSize);
         Each(machine => _ = bitness == 64 ? machine.Start64() : machine.Start32());
         Each(machine =>
         {
@@ -36,7 +35,7 @@ internal sealed unsafe class EnginePair : IDisposable
     }
 
     /// <summary>The one that translates.</summary>
-    public SystemMachine Jit { get; }
+    public BareGuest Jit { get; }
 
     /// <summary>The exception whose handler the last run came to a halt in, or -1 when it halted elsewhere.</summary>
     public int Vector { get; private set; }
@@ -46,14 +45,14 @@ internal sealed unsafe class EnginePair : IDisposable
 
     private bool HasError => Vector is 8 or (>= 10 and <= 14) or 17;
 
-    public void Each(Action<SystemMachine> action)
+    public void Each(Action<BareGuest> action)
     {
         action(_interpreter);
         action(Jit);
     }
 
     /// <summary>Puts code at an address, of the width the processors began with unless another is said.</summary>
-    public void Load(Action<Assembler> code, ulong at = SystemMachine.Code, int bitness = 0) => Each(machine => machine.Load(code, at, bitness));
+    public void Load(Action<Assembler> code, ulong at = BareGuest.Code, int bitness = 0) => Each(machine => machine.Load(code, at, bitness));
 
     /// <summary>Fixed values for all general registers and no flags, so that runs do not depend on each other; the stack is empty.</summary>
     public void ResetRegisters() => Each(machine =>
@@ -63,14 +62,14 @@ internal sealed unsafe class EnginePair : IDisposable
             machine.State->Gpr[i] = 0x0101_0101_0101_0101UL * (ulong)(i + 1);
         }
 
-        machine.Rsp = SystemMachine.Stack;
+        machine.Rsp = BareGuest.Stack;
         Flags.Set(machine.State, Flags.Fixed1);
     });
 
     public void Set(int register, ulong value) => Each(machine => machine.State->Gpr[register] = value);
 
     /// <summary>Runs both from an address and compares them.</summary>
-    public RunResult Run(ulong from = SystemMachine.Code, long budget = 10_000, string what = "")
+    public RunResult Run(ulong from = BareGuest.Code, long budget = 10_000, string what = "")
     {
         Each(machine =>
         {
@@ -88,7 +87,7 @@ internal sealed unsafe class EnginePair : IDisposable
         Assert.That(actual, Is.EqualTo(expected), what);
         Compare(what);
         ulong rip = Jit.State->Rip;
-        Vector = rip is > SystemMachine.Handlers and <= SystemMachine.Handlers + 0x1000 ? (int)((rip - 1 - SystemMachine.Handlers) / 16) : -1;
+        Vector = rip is > BareGuest.Handlers and <= BareGuest.Handlers + 0x1000 ? (int)((rip - 1 - BareGuest.Handlers) / 16) : -1;
         return actual;
     }
 

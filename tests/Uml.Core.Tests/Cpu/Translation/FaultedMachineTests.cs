@@ -9,7 +9,6 @@ using Uml.Core.Cpu.Contract;
 using Uml.Core.Cpu.Execute;
 using Uml.Core.Machine;
 using Uml.Core.Memory;
-using Uml.Core.Tests.Cpu.System;
 using Uml.Core.Tests.Machine;
 using static Iced.Intel.AssemblerRegisters;
 
@@ -36,7 +35,7 @@ public sealed class FaultedMachineTests
         Assert.That(exit.Message, Does.Contain("Translated code raised SIGILL").And.Contain("Block at guest-physical"));
         Assert.That(log.Lines, Has.Some.StartsWith("Critical Processor 0: Translated code raised SIGILL"));
         byte[] data = new byte[4];
-        Assert.That(broken.Memory.TryRead(new GuestPhysicalAddress(SystemMachine.Code), data));
+        Assert.That(broken.Memory.TryRead(new GuestPhysicalAddress(BareGuest.Code), data));
         ulong retired = sound.InstructionsRetired;
         while (sound.InstructionsRetired == retired)
         {
@@ -50,7 +49,7 @@ public sealed class FaultedMachineTests
     /// <summary>A machine whose guest counts for ever; what it writes to a port plants bad code once that is asked for.</summary>
     private sealed unsafe class Saboteur : IMachineHardwareFactory, IBusDevice
     {
-        private SystemMachine _machine = null!;
+        private BareGuest _machine = null!;
 
         public volatile bool Strike;
 
@@ -64,7 +63,7 @@ public sealed class FaultedMachineTests
 
         public MachineHardware Create(MachineOptions options, MachineClock clock, ILoggerFactory loggers)
         {
-            _machine = new SystemMachine(CpuEngine.Jit, clock: clock, logger: loggers.CreateLogger("Uml.Core.Cpu")).Start64();
+            _machine = new BareGuest(CpuEngine.Jit, clock: clock, logger: loggers.CreateLogger("Uml.Core.Cpu")).Start64();
             _machine.Bus.MapPorts(0x80, 1, this);
             _machine.Load(a =>
             {
@@ -82,7 +81,7 @@ public sealed class FaultedMachineTests
 
         public void Write(IProcessor processor, ulong offset, int size, ulong value)
         {
-            Block* block = Strike ? _machine.Cpu.Blocks.Find(_machine.State, SystemMachine.Code + 2) : null;
+            Block* block = Strike ? _machine.Cpu.Blocks.Find(_machine.State, BareGuest.Code + 2) : null;
             if (block != null && block->Translations[(int)Flavor.Integer].Body != null)
             {
                 new byte[] { 0x0F, 0x0B }.CopyTo(new Span<byte>(_machine.Cpu.Jit!.Code.ToWritable(block->Translations[(int)Flavor.Integer].Body), 2));

@@ -1,6 +1,5 @@
 using Iced.Intel;
 using Uml.Core.Cpu.State;
-using Uml.Core.Tests.Cpu.System;
 using static Iced.Intel.AssemblerRegisters;
 
 namespace Uml.Core.Tests.Cpu.Translation;
@@ -75,7 +74,7 @@ public sealed unsafe class FlagSourceTests : IDisposable
             a.mov(rax, r15);
             a.imul(rax, rax, 0x1234567);
             a.xor(rax, r13);
-            a.mov(rdx, __[(r15 * 8) + (long)SystemMachine.Data]);
+            a.mov(rdx, __[(r15 * 8) + (long)BareGuest.Data]);
             Make(a, producer);
             a.jmp(there);
         });
@@ -84,12 +83,12 @@ public sealed unsafe class FlagSourceTests : IDisposable
         {
             for (ulong i = 0; i < 64; i++)
             {
-                machine.Poke(SystemMachine.Data + (i * 8), i % 3 == 0 ? 0UL : i * 0x9E37_79B9_7F4A_7C15);
+                machine.Poke(BareGuest.Data + (i * 8), i % 3 == 0 ? 0UL : i * 0x9E37_79B9_7F4A_7C15);
             }
         });
         _pair.Set(15, 0);
-        _pair.Set(6, SystemMachine.Data + 0x100);
-        _pair.Set(7, SystemMachine.Data + 0x200);
+        _pair.Set(6, BareGuest.Data + 0x100);
+        _pair.Set(7, BareGuest.Data + 0x200);
         _pair.Run();
         Assert.That(_pair.Vector, Is.EqualTo(consumer == Consumer.Fault ? ExceptionVector.PF : -1));
         _pair.AssertTranslated();
@@ -111,8 +110,8 @@ public sealed unsafe class FlagSourceTests : IDisposable
         for (int budget = 1; budget < 60; budget++)
         {
             _pair.ResetRegisters();
-            _pair.Set(6, SystemMachine.Data + 0x100);
-            _pair.Set(7, SystemMachine.Data + 0x200);
+            _pair.Set(6, BareGuest.Data + 0x100);
+            _pair.Set(7, BareGuest.Data + 0x200);
             _pair.Run(budget: budget, what: $"{budget} instructions");
         }
 

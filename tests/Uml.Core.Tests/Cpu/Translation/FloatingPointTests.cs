@@ -1,6 +1,5 @@
 using Iced.Intel;
 using Uml.Core.Cpu.State;
-using Uml.Core.Tests.Cpu.System;
 using static Iced.Intel.AssemblerRegisters;
 
 namespace Uml.Core.Tests.Cpu.Translation;
@@ -11,7 +10,7 @@ namespace Uml.Core.Tests.Cpu.Translation;
 [FixtureLifeCycle(LifeCycle.InstancePerTestCase)]
 public sealed unsafe class FloatingPointTests : IDisposable
 {
-    private const ulong Data = SystemMachine.Data, Zero = Data, One = Data + 16, Huge = Data + 32, Tiny = Data + 48, NotANumber = Data + 64;
+    private const ulong Data = BareGuest.Data, Zero = Data, One = Data + 16, Huge = Data + 32, Tiny = Data + 48, NotANumber = Data + 64;
     private const ulong Control = Data + 0x100, AllMasked = Data + 0x110, AllMaskedX87 = Data + 0x118, Results = Data + 0x200;
     private const uint Masked = 0x1F80;
 
@@ -60,7 +59,7 @@ public sealed unsafe class FloatingPointTests : IDisposable
         foreach (bool unmasked in new[] { false, true, false })
         {
             _pair.Each(machine => machine.State->Mxcsr = unmasked ? Masked & ~(1u << mask) : Masked);
-            _pair.Each(machine => machine.Rsp = SystemMachine.Stack);
+            _pair.Each(machine => machine.Rsp = BareGuest.Stack);
             _pair.Run(what: unmasked ? "unmasked" : "masked");
             Assert.That(_pair.Vector, Is.EqualTo(unmasked ? ExceptionVector.XM : -1));
         }
@@ -77,14 +76,14 @@ public sealed unsafe class FloatingPointTests : IDisposable
         Assert.That(_pair.Vector, Is.EqualTo(-1), "all masked");
         _pair.Each(machine =>
         {
-            machine.Rsp = SystemMachine.Stack;
+            machine.Rsp = BareGuest.Stack;
             machine.Poke(Control, Masked & ~(1u << mask));
         });
         _pair.Run();
         Assert.That(_pair.Vector, Is.EqualTo(ExceptionVector.XM));
         _pair.Each(machine =>
         {
-            machine.Rsp = SystemMachine.Stack;
+            machine.Rsp = BareGuest.Stack;
             machine.Poke(Control, Masked);
             machine.State->Mxcsr = Masked;
         });
@@ -157,7 +156,7 @@ public sealed unsafe class FloatingPointTests : IDisposable
                 _pair.Each(machine =>
                 {
                     machine.Poke(Control, control);
-                    machine.Rsp = SystemMachine.Stack;
+                    machine.Rsp = BareGuest.Stack;
                 });
                 _pair.Run(what: $"control word {control:x}");
                 Assert.That(_pair.Vector, Is.EqualTo(control == 0x37F ? -1 : ExceptionVector.MF), $"control word {control:x}");
@@ -195,7 +194,7 @@ public sealed unsafe class FloatingPointTests : IDisposable
                 _pair.Each(machine =>
                 {
                     machine.Poke(Control, control);
-                    machine.Rsp = SystemMachine.Stack;
+                    machine.Rsp = BareGuest.Stack;
                 });
                 _pair.Run();
                 Assert.That(_pair.Vector, Is.EqualTo(control == 0x37F ? -1 : ExceptionVector.MF));
@@ -284,7 +283,7 @@ public sealed unsafe class FloatingPointTests : IDisposable
                 a.jnz(again);
                 a.hlt();
             });
-            _pair.Each(machine => machine.Rsp = SystemMachine.Stack);
+            _pair.Each(machine => machine.Rsp = BareGuest.Stack);
             _pair.Run();
             Assert.That(_pair.Vector, Is.EqualTo(ExceptionVector.NM));
             Assert.That(_pair.Jit.State->Gpr[1], Is.EqualTo(2UL));

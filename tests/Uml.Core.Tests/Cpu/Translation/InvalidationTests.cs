@@ -1,7 +1,6 @@
 using Iced.Intel;
 using Uml.Core.Cpu.Paging;
 using Uml.Core.Cpu.State;
-using Uml.Core.Tests.Cpu.System;
 using static Iced.Intel.AssemblerRegisters;
 
 namespace Uml.Core.Tests.Cpu.Translation;
@@ -10,8 +9,8 @@ namespace Uml.Core.Tests.Cpu.Translation;
 [FixtureLifeCycle(LifeCycle.InstancePerTestCase)]
 public sealed unsafe class InvalidationTests : IDisposable
 {
-    private const ulong Far = SystemMachine.Code + 0x2000, FirstFrame = 0x90000, SecondFrame = 0x92000;
-    private const ulong Entry = SystemMachine.PageTable + ((Far >> 12) * 8);
+    private const ulong Far = BareGuest.Code + 0x2000, FirstFrame = 0x90000, SecondFrame = 0x92000;
+    private const ulong Entry = BareGuest.PageTable + ((Far >> 12) * 8);
     private const ulong NoExecute = 1UL << 63, Normal = 7, Accessed = Normal | 0x60;
     private const ulong Pge = 1 << 7, Pcide = 1 << 17, Nxe = 1 << 11;
 
@@ -31,8 +30,8 @@ public sealed unsafe class InvalidationTests : IDisposable
         _pair.Each(machine =>
         {
             machine.Map(Far, FirstFrame);
-            machine.Poke(SystemMachine.Data, 0UL);
-            machine.Poke(SystemMachine.Data + 8, Far);
+            machine.Poke(BareGuest.Data, 0UL);
+            machine.Poke(BareGuest.Data + 8, Far);
             machine.State->Cr4 |= Pge | Pcide;
             Mmu.UpdateMode(machine.State);
         });
@@ -51,13 +50,13 @@ public sealed unsafe class InvalidationTests : IDisposable
             a.jnz(keep);
             a.xchg(rbx, rcx);
             a.mov(__[Entry], rbx);
-            a.invpcid(rsi, __xmmword_ptr[SystemMachine.Data]);
+            a.invpcid(rsi, __xmmword_ptr[BareGuest.Data]);
             a.Label(ref keep);
             a.dec(r15d);
             a.jns(again);
             a.hlt();
         });
-        _pair.Each(machine => machine.Rsp = SystemMachine.Stack);
+        _pair.Each(machine => machine.Rsp = BareGuest.Stack);
         _pair.Run();
         Assert.That(_pair.Jit.Rax, Is.EqualTo(20UL + 20_000), "twenty rounds each");
         _pair.AssertTranslated();
@@ -121,7 +120,7 @@ public sealed unsafe class InvalidationTests : IDisposable
             a.jnz(again);
             a.hlt();
         });
-        _pair.Each(machine => machine.Rsp = SystemMachine.Stack);
+        _pair.Each(machine => machine.Rsp = BareGuest.Stack);
         _pair.Run();
         Assert.That(_pair.Jit.Rax, Is.EqualTo(20UL));
         _pair.AssertTranslated();

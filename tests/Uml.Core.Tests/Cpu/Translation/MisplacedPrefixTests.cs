@@ -1,6 +1,5 @@
 using Uml.Core.Cpu.Paging;
 using Uml.Core.Cpu.State;
-using Uml.Core.Tests.Cpu.System;
 
 namespace Uml.Core.Tests.Cpu.Translation;
 
@@ -18,7 +17,7 @@ public sealed unsafe class MisplacedPrefixTests : IDisposable
     private const int OffsetInPage = 0x800, PageFault = 14, Completed = -1;
     private const ulong Marker = 0x1122_3344_5566_7788;
 
-    /// <summary>Room for page tables that <see cref="SystemMachine"/> leaves free.</summary>
+    /// <summary>Room for page tables that <see cref="BareGuest"/> leaves free.</summary>
     private const ulong Directory = 0xA000, Table = 0xB000;
 
     private readonly EnginePair _pair = new();
@@ -63,7 +62,7 @@ public sealed unsafe class MisplacedPrefixTests : IDisposable
         {
             Assert.That(_host.IsUntouched, "the guest wrote to the host's memory");
             Assert.That(_pair.Vector, Is.EqualTo(PageFault));
-            Assert.That(_pair.FaultRip, Is.EqualTo(SystemMachine.Code));
+            Assert.That(_pair.FaultRip, Is.EqualTo(BareGuest.Code));
             Assert.That(_pair.Jit.State->Cr2, Is.InRange(Target, Target + 8));
         }
 
@@ -116,9 +115,9 @@ public sealed unsafe class MisplacedPrefixTests : IDisposable
         foreach (int difference in (int[])[0, (0x2E - 0xDD) & 0xFF])
         {
             Prepare();
-            _pair.Set(Rcx, SystemMachine.Data);
+            _pair.Set(Rcx, BareGuest.Data);
             _pair.Set(Rdx, (ulong)difference);
-            _pair.Set(Rdi, SystemMachine.Code + opcode);
+            _pair.Set(Rdi, BareGuest.Code + opcode);
             _pair.Run(what: $"opcode changed by {difference:X2}");
             Assert.That(_host.IsUntouched, "the guest wrote to the host's memory");
             Assert.That(_pair.Vector, Is.EqualTo(difference == 0 ? Completed : vector));
@@ -143,7 +142,7 @@ public sealed unsafe class MisplacedPrefixTests : IDisposable
     {
         for (int i = 0; i <= bytes.Length; i++)
         {
-            machine.Poke(SystemMachine.Code + (ulong)i, i < bytes.Length ? bytes[i] : Hlt);
+            machine.Poke(BareGuest.Code + (ulong)i, i < bytes.Length ? bytes[i] : Hlt);
         }
     });
 
@@ -153,16 +152,16 @@ public sealed unsafe class MisplacedPrefixTests : IDisposable
         _pair.ResetRegisters();
         for (int i = 0; i < CpuState.GprCount; i++)
         {
-            _pair.Set(i, i == Rsp ? SystemMachine.Stack : Target);
+            _pair.Set(i, i == Rsp ? BareGuest.Stack : Target);
         }
 
-        _pair.Each(machine => machine.Poke(SystemMachine.Data + OffsetInPage, Marker));
+        _pair.Each(machine => machine.Poke(BareGuest.Data + OffsetInPage, Marker));
     }
 
     /// <summary>Maps the page's address in the guest, to data of the guest's own.</summary>
     private void MapTarget() => _pair.Each(machine =>
     {
-        ulong pointers = machine.Peek<ulong>(SystemMachine.PageTables) & ~0xFFFUL;
+        ulong pointers = machine.Peek<ulong>(BareGuest.PageTables) & ~0xFFFUL;
         ulong entry = pointers + ((Target >> 30) * 8);
         ulong directory = machine.Peek<ulong>(entry) & ~0xFFFUL;
         if (directory == 0)
@@ -172,7 +171,7 @@ public sealed unsafe class MisplacedPrefixTests : IDisposable
         }
 
         machine.Poke(directory + (((Target >> 21) & 511) * 8), Table | 7);
-        machine.Poke(Table + (((Target >> 12) & 511) * 8), SystemMachine.Data | 7);
+        machine.Poke(Table + (((Target >> 12) & 511) * 8), BareGuest.Data | 7);
         Mmu.InvalidatePage(machine.State, Target);
     });
 }

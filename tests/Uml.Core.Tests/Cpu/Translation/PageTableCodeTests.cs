@@ -1,7 +1,6 @@
 using Uml.Core.Cpu;
 using Uml.Core.Cpu.Execute;
 using Uml.Core.Cpu.Paging;
-using Uml.Core.Tests.Cpu.System;
 using static Iced.Intel.AssemblerRegisters;
 
 namespace Uml.Core.Tests.Cpu.Translation;
@@ -10,7 +9,7 @@ namespace Uml.Core.Tests.Cpu.Translation;
 [FixtureLifeCycle(LifeCycle.InstancePerTestCase)]
 public sealed unsafe class PageTableCodeTests : IDisposable
 {
-    private const ulong Page = 0x1F_0000, Frame = 0x9_0000, Slot = SystemMachine.PageTable + ((Page >> 12) * 8);
+    private const ulong Page = 0x1F_0000, Frame = 0x9_0000, Slot = BareGuest.PageTable + ((Page >> 12) * 8);
 
     /// <summary>Of entries of a page directory and of a table of legacy paging, which leads to tables and pages of its own.</summary>
     private const ulong Directory = 0xA_0000, Table = 0xA_1000;
@@ -36,7 +35,7 @@ public sealed unsafe class PageTableCodeTests : IDisposable
             a.mov(rcx, __[Page]);
             a.hlt();
         });
-        RunFrom(SystemMachine.Code);
+        RunFrom(BareGuest.Code);
         RunFrom(Slot);
         Assert.That(_pair.Jit.Rax & 0xFFFF_FF00, Is.EqualTo(0x0000_0100UL), "masked");
         _pair.AssertTranslated();
@@ -53,7 +52,7 @@ public sealed unsafe class PageTableCodeTests : IDisposable
             a.mov(__[Page], rcx);
             a.hlt();
         });
-        RunFrom(SystemMachine.Code);
+        RunFrom(BareGuest.Code);
         RunFrom(Slot);
         Assert.That(_pair.Jit.State->Gpr[3], Is.Not.EqualTo(0x900UL));
         _pair.AssertTranslated();
@@ -62,7 +61,7 @@ public sealed unsafe class PageTableCodeTests : IDisposable
     [Test]
     public void A_block_whose_own_access_sets_the_bit_goes_on_with_what_it_has_become([Values] bool write)
     {
-        byte[] access = EngineMachineCode(write);
+        byte[] access = AccessCode(write);
         ulong start = Slot - (ulong)access.Length;
         for (int round = 0; round < 3; round++)
         {
@@ -95,7 +94,7 @@ public sealed unsafe class PageTableCodeTests : IDisposable
     {
         const ulong slot = 0x3008, page = 0x20_0000;
         Place(slot, AddEntry);
-        _pair.Each(machine => machine.Poke(Frame, SystemMachine.Data | 7));
+        _pair.Each(machine => machine.Poke(Frame, BareGuest.Data | 7));
         RunFrom(slot);
         Assert.That(_pair.Jit.Rax & 0xFFFF_FF00, Is.EqualTo(0x0101_0A00UL), "added");
         _pair.Load(a =>
@@ -104,7 +103,7 @@ public sealed unsafe class PageTableCodeTests : IDisposable
             a.mov(rcx, __[rbx]);
             a.hlt();
         });
-        RunFrom(SystemMachine.Code);
+        RunFrom(BareGuest.Code);
         RunFrom(slot);
         Assert.That(_pair.Jit.Rax & 0xFFFF_FF00, Is.EqualTo(0x0000_0100UL), "masked");
         _pair.AssertTranslated();
@@ -137,7 +136,7 @@ public sealed unsafe class PageTableCodeTests : IDisposable
             a.hlt();
         });
         uint[] expected = inDirectory ? [0x0101_0A01, 0x100] : [0x0101_0A01, 0x100];
-        pair.Each(machine => machine.Poke(Frame, (uint)SystemMachine.Data | 3));
+        pair.Each(machine => machine.Poke(Frame, (uint)BareGuest.Data | 3));
         foreach (uint value in expected)
         {
             pair.ResetRegisters();
@@ -154,10 +153,10 @@ public sealed unsafe class PageTableCodeTests : IDisposable
     {
         // The last entry of the page table maps the last page, and the table itself the one before: mov r8, imm64, of which two bytes are
         // in the next page. Accessed, it is imul edi, [rax + 9], imm32.
-        const ulong last = 0x1F_F000, entry = SystemMachine.PageTable + 0xFF8, code = last - 8;
+        const ulong last = 0x1F_F000, entry = BareGuest.PageTable + 0xFF8, code = last - 8;
         _pair.Each(machine =>
         {
-            machine.Map(last - 0x1000, SystemMachine.PageTable);
+            machine.Map(last - 0x1000, BareGuest.PageTable);
             machine.Poke(entry, 0x9_B849UL);
             machine.Poke(0x9_B000, 0xF4F4_F4F4_F4F4_0000UL);
             Mmu.FlushAll(machine.State);
@@ -165,7 +164,7 @@ public sealed unsafe class PageTableCodeTests : IDisposable
         for (int round = 0; round < 2; round++)
         {
             _pair.ResetRegisters();
-            _pair.Set(0, SystemMachine.Data);
+            _pair.Set(0, BareGuest.Data);
 
             // Not compared with each other: the product's flags are the engine's choice.
             _pair.Each(machine =>
@@ -184,7 +183,7 @@ public sealed unsafe class PageTableCodeTests : IDisposable
     public void Asking_whether_a_page_is_global_changes_nothing()
     {
         // A jump's target is entered in the jump table with the answer, and may lie in the page's own entry.
-        const ulong entry = SystemMachine.PageTable + ((Page >> 12) * 8);
+        const ulong entry = BareGuest.PageTable + ((Page >> 12) * 8);
         _pair.Jit.Map(Page, Frame, 0x107);
         _pair.Jit.State->Cr4 |= 1 << 7;
         Assert.That(PageWalk.IsGlobal(_pair.Jit.State, Page));
@@ -192,7 +191,7 @@ public sealed unsafe class PageTableCodeTests : IDisposable
         Assert.That(_pair.Jit.Peek<ulong>(entry), Is.EqualTo(Frame | 0x107));
     }
 
-    private static byte[] EngineMachineCode(bool write) => Engine.EngineMachine.Assemble(a =>
+    private static byte[] AccessCode(bool write) => BareGuest.Assemble(a =>
     {
         a.add(rsi, rdi);
         if (write)
@@ -217,11 +216,11 @@ public sealed unsafe class PageTableCodeTests : IDisposable
     {
         _pair.ResetRegisters();
         _pair.Set(0, 0x0101_0101);
-        _pair.Set(1, SystemMachine.Data);
+        _pair.Set(1, BareGuest.Data);
         _pair.Set(2, Page);
-        if (address != SystemMachine.Code && _pair.Jit.Peek<byte>(Slot) is 0xBB or 0xFB)
+        if (address != BareGuest.Code && _pair.Jit.Peek<byte>(Slot) is 0xBB or 0xFB)
         {
-            _pair.Set(0, SystemMachine.Data + 0x100);
+            _pair.Set(0, BareGuest.Data + 0x100);
         }
 
         _pair.Run(address, what: what);

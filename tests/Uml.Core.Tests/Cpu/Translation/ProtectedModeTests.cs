@@ -1,6 +1,5 @@
 using Iced.Intel;
 using Uml.Core.Cpu.State;
-using Uml.Core.Tests.Cpu.System;
 using static Iced.Intel.AssemblerRegisters;
 
 namespace Uml.Core.Tests.Cpu.Translation;
@@ -9,7 +8,7 @@ namespace Uml.Core.Tests.Cpu.Translation;
 [FixtureLifeCycle(LifeCycle.InstancePerTestCase)]
 public sealed unsafe class ProtectedModeTests : IDisposable
 {
-    private const uint Data = (uint)SystemMachine.Data;
+    private const uint Data = (uint)BareGuest.Data;
 
     private readonly EnginePair _pair = new(bitness: 32);
 
@@ -17,7 +16,7 @@ public sealed unsafe class ProtectedModeTests : IDisposable
     {
         for (ulong i = 0; i < 0x3000; i += 8)
         {
-            machine.Poke(SystemMachine.Data + i, (i + 1) * 0x9E37_79B9_7F4A_7C15);
+            machine.Poke(BareGuest.Data + i, (i + 1) * 0x9E37_79B9_7F4A_7C15);
         }
     });
 
@@ -103,21 +102,21 @@ public sealed unsafe class ProtectedModeTests : IDisposable
                 a.inc(esi);
                 a.ret();
             },
-            SystemMachine.UserCode);
+            BareGuest.UserCode);
         _pair.Load(
             a =>
             {
-                a.push((int)SystemMachine.UserCode);
+                a.push((int)BareGuest.UserCode);
                 a.ret();
             },
-            SystemMachine.UserCode + 0x10);
-        _pair.Each(machine => machine.Poke(SystemMachine.Data, (uint)SystemMachine.UserCode));
+            BareGuest.UserCode + 0x10);
+        _pair.Each(machine => machine.Poke(BareGuest.Data, (uint)BareGuest.UserCode));
         Repeat(a =>
         {
-            a.mov(eax, (int)SystemMachine.UserCode);
+            a.mov(eax, (int)BareGuest.UserCode);
             a.call(eax);
             a.call(__dword_ptr[Data]);
-            a.call(SystemMachine.UserCode + 0x10);
+            a.call(BareGuest.UserCode + 0x10);
         });
     }
 
@@ -180,14 +179,14 @@ public sealed unsafe class ProtectedModeTests : IDisposable
     [Test]
     public void A_segment_that_begins_elsewhere_is_heeded()
     {
-        _pair.Each(machine => machine.SetDescriptor(SystemMachine.Scratch, SystemMachine.Descriptor(0x1000, 0xFFFFF, 0x93, 0xC)));
+        _pair.Each(machine => machine.SetDescriptor(BareGuest.Scratch, BareGuest.Descriptor(0x1000, 0xFFFFF, 0x93, 0xC)));
         Repeat(a =>
         {
-            a.mov(eax, SystemMachine.Scratch);
+            a.mov(eax, BareGuest.Scratch);
             a.mov(ds, ax);
             a.mov(ebx, __[Data + 0x10]);
             a.mov(ecx, __dword_ptr.cs[Data + 0x10]);
-            a.mov(edx, SystemMachine.Data0);
+            a.mov(edx, BareGuest.Data0);
             a.mov(ds, dx);
             a.mov(edi, __[Data + 0x10]);
             a.mov(eax, ebx);
@@ -201,10 +200,10 @@ public sealed unsafe class ProtectedModeTests : IDisposable
     [Test]
     public void Segments_of_4_GiB_are_added_to_addresses([Values] bool useFs)
     {
-        _pair.Each(machine => machine.SetDescriptor(SystemMachine.Scratch, SystemMachine.Descriptor(Data + 0x800, 0xFFFFF, 0x93, 0xC)));
+        _pair.Each(machine => machine.SetDescriptor(BareGuest.Scratch, BareGuest.Descriptor(Data + 0x800, 0xFFFFF, 0x93, 0xC)));
         Repeat(a =>
         {
-            a.mov(eax, SystemMachine.Scratch);
+            a.mov(eax, BareGuest.Scratch);
             if (useFs)
             {
                 a.mov(fs, ax);
@@ -224,17 +223,17 @@ public sealed unsafe class ProtectedModeTests : IDisposable
 
             a.pop(esi);
         });
-        Assert.That(_pair.Jit.State->Gpr[3], Is.EqualTo(_pair.Jit.Peek<uint>(SystemMachine.Data + 0x7FC)));
+        Assert.That(_pair.Jit.State->Gpr[3], Is.EqualTo(_pair.Jit.Peek<uint>(BareGuest.Data + 0x7FC)));
     }
 
     [TestCase(0xFFEu, ExceptionVector.GP)]
     [TestCase(0xFF8u, -1)]
     public void Segments_with_a_limit_end_there(uint offset, int vector)
     {
-        _pair.Each(machine => machine.SetDescriptor(SystemMachine.Scratch, SystemMachine.Descriptor(Data, 0xFFF, 0x93, 0x4)));
+        _pair.Each(machine => machine.SetDescriptor(BareGuest.Scratch, BareGuest.Descriptor(Data, 0xFFF, 0x93, 0x4)));
         _pair.Load(a =>
         {
-            a.mov(eax, SystemMachine.Scratch);
+            a.mov(eax, BareGuest.Scratch);
             a.mov(fs, ax);
             a.mov(ebx, __dword_ptr.fs[offset]);
             a.hlt();
@@ -314,14 +313,14 @@ public sealed unsafe class ProtectedModeTests : IDisposable
     [Test]
     public void User_code_comes_back_through_gates()
     {
-        _pair.Each(machine => machine.SetGate32(0x80, (uint)SystemMachine.Code + 0x800, type: 0xEE));
+        _pair.Each(machine => machine.SetGate32(0x80, (uint)BareGuest.Code + 0x800, type: 0xEE));
         _pair.Load(
             a =>
             {
                 a.add(ebx, eax);
                 a.iretd();
             },
-            SystemMachine.Code + 0x800);
+            BareGuest.Code + 0x800);
         _pair.Load(
             a =>
             {
@@ -334,17 +333,17 @@ public sealed unsafe class ProtectedModeTests : IDisposable
                 a.jnz(again);
                 a.cli();
             },
-            SystemMachine.UserCode);
+            BareGuest.UserCode);
         _pair.Load(a =>
         {
-            a.mov(eax, SystemMachine.UserData);
+            a.mov(eax, BareGuest.UserData);
             a.mov(ds, ax);
             a.mov(es, ax);
-            a.push(SystemMachine.UserData);
-            a.push((int)SystemMachine.Stack);
+            a.push(BareGuest.UserData);
+            a.push((int)BareGuest.Stack);
             a.push(0x202);
-            a.push(SystemMachine.User32);
-            a.push((int)SystemMachine.UserCode);
+            a.push(BareGuest.User32);
+            a.push((int)BareGuest.UserCode);
             a.iretd();
         });
         Run();
@@ -378,7 +377,7 @@ public sealed unsafe class ProtectedModeTests : IDisposable
         _pair.ResetRegisters();
         for (int i = 0; i < 8; i++)
         {
-            _pair.Set(i, i == 4 ? SystemMachine.Stack : 0x0101_0101u * (ulong)(i + 1));
+            _pair.Set(i, i == 4 ? BareGuest.Stack : 0x0101_0101u * (ulong)(i + 1));
         }
 
         _pair.Run(budget: 100_000);

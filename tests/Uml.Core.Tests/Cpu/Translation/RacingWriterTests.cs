@@ -1,6 +1,5 @@
 using Uml.Core.Cpu;
 using Uml.Core.Cpu.State;
-using Uml.Core.Tests.Cpu.System;
 using static Iced.Intel.AssemblerRegisters;
 
 namespace Uml.Core.Tests.Cpu.Translation;
@@ -29,23 +28,23 @@ public sealed unsafe class RacingWriterTests
     public void Code_that_changes_while_it_is_translated_reaches_nothing_of_the_host(CancellationToken token)
     {
         Assume.That(JitEngine.IsSupported);
-        using SystemMachine machine = new SystemMachine(CpuEngine.Jit).Start64();
+        using BareGuest machine = new BareGuest(CpuEngine.Jit).Start64();
         using LowHostMemory host = new();
-        byte* code = machine.Cpu.Ram.Base + SystemMachine.Code;
+        byte* code = machine.Cpu.Ram.Base + BareGuest.Code;
         using var writer = new Writer((random, _) => Volatile.Write(ref code[random.Next(24)], Bytes[random.Next(Bytes.Length)]));
         var random = new Random(17);
         for (int round = 0; round < 20_000 && !token.IsCancellationRequested; round++)
         {
             // A write that the processor hears of drops what it knew; more code than is run ends in HLT.
-            machine.Poke(SystemMachine.Code + (ulong)random.Next(24), Bytes[random.Next(Bytes.Length)]);
-            machine.Poke(SystemMachine.Code + 40, (byte)0xF4);
+            machine.Poke(BareGuest.Code + (ulong)random.Next(24), Bytes[random.Next(Bytes.Length)]);
+            machine.Poke(BareGuest.Code + 40, (byte)0xF4);
             for (int i = 0; i < CpuState.GprCount; i++)
             {
-                machine.State->Gpr[i] = i == 4 ? SystemMachine.Stack : host.Address + ((ulong)random.Next(64) * 8);
+                machine.State->Gpr[i] = i == 4 ? BareGuest.Stack : host.Address + ((ulong)random.Next(64) * 8);
             }
 
             machine.State->Halted = false;
-            machine.State->Rip = SystemMachine.Code;
+            machine.State->Rip = BareGuest.Code;
             machine.Cpu.Run(200);
             for (int i = 0; i < CpuState.GprCount; i++)
             {
@@ -66,14 +65,14 @@ public sealed unsafe class RacingWriterTests
     public void A_control_word_that_changes_while_it_is_loaded_unmasks_nothing_on_the_host(CancellationToken token)
     {
         Assume.That(JitEngine.IsSupported);
-        using SystemMachine machine = new SystemMachine(CpuEngine.Jit).Start64();
+        using BareGuest machine = new BareGuest(CpuEngine.Jit).Start64();
         machine.Load(a =>
         {
             var again = a.CreateLabel();
             a.mov(ecx, 2000);
             a.Label(ref again);
             a.fninit();
-            a.fldcw(__word_ptr[SystemMachine.Data]);
+            a.fldcw(__word_ptr[BareGuest.Data]);
             a.fld1();
             a.fldz();
             a.fdivp(st1, st0);
@@ -82,7 +81,7 @@ public sealed unsafe class RacingWriterTests
             a.jnz(again);
             a.hlt();
         });
-        ushort* word = (ushort*)(machine.Cpu.Ram.Base + SystemMachine.Data);
+        ushort* word = (ushort*)(machine.Cpu.Ram.Base + BareGuest.Data);
         *word = 0x37F;
         using var writer = new Writer((_, count) => Volatile.Write(ref *word, count % 64 == 0 ? (ushort)0x300 : (ushort)0x37F));
         int finished = 0;
@@ -90,7 +89,7 @@ public sealed unsafe class RacingWriterTests
         {
             machine.State->Cr0 |= 1 << 5; // NE: the guest's exceptions are #MF
             machine.State->Halted = false;
-            machine.State->Rip = SystemMachine.Code;
+            machine.State->Rip = BareGuest.Code;
             machine.Cpu.Run(100_000);
             finished += machine.State->Gpr[1] == 0 ? 1 : 0;
         }

@@ -1,6 +1,5 @@
 using Iced.Intel;
 using Uml.Core.Cpu.State;
-using Uml.Core.Tests.Cpu.System;
 using static Iced.Intel.AssemblerRegisters;
 
 namespace Uml.Core.Tests.Cpu.Translation;
@@ -9,8 +8,8 @@ namespace Uml.Core.Tests.Cpu.Translation;
 [FixtureLifeCycle(LifeCycle.InstancePerTestCase)]
 public sealed unsafe class RemappingTests : IDisposable
 {
-    private const ulong Far = SystemMachine.Code + 0x2000, FirstFrame = 0x90000, SecondFrame = 0x92000;
-    private const ulong OtherTables = 0xA0000, Entry = SystemMachine.PageTable + ((Far >> 12) * 8);
+    private const ulong Far = BareGuest.Code + 0x2000, FirstFrame = 0x90000, SecondFrame = 0x92000;
+    private const ulong OtherTables = 0xA0000, Entry = BareGuest.PageTable + ((Far >> 12) * 8);
     private const ulong Global = 0x100, NoExecute = 1UL << 63, Normal = 7;
     private const ulong Pge = 1 << 7, Pcide = 1 << 17, Smep = 1 << 20, Smap = 1 << 21;
 
@@ -92,8 +91,8 @@ public sealed unsafe class RemappingTests : IDisposable
     public void User_code_of_two_address_spaces_is_told_apart([Values] bool pcid)
     {
         SetControl(pcid ? Pcide : 0);
-        _pair.Each(machine => machine.SetGate64(0x80, SystemMachine.Code + 0x1000, type: 0xEE));
-        _pair.Load(a => SystemMachine.GoToUser(a));
+        _pair.Each(machine => machine.SetGate64(0x80, BareGuest.Code + 0x1000, type: 0xEE));
+        _pair.Load(a => BareGuest.GoToUser(a));
         _pair.Load(
             a =>
             {
@@ -107,14 +106,14 @@ public sealed unsafe class RemappingTests : IDisposable
                 a.jnz(again);
                 a.hlt(); // #GP
             },
-            SystemMachine.UserCode);
+            BareGuest.UserCode);
         _pair.Load(
             a =>
             {
                 SwitchSpaces(a, pcid, keep: pcid);
                 a.iretq();
             },
-            SystemMachine.Code + 0x1000);
+            BareGuest.Code + 0x1000);
         _pair.Run();
         Assert.That(_pair.Vector, Is.EqualTo(ExceptionVector.GP));
         Assert.That(_pair.Jit.Rax, Is.EqualTo(10UL + 10_000));
@@ -170,14 +169,14 @@ public sealed unsafe class RemappingTests : IDisposable
         {
             for (ulong page = 0; page < 512; page++)
             {
-                machine.Map(page << 12, page << 12, page << 12 == SystemMachine.Data ? Normal : 3);
+                machine.Map(page << 12, page << 12, page << 12 == BareGuest.Data ? Normal : 3);
             }
         });
         SetControl(Smap);
         _pair.Load(a =>
         {
             Label again = a.CreateLabel();
-            a.mov(rbx, SystemMachine.Data);
+            a.mov(rbx, BareGuest.Data);
             a.mov(r15d, 6);
             a.Label(ref again);
             a.stac();
@@ -194,7 +193,7 @@ public sealed unsafe class RemappingTests : IDisposable
         {
             Assert.That(_pair.Vector, Is.EqualTo(ExceptionVector.PF));
             Assert.That(_pair.Jit.Frame(0), Is.EqualTo(3UL), "a write to a present page");
-            Assert.That(_pair.Jit.Peek<ulong>(SystemMachine.Data), Is.EqualTo(21UL));
+            Assert.That(_pair.Jit.Peek<ulong>(BareGuest.Data), Is.EqualTo(21UL));
         });
         _pair.AssertTranslated();
     }
@@ -216,7 +215,7 @@ public sealed unsafe class RemappingTests : IDisposable
             a.mov(__[directoryEntry], rcx);
             Forget(a);
             a.add(r9, __[Far]);
-            a.mov(rcx, SystemMachine.PageTable | 7);
+            a.mov(rcx, BareGuest.PageTable | 7);
             a.mov(__[directoryEntry], rcx);
             Forget(a);
             a.dec(r15d);
@@ -281,7 +280,7 @@ public sealed unsafe class RemappingTests : IDisposable
             a.jnz(again);
             a.hlt();
         });
-        _pair.Each(machine => machine.Rsp = SystemMachine.Stack);
+        _pair.Each(machine => machine.Rsp = BareGuest.Stack);
         _pair.Run();
         Assert.That(_pair.Jit.Rax, Is.EqualTo((10 * 1UL) + (10 * 0x10001UL)), "ten rounds each");
         _pair.AssertTranslated();
@@ -311,7 +310,7 @@ public sealed unsafe class RemappingTests : IDisposable
             a.jnz(again);
             a.hlt();
         });
-        _pair.Each(machine => machine.Rsp = SystemMachine.Stack);
+        _pair.Each(machine => machine.Rsp = BareGuest.Stack);
         _pair.Run();
         Assert.Multiple(() =>
         {
@@ -351,7 +350,7 @@ public sealed unsafe class RemappingTests : IDisposable
         _pair.Load(a =>
         {
             Label again = a.CreateLabel();
-            a.mov(rbx, SystemMachine.Data);
+            a.mov(rbx, BareGuest.Data);
             a.mov(r15d, 4);
             a.Label(ref again);
             a.mov(rax, cr0);
@@ -366,21 +365,21 @@ public sealed unsafe class RemappingTests : IDisposable
             a.mov(__[rbx], r15);
             a.hlt();
         });
-        _pair.Each(machine => machine.Map(SystemMachine.Data, SystemMachine.Data, 5));
+        _pair.Each(machine => machine.Map(BareGuest.Data, BareGuest.Data, 5));
         _pair.Run();
         Assert.That(_pair.Vector, Is.EqualTo(ExceptionVector.PF));
-        Assert.That(_pair.Jit.Peek<ulong>(SystemMachine.Data), Is.EqualTo(10UL));
+        Assert.That(_pair.Jit.Peek<ulong>(BareGuest.Data), Is.EqualTo(10UL));
         _pair.AssertTranslated();
     }
 
     [Test]
     public void A_page_entered_for_reading_gets_its_accessed_and_dirty_bits_as_in_the_interpreter()
     {
-        const ulong entry = SystemMachine.PageTable + ((SystemMachine.Data >> 12) * 8);
+        const ulong entry = BareGuest.PageTable + ((BareGuest.Data >> 12) * 8);
         _pair.Load(a =>
         {
             Label again = a.CreateLabel();
-            a.mov(rbx, SystemMachine.Data);
+            a.mov(rbx, BareGuest.Data);
             a.mov(r15d, 5);
             a.Label(ref again);
             a.mov(rax, __[rbx]);
@@ -406,14 +405,14 @@ public sealed unsafe class RemappingTests : IDisposable
     public void A_jump_to_an_address_that_is_not_canonical_faults_at_the_jump([Values] Way way)
     {
         const ulong target = 0x0000_8000_0000_0000;
-        _pair.Each(machine => machine.Poke(SystemMachine.Data, Far));
+        _pair.Each(machine => machine.Poke(BareGuest.Data, Far));
         Load(way, a =>
         {
             Label keep = a.CreateLabel();
             a.cmp(r15d, 5);
             a.jne(keep);
             a.mov(r13, target);
-            a.mov(__[SystemMachine.Data], r13);
+            a.mov(__[BareGuest.Data], r13);
             a.Label(ref keep);
         });
         _pair.Run();
@@ -426,8 +425,8 @@ public sealed unsafe class RemappingTests : IDisposable
         Assert.Multiple(() =>
         {
             Assert.That(_pair.Vector, Is.EqualTo(ExceptionVector.GP));
-            Assert.That(_pair.FaultRip, Is.InRange(SystemMachine.Code, SystemMachine.Code + 0x100), "the jump's own");
-            Assert.That(_pair.Jit.Frame(4), Is.EqualTo(way == Way.Return ? SystemMachine.Stack - 16 : SystemMachine.Stack), "RSP as it was");
+            Assert.That(_pair.FaultRip, Is.InRange(BareGuest.Code, BareGuest.Code + 0x100), "the jump's own");
+            Assert.That(_pair.Jit.Frame(4), Is.EqualTo(way == Way.Return ? BareGuest.Stack - 16 : BareGuest.Stack), "RSP as it was");
         });
         _pair.AssertTranslated();
     }
@@ -435,14 +434,14 @@ public sealed unsafe class RemappingTests : IDisposable
     /// <summary>Twenty rounds: one way to the far page, then what a test does in between.</summary>
     private void Load(Way way, Action<Assembler> between)
     {
-        _pair.Each(machine => machine.Poke(SystemMachine.Data, Far));
+        _pair.Each(machine => machine.Poke(BareGuest.Data, Far));
         _pair.Load(a =>
         {
             Label again = a.CreateLabel(), back = a.CreateLabel();
             a.xor(eax, eax);
             a.mov(r15d, 20);
             a.mov(r13, Far);
-            a.mov(rsi, SystemMachine.Data);
+            a.mov(rsi, BareGuest.Data);
             a.Label(ref again);
             switch (way)
             {
@@ -463,7 +462,7 @@ public sealed unsafe class RemappingTests : IDisposable
             a.jnz(again);
             a.hlt();
         });
-        _pair.Each(machine => machine.Rsp = SystemMachine.Stack);
+        _pair.Each(machine => machine.Rsp = BareGuest.Stack);
     }
 
     /// <summary>Maps the far page to the first frame before odd rounds and to the second one before even rounds; the first of all is even.</summary>
@@ -484,7 +483,7 @@ public sealed unsafe class RemappingTests : IDisposable
     {
         ulong retain = keep && pcid ? 1UL << 63 : 0;
         a.test(r15d, 1);
-        a.mov(rcx, SystemMachine.PageTables | retain);
+        a.mov(rcx, BareGuest.PageTables | retain);
         a.mov(rdx, OtherTables | (pcid ? 5UL : 0) | retain);
         a.cmovz(rcx, rdx);
         a.mov(cr3, rcx);

@@ -1,5 +1,4 @@
 using Iced.Intel;
-using Uml.Core.Tests.Cpu.System;
 using static Iced.Intel.AssemblerRegisters;
 
 namespace Uml.Core.Tests.Cpu.Translation;
@@ -8,7 +7,7 @@ namespace Uml.Core.Tests.Cpu.Translation;
 [FixtureLifeCycle(LifeCycle.InstancePerTestCase)]
 public sealed unsafe class SelfModificationTests : IDisposable
 {
-    private const ulong Near = SystemMachine.Code + 0x800, Far = SystemMachine.Code + 0x2000;
+    private const ulong Near = BareGuest.Code + 0x800, Far = BareGuest.Code + 0x2000;
 
     private readonly EnginePair _pair = new();
 
@@ -60,7 +59,7 @@ public sealed unsafe class SelfModificationTests : IDisposable
                 a.nop();
                 a.hlt();
             });
-        ulong target = SystemMachine.Code + (ulong)head.Length + 1;
+        ulong target = BareGuest.Code + (ulong)head.Length + 1;
         for (int round = 0; round < 3; round++)
         {
             _pair.ResetRegisters();
@@ -100,7 +99,7 @@ public sealed unsafe class SelfModificationTests : IDisposable
             {
                 for (int i = 0; i < bytes.Length; i++)
                 {
-                    machine.Poke(SystemMachine.Code + (ulong)i, bytes[i]);
+                    machine.Poke(BareGuest.Code + (ulong)i, bytes[i]);
                 }
             });
             _pair.ResetRegisters();
@@ -114,19 +113,19 @@ public sealed unsafe class SelfModificationTests : IDisposable
     [Test]
     public void An_aligned_YMM_store_over_the_block_that_runs_is_obeyed_at_once()
     {
-        const ulong target = SystemMachine.Code + 0x40;
+        const ulong target = BareGuest.Code + 0x40;
         int head = Assemble(Store).Length;
         _pair.Each(machine =>
         {
             for (ulong i = 0; i < 32; i += 2)
             {
-                machine.Poke(SystemMachine.Data + i, (ushort)0xC0FF); // inc eax
+                machine.Poke(BareGuest.Data + i, (ushort)0xC0FF); // inc eax
             }
         });
         _pair.Load(a =>
         {
             Store(a);
-            for (ulong at = SystemMachine.Code + (ulong)head; at < target + 32; at++)
+            for (ulong at = BareGuest.Code + (ulong)head; at < target + 32; at++)
             {
                 a.nop();
             }
@@ -141,7 +140,7 @@ public sealed unsafe class SelfModificationTests : IDisposable
 
         static void Store(Assembler a)
         {
-            a.vmovdqa(ymm0, __ymmword_ptr[SystemMachine.Data]);
+            a.vmovdqa(ymm0, __ymmword_ptr[BareGuest.Data]);
             a.vmovdqa(__ymmword_ptr[target], ymm0);
         }
     }
@@ -180,20 +179,20 @@ public sealed unsafe class SelfModificationTests : IDisposable
                 at);
         }
 
-        _pair.Each(machine => machine.Poke(SystemMachine.Data, Near));
+        _pair.Each(machine => machine.Poke(BareGuest.Data, Near));
         for (int round = 0; round < 3; round++)
         {
             // The stack ends with the block: what is pushed lands on instructions that ran already, on the first round and later ones.
             byte[] code = Assemble(a => Write(a, push));
             _pair.Load(a => Write(a, push));
             _pair.ResetRegisters();
-            _pair.Set(4, SystemMachine.Code + 8);
-            _pair.Set(6, SystemMachine.Data);
+            _pair.Set(4, BareGuest.Code + 8);
+            _pair.Set(6, BareGuest.Data);
             _pair.Set(11, Near);
             _pair.Set(12, Far);
             _pair.Run(what: $"round {round}, {code.Length} bytes");
             Assert.That(_pair.Vector, Is.EqualTo(-1));
-            Assert.That(_pair.Jit.Rsp, Is.EqualTo(SystemMachine.Code), "one push");
+            Assert.That(_pair.Jit.Rsp, Is.EqualTo(BareGuest.Code), "one push");
         }
 
         _pair.AssertTranslated();
@@ -215,7 +214,7 @@ public sealed unsafe class SelfModificationTests : IDisposable
     public void Code_that_others_are_linked_to_is_replaced_everywhere([Values] Transfer transfer, [Values] bool otherPage)
     {
         ulong target = otherPage ? Far : Near;
-        _pair.Each(machine => machine.Poke(SystemMachine.Data, target));
+        _pair.Each(machine => machine.Poke(BareGuest.Data, target));
         _pair.Load(a =>
         {
             // r15 rounds; the target adds its immediate to RAX and comes back through R14. The seventh round changes the immediate.
@@ -223,7 +222,7 @@ public sealed unsafe class SelfModificationTests : IDisposable
             a.xor(eax, eax);
             a.mov(r15d, 20);
             a.mov(r13, target);
-            a.mov(rsi, SystemMachine.Data);
+            a.mov(rsi, BareGuest.Data);
             a.lea(r14, __[back]);
             a.Label(ref again);
             switch (transfer)
@@ -336,7 +335,7 @@ public sealed unsafe class SelfModificationTests : IDisposable
         Assembler assembler = new(64);
         code(assembler);
         using MemoryStream stream = new();
-        assembler.Assemble(new StreamCodeWriter(stream), SystemMachine.Code);
+        assembler.Assemble(new StreamCodeWriter(stream), BareGuest.Code);
         return stream.ToArray();
     }
 

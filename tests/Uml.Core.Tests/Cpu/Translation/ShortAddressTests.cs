@@ -1,5 +1,4 @@
 using Uml.Core.Cpu.State;
-using Uml.Core.Tests.Cpu.System;
 
 namespace Uml.Core.Tests.Cpu.Translation;
 
@@ -24,7 +23,7 @@ public sealed unsafe class ShortAddressTests : IDisposable
     public void A_bit_is_looked_for_within_4_GiB(string code)
     {
         // 2^35 bits are 2^32 bytes: the sum lies beyond 4 GiB, and its lower half is the data's address.
-        Run(code, rax: (8 * Far) + 9, rbx: SystemMachine.Data);
+        Run(code, rax: (8 * Far) + 9, rbx: BareGuest.Data);
         Assert.That(_pair.Vector, Is.EqualTo(-1));
         Assert.That(Flags.Carry(_pair.Jit.State), "bit 9 of the data");
     }
@@ -55,8 +54,8 @@ public sealed unsafe class ShortAddressTests : IDisposable
     [TestCase("67 C4 E2 E1 91 04 0B", TestName = "VPGATHERQQ")]
     public void What_is_implied_is_cut_as_well(string code)
     {
-        Run(code, rax: 0x10, rbx: Far + SystemMachine.Data, rsi: Far, rdi: Far + SystemMachine.Data);
-        Run(code, rax: 0xF0, rbx: 0xFFFF_FF80, rsi: SystemMachine.Data, rdi: Far - 1);
+        Run(code, rax: 0x10, rbx: Far + BareGuest.Data, rsi: Far, rdi: Far + BareGuest.Data);
+        Run(code, rax: 0xF0, rbx: 0xFFFF_FF80, rsi: BareGuest.Data, rdi: Far - 1);
     }
 
     /// <summary>Runs the code in both engines, which compare everything.</summary>
@@ -67,12 +66,12 @@ public sealed unsafe class ShortAddressTests : IDisposable
         {
             for (ulong i = 0; i < 0x200; i += 8)
             {
-                machine.Poke(SystemMachine.Data + i, 0x0123_4567_89AB_CF01UL + i);
+                machine.Poke(BareGuest.Data + i, 0x0123_4567_89AB_CF01UL + i);
             }
 
             for (int i = 0; i < bytes.Length; i++)
             {
-                machine.Poke(SystemMachine.Code + (ulong)i, bytes[i]);
+                machine.Poke(BareGuest.Code + (ulong)i, bytes[i]);
             }
         });
         _pair.ResetRegisters();

@@ -6,7 +6,6 @@ using Uml.Core.Cpu.Blocks;
 using Uml.Core.Cpu.Contract;
 using Uml.Core.Cpu.Execute;
 using Uml.Core.Interop;
-using Uml.Core.Tests.Cpu.System;
 using static Iced.Intel.AssemblerRegisters;
 
 namespace Uml.Core.Tests.Cpu.Translation;
@@ -44,7 +43,7 @@ public sealed unsafe class SignalHandlerTests
     /// <returns>Whether it was translated.</returns>
     public static bool RunLoop(int engine)
     {
-        using SystemMachine machine = new SystemMachine((CpuEngine)engine).Start64();
+        using BareGuest machine = new BareGuest((CpuEngine)engine).Start64();
         machine.Load(a =>
         {
             Label again = a.CreateLabel();
@@ -62,13 +61,13 @@ public sealed unsafe class SignalHandlerTests
     /// <returns>The report.</returns>
     public static string Fault()
     {
-        using SystemMachine machine = new SystemMachine(CpuEngine.Jit).Start64();
+        using BareGuest machine = new BareGuest(CpuEngine.Jit).Start64();
         machine.Load(a => a.hlt());
         Assert.That(machine.Cpu.Run(10_000), Is.EqualTo(RunResult.Halted));
-        Block* block = machine.Cpu.Blocks.Find(machine.State, SystemMachine.Code);
+        Block* block = machine.Cpu.Blocks.Find(machine.State, BareGuest.Code);
         *(ushort*)machine.Cpu.Jit!.Code.ToWritable(block->Translations[(int)Flavor.Integer].Body) = 0x0B0F; // ud2
         machine.State->Halted = false;
-        machine.State->Rip = SystemMachine.Code;
+        machine.State->Rip = BareGuest.Code;
         return Assert.Throws<EmittedCodeFaultException>(() => machine.Cpu.Run(10_000))!.Message;
     }
 

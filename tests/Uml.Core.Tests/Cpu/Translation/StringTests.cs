@@ -1,6 +1,5 @@
 using Iced.Intel;
 using Uml.Core.Cpu.State;
-using Uml.Core.Tests.Cpu.System;
 using static Iced.Intel.AssemblerRegisters;
 
 namespace Uml.Core.Tests.Cpu.Translation;
@@ -9,7 +8,7 @@ namespace Uml.Core.Tests.Cpu.Translation;
 [FixtureLifeCycle(LifeCycle.InstancePerTestCase)]
 public sealed unsafe class StringTests : IDisposable
 {
-    private const ulong Source = SystemMachine.Data, Destination = SystemMachine.Data + 0x4000, Entry = SystemMachine.PageTable + ((Destination >> 12) * 8);
+    private const ulong Source = BareGuest.Data, Destination = BareGuest.Data + 0x4000, Entry = BareGuest.PageTable + ((Destination >> 12) * 8);
 
     private readonly EnginePair _pair = new();
 

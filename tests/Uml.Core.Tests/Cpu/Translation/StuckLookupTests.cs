@@ -3,7 +3,6 @@ using Uml.Core.Cpu.Blocks;
 using Uml.Core.Cpu.Contract;
 using Uml.Core.Cpu.Emit;
 using Uml.Core.Cpu.State;
-using Uml.Core.Tests.Cpu.System;
 using static Iced.Intel.AssemblerRegisters;
 
 namespace Uml.Core.Tests.Cpu.Translation;
@@ -12,13 +11,13 @@ namespace Uml.Core.Tests.Cpu.Translation;
 [Platform("Linux")]
 public sealed unsafe class StuckLookupTests
 {
-    private const ulong Target = SystemMachine.Code + 0x40;
+    private const ulong Target = BareGuest.Code + 0x40;
 
     [Test]
     public void A_lookup_that_is_done_for_ever_ends_when_something_waits()
     {
         Assume.That(JitEngine.IsSupported);
-        using SystemMachine machine = new SystemMachine(CpuEngine.Jit).Start64();
+        using BareGuest machine = new BareGuest(CpuEngine.Jit).Start64();
         machine.Load(a =>
         {
             a.mov(r10d, (int)Target);
@@ -42,18 +41,18 @@ public sealed unsafe class StuckLookupTests
         Assert.That(result, Is.EqualTo(RunResult.Attention));
     }
 
-    private static RunResult Go(SystemMachine machine)
+    private static RunResult Go(BareGuest machine)
     {
         machine.State->Halted = false;
-        machine.State->Rip = SystemMachine.Code;
+        machine.State->Rip = BareGuest.Code;
         return machine.Cpu.Run(10_000);
     }
 
     /// <summary>In place of the block: mov r14, target; call of the lookup; its site; jump to the start.</summary>
-    private static void Plant(SystemMachine machine)
+    private static void Plant(BareGuest machine)
     {
         JitEngine jit = machine.Cpu.Jit!;
-        Block* block = machine.Cpu.Blocks.Find(machine.State, SystemMachine.Code);
+        Block* block = machine.Cpu.Blocks.Find(machine.State, BareGuest.Code);
         int site = 0;
         while (jit.Sites.Sites[site].Block != block || jit.Sites.Sites[site].Form != Form.JumpIndirect)
         {

@@ -1,6 +1,5 @@
 using System.Runtime.Intrinsics;
 using Uml.Core.Cpu.State;
-using Uml.Core.Tests.Cpu.System;
 using static Iced.Intel.AssemblerRegisters;
 
 namespace Uml.Core.Tests.Cpu.Translation;
@@ -14,7 +13,7 @@ public sealed unsafe class UpperHalfTests : IDisposable
     public UpperHalfTests()
     {
         _pair.ResetRegisters();
-        _pair.Set(3, SystemMachine.Data);
+        _pair.Set(3, BareGuest.Data);
         Vectors(0x55);
     }
 
@@ -100,7 +99,7 @@ public sealed unsafe class UpperHalfTests : IDisposable
         {
             for (ulong i = 0; i < 32; i += 8)
             {
-                machine.Poke(SystemMachine.Data + i, i == 24 ? 0 : 1.0);
+                machine.Poke(BareGuest.Data + i, i == 24 ? 0 : 1.0);
             }
 
             machine.State->Mxcsr = 0x1F80 & ~(1u << 9);
@@ -128,7 +127,7 @@ public sealed unsafe class UpperHalfTests : IDisposable
             CpuState.At<Vector256<byte>>(machine.State, CpuState.VectorsOffset + (i * 32)) = seed == 0 ? default : Vector256.Create((byte)(seed + i));
         }
 
-        machine.Poke(SystemMachine.Data, 0x12345670u);
+        machine.Poke(BareGuest.Data, 0x12345670u);
     });
 
     private void Run(Action<Iced.Intel.Assembler> code)

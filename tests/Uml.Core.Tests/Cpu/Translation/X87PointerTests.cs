@@ -1,5 +1,4 @@
 using Iced.Intel;
-using Uml.Core.Tests.Cpu.System;
 using static Iced.Intel.AssemblerRegisters;
 
 namespace Uml.Core.Tests.Cpu.Translation;
@@ -8,7 +7,7 @@ namespace Uml.Core.Tests.Cpu.Translation;
 [FixtureLifeCycle(LifeCycle.InstancePerTestCase)]
 public sealed unsafe class X87PointerTests : IDisposable
 {
-    private const ulong Zero = SystemMachine.Data, Control = SystemMachine.Data + 0x40, Image = SystemMachine.Data + 0x200;
+    private const ulong Zero = BareGuest.Data, Control = BareGuest.Data + 0x40, Image = BareGuest.Data + 0x200;
     private const ushort AllMasked = 0x37F, DivisionUnmasked = 0x37B;
 
     private readonly EnginePair _pair = new();
@@ -66,7 +65,7 @@ public sealed unsafe class X87PointerTests : IDisposable
             a.fxsave64(__[(int)Image]);
             a.hlt();
             using MemoryStream stream = new();
-            at = a.Assemble(new StreamCodeWriter(stream), SystemMachine.Code, BlockEncoderOptions.ReturnNewInstructionOffsets).GetLabelRIP(here);
+            at = a.Assemble(new StreamCodeWriter(stream), BareGuest.Code, BlockEncoderOptions.ReturnNewInstructionOffsets).GetLabelRIP(here);
         });
         rip = at;
     }

@@ -4,7 +4,6 @@ using Iced.Intel;
 using Uml.Core.Cpu.Emit;
 using Uml.Core.Cpu.Verify;
 using Uml.Core.Cpu;
-using Uml.Core.Tests.Cpu.System;
 using static Iced.Intel.AssemblerRegisters;
 
 namespace Uml.Core.Tests.Cpu.Verify;
@@ -16,7 +15,7 @@ public sealed unsafe class TranslationCheckTests
     [Test]
     public void A_refused_block_is_interpreted_and_counted()
     {
-        using SystemMachine machine = Prepare(TranslationCheck.Interpret);
+        using BareGuest machine = Prepare(TranslationCheck.Interpret);
         ForgetStubs(machine);
         Assert.That(machine.Cpu.Run(10_000), Is.EqualTo(RunResult.Halted));
         Assert.That(machine.Rax, Is.EqualTo(5050UL));
@@ -27,7 +26,7 @@ public sealed unsafe class TranslationCheckTests
     [Test]
     public void A_refused_block_ends_the_machine_with_what_is_wrong_with_it()
     {
-        using SystemMachine machine = Prepare(TranslationCheck.Stop);
+        using BareGuest machine = Prepare(TranslationCheck.Stop);
         ForgetStubs(machine);
         Assert.That(() => machine.Cpu.Run(10_000), Throws.TypeOf<TranslationRefusedException>().With.Message.Contains("Translation of the block of"));
     }
@@ -35,7 +34,7 @@ public sealed unsafe class TranslationCheckTests
     [Test]
     public void Without_the_checker_nothing_is_refused()
     {
-        using SystemMachine machine = Prepare(TranslationCheck.None);
+        using BareGuest machine = Prepare(TranslationCheck.None);
         ForgetStubs(machine);
         Assert.That(machine.Cpu.Run(10_000), Is.EqualTo(RunResult.Halted));
         Assert.That(machine.State->Engine->Counters.TranslationsRefused, Is.Zero);
@@ -43,10 +42,10 @@ public sealed unsafe class TranslationCheckTests
     }
 
     /// <summary>A processor that is about to add up the numbers to 100.</summary>
-    private static SystemMachine Prepare(TranslationCheck check)
+    private static BareGuest Prepare(TranslationCheck check)
     {
         Assume.That(JitEngine.IsSupported, "Only hosts that run translated code check it.");
-        SystemMachine machine = new SystemMachine(CpuEngine.Jit, check: check).Start64();
+        BareGuest machine = new BareGuest(CpuEngine.Jit, check: check).Start64();
         return machine.Load(a =>
         {
             Label again = a.CreateLabel();
@@ -61,7 +60,7 @@ public sealed unsafe class TranslationCheckTests
     }
 
     /// <summary>To the checker each call of a stub is one of something unknown from here on: a defect of the emitter that all translations have.</summary>
-    private static void ForgetStubs(SystemMachine machine)
+    private static void ForgetStubs(BareGuest machine)
     {
         object stubs = Field(typeof(JitEngine), "_stubs").GetValue(machine.Cpu.Jit)!;
         ((IDictionary)Field(typeof(RuntimeStubs), "_contracts").GetValue(stubs)!).Clear();

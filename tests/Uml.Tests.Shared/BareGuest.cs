@@ -4,48 +4,54 @@ using Microsoft.Extensions.Logging.Abstractions;
 using Uml.Core.Bus;
 using Uml.Core.Cpu;
 using Uml.Core.Cpu.Control;
+using Uml.Core.Cpu.Interpreter;
+using Uml.Core.Cpu.Paging;
 using Uml.Core.Cpu.State;
 using Uml.Core.Memory;
 
-namespace Uml.Core.Tests.Cpu.System;
+namespace Uml.Tests.Shared;
 
 /// <summary>
-/// A bare processor with descriptor tables in memory: GDT, LDT, IDT and TSS of 64-bit or 32-bit mode. Every vector's handler is a HLT of
-/// its own, so that the state a handler begins with can be looked at.
+/// A bare processor with RAM, in the mode that one of the Start methods enters: 64-bit with page tables, 32-bit without, or 16-bit. Descriptor
+/// tables are in memory, and every vector's handler is a HLT of its own, so that the state a handler begins with can be looked at.
 /// </summary>
-internal sealed unsafe class SystemMachine : IDisposable
+// SAFETY: the state is the processor's, which lives until this is disposed; values are copied by their size.
+internal sealed unsafe partial class BareGuest : IDisposable
 {
     public const ulong Code = 0x10000, Data = 0x20000, Stack = 0x30000, Stack0 = 0x40000, Ist = 0x50000, Handlers = 0x60000,
         UserCode = 0x70000;
-    public const ulong PageTables = 0x1000, PageTable = 0x4000, Gdt = 0x6000, Idt = 0x7000, Tss = 0x8000, Ldt = 0x9000;
-    public const ushort Code64 = 0x08, Data0 = 0x10, Code32 = 0x18, User32 = 0x23, UserData = 0x2B, User64 = 0x33, TssSelector = 0x38,
-        LdtSelector = 0x48, Scratch = 0x58;
 
-    private readonly GuestRam _ram = new(16 << 20);
     private int _bitness;
 
     /// <param name="engine">What runs the code.</param>
+    /// <param name="codeCacheSize">Bytes.</param>
     /// <param name="threshold">Runs in the interpreter before a block is translated: none if nothing is said.</param>
+    /// <param name="memorySize">Bytes of RAM.</param>
     /// <param name="clock">Guest time, which does not pass if nothing is said.</param>
     /// <param name="logger">What the processor logs to.</param>
     /// <param name="check">What becomes of translated code that the checker refuses; the tests' default if nothing is said.</param>
-    public SystemMachine(
-        CpuEngine engine,
+    public BareGuest(
+        CpuEngine engine = CpuEngine.Interpreter,
         ulong codeCacheSize = 4 << 20,
         int threshold = 0,
+        ulong memorySize = 16 << 20,
         IMachineClock? clock = null,
         ILogger? logger = null,
         TranslationCheck? check = null)
     {
-        Bus = new MachineBus(_ram.Ranges);
+        Ram = new GuestRam(memorySize);
+        _freeTables = memorySize;
+        Bus = new MachineBus(Ram.Ranges);
         CpuOptions options = new() { Engine = engine, Model = CpuModel.X64V3, CodeCacheSize = codeCacheSize, TranslationThreshold = threshold };
         options.TranslationCheck = check ?? options.TranslationCheck;
-        Cpu = new VirtualCpu(0, _ram, Bus, clock ?? new StoppedClock(), options, logger ?? NullLogger.Instance);
+        Cpu = new VirtualCpu(0, Ram, Bus, clock ?? new StoppedClock(), options, logger ?? NullLogger.Instance);
     }
 
     public VirtualCpu Cpu { get; }
 
     public MachineBus Bus { get; }
+
+    public GuestRam Ram { get; }
 
     public CpuState* State => Cpu.State;
 
@@ -58,22 +64,21 @@ internal sealed unsafe class SystemMachine : IDisposable
     public ushort Ss => State->Segments[(int)SegmentIndex.Ss].Selector;
 
     /// <summary>64-bit mode at CPL 0.</summary>
-    public SystemMachine Start64()
+    /// <param name="mapped">Bytes of RAM that are mapped one to one, by pages of 4 KiB.</param>
+    /// <param name="hasHandlers">There is an IDT; without one an exception shuts the processor down.</param>
+    public BareGuest Start64(ulong mapped = 2 << 20, bool hasHandlers = true)
     {
         _bitness = 64;
-        Poke(PageTables, 0x2000 | 7UL);
-        Poke(0x2000, 0x3000 | 7UL);
-        Poke(0x3000, PageTable | 7UL);
-        for (ulong page = 0; page < 512; page++)
+        for (ulong page = 0; page < mapped; page += GuestRam.PageSize)
         {
-            Map(page << 12, page << 12);
+            Map(page, page);
         }
 
         WriteGdt();
-        for (int vector = 0; vector < 256; vector++)
+        for (int vector = 0; vector < 256 && hasHandlers; vector++)
         {
             SetGate64(vector, Handlers + ((ulong)vector * 16));
-            Poke(Handlers + ((ulong)vector * 16), (byte)0xF4);
+            Poke(Handlers + ((ulong)vector * 16), Hlt);
         }
 
         // TSS: RSP0 at 4, IST1 at 36; no I/O bitmap.
@@ -81,21 +86,21 @@ internal sealed unsafe class SystemMachine : IDisposable
         Poke(Tss + 36, Ist);
         Poke(Tss + 102, (ushort)104);
         CpuReset.EnterLong64(State, Code, PageTables, Code64, Data0);
-        CpuReset.SetTables(State, Gdt, 0x7F, Idt, 0xFFF);
+        CpuReset.SetTables(State, Gdt, 0x7F, hasHandlers ? Idt : 0, (ushort)(hasHandlers ? 0xFFF : 0));
         State->Segments[(int)SegmentIndex.Tr] = new SegmentRegister { Base = Tss, Limit = 0x67, Selector = TssSelector, Attributes = 0x8B };
         Rsp = Stack;
         return this;
     }
 
     /// <summary>32-bit protected mode without paging at CPL 0.</summary>
-    public SystemMachine Start32()
+    public BareGuest Start32()
     {
         _bitness = 32;
         WriteGdt();
         for (int vector = 0; vector < 256; vector++)
         {
             SetGate32(vector, (uint)(Handlers + ((ulong)vector * 16)));
-            Poke(Handlers + ((ulong)vector * 16), (byte)0xF4);
+            Poke(Handlers + ((ulong)vector * 16), Hlt);
         }
 
         Poke(Tss + 4, (uint)Stack0);
@@ -109,13 +114,13 @@ internal sealed unsafe class SystemMachine : IDisposable
     }
 
     /// <summary>Real-address mode at 1000:0000, stack at 2000:8000, interrupt table at 0.</summary>
-    public SystemMachine Start16()
+    public BareGuest Start16()
     {
         _bitness = 16;
         for (int vector = 0; vector < 256; vector++)
         {
             Poke((ulong)vector * 4, (uint)(0x6000 << 16) | (uint)(vector * 16));
-            Poke(Handlers + ((ulong)vector * 16), (byte)0xF4);
+            Poke(Handlers + ((ulong)vector * 16), Hlt);
         }
 
         CpuReset.EnterReal16(State, 0x1000, 0);
@@ -125,15 +130,36 @@ internal sealed unsafe class SystemMachine : IDisposable
         return this;
     }
 
-    /// <summary>Puts code at an address of the current bitness.</summary>
-    public SystemMachine Load(Action<Assembler> code, ulong at = Code, int bitness = 0)
+    /// <summary>Allows vector and x87 instructions, as a kernel does.</summary>
+    public BareGuest EnableVectors()
     {
-        Assembler assembler = new(bitness == 0 ? _bitness : bitness);
+        State->Cr0 |= Cr0.MP | Cr0.NE;
+        State->Cr4 |= Cr4.OSFXSR | Cr4.OSXMMEXCPT | Cr4.OSXSAVE;
+        Mmu.UpdateMode(State);
+        return this;
+    }
+
+    public static byte[] Assemble(Action<Assembler> code, ulong at = Code, int bitness = 64)
+    {
+        Assembler assembler = new(bitness);
         code(assembler);
         using MemoryStream stream = new();
-        assembler.Assemble(new StreamCodeWriter(stream), _bitness == 16 ? at - Code : at);
-        Assert.That(_ram.TryWrite(new(at), stream.ToArray()));
+        assembler.Assemble(new StreamCodeWriter(stream), at);
+        return stream.ToArray();
+    }
+
+    /// <summary>Puts code at an address, of the current bitness if nothing is said.</summary>
+    public BareGuest Load(Action<Assembler> code, ulong at = Code, int bitness = 0)
+    {
+        Write(at, Assemble(code, _bitness == 16 ? at - Code : at, bitness == 0 ? _bitness : bitness));
         return this;
+    }
+
+    /// <summary>Runs so many instructions from an address.</summary>
+    public RunResult Run(long instructions, ulong from = Code)
+    {
+        State->Rip = from;
+        return Cpu.Run(instructions);
     }
 
     /// <summary>Loads code, runs it to the next HLT and returns the number of the handler that executed it (-1: the code itself).</summary>
@@ -147,9 +173,27 @@ internal sealed unsafe class SystemMachine : IDisposable
 
     public int RunToHalt()
     {
-        Assert.That(Cpu.Run(10_000), Is.EqualTo(RunResult.Halted));
+        RunResult result = Cpu.Run(10_000);
+        if (result != RunResult.Halted)
+        {
+            throw new InvalidOperationException($"The code was to halt and ended with {result} at 0x{State->Rip:X}.");
+        }
+
         ulong linear = State->Rip + (_bitness == 16 ? State->Segments[(int)SegmentIndex.Cs].Base : 0);
         return linear is > Handlers and <= Handlers + 0x1000 ? (int)((linear - 1 - Handlers) / 16) : -1;
+    }
+
+    /// <summary>Interprets one instruction without delivering what it raises: the vector of its exception, or null.</summary>
+    public byte? Step(Action<Assembler> code)
+    {
+        // Each program at its own place, so that no block is reused.
+        ulong at = State->Rip is >= Code and < Data - 64 ? (State->Rip & ~31UL) + 32 : Code;
+        Load(code, at);
+        State->Rip = at;
+        State->Engine->Remaining = 1;
+        State->Engine->Exit = ExitCode.BlockEnd;
+        ExitCode exit = InterpreterEngine.Step(State, Cpu.Blocks);
+        return exit is ExitCode.Exception or ExitCode.ExceptionAtRip ? State->Engine->ExceptionVector : null;
     }
 
     /// <summary>Leaves CPL 0 of 64-bit mode for 64-bit user code.</summary>
@@ -163,58 +207,29 @@ internal sealed unsafe class SystemMachine : IDisposable
         a.iretq();
     }
 
-    public void SetGate64(int vector, ulong target, int type = 0x8E, int ist = 0, ushort selector = Code64)
+    public void Poke<T>(ulong physical, T value) where T : unmanaged => Write(physical, new ReadOnlySpan<byte>(&value, sizeof(T)));
+
+    public void Write(ulong physical, ReadOnlySpan<byte> bytes)
     {
-        Poke(Idt + ((ulong)vector * 16), (target & 0xFFFF) | ((ulong)selector << 16) | ((ulong)ist << 32) | ((ulong)type << 40)
-            | ((target & 0xFFFF0000) << 32));
-        Poke(Idt + ((ulong)vector * 16) + 8, target >> 32);
-    }
-
-    public void SetGate32(int vector, uint target, int type = 0x8E, ushort selector = Code32) =>
-        Poke(
-            Idt + ((ulong)vector * 8),
-            (target & 0xFFFF) | ((ulong)selector << 16) | ((ulong)type << 40) | ((ulong)(target & 0xFFFF0000) << 32));
-
-    public void SetDescriptor(ushort selector, ulong descriptor) => Poke(Gdt + (ulong)(selector & 0xFFF8), descriptor);
-
-    /// <summary>A descriptor from its parts; flags are G, D/B, L, AVL in bits 3..0.</summary>
-    public static ulong Descriptor(uint @base, uint limit, int access, int flags) =>
-        (limit & 0xFFFF) | ((ulong)(@base & 0xFFFFFF) << 16) | ((ulong)access << 40) | ((ulong)(limit >> 16 & 0xF) << 48)
-        | ((ulong)flags << 52) | ((ulong)(@base >> 24) << 56);
-
-    /// <summary>Sets accessed and dirty bits in the tables that lead to the page table, as kernels do: the emitted page walk writes then.</summary>
-    public SystemMachine MarkTables()
-    {
-        foreach (ulong entry in new[] { PageTables, 0x2000UL, 0x3000UL })
+        if (!Ram.TryWrite(new(physical), bytes))
         {
-            Poke(entry, Peek<ulong>(entry) | 0x60);
+            throw new ArgumentOutOfRangeException(nameof(physical), $"There is no RAM for {bytes.Length} bytes at 0x{physical:X}.");
         }
-
-        return this;
-    }
-
-    public void Map(ulong linear, ulong physical, ulong flags = 7)
-    {
-        Poke(PageTable + ((linear >> 12) * 8), physical | flags);
-        Uml.Core.Cpu.Paging.Mmu.InvalidatePage(State, linear);
-    }
-
-    public void Poke<T>(ulong physical, T value) where T : unmanaged =>
-        Assert.That(_ram.TryWrite(new(physical), new ReadOnlySpan<byte>(&value, sizeof(T))));
-
-    /// <summary>All of the RAM that tests use.</summary>
-    public byte[] ReadMemory()
-    {
-        byte[] bytes = new byte[2 << 20];
-        Assert.That(_ram.TryRead(new(0), bytes));
-        return bytes;
     }
 
     public T Peek<T>(ulong physical) where T : unmanaged
     {
         T value;
-        Assert.That(_ram.TryRead(new(physical), new Span<byte>(&value, sizeof(T))));
+        Read(physical, new Span<byte>(&value, sizeof(T)));
         return value;
+    }
+
+    /// <summary>All of the RAM that tests use.</summary>
+    public byte[] ReadMemory()
+    {
+        byte[] bytes = new byte[2 << 20];
+        Read(0, bytes);
+        return bytes;
     }
 
     /// <summary>A value of the current 64-bit stack, counted in quadwords from its top.</summary>
@@ -223,20 +238,15 @@ internal sealed unsafe class SystemMachine : IDisposable
     public void Dispose()
     {
         Cpu.Dispose();
-        _ram.Dispose();
+        Ram.Dispose();
     }
 
-    private void WriteGdt()
+    private void Read(ulong physical, Span<byte> bytes)
     {
-        Poke(Gdt, 0UL);
-        SetDescriptor(Code64, Descriptor(0, 0xFFFFF, 0x9B, 0xA));
-        SetDescriptor(Data0, Descriptor(0, 0xFFFFF, 0x93, 0xC));
-        SetDescriptor(Code32, Descriptor(0, 0xFFFFF, 0x9B, 0xC));
-        SetDescriptor(User32, Descriptor(0, 0xFFFFF, 0xFB, 0xC));
-        SetDescriptor(UserData, Descriptor(0, 0xFFFFF, 0xF3, 0xC));
-        SetDescriptor(User64, Descriptor(0, 0xFFFFF, 0xFB, 0xA));
-        SetDescriptor(TssSelector, Descriptor((uint)Tss, 0x67, 0x89, 0));
-        SetDescriptor(LdtSelector, Descriptor((uint)Ldt, 0x1F, 0x82, 0));
+        if (!Ram.TryRead(new(physical), bytes))
+        {
+            throw new ArgumentOutOfRangeException(nameof(physical), $"There is no RAM for {bytes.Length} bytes at 0x{physical:X}.");
+        }
     }
 
     /// <summary>Guest time that does not pass.</summary>
