@@ -49,9 +49,9 @@ internal sealed class PciHostBridge : IMachineDevice, IBusDevice, IAcpiContribut
     /// <inheritdoc/>
     public void Attach(IMachineContext machine)
     {
-        _isAttached = true;
         machine.Bus.MapMemory(new(MemoryMap.PciConfigStart), MemoryMap.PciConfigLength, this);
         machine.Bus.MapPorts(PortMap.PciConfigAddress, PciConfigPorts.Count, _ports);
+        _isAttached = true;
     }
 
     /// <inheritdoc/>
@@ -119,7 +119,7 @@ internal sealed class PciHostBridge : IMachineDevice, IBusDevice, IAcpiContribut
     {
         _functions[function.DeviceNumber] = null;
         function.Config.Disconnect(_windows);
-        MapAll();
+        MapAll(restoring: false);
     }
 
     /// <summary>The global system interrupt of an interrupt pin.</summary>
@@ -201,11 +201,11 @@ internal sealed class PciHostBridge : IMachineDevice, IBusDevice, IAcpiContribut
     }
 
     /// <summary>A place has become free: a function that was told to answer there too may have it.</summary>
-    private void MapAll()
+    private void MapAll(bool restoring)
     {
         foreach (PciFunction? function in _functions)
         {
-            function?.Config.MapBars();
+            function?.Config.MapBars(restoring);
         }
     }
 

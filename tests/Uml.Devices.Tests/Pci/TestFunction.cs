@@ -6,7 +6,7 @@ namespace Uml.Devices.Tests.Pci;
 /// <summary>A PCI function that the test puts together.</summary>
 internal sealed class TestFunction(IPciBus bus, in PciIdentity identity, string id = "test") : PciFunction(bus, id, identity)
 {
-    private PciMsix? _msix;
+    public PciMsix? Msix { get; private set; }
 
     public int Resets { get; private set; }
 
@@ -14,9 +14,9 @@ internal sealed class TestFunction(IPciBus bus, in PciIdentity identity, string 
 
     public new int AddCapability(byte id, ReadOnlySpan<byte> body, ReadOnlySpan<byte> writable = default) => base.AddCapability(id, body, writable);
 
-    public new PciMsix AddMsix(int barIndex, int vectorCount) => _msix = base.AddMsix(barIndex, vectorCount);
+    public new PciMsix AddMsix(int barIndex, int vectorCount) => Msix = base.AddMsix(barIndex, vectorCount);
 
-    public void Raise(int vector) => _msix!.Raise(vector);
+    public void Raise(int vector) => Msix!.Raise(vector);
 
     public new void AddInterruptPin() => base.AddInterruptPin();
 
