@@ -44,6 +44,9 @@ internal sealed class DeviceContext(DeviceHost host, string id, IMachineDevices 
     /// <summary>The buses themselves.</summary>
     public IMachineBus MachineBus => host.Bus;
 
+    /// <summary>Whether the device has gone.</summary>
+    public bool IsDetached => _isDetached;
+
     /// <summary>What the device has of the address spaces.</summary>
     public IEnumerable<DeviceClaim> Claims => _claims.Select(claim => claim.Range);
 

@@ -7,9 +7,10 @@ internal sealed class MachineDevices(DeviceHost host, Func<bool> mayChange) : IM
 {
     private const int MaximumId = 64;
 
-    private readonly List<(IMachineDevice Device, DeviceContext Context)> _attached = [];
+    /// <summary>Replaced as a whole: devices come and go while others are called, and are looked at from other threads.</summary>
+    private (IMachineDevice Device, DeviceContext Context)[] _attached = [];
 
-    public IReadOnlyList<IMachineDevice> Attached => _attached.ConvertAll(entry => entry.Device);
+    public IReadOnlyList<IMachineDevice> Attached => Array.ConvertAll(_attached, entry => entry.Device);
 
     /// <summary>Attaches the devices that a machine is built with, and brings them to their state after power-on.</summary>
     public void PowerOn(IEnumerable<IMachineDevice> devices)
@@ -27,33 +28,38 @@ internal sealed class MachineDevices(DeviceHost host, Func<bool> mayChange) : IM
         ArgumentNullException.ThrowIfNull(device);
         ThrowIfRunning();
         Connect(device);
-        device.Reset();
+        try
+        {
+            device.Reset();
+        }
+        catch
+        {
+            Detach(device);
+            throw;
+        }
     }
 
     public void Detach(IMachineDevice device)
     {
         ArgumentNullException.ThrowIfNull(device);
         ThrowIfRunning();
-        int index = _attached.FindIndex(entry => ReferenceEquals(entry.Device, device));
-        if (index < 0)
-        {
-            throw new InvalidOperationException($"Device '{device.Id}' is not attached to this machine.");
-        }
-
-        DeviceContext context = _attached[index].Context;
+        DeviceContext context = FindContext(device) ?? throw new InvalidOperationException($"Device '{device.Id}' is not attached to this machine.");
         device.Detach();
-        _attached.RemoveAt(index);
+        _attached = Array.FindAll(_attached, entry => entry.Context != context);
         context.Dispose();
     }
 
-    public IMachineDevice? Find(string id) => _attached.Find(entry => entry.Device.Id == id).Device;
+    public IMachineDevice? Find(string id) => Array.Find(_attached, entry => entry.Device.Id == id).Device;
 
     /// <summary>Resets all devices, in order of attaching.</summary>
     public void Reset()
     {
-        foreach (IMachineDevice device in Attached)
+        foreach ((IMachineDevice device, DeviceContext context) in _attached)
         {
-            device.Reset();
+            if (!context.IsDetached)
+            {
+                device.Reset();
+            }
         }
     }
 
@@ -67,8 +73,9 @@ internal sealed class MachineDevices(DeviceHost host, Func<bool> mayChange) : IM
     }
 
     /// <summary>What a device has of the address spaces; nothing when it is not attached.</summary>
-    public IEnumerable<DeviceClaim> GetClaims(IMachineDevice device) =>
-        _attached.Find(entry => ReferenceEquals(entry.Device, device)).Context?.Claims ?? [];
+    public IEnumerable<DeviceClaim> GetClaims(IMachineDevice device) => FindContext(device)?.Claims ?? [];
+
+    private DeviceContext? FindContext(IMachineDevice device) => Array.Find(_attached, entry => ReferenceEquals(entry.Device, device)).Context;
 
     private void Connect(IMachineDevice device)
     {
@@ -95,7 +102,7 @@ internal sealed class MachineDevices(DeviceHost host, Func<bool> mayChange) : IM
             throw;
         }
 
-        _attached.Add((device, context));
+        _attached = [.. _attached, (device, context)];
     }
 
     private void ThrowIfRunning()

@@ -60,6 +60,7 @@ internal sealed partial class VirtualMachine : IVirtualMachine, IMachineLoopObse
         _devices = new MachineDevices(
             new DeviceHost(hardware.Bus, hardware.Memory, clock, hardware.Cpus, EndOrReset, _loop.Post), () => _state != MachineState.Running || _loop.IsCurrentThread);
         _onReboot = options.OnReboot;
+        _boot = services.GetRequiredService<IOptions<BootOptions>>();
         Processors = [.. hardware.Cpus.Select(cpu => cpu.Registers)];
     }
 
@@ -334,7 +335,7 @@ internal sealed partial class VirtualMachine : IVirtualMachine, IMachineLoopObse
     private async Task LoadBootAsync(CancellationToken cancellationToken)
     {
         cancellationToken.ThrowIfCancellationRequested();
-        BootOptions options = _services.GetRequiredService<IOptions<BootOptions>>().Value;
+        BootOptions options = Boot;
         ProcessorRegisters registers = _hardware.BootCpu.Registers;
         if (options.Kernel is { } kernel)
         {

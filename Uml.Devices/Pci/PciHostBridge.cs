@@ -117,7 +117,13 @@ internal sealed class PciHostBridge : IMachineDevice, IBusDevice, IAcpiContribut
     /// <inheritdoc/>
     public void Remove(PciFunction function)
     {
-        _functions[function.DeviceNumber] = null;
+        int device = Array.IndexOf(_functions, function);
+        if (device < 0)
+        {
+            return;
+        }
+
+        _functions[device] = null;
         function.Config.Disconnect(_windows);
         MapAll(restoring: false);
     }

@@ -77,6 +77,21 @@ internal sealed class PciStateTests
         Assert.That(() => sandbox.WriteMemory(FirstConfig + 4, 2, 6), Throws.Nothing);
     }
 
+    [Test]
+    public void A_function_that_fails_to_attach_is_not_on_the_bus()
+    {
+        using DeviceSandbox sandbox = new(Compose);
+        TestFunction function = new(sandbox.Services.GetRequiredService<IPciBus>(), new PciIdentity(1, 2, 3), "third") { IsBroken = true };
+        function.AddBar(new PciBar { Index = 0, Length = 0x1000, Device = new Answer(3) });
+        Assert.That(() => sandbox.Devices.Attach(function), Throws.InstanceOf<InvalidDataException>());
+        Assert.That(sandbox.ReadMemory(SecondConfig + 0x8000, 4), Is.EqualTo(uint.MaxValue));
+        Assert.That(() => Move(sandbox, SecondConfig + 0x8000, Place), Throws.Nothing);
+        function.IsBroken = false;
+        function.AddMsix(1, 3);
+        sandbox.Devices.Attach(function);
+        Assert.That(function.DeviceNumber, Is.EqualTo(3));
+    }
+
     /// <summary>Lets a function answer at an address, and nowhere else meanwhile.</summary>
     private static void Move(DeviceSandbox sandbox, ulong config, ulong address)
     {

@@ -1,3 +1,4 @@
+using Uml.Core.Machine;
 using Uml.Core.Snapshots;
 using Uml.Devices.Pci;
 
@@ -21,6 +22,16 @@ internal sealed class TestFunction(IPciBus bus, in PciIdentity identity, string 
     public new void AddInterruptPin() => base.AddInterruptPin();
 
     public new void SetInterrupt(bool asserted) => base.SetInterrupt(asserted);
+
+    public bool IsBroken { get; set; }
+
+    protected override void OnAttached(IMachineContext machine)
+    {
+        if (IsBroken)
+        {
+            throw new InvalidDataException("broken");
+        }
+    }
 
     protected override void ResetRegisters() => Resets++;
 
