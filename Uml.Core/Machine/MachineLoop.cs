@@ -107,6 +107,18 @@ internal sealed class MachineLoop
         }
     }
 
+    /// <summary>Whether a loop that stands still will go on doing so, until <see cref="Resume"/>.</summary>
+    public bool IsPauseRequested
+    {
+        get
+        {
+            lock (_sync)
+            {
+                return _pauseRequested;
+            }
+        }
+    }
+
     /// <summary>Asks the loop to stand still.</summary>
     /// <returns>Completes when it does, or when it has ended instead.</returns>
     public Task PauseAsync()
@@ -115,7 +127,7 @@ internal sealed class MachineLoop
         {
             if (_ended)
             {
-                return Task.CompletedTask;
+                return _completion.Task;
             }
 
             _pauseRequested = true;

@@ -119,12 +119,17 @@ internal sealed partial class VirtualMachine : IVirtualMachine, IMachineLoopObse
         await _gate.WaitAsync(cancellationToken).ConfigureAwait(false);
         try
         {
-            if (_state == MachineState.Paused)
+            // Behind a pause that was cancelled the machine may look paused, and be about to go on.
+            if (_state == MachineState.Paused && _loop.IsPauseRequested)
             {
                 return;
             }
 
-            ThrowUnless(MachineState.Running, "paused");
+            if (_state is not MachineState.Paused)
+            {
+                ThrowUnless(MachineState.Running, "paused");
+            }
+
             try
             {
                 await Task.WhenAny(_loop.PauseAsync(), _exited.Task).WaitAsync(cancellationToken).ConfigureAwait(false);
