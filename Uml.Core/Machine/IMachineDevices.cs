@@ -9,7 +9,7 @@ public interface IMachineDevices
     /// <summary>The device of this name; null when there is none.</summary>
     IMachineDevice? Find(string id);
 
-    /// <summary>Plugs a device in: attaches and resets it. The caller disposes it, behind the machine.</summary>
+    /// <summary>Plugs a device in: attaches and resets it, or when either throws does neither. The caller disposes it, behind the machine.</summary>
     /// <exception cref="InvalidOperationException">
     /// The machine runs (pause it first; its own thread may always), or a device of that name is attached.
     /// </exception>
