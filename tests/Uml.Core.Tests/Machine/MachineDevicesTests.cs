@@ -124,6 +124,16 @@ public sealed class MachineDevicesTests
         }
     }
 
+    [Test]
+    public void A_machine_that_cannot_be_built_leaves_nothing_behind_though_its_services_fail_to_end()
+    {
+        ScriptedCpu cpu = new();
+        VirtualMachineBuilder builder = ScriptedMachine.CreateBuilder(cpu);
+        builder.Services.AddSingleton<IMachineDevice>(_ => new Unending());
+        Assert.That(builder.Build, Throws.InstanceOf<InvalidDataException>());
+        Assert.That(cpu.IsDisposed);
+    }
+
     [TestCase("")]
     [TestCase("Pit")]
     [TestCase("a b")]
@@ -196,6 +206,13 @@ public sealed class MachineDevicesTests
             calls.Add($"{Id} reset");
             OnReset?.Invoke();
         }
+    }
+
+    private sealed class Unending() : StatelessDevice("a"), IDisposable
+    {
+        public override void Attach(IMachineContext machine) => throw new InvalidDataException("attach");
+
+        public void Dispose() => throw new InvalidDataException("dispose");
     }
 
     private sealed class Resource : IDisposable
