@@ -46,6 +46,9 @@ internal sealed class DeviceContext(DeviceHost host, string id, IMachineDevices 
     /// <summary>The buses themselves.</summary>
     public IMachineBus MachineBus => host.Bus;
 
+    /// <summary>Whether the device has been detached.</summary>
+    public bool IsDetached => _isDetached;
+
     /// <summary>The address ranges that the device has claimed.</summary>
     public IEnumerable<DeviceClaim> Claims => _claims.Select(claim => claim.Range);
 

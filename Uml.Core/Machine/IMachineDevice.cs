@@ -29,7 +29,8 @@ public interface IMachineDevice : IStateful
 
     /// <summary>
     /// Claims addresses and connects to the machine, whose guest does not run meanwhile. What is taken from <paramref name="machine"/>
-    /// (addresses, timers, <see cref="IMachineContext.Own{T}"/>, events) is released automatically at the end of <see cref="Detach"/>.
+    /// (addresses, timers, <see cref="IMachineContext.Own{T}"/>, events) is released automatically at the end of <see cref="Detach"/>, and when
+    /// this method throws. <see cref="Detach"/> is not called then: claim addresses, which may be taken, before connecting to other devices.
     /// </summary>
     void Attach(IMachineContext machine);
 

@@ -9,9 +9,12 @@ public interface IMachineDevices
     /// <summary>The device of this name; null when there is none.</summary>
     IMachineDevice? Find(string id);
 
-    /// <summary>Plugs a device in: attaches and resets it. The caller disposes it, after the machine.</summary>
-    /// <exception cref="InvalidOperationException"> The machine is running (pause it first, or call this on the machine's thread), or a
-    /// device of that name is attached. </exception>
+    /// <summary>
+    /// Plugs a device in: attaches and resets it. When either throws, the device is not attached. The caller disposes it, after the machine.
+    /// </summary>
+    /// <exception cref="InvalidOperationException">
+    /// The machine is running (pause it first, or call this on the machine's thread), or a device of that name is attached.
+    /// </exception>
     void Attach(IMachineDevice device);
 
     /// <summary>Unplugs a device: its addresses, interrupt lines and timers are released.</summary>

@@ -7,9 +7,10 @@ internal sealed class MachineDevices(DeviceHost host, Func<bool> mayChange) : IM
 {
     private const int MaximumId = 64;
 
-    private readonly List<(IMachineDevice Device, DeviceContext Context)> _attached = [];
+    /// <summary>Replaced as a whole: devices come and go while others are called, and are looked at from other threads.</summary>
+    private (IMachineDevice Device, DeviceContext Context)[] _attached = [];
 
-    public IReadOnlyList<IMachineDevice> Attached => _attached.ConvertAll(entry => entry.Device);
+    public IReadOnlyList<IMachineDevice> Attached => Array.ConvertAll(_attached, entry => entry.Device);
 
     /// <summary>Attaches the devices that a machine is built with, and resets them.</summary>
     public void PowerOn(IEnumerable<IMachineDevice> devices)
@@ -27,31 +28,39 @@ internal sealed class MachineDevices(DeviceHost host, Func<bool> mayChange) : IM
         ArgumentNullException.ThrowIfNull(device);
         ThrowIfRunning();
         Connect(device);
-        device.Reset();
+        try
+        {
+            device.Reset();
+        }
+        catch
+        {
+            Detach(device);
+            throw;
+        }
     }
 
     public void Detach(IMachineDevice device)
     {
         ArgumentNullException.ThrowIfNull(device);
         ThrowIfRunning();
-        int index = _attached.FindIndex(entry => ReferenceEquals(entry.Device, device));
-        if (index < 0)
-        {
-            throw new InvalidOperationException($"Device '{device.Id}' is not attached to this machine.");
-        }
-
-        DeviceContext context = _attached[index].Context;
+        DeviceContext context = FindContext(device) ?? throw new InvalidOperationException($"Device '{device.Id}' is not attached to this machine.");
         device.Detach();
-        _attached.RemoveAt(index);
+        _attached = Array.FindAll(_attached, entry => entry.Context != context);
         context.Dispose();
     }
 
-    public IMachineDevice? Find(string id) => _attached.Find(entry => entry.Device.Id == id).Device;
+    public IMachineDevice? Find(string id) => Array.Find(_attached, entry => entry.Device.Id == id).Device;
 
     /// <summary>Resets all devices, in order of attaching.</summary>
     public void Reset()
     {
-        _attached.ForEach(static entry => entry.Device.Reset());
+        foreach ((IMachineDevice device, DeviceContext context) in _attached)
+        {
+            if (!context.IsDetached)
+            {
+                device.Reset();
+            }
+        }
     }
 
     /// <summary>Makes devices flush what they have buffered.</summary>
@@ -64,8 +73,9 @@ internal sealed class MachineDevices(DeviceHost host, Func<bool> mayChange) : IM
     }
 
     /// <summary>The address ranges that a device has claimed; none when it is not attached.</summary>
-    public IEnumerable<DeviceClaim> GetClaims(IMachineDevice device) =>
-        _attached.Find(entry => ReferenceEquals(entry.Device, device)).Context?.Claims ?? [];
+    public IEnumerable<DeviceClaim> GetClaims(IMachineDevice device) => FindContext(device)?.Claims ?? [];
+
+    private DeviceContext? FindContext(IMachineDevice device) => Array.Find(_attached, entry => ReferenceEquals(entry.Device, device)).Context;
 
     private void Connect(IMachineDevice device)
     {
@@ -92,7 +102,7 @@ internal sealed class MachineDevices(DeviceHost host, Func<bool> mayChange) : IM
             throw;
         }
 
-        _attached.Add((device, context));
+        _attached = [.. _attached, (device, context)];
     }
 
     private void ThrowIfRunning()

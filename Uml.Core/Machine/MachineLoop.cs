@@ -107,6 +107,18 @@ internal sealed class MachineLoop
         }
     }
 
+    /// <summary>Whether a paused loop stays paused until <see cref="Resume"/>.</summary>
+    public bool IsPauseRequested
+    {
+        get
+        {
+            lock (_sync)
+            {
+                return _pauseRequested;
+            }
+        }
+    }
+
     /// <summary>Requests a pause.</summary>
     /// <returns>Completes when the loop is paused or has ended.</returns>
     public Task PauseAsync()
@@ -115,7 +127,7 @@ internal sealed class MachineLoop
         {
             if (_ended)
             {
-                return Task.CompletedTask;
+                return _completion.Task;
             }
 
             _pauseRequested = true;

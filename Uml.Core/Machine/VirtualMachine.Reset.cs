@@ -1,4 +1,3 @@
-using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Options;
 using Uml.Core.Boot;
 using Uml.Core.Cpu;
@@ -12,6 +11,7 @@ internal sealed partial class VirtualMachine
     private const int MaximumResetLines = 100;
 
     private readonly RebootAction _onReboot;
+    private readonly IOptions<BootOptions> _boot;
     private ulong _resets;
 
     /// <summary>The requested reboot that is not done yet.</summary>
@@ -30,7 +30,7 @@ internal sealed partial class VirtualMachine
         }
     }
 
-    private BootOptions Boot => _services.GetRequiredService<IOptions<BootOptions>>().Value;
+    private BootOptions Boot => _boot.Value;
 
     /// <summary>Resets devices and CPUs and loads the kernel again; called on the machine's thread.</summary>
     /// <exception cref="HostServiceException">The kernel cannot be loaded any more.</exception>

@@ -60,6 +60,7 @@ internal sealed partial class VirtualMachine : IVirtualMachine, IMachineLoopObse
         _devices = new MachineDevices(
             new DeviceHost(hardware.Bus, hardware.Memory, clock, hardware.Cpus, EndOrReset, _loop.Post), () => _state != MachineState.Running || _loop.IsCurrentThread);
         _onReboot = options.OnReboot;
+        _boot = services.GetRequiredService<IOptions<BootOptions>>();
         Processors = [.. hardware.Cpus.Select(cpu => cpu.Registers)];
     }
 
@@ -118,12 +119,17 @@ internal sealed partial class VirtualMachine : IVirtualMachine, IMachineLoopObse
         await _gate.WaitAsync(cancellationToken).ConfigureAwait(false);
         try
         {
-            if (_state == MachineState.Paused)
+            // Behind a pause that was cancelled the machine may look paused, and be about to go on.
+            if (_state == MachineState.Paused && _loop.IsPauseRequested)
             {
                 return;
             }
 
-            ThrowUnless(MachineState.Running, "paused");
+            if (_state is not MachineState.Paused)
+            {
+                ThrowUnless(MachineState.Running, "paused");
+            }
+
             try
             {
                 await Task.WhenAny(_loop.PauseAsync(), _exited.Task).WaitAsync(cancellationToken).ConfigureAwait(false);
@@ -333,7 +339,7 @@ internal sealed partial class VirtualMachine : IVirtualMachine, IMachineLoopObse
     private async Task LoadBootAsync(CancellationToken cancellationToken)
     {
         cancellationToken.ThrowIfCancellationRequested();
-        BootOptions options = _services.GetRequiredService<IOptions<BootOptions>>().Value;
+        BootOptions options = Boot;
         ProcessorRegisters registers = _hardware.BootCpu.Registers;
         if (options.Kernel is { } kernel)
         {

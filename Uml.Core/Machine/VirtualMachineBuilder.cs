@@ -81,8 +81,15 @@ public sealed class VirtualMachineBuilder
         }
         catch
         {
-            End(services);
-            hardware?.Dispose();
+            try
+            {
+                End(services);
+            }
+            finally
+            {
+                hardware?.Dispose();
+            }
+
             throw;
         }
     }

@@ -52,6 +52,12 @@ public sealed class AmlWriter
     /// <summary>Names a string of ASCII characters.</summary>
     public void NameString(string name, string value)
     {
+        ArgumentNullException.ThrowIfNull(value);
+        if (value.Contains('\0') || !Ascii.IsValid(value))
+        {
+            throw new ArgumentException($"'{value}' is no string of ACPI: use ASCII characters but NUL.", nameof(value));
+        }
+
         Name(name);
         _bytes.Write<byte>([StringPrefix]);
         _bytes.Write<byte>(Encoding.ASCII.GetBytes(value));
@@ -108,6 +114,9 @@ public sealed class AmlWriter
     /// </summary>
     public void MethodChoosing(string name, string condition, int width, ulong[] whenTrue, ulong[] whenFalse)
     {
+        ArgumentNullException.ThrowIfNull(whenTrue);
+        ArgumentNullException.ThrowIfNull(whenFalse);
+        ArgumentOutOfRangeException.ThrowIfLessThan(width, 1);
         const byte NoArguments = 0;
         var choice = new AmlWriter();
         choice.Path(condition);
@@ -122,9 +131,14 @@ public sealed class AmlWriter
 
     private void ReturnTable(int width, ReadOnlySpan<ulong> values)
     {
+        (int count, int rest) = Math.DivRem(values.Length, width);
+        if (rest != 0)
+        {
+            throw new ArgumentException($"A table of {values.Length} integers has no rows of {width}.", nameof(values));
+        }
+
         var rows = new AmlWriter();
-        int count = values.Length / width;
-        rows._bytes.Write<byte>([(byte)count]);
+        rows.ElementCount(count);
         for (int i = 0; i < count; i++)
         {
             rows.Integers(values.Slice(i * width, width));
@@ -165,10 +179,20 @@ public sealed class AmlWriter
         _bytes.Write<byte>(Encoding.ASCII.GetBytes(name.PadRight(SegmentLength, '_')));
     }
 
+    private void ElementCount(int count)
+    {
+        if (count > byte.MaxValue)
+        {
+            throw new ArgumentException($"A package of ACPI has {byte.MaxValue} elements at most, not {count}.", nameof(count));
+        }
+
+        _bytes.Write<byte>([(byte)count]);
+    }
+
     private void Integers(ReadOnlySpan<ulong> values)
     {
         var elements = new AmlWriter();
-        elements._bytes.Write<byte>([(byte)values.Length]);
+        elements.ElementCount(values.Length);
         foreach (ulong value in values)
         {
             elements.Integer(value);

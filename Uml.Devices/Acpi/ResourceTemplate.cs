@@ -34,6 +34,7 @@ public sealed class ResourceTemplate
     /// <summary>A fixed range of I/O ports, decoding 16 address bits.</summary>
     public ResourceTemplate Io(ushort start, byte count)
     {
+        ThrowUnlessBelow(0x1_0000, start, count);
         const byte Decode16 = 1;
         _bytes.Write<byte>([IoTag, Decode16, (byte)start, (byte)(start >> 8), (byte)start, (byte)(start >> 8), 1, count]);
         return this;
@@ -42,6 +43,8 @@ public sealed class ResourceTemplate
     /// <summary>An edge-triggered, active-high, exclusive interrupt of the ISA bus, 0 to 15.</summary>
     public ResourceTemplate Irq(int number)
     {
+        ArgumentOutOfRangeException.ThrowIfNegative(number);
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(number, 15);
         _bytes.Write<byte>([IrqTag, (byte)(1 << number), (byte)(1 << number >> 8)]);
         return this;
     }
@@ -49,6 +52,7 @@ public sealed class ResourceTemplate
     /// <summary>A fixed read-write range of memory below 4 GiB.</summary>
     public ResourceTemplate Memory32(ulong start, ulong length)
     {
+        ThrowUnlessBelow(0x1_0000_0000, start, length);
         Span<byte> descriptor = stackalloc byte[12];
         descriptor[0] = Memory32FixedTag;
         descriptor[1] = 9;
@@ -68,6 +72,7 @@ public sealed class ResourceTemplate
     /// <summary>A memory window of a host bridge.</summary>
     public ResourceTemplate MemoryWindow(ulong start, ulong length, bool isPrefetchable)
     {
+        ThrowUnlessBelow(ulong.MaxValue, start, length);
         Span<byte> descriptor = stackalloc byte[46];
         descriptor[0] = QWordAddressTag;
         descriptor[1] = 43;
@@ -83,6 +88,7 @@ public sealed class ResourceTemplate
 
     private ResourceTemplate WordAddress(byte type, byte flags, ushort start, ushort length)
     {
+        ThrowUnlessBelow(0x1_0000, start, length);
         Span<byte> descriptor = stackalloc byte[16];
         descriptor[0] = WordAddressTag;
         descriptor[1] = 13;
@@ -94,5 +100,13 @@ public sealed class ResourceTemplate
         BinaryPrimitives.WriteUInt16LittleEndian(descriptor[14..], length);
         _bytes.Write<byte>(descriptor);
         return this;
+    }
+
+    private static void ThrowUnlessBelow(ulong end, ulong start, ulong length)
+    {
+        if (length == 0 || start >= end || end - start < length)
+        {
+            throw new ArgumentException($"A range of 0x{length:x} at 0x{start:x} is empty or does not end by 0x{end:x}.", nameof(length));
+        }
     }
 }

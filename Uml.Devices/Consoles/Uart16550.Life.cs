@@ -17,6 +17,8 @@ internal sealed partial class Uart16550 : IMachineDevice, IAcpiContributor
     /// <inheritdoc/>
     public void Attach(IMachineContext machine)
     {
+        // Refused perhaps, before there is anything to be taken back.
+        machine.Bus.MapPorts(_port.Ports, SerialPort.PortCount, this);
         _machine = machine;
         _line = machine.Own(_router.GetLine(Id, _port.Interrupt));
         _transmitter = new UartTransmitter(_channel, machine.Clock, Id);
@@ -27,7 +29,6 @@ internal sealed partial class Uart16550 : IMachineDevice, IAcpiContributor
         }
 
         machine.Quiescing += _transmitter.Flush;
-        machine.Bus.MapPorts(_port.Ports, SerialPort.PortCount, this);
     }
 
     /// <inheritdoc/>

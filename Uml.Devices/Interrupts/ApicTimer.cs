@@ -218,7 +218,7 @@ internal sealed class ApicTimer : IStateful
                 return;
             case ApicTimerMode.TscDeadline when _clock.ReadTsc() < _deadline:
                 // Counter and nanoseconds round differently; the guest must not see the interrupt before its deadline.
-                _timer.Schedule(_clock.Nanoseconds + 1);
+                _timer.Schedule(Math.Max(ToNanoseconds(_deadline), _clock.Nanoseconds + 1));
                 return;
             case ApicTimerMode.TscDeadline:
                 _deadline = 0;

@@ -23,6 +23,11 @@ internal sealed class LocalApics(ApicBus bus) : IMachineDevice, IBusDevice, IMsr
     /// <inheritdoc/>
     public void Attach(IMachineContext machine)
     {
+        // Refused perhaps, before there is anything to be taken back.
+        machine.Bus.MapMemory(new(MemoryMap.LocalApicStart), MemoryMap.LocalApicLength, this);
+        machine.Bus.MapMsrs(BaseMsr, 1, this);
+        machine.Bus.MapMsrs(TscDeadlineMsr, 1, this);
+        machine.Bus.MapMsrs(FirstX2ApicMsr, X2ApicMsrCount, this);
         _apics = new LocalApic[machine.Processors.Count];
         for (int i = 0; i < _apics.Length; i++)
         {
@@ -35,11 +40,6 @@ internal sealed class LocalApics(ApicBus bus) : IMachineDevice, IBusDevice, IMsr
         {
             _apics[0].ConnectExternal(external);
         }
-
-        machine.Bus.MapMemory(new(MemoryMap.LocalApicStart), MemoryMap.LocalApicLength, this);
-        machine.Bus.MapMsrs(BaseMsr, 1, this);
-        machine.Bus.MapMsrs(TscDeadlineMsr, 1, this);
-        machine.Bus.MapMsrs(FirstX2ApicMsr, X2ApicMsrCount, this);
     }
 
     /// <inheritdoc/>

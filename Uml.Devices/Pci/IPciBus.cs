@@ -7,6 +7,6 @@ public interface IPciBus
     /// <returns>The device number.</returns>
     internal int Add(PciFunction function);
 
-    /// <summary>Takes a function out.</summary>
+    /// <summary>Takes a function out; nothing happens when it is not on the bus.</summary>
     internal void Remove(PciFunction function);
 }

@@ -22,7 +22,7 @@ internal sealed class PciConfigSpace : IStateful
     private readonly byte[] _writable = new byte[PciConfig.Length];
     private readonly Bar?[] _bars = new Bar?[BarCount];
     private IMachineBus? _bus;
-    private Action? _released;
+    private Action<bool>? _released;
     private int _nextCapability = PciConfig.FirstCapability;
     private int _lastCapability = PciConfig.CapabilitiesPointer;
 
@@ -52,6 +52,9 @@ internal sealed class PciConfigSpace : IStateful
         public ulong MappedAt { get; set; }
 
         public IDisposable? Claim { get; set; }
+
+        /// <summary>Whether it was claimed when the state was saved that was restored last.</summary>
+        public bool WasClaimed { get; set; }
 
         public void Release()
         {
@@ -136,8 +139,8 @@ internal sealed class PciConfigSpace : IStateful
     /// <summary>Connects the space to the machine and, as firmware does, assigns addresses to its base address registers.</summary>
     /// <param name="bus">Where they are claimed.</param>
     /// <param name="windows">Where there is room.</param>
-    /// <param name="released">Called when a place has become free.</param>
-    public void Connect(IMachineBus bus, PciWindows windows, Action released)
+    /// <param name="released">Called when a place has become free; true while a state is restored.</param>
+    public void Connect(IMachineBus bus, PciWindows windows, Action<bool> released)
     {
         (_bus, _released) = (bus, released);
         foreach (Bar? bar in _bars)
@@ -205,21 +208,19 @@ internal sealed class PciConfigSpace : IStateful
             _config[i] = (byte)((_config[i] & ~_writable[i]) | (saved[i] & _writable[i]));
         }
 
-        // A range that was not mapped was in conflict with another device's; that device may be restored after this one.
         foreach (Bar? bar in _bars)
         {
-            bar?.Release();
-        }
-
-        for (int i = 0; i < BarCount; i++)
-        {
-            if (state.ReadBoolean() && _bars[i] is { } bar)
+            bool wasClaimed = state.ReadBoolean();
+            if (bar is not null)
             {
-                Map(i, bar);
+                bar.WasClaimed = wasClaimed;
+                bar.Release();
             }
         }
 
-        _released?.Invoke();
+        // A range that was not claimed was in conflict with another device's, which may be restored after this one.
+        MapBars(restoring: true);
+        _released?.Invoke(true);
     }
 
     /// <summary>Reads registers.</summary>
@@ -255,11 +256,12 @@ internal sealed class PciConfigSpace : IStateful
         Set16(PciConfig.Status, (ushort)(value ? Get16(PciConfig.Status) | bit : Get16(PciConfig.Status) & ~bit));
 
     /// <summary>Claims the enabled ranges that are not claimed yet and are free.</summary>
-    public void MapBars()
+    /// <param name="restoring">Only those that were claimed when the state that is being restored was saved.</param>
+    public void MapBars(bool restoring)
     {
         for (int i = 0; i < BarCount; i++)
         {
-            if (_bars[i] is { } bar)
+            if (_bars[i] is { } bar && (bar.WasClaimed || !restoring))
             {
                 Map(i, bar);
             }
@@ -278,10 +280,10 @@ internal sealed class PciConfigSpace : IStateful
             }
         }
 
-        MapBars();
+        MapBars(restoring: false);
         if (released)
         {
-            _released?.Invoke();
+            _released?.Invoke(false);
         }
     }
 

@@ -55,16 +55,23 @@ public abstract class PciFunction : IMachineDevice
     {
         ArgumentNullException.ThrowIfNull(machine);
         Machine = machine;
-        DeviceNumber = _bus.Add(this);
-        OnAttached(machine);
+        try
+        {
+            DeviceNumber = _bus.Add(this);
+            OnAttached(machine);
+        }
+        catch
+        {
+            Leave();
+            throw;
+        }
     }
 
     /// <inheritdoc/>
     public void Detach()
     {
         OnDetaching();
-        _bus.Remove(this);
-        (Machine, _router, _line, DeviceNumber, _interrupt) = (null, null, null, 0, false);
+        Leave();
     }
 
     /// <inheritdoc/>
@@ -213,6 +220,12 @@ public abstract class PciFunction : IMachineDevice
 
     /// <summary>Sends a message-signalled interrupt.</summary>
     internal void Send(ulong address, uint data) => _router?.SendMessage(address, data);
+
+    private void Leave()
+    {
+        _bus.Remove(this);
+        (Machine, _router, _line, DeviceNumber, _interrupt) = (null, null, null, 0, false);
+    }
 
     private void ThrowIfAttached()
     {

@@ -49,9 +49,9 @@ internal sealed class PciHostBridge : IMachineDevice, IBusDevice, IAcpiContribut
     /// <inheritdoc/>
     public void Attach(IMachineContext machine)
     {
-        _isAttached = true;
         machine.Bus.MapMemory(new(MemoryMap.PciConfigStart), MemoryMap.PciConfigLength, this);
         machine.Bus.MapPorts(PortMap.PciConfigAddress, PciConfigPorts.Count, _ports);
+        _isAttached = true;
     }
 
     /// <inheritdoc/>
@@ -117,9 +117,15 @@ internal sealed class PciHostBridge : IMachineDevice, IBusDevice, IAcpiContribut
     /// <inheritdoc/>
     public void Remove(PciFunction function)
     {
-        _functions[function.DeviceNumber] = null;
+        int device = Array.IndexOf(_functions, function);
+        if (device < 0)
+        {
+            return;
+        }
+
+        _functions[device] = null;
         function.Config.Disconnect(_windows);
-        MapAll();
+        MapAll(restoring: false);
     }
 
     /// <summary>The global system interrupt of an interrupt pin.</summary>
@@ -201,11 +207,11 @@ internal sealed class PciHostBridge : IMachineDevice, IBusDevice, IAcpiContribut
     }
 
     /// <summary>An address range was released: another function with the same address may claim it.</summary>
-    private void MapAll()
+    private void MapAll(bool restoring)
     {
         foreach (PciFunction? function in _functions)
         {
-            function?.Config.MapBars();
+            function?.Config.MapBars(restoring);
         }
     }
 

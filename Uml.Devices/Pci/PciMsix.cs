@@ -127,6 +127,8 @@ public sealed class PciMsix : IBusDevice, IStateful
         {
             word = state.ReadUInt64();
         }
+
+        _pending[^1] &= ulong.MaxValue >> (-VectorCount & 63);
     }
 
     /// <summary>All vectors masked, none pending.</summary>

@@ -52,6 +52,9 @@ internal sealed class KvmClock : IMachineDevice, IMsrDevice
     /// <inheritdoc/>
     public void Attach(IMachineContext machine)
     {
+        // Refused perhaps, before there is anything to be taken back.
+        machine.Bus.MapMsrs(LegacyWallClockMsr, 2, this);
+        machine.Bus.MapMsrs(WallClockMsr, 2, this);
         _machine = machine;
         _processors = new ProcessorTime[machine.Processors.Count];
         (_multiplier, _shift) = GetScale(machine.Clock.TscFrequency);
@@ -68,9 +71,6 @@ internal sealed class KvmClock : IMachineDevice, IMsrDevice
                 FrequencyLeaf,
                 new CpuidValues((uint)(machine.Clock.TscFrequency / 1000), Interrupts.ApicTimer.Frequency / 1000, 0, 0));
         }
-
-        machine.Bus.MapMsrs(LegacyWallClockMsr, 2, this);
-        machine.Bus.MapMsrs(WallClockMsr, 2, this);
     }
 
     /// <inheritdoc/>

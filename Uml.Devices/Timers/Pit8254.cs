@@ -58,6 +58,8 @@ internal sealed class Pit8254 : IMachineDevice, IBusDevice
     /// <inheritdoc/>
     public void Attach(IMachineContext machine)
     {
+        // Refused perhaps, before there is anything to be taken back.
+        machine.Bus.MapPorts(PortMap.IntervalTimer, ControlPort + 1, this);
         _clock = machine.Clock;
         _timer = machine.Clock.CreateTimer("pit", Expire);
         _line = machine.Own(_router.GetLine("pit", Interrupt));
@@ -65,7 +67,6 @@ internal sealed class Pit8254 : IMachineDevice, IBusDevice
         _ioApic.Changing += Update;
         _pics.Changed += FollowListeners;
         _ioApic.Changed += FollowListeners;
-        machine.Bus.MapPorts(PortMap.IntervalTimer, ControlPort + 1, this);
     }
 
     /// <inheritdoc/>

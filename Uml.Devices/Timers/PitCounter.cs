@@ -89,13 +89,15 @@ internal sealed class PitCounter(bool gate) : IStateful
         _control = state.ReadByte(maximum: ControlMask);
         _register = state.ReadInt32(0, LargestCount);
         _registerSince = state.ReadInt64();
-        _count = state.ReadInt32(0, LargestCount);
-        _start = state.ReadInt64();
-        if (_start != Never && _count == 0)
+        int count = state.ReadInt32(0, LargestCount);
+        long start = state.ReadInt64();
+        if (start != Never && count == 0)
         {
             throw state.Invalid("a counter counts from 0");
         }
 
+        // Both or none of them: the interrupt controllers ask for the output while they are reset, which may be before this counter is.
+        (_count, _start) = (count, start);
         _stoppedAfter = state.ReadInt64();
         _gate = state.ReadBoolean();
         _lowByte = state.ReadByte();

@@ -21,13 +21,10 @@ internal sealed class SandboxGuest(DeviceSandbox sandbox, string id, DeviceConfo
     /// <summary>Accesses the device, lets time pass, takes interrupts.</summary>
     /// <param name="random">Decides.</param>
     /// <param name="end">When to end, in guest time.</param>
-    public void Run(Random random, ulong end)
-    {
-        for (int i = 0; i < options.Accesses; i++)
-        {
-            Step(random, end);
-        }
-    }
+    public void Run(Random random, ulong end) => Run(random, end, options.Accesses);
+
+    /// <summary>A few of the same.</summary>
+    public void RunBriefly(Random random) => Run(random, ulong.MaxValue, AccessesOfStranger);
 
     /// <summary>Makes the same accesses in two sandboxes, and throws when the results differ.</summary>
     public void RunBeside(SandboxGuest other, Random random)
@@ -51,6 +48,14 @@ internal sealed class SandboxGuest(DeviceSandbox sandbox, string id, DeviceConfo
         for (int i = 0; i < AccessesOfStranger && ordered.Length > 0; i++)
         {
             Access(ordered, random);
+        }
+    }
+
+    private void Run(Random random, ulong end, int steps)
+    {
+        for (int i = 0; i < steps; i++)
+        {
+            Step(random, end);
         }
     }
 

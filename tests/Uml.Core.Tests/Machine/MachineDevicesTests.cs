@@ -75,6 +75,65 @@ public sealed class MachineDevicesTests
         sandbox.Devices.Attach(new TestDevice(machine => machine.Bus.MapPorts(0x100, 4, registers)));
     }
 
+    [Test]
+    public void A_device_that_fails_to_reset_is_not_plugged_in()
+    {
+        List<string> calls = [];
+        using DeviceSandbox sandbox = Create();
+        Recording device = new("a", calls) { OnReset = () => throw new InvalidDataException("no") };
+        Assert.That(() => sandbox.Devices.Attach(device), Throws.InstanceOf<InvalidDataException>());
+        Assert.That(sandbox.Devices.Attached, Is.Empty);
+        Assert.That(calls, Is.EqualTo(new[] { "a attached", "a reset", "a detached" }));
+        Assert.That(() => device.Machine!.Bus.MapPorts(0x100, 4, new Registers()), Throws.InvalidOperationException);
+    }
+
+    [TestCase("register")]
+    [TestCase("timer")]
+    [TestCase("action")]
+    [TestCase("quiescing")]
+    public void A_device_may_unplug_itself_whatever_it_is_called_for(string how)
+    {
+        List<string> calls = [];
+        Recording device = new("a", calls), next = new("b", calls);
+        using DeviceSandbox sandbox = Create(device, next);
+        int quiesced = 0;
+        void Unplug() => sandbox.Devices.Detach(device);
+        next.Machine!.Quiescing += () => quiesced++;
+        device.Machine!.Bus.MapPorts(0x100, 4, new Registers { OnWrite = how == "register" ? Unplug : null });
+        device.Machine.Clock.CreateTimer("tick", how == "timer" ? Unplug : () => { }).Schedule(5);
+        device.Machine.Post(how == "action" ? Unplug : () => { });
+        device.Machine.Quiescing += how == "quiescing" ? Unplug : () => { };
+        sandbox.WritePort(0x100, 4, 1);
+        sandbox.Advance(10);
+        Assert.That(sandbox.Devices.Attached, Is.EqualTo(new[] { next }));
+        Assert.That(sandbox.ReadPort(0x100, 4), Is.EqualTo(uint.MaxValue));
+        Assert.That(quiesced, Is.EqualTo(1), "the others are called all the same");
+    }
+
+    [Test]
+    public void A_device_that_another_one_unplugs_at_a_reset_is_not_reset_any_more()
+    {
+        List<string> calls = [];
+        Recording second = new("b", calls);
+        DeviceSandbox? sandbox = null;
+        using (sandbox = Create(new Recording("a", calls) { OnReset = () => sandbox?.Devices.Detach(second) }, second))
+        {
+            calls.Clear();
+            sandbox.Reset();
+            Assert.That(calls, Is.EqualTo(new[] { "a reset", "b detached" }));
+        }
+    }
+
+    [Test]
+    public void A_machine_that_cannot_be_built_leaves_nothing_behind_though_its_services_fail_to_end()
+    {
+        ScriptedCpu cpu = new();
+        VirtualMachineBuilder builder = ScriptedMachine.CreateBuilder(cpu);
+        builder.Services.AddSingleton<IMachineDevice>(_ => new Unending());
+        Assert.That(builder.Build, Throws.InstanceOf<InvalidDataException>());
+        Assert.That(cpu.IsDisposed);
+    }
+
     [TestCase("")]
     [TestCase("Pit")]
     [TestCase("a b")]
@@ -132,6 +191,8 @@ public sealed class MachineDevicesTests
     {
         public IMachineContext? Machine { get; private set; }
 
+        public Action? OnReset { get; init; }
+
         public override void Attach(IMachineContext machine)
         {
             Machine = machine;
@@ -140,7 +201,18 @@ public sealed class MachineDevicesTests
 
         public override void Detach() => calls.Add($"{Id} detached");
 
-        public override void Reset() => calls.Add($"{Id} reset");
+        public override void Reset()
+        {
+            calls.Add($"{Id} reset");
+            OnReset?.Invoke();
+        }
+    }
+
+    private sealed class Unending() : StatelessDevice("a"), IDisposable
+    {
+        public override void Attach(IMachineContext machine) => throw new InvalidDataException("attach");
+
+        public void Dispose() => throw new InvalidDataException("dispose");
     }
 
     private sealed class Resource : IDisposable
@@ -152,11 +224,11 @@ public sealed class MachineDevicesTests
 
     private sealed class Registers : IBusDevice, IMsrDevice
     {
+        public Action? OnWrite { get; init; }
+
         public ulong Read(IProcessor processor, ulong offset, int size) => 1;
 
-        public void Write(IProcessor processor, ulong offset, int size, ulong value)
-        {
-        }
+        public void Write(IProcessor processor, ulong offset, int size, ulong value) => OnWrite?.Invoke();
 
         public bool TryReadMsr(IProcessor processor, uint index, out ulong value)
         {

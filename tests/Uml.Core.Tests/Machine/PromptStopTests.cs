@@ -106,6 +106,43 @@ public sealed class PromptStopTests
     }
 
     [Test]
+    public async Task A_pause_behind_one_that_was_cancelled_is_one(CancellationToken token)
+    {
+        const int paused = 3;
+        VirtualMachineBuilder builder = Scripted(_ => { });
+        builder.Services.AddSingleton<ILoggerFactory>(new HoldingLoggers(Hold, paused));
+        await using IVirtualMachine machine = builder.Build();
+        await machine.StartAsync(token);
+        using CancellationTokenSource cancel = new();
+        Task first = machine.PauseAsync(cancel.Token);
+        await _held.Task.WaitAsync(_patience, token);
+        await cancel.CancelAsync();
+        Assert.That(() => first, Throws.InstanceOf<OperationCanceledException>());
+
+        // The machine's thread has not come to see yet that the guest may go on.
+        Task second = machine.PauseAsync(token);
+        _release.TrySetResult();
+        await second;
+        ulong retired = _cpu.InstructionsRetired;
+        await Task.Delay(50, token);
+        Assert.That((machine.State, _cpu.InstructionsRetired), Is.EqualTo((MachineState.Paused, retired)));
+        await machine.ResumeAsync(token);
+    }
+
+    [Test]
+    public async Task A_pause_of_a_machine_that_is_just_ending_says_that_it_has_stopped(CancellationToken token)
+    {
+        VirtualMachineBuilder builder = Scripted(machine => machine.RequestExit(new MachineExit(MachineExitReason.PowerOff, 0, "off")));
+        builder.Services.AddSingleton<IMachineExitInterpreter>(new HoldingInterpreter(Hold));
+        await using IVirtualMachine machine = builder.Build();
+        await machine.StartAsync(token);
+        await _held.Task.WaitAsync(_patience, token);
+        Task pause = machine.PauseAsync(token);
+        _release.TrySetResult();
+        Assert.That(() => pause.WaitAsync(_patience, token), Throws.InvalidOperationException.With.Message.Contains("Stopped"));
+    }
+
+    [Test]
     public async Task Whoever_interprets_the_exit_and_blocks_holds_up_nothing([Values] bool isStarted, CancellationToken token)
     {
         VirtualMachineBuilder builder = Scripted(_ => { });
@@ -228,7 +265,7 @@ public sealed class PromptStopTests
         public void Dispose() => hold();
     }
 
-    private sealed class HoldingLoggers(Action hold) : ILoggerFactory, ILogger
+    private sealed class HoldingLoggers(Action hold, int eventId = 5) : ILoggerFactory, ILogger
     {
         public void AddProvider(ILoggerProvider provider)
         {
@@ -240,9 +277,9 @@ public sealed class PromptStopTests
         {
         }
 
-        public void Log<TState>(LogLevel logLevel, EventId eventId, TState state, Exception? exception, Func<TState, Exception?, string> formatter)
+        public void Log<TState>(LogLevel logLevel, EventId id, TState state, Exception? exception, Func<TState, Exception?, string> formatter)
         {
-            if (eventId.Id == 5)
+            if (id.Id == eventId)
             {
                 hold();
             }

@@ -100,6 +100,17 @@ public sealed class ResetTests
         Assert.That((await machine.WaitForExitAsync(token)).Reason, Is.EqualTo(MachineExitReason.HostStop));
     }
 
+    [Test]
+    public async Task A_reboot_that_is_asked_for_behind_the_machines_end_is_ignored(CancellationToken token)
+    {
+        Board board = new();
+        IVirtualMachine machine = Create(board, RebootAction.Reset).Build();
+        await machine.StartAsync(token);
+        await machine.DisposeAsync();
+        Assert.That(() => board.Machine!.RequestExit(new MachineExit(MachineExitReason.Reboot, 0, "late")), Throws.Nothing);
+        Assert.That(() => board.Machine!.Post(() => Assert.Fail("There is no thread.")), Throws.Nothing);
+    }
+
     private static VirtualMachineBuilder Create(Board board, RebootAction action)
     {
         VirtualMachineBuilder builder = new VirtualMachineBuilder()

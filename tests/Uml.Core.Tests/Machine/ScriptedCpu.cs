@@ -11,6 +11,7 @@ internal sealed unsafe class ScriptedCpu : ICpuRunner
 {
     private readonly CpuState* _state;
     private volatile bool _attention;
+    private int _disposed;
 
     public ScriptedCpu(int index = 0)
     {
@@ -32,7 +33,7 @@ internal sealed unsafe class ScriptedCpu : ICpuRunner
 
     public bool CanBeWoken { get; set; } = true;
 
-    public bool IsDisposed { get; private set; }
+    public bool IsDisposed => Volatile.Read(ref _disposed) != 0;
 
     public int Index { get; }
 
@@ -89,9 +90,9 @@ internal sealed unsafe class ScriptedCpu : ICpuRunner
 
     public void Dispose()
     {
-        if (!IsDisposed)
+        // A machine whose thread was left behind disposes it when that comes back, while its test ends.
+        if (Interlocked.Exchange(ref _disposed, 1) == 0)
         {
-            IsDisposed = true;
             Registers.Invalidate();
             NativeMemory.Free(_state);
         }

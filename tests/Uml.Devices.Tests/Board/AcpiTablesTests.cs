@@ -157,6 +157,29 @@ internal sealed class AcpiTablesTests
     public void A_name_that_the_namespace_cannot_have_is_refused(string name) =>
         Assert.That(() => new AmlWriter().NameInteger(name, 1), Throws.ArgumentException);
 
+    [Test]
+    public void What_the_language_cannot_say_is_refused_and_not_cut_off()
+    {
+        AmlWriter aml = new();
+        Assert.Multiple(() =>
+        {
+            Assert.That(() => aml.NameString("NAME", "grad Käse"), Throws.ArgumentException);
+            Assert.That(() => aml.NameString("NAME", "a\0b"), Throws.ArgumentException);
+            Assert.That(() => aml.NameIntegers("NAME", new ulong[256]), Throws.ArgumentException);
+            Assert.That(() => aml.NameIntegers("NAME", new ulong[255]), Throws.Nothing);
+            Assert.That(() => aml.MethodChoosing("NAME", "COND", 4, new ulong[6], []), Throws.ArgumentException);
+            Assert.That(() => aml.MethodChoosing("NAME", "COND", 0, [], []), Throws.InstanceOf<ArgumentException>());
+            Assert.That(() => aml.MethodChoosing("NAME", "COND", 1, new ulong[256], []), Throws.ArgumentException);
+            Assert.That(() => new ResourceTemplate().Irq(16), Throws.InstanceOf<ArgumentException>());
+            Assert.That(() => new ResourceTemplate().Io(0xFFFF, 2), Throws.ArgumentException);
+            Assert.That(() => new ResourceTemplate().Io(0xFFFF, 1), Throws.Nothing);
+            Assert.That(() => new ResourceTemplate().Memory32(0xFFFF_F000, 0x2000), Throws.ArgumentException);
+            Assert.That(() => new ResourceTemplate().Memory32(0xFFFF_F000, 0x1000), Throws.Nothing);
+            Assert.That(() => new ResourceTemplate().PortWindow(0xC000, 0x4001), Throws.ArgumentException);
+            Assert.That(() => new ResourceTemplate().MemoryWindow(ulong.MaxValue, 2, isPrefetchable: false), Throws.ArgumentException);
+        });
+    }
+
     [TestCase("PNP0")]
     [TestCase("pnp0501")]
     [TestCase("PNP05G1")]

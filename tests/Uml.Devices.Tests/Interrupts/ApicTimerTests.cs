@@ -1,3 +1,5 @@
+using System.Buffers;
+using Uml.Core.Snapshots;
 using Uml.Devices.Interrupts;
 using Uml.Devices.Tests.Fakes;
 
@@ -204,6 +206,22 @@ internal sealed class ApicTimerTests
         _machine.WriteMsr(InitialCount, 1000);
         _machine.WriteMsr(0x1B, 0xFEE0_0100);
         Assert.That(_machine.Time.NextDeadline, Is.Null);
+    }
+
+    [Test]
+    public void A_restored_timer_that_is_due_before_its_deadline_waits_for_that()
+    {
+        int expired = 0;
+        ApicTimer timer = new(_machine.Time, "test", () => expired++) { Mode = ApicTimerMode.TscDeadline, TscDeadline = 2_100_000_000 };
+        ArrayBufferWriter<byte> state = new();
+        timer.SaveState(new StateWriter(state));
+        byte[] damaged = state.WrittenSpan.ToArray();
+        damaged.AsSpan(^sizeof(ulong)..).Clear();
+        timer.RestoreState(new StateReader(damaged, "test"));
+        _machine.Time.Advance(999_999_999);
+        Assert.That(expired, Is.Zero);
+        _machine.Time.Advance(1);
+        Assert.That(expired, Is.EqualTo(1));
     }
 
     private int Take()

@@ -1,3 +1,4 @@
+using Uml.Core.Machine;
 using Uml.Core.Snapshots;
 using Uml.Devices.Pci;
 
@@ -6,7 +7,7 @@ namespace Uml.Devices.Tests.Pci;
 /// <summary>A PCI function that the test puts together.</summary>
 internal sealed class TestFunction(IPciBus bus, in PciIdentity identity, string id = "test") : PciFunction(bus, id, identity)
 {
-    private PciMsix? _msix;
+    public PciMsix? Msix { get; private set; }
 
     public int Resets { get; private set; }
 
@@ -14,13 +15,23 @@ internal sealed class TestFunction(IPciBus bus, in PciIdentity identity, string 
 
     public new int AddCapability(byte id, ReadOnlySpan<byte> body, ReadOnlySpan<byte> writable = default) => base.AddCapability(id, body, writable);
 
-    public new PciMsix AddMsix(int barIndex, int vectorCount) => _msix = base.AddMsix(barIndex, vectorCount);
+    public new PciMsix AddMsix(int barIndex, int vectorCount) => Msix = base.AddMsix(barIndex, vectorCount);
 
-    public void Raise(int vector) => _msix!.Raise(vector);
+    public void Raise(int vector) => Msix!.Raise(vector);
 
     public new void AddInterruptPin() => base.AddInterruptPin();
 
     public new void SetInterrupt(bool asserted) => base.SetInterrupt(asserted);
+
+    public bool IsBroken { get; set; }
+
+    protected override void OnAttached(IMachineContext machine)
+    {
+        if (IsBroken)
+        {
+            throw new InvalidDataException("broken");
+        }
+    }
 
     protected override void ResetRegisters() => Resets++;
 
