@@ -7,25 +7,8 @@ using Uml.Core.Cpu.Emit;
 
 namespace Uml.Core.Cpu.Verify;
 
-/// <summary>What was emitted for a block: writable addresses.</summary>
-internal unsafe struct EmittedCode
-{
-    /// <summary>What runs often, from the entry on, and what seldom runs.</summary>
-    public byte* Hot, HotEnd, Cold, ColdEnd;
-
-    /// <summary>Where the runtime enters it besides.</summary>
-    public byte* Body, Abandon;
-
-    /// <summary>The one place in other code that it may jump to, and the flavor it has to have there.</summary>
-    public byte* Exit;
-    public Flavor ExitFlavor;
-
-    /// <summary>Its sites, by number, begin here.</summary>
-    public int FirstSite;
-}
-
 /// <summary>Gets a translation before it is checked, and may change its bytes and ask the checker about them.</summary>
-internal unsafe delegate void TranslationHook(CodeChecker checker, Block* block, Flavor flavor, in EmittedCode code);
+internal unsafe delegate void TranslationHook(CodeChecker checker, Block* block, Flavor flavor, in EmittedBlock code);
 
 /// <summary>
 /// Checks a finished translation before it can run, and trusts nothing about how it was emitted. It decodes the code and follows every path.
@@ -58,7 +41,7 @@ internal sealed unsafe partial class CodeChecker
     private int _count;
     private bool _changed;
     private Block* _block;
-    private EmittedCode _emitted;
+    private EmittedBlock _emitted;
 
     public CodeChecker(RuntimeStubs stubs, SiteTable sites, CodeMemory memory, bool hasWideVectors)
     {
@@ -74,7 +57,7 @@ internal sealed unsafe partial class CodeChecker
     /// <param name="flavor">The registers that are loaded when it is entered.</param>
     /// <param name="code">The translation.</param>
     /// <returns>Null when it may run; else what is wrong with it.</returns>
-    public string? Check(Block* block, Flavor flavor, in EmittedCode code)
+    public string? Check(Block* block, Flavor flavor, in EmittedBlock code)
     {
         _block = block;
         _emitted = code;

@@ -1,6 +1,6 @@
 using System.Runtime.InteropServices;
 
-namespace Uml.Core.Cpu.Execute;
+namespace Uml.Core.Cpu.Contract;
 
 /// <summary>What the signal handler looks at and writes: in unmanaged memory that is never freed, at offsets that emitted code knows.</summary>
 [StructLayout(LayoutKind.Sequential)]
