@@ -217,11 +217,11 @@ internal abstract class IntegerAssembler : BranchAssembler
         Byte(count);
     }
 
-    public void ShiftRight(int register, int count, bool wide = true) => ShiftSized(Shift.Right, wide ? 8 : 4, register, count);
+    public void ShiftRight(int register, int count, bool wide = true) => ShiftImmediate(Shift.Right, register, count, wide);
 
-    public void ShiftLeft(int register, int count, bool wide = true) => ShiftSized(Shift.Left, wide ? 8 : 4, register, count);
+    public void ShiftLeft(int register, int count, bool wide = true) => ShiftImmediate(Shift.Left, register, count, wide);
 
-    public void ShiftArithmeticRight(int register, int count, bool wide = true) => ShiftSized(Shift.ArithmeticRight, wide ? 8 : 4, register, count);
+    public void ShiftArithmeticRight(int register, int count, bool wide = true) => ShiftImmediate(Shift.ArithmeticRight, register, count, wide);
 
     /// <summary>RORX of 32 bits: a rotated copy (BMI2).</summary>
     public void RotateRightTo32(int destination, int source, int count)
@@ -286,6 +286,12 @@ internal abstract class IntegerAssembler : BranchAssembler
 
     /// <summary>REP STOS.</summary>
     public void RepeatStore(int size) => Repeat(0xAA, size);
+
+    private void ShiftImmediate(int operation, int register, int count, bool wide)
+    {
+        Register(0xC1, operation, register, wide);
+        Byte(count);
+    }
 
     private void Repeat(int opcode, int size)
     {

@@ -1,6 +1,7 @@
 using System.Runtime.InteropServices;
 using Iced.Intel;
 using Uml.Core.Cpu.Blocks;
+using Uml.Core.Cpu.CodeCache;
 using Uml.Core.Cpu.Contract;
 using Uml.Core.Cpu.Emit;
 using Uml.Core.Cpu.State;
@@ -140,14 +141,12 @@ internal sealed unsafe class AccessEmitter(
         bool write = access.Use != OperandUse.Read;
         EmitWalk(in access, write);
         flagEmitter.SaveRemade(in access.Source);
-        calls.Call(stubs.Access(context.Flavor), calls.Here with
-        {
-            OpIndex = (byte)access.Index,
-            Use = access.Use,
-            Size = access.Size,
-            Aligned = access.Aligned,
-            Segment = access.Segment,
-        });
+        Site* site = calls.Call(stubs.Access(context.Flavor));
+        site->OpIndex = (byte)access.Index;
+        site->Use = access.Use;
+        site->Size = access.Size;
+        site->Aligned = access.Aligned;
+        site->Segment = access.Segment;
         if (write)
         {
             EmitWrite(in access);
@@ -178,12 +177,10 @@ internal sealed unsafe class AccessEmitter(
             flagEmitter.Save();
         }
 
-        calls.Call(stubs.Commit(context.Flavor), calls.Here with
-        {
-            OpIndex = (byte)access.Index,
-            Form = plan.Form,
-            Target = plan.Form == Form.Call ? plan.BranchTarget : 0,
-        });
+        Site* site = calls.Call(stubs.Commit(context.Flavor));
+        site->OpIndex = (byte)access.Index;
+        site->Form = plan.Form;
+        site->Target = plan.Form == Form.Call ? plan.BranchTarget : 0;
         if (access.HostFlagsAfter)
         {
             flagEmitter.Load();

@@ -149,14 +149,12 @@ internal sealed unsafe class EdgeEmitter(
 
         byte* unlinked = code.Position;
         code.Bind(jump);
-        calls.Call(stubs.Link(context.Flavor), calls.Here with
-        {
-            Target = edge.Target,
-            Jump = jump,
-            Unlinked = unlinked,
-            Epoch = edge.Epoch,
-            HasDirect = !edge.Source.IsNone,
-        });
+        Site* site = calls.Call(stubs.Link(context.Flavor));
+        site->Target = edge.Target;
+        site->Jump = jump;
+        site->Unlinked = unlinked;
+        site->Epoch = edge.Epoch;
+        site->HasDirect = !edge.Source.IsNone;
         if (edge.Start != null)
         {
             code.Jump(edge.Start);
@@ -186,13 +184,11 @@ internal sealed unsafe class EdgeEmitter(
         byte* start = code.Position;
         code.Bind(edge.Jump);
         flagEmitter.SaveRemade(in edge.Source);
-        Site* site = calls.Add(calls.Here with
-        {
-            Jump = edge.Jump,
-            Unlinked = start,
-            Uses = usesToSpecialize,
-            Source = sites.AddSource(in edge.Source),
-        });
+        Site* site = calls.Add();
+        site->Jump = edge.Jump;
+        site->Unlinked = start;
+        site->Uses = usesToSpecialize;
+        site->Source = sites.AddSource(in edge.Source);
         code.MoveImmediate(GuestRegisters.Scratch, (long)&site->Uses);
         code.ArithmeticMemoryImmediate(Arithmetic.Sub, GuestRegisters.Scratch, 0, 1, wide: false);
         byte* often = code.JumpIf(Condition.S);

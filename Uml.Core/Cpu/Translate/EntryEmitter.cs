@@ -76,7 +76,7 @@ internal sealed unsafe class EntryEmitter(
         flagEmitter.SaveRemade(in context.Incoming);
         code.Load(Address, GuestRegisters.State, StateLayout.PageRip);
         code.LoadAddress(Address, Address, context.PageOffset);
-        calls.Call(stubs.Reenter(context.Flavor), calls.Here);
+        calls.Call(stubs.Reenter(context.Flavor));
         return abandoned;
     }
 
@@ -92,14 +92,14 @@ internal sealed unsafe class EntryEmitter(
 
         if (needed == Flavor.X87)
         {
-            calls.Call(stubs.LoadX87, calls.Here with { Flavor = Flavor.Vector });
+            calls.Call(stubs.LoadX87)->Flavor = Flavor.Vector;
         }
 
         code.Jump(target);
         if (unmasked != null)
         {
             code.Bind(unmasked);
-            calls.Call(stubs.Interpret, calls.Here);
+            calls.Call(stubs.Interpret);
         }
     }
 
@@ -109,7 +109,8 @@ internal sealed unsafe class EntryEmitter(
     {
         code.Bind(_unchecked);
         flagEmitter.SaveRemade(in context.Incoming);
-        Site* site = calls.Call(stubs.CheckPage(context.Flavor), calls.Here with { Epoch = _checkEpoch });
+        Site* site = calls.Call(stubs.CheckPage(context.Flavor));
+        site->Epoch = _checkEpoch;
         code.Jump(_check);
         calls.MarkUnlinked(site);
         GiveBackCount();

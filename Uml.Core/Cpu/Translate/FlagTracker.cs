@@ -49,19 +49,15 @@ internal sealed class FlagTracker(HostAssembler code, FlagEmitter flags, Registe
     {
         ref Plan plan = ref context[index];
         bool keepsCarry = Remake.KeepsCarry(in plan);
-        FlagState source = plan.Treatment switch
+        _now.InHost = keepsCarry ? plan.Changes | (_now.InHost & RflagsBits.CF) : Planner.Status;
+        _now.Source = plan.Treatment switch
         {
             FlagTreatment.Saved => default,
             FlagTreatment.Dropped => keepsCarry ? new FlagState(default, CarrySource) : default,
             _ => SourceOf(in plan, plan.Treatment == FlagTreatment.Kept),
         };
-        _now = new FlagsNow
-        {
-            InHost = keepsCarry ? plan.Changes | (_now.InHost & RflagsBits.CF) : Planner.Status,
-            Source = source,
-            IsSaved = plan.Treatment == FlagTreatment.Saved,
-            Producer = index,
-        };
+        _now.IsSaved = plan.Treatment == FlagTreatment.Saved;
+        _now.Producer = index;
         if (_now.IsSaved)
         {
             flags.Save();

@@ -85,7 +85,8 @@ internal sealed unsafe class FlowEmitter(
     /// <summary>A computed jump whose target is not in the jump table.</summary>
     public void EmitMiss(in HandlerEmitter.ColdHandler cold)
     {
-        Site* site = calls.Call(stubs.Lookup(context.Flavor), calls.Here with { Form = context[cold.Index].Form });
+        Site* site = calls.Call(stubs.Lookup(context.Flavor));
+        site->Form = context[cold.Index].Form;
         if (cold.Retry != null)
         {
             code.Jump(cold.Retry);

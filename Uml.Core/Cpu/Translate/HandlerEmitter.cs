@@ -50,7 +50,7 @@ internal sealed unsafe class HandlerEmitter(
     {
         ref Plan plan = ref context[index];
         bool sharesX87 = X87Forms.MayTouch(in plan.Instruction, in plan.Encoding);
-        calls.Call(stubs.CallHandler(context.Flavor, sharesX87), calls.Here with { OpIndex = (byte)index });
+        calls.Call(stubs.CallHandler(context.Flavor, sharesX87))->OpIndex = (byte)index;
         flags.NoteSaved();
     }
 

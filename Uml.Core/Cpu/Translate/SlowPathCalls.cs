@@ -12,16 +12,13 @@ internal sealed unsafe class SlowPathCalls(HostAssembler code, CodeMemory memory
 {
     // SAFETY: a site is a place in the table, which has room for all sites of a block when it is begun; stubs outlive translations.
 
-    /// <summary>A site of the block, to be filled in.</summary>
-    public Site Here => new() { Block = context.Block, Flavor = context.Flavor };
-
     /// <summary>Calls a stub.</summary>
-    /// <returns>The site's place in the table.</returns>
-    public Site* Call(byte* stub, in Site site)
+    /// <returns>The site, to be filled in.</returns>
+    public Site* Call(byte* stub)
     {
-        Site* added = Add(in site);
-        Call(stub, added);
-        return added;
+        Site* site = Add();
+        Call(stub, site);
+        return site;
     }
 
     /// <summary>Calls a stub for a site that is in the table.</summary>
@@ -35,5 +32,6 @@ internal sealed unsafe class SlowPathCalls(HostAssembler code, CodeMemory memory
     public void MarkUnlinked(Site* site) => site->Unlinked = memory.ToExecutable(code.Position);
 
     /// <summary>Adds a site whose stub is called later.</summary>
-    public Site* Add(in Site site) => sites.Sites + sites.Add(in site);
+    /// <returns>The site, to be filled in.</returns>
+    public Site* Add() => sites.Sites + sites.Add(new Site { Block = context.Block, Flavor = context.Flavor });
 }
