@@ -8,7 +8,7 @@ internal unsafe struct TranslatedBlock
     /// <summary>For jumps from translated code: counts the block's instructions and looks whether anything waits.</summary>
     public byte* Entry;
 
-    /// <summary>Behind that, where that is done already.</summary>
+    /// <summary>Behind that, for those who have done so.</summary>
     public byte* Body;
 
     /// <summary>Looks for what has taken the block's place: where <see cref="Entry"/> leads once it is dropped.</summary>

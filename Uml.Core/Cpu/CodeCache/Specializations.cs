@@ -4,7 +4,7 @@ using Uml.Core.Interop;
 
 namespace Uml.Core.Cpu.CodeCache;
 
-/// <summary>A translation of a block that is entered with flags of one source, which are not saved.</summary>
+/// <summary>A translation of a block for those who come with flags of one source, not saved.</summary>
 internal unsafe struct Specialization
 {
     /// <summary>The most of a block and flavor. A limit of ours: what is reached with flags of many sources saves them.</summary>

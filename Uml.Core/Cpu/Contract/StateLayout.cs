@@ -6,7 +6,7 @@ namespace Uml.Core.Cpu.Contract;
 
 /// <summary>
 /// Displacements of fields as emitted code addresses them: from its stack pointer, which points to the first of the general registers
-/// that are kept in the state.
+/// that have no home in a register of the host.
 /// </summary>
 /// <remarks>
 /// What calls of stubs push goes where the registers before that one are kept, which are all in the host's while translated code runs.
