@@ -1,4 +1,3 @@
-using System.Diagnostics;
 using Uml.Core.Cpu.Blocks;
 using Uml.Core.Cpu.CodeCache;
 using Uml.Core.Cpu.Contract;
@@ -8,6 +7,7 @@ using Uml.Core.Cpu.Paging;
 using Uml.Core.Cpu.State;
 using Uml.Core.Cpu.Translate;
 using Uml.Core.Cpu.Verify;
+using Uml.Core.Memory;
 
 namespace Uml.Core.Cpu;
 
@@ -20,20 +20,17 @@ internal sealed unsafe class JitEngine : TranslatedCode, IBlockListener, IDispos
     /// <summary>Jumps within code memory reach 2 GiB; half of that is more than any guest needs.</summary>
     private const ulong MaximumCode = 1UL << 30;
 
+    // SAFETY: the state is the processor's, which owns this engine and disposes it first. Blocks are the block cache's, which says when it drops
+    // one; translations stay in code memory until all of them go, when none is on the stack.
     private readonly CodeMemory _memory;
     private readonly FaultRegistration _faults;
-    private readonly TranslationMap _map = new();
-    private readonly HostAssembler _code = new();
     private readonly RuntimeStubs _stubs;
-    private readonly BlockTranslator _translator;
+    private readonly TranslationStore _store;
+    private readonly BlockCompiler _compiler;
     private readonly Specializations _specializations;
     private readonly CpuLog _log;
-    private readonly CodeChecker? _checker;
-    private readonly TranslationCheck _check;
     private readonly CpuState* _state;
     private readonly int _threshold;
-    private readonly CpuCounters* _counters;
-    private byte* _next;
 
     /// <param name="options">How much memory there is for translated code, when a block is translated, and whether it is checked.</param>
     /// <param name="blocks">What is translated.</param>
@@ -47,28 +44,30 @@ internal sealed unsafe class JitEngine : TranslatedCode, IBlockListener, IDispos
         _log = log;
         _state = state;
         _threshold = options.TranslationThreshold;
-        _counters = &state->Engine->Counters;
+        CpuCounters* counters = &state->Engine->Counters;
         ulong codeSize = Math.Min(options.CodeCacheSize, MaximumCode);
         _memory = new CodeMemory(codeSize);
         Sites = new SiteTable(codeSize / 2);
         _specializations = new Specializations(codeSize / 8);
-        CpuFeatures host = CpuModels.OfHost();
-        _stubs = new RuntimeStubs(_code, _memory, state, Runtime.Table, state->Features & host);
         Links = new CodeLinks(_memory, Sites, _specializations, usesToSpecialize: 64 * _threshold);
         Jumps = new JumpTables(AddressSpaces.Count);
+        CpuFeatures host = CpuModels.OfHost();
+        CpuFeatures shared = state->Features & host;
+        var code = new HostAssembler();
+        _stubs = new RuntimeStubs(code, _memory, state, Runtime.Table, shared);
         _faults = new FaultRegistration(_memory, state, _stubs.Recovery);
-        _translator = new BlockTranslator(_code, _memory, _stubs, Sites, new Planner(state->Features, host, readsTime, _counters), Links.UsesToSpecialize);
-        _check = options.TranslationCheck;
-        _checker = _check == TranslationCheck.None ? null
-            : new CodeChecker(_stubs, Sites, _memory, hasWideVectors: (state->Features & host & CpuFeatures.Avx) != 0);
-        _next = _stubs.End;
-        _translator.ColdPosition = Cold;
+        _store = new TranslationStore(_memory, Sites, counters, _stubs.End);
+        var planner = new Planner(state->Features, host, readsTime, counters);
+        _compiler = new BlockCompiler(code, _memory, _stubs, Sites, _store, planner, Links.UsesToSpecialize);
+        if (options.TranslationCheck != TranslationCheck.None)
+        {
+            var checker = new CodeChecker(_stubs, Sites, _memory, hasWideVectors: (shared & CpuFeatures.Avx) != 0);
+            Guard = new TranslationGuard(checker, stops: options.TranslationCheck == TranslationCheck.Stop, log, counters);
+        }
+
         spaces.Listener = Jumps;
         blocks.Listener = this;
     }
-
-    /// <summary>The first byte for code that seldom runs, which is about twice as much as the other.</summary>
-    private byte* Cold => _memory.Writable + (_memory.Size / 3);
 
     public SiteTable Sites { get; }
 
@@ -96,15 +95,11 @@ internal sealed unsafe class JitEngine : TranslatedCode, IBlockListener, IDispos
     /// <summary>The fault, if <see cref="HasFaulted"/>.</summary>
     public ref readonly FaultSlot Fault => ref _faults.Fault;
 
-    /// <summary>Sees each translation that is checked, before that. Null but in a fuzzer of the checker.</summary>
-    public TranslationHook? BeforeCheck { get; set; }
+    /// <summary>What translations pass before they run; null when they are not checked.</summary>
+    public TranslationGuard? Guard { get; }
 
     /// <summary>Whether all translations have to go before there can be another.</summary>
-    public bool IsFull => _next + BlockTranslator.MaximumSize > Cold
-        || _translator.ColdPosition + BlockTranslator.MaximumSize > _memory.Writable + _memory.Size
-        || !Sites.HasRoom(BlockTranslator.MaximumSites)
-        || !_specializations.HasRoom
-        || Jumps.EpochsRunOut;
+    public bool IsFull => !_store.HasRoom || !_specializations.HasRoom || Jumps.EpochsRunOut;
 
     /// <summary>Whether this host and process can run translated code.</summary>
     public static bool IsSupported => OperatingSystem.IsLinux() && System.Runtime.Intrinsics.X86.X86Base.X64.IsSupported;
@@ -134,12 +129,12 @@ internal sealed unsafe class JitEngine : TranslatedCode, IBlockListener, IDispos
         if (special == null && count < Specialization.Maximum && !IsFull)
         {
             special = _specializations.Add(ref translation, in source);
-            Emission emission = BeginEmission();
-            if (_translator.TryTranslate(target, site->Flavor, in source, out _, out TranslatedBlock made)
-                && TryEndEmission(in emission, target, site->Flavor, in made))
+            _store.Begin();
+            if (_compiler.TryCompile(target, site->Flavor, in source, out _, out EmittedBlock made)
+                && TryInstall(target, site->Flavor, in made, out TranslatedBlock installed))
             {
-                special->Entry = made.Entry;
-                special->Abandon = made.Abandon;
+                special->Entry = installed.Entry;
+                special->Abandon = installed.Abandon;
             }
         }
 
@@ -163,17 +158,14 @@ internal sealed unsafe class JitEngine : TranslatedCode, IBlockListener, IDispos
         return fault;
     }
 
-    /// <summary>All that can be told of the fault.</summary>
+    /// <summary>Describes the fault: where it was, and the state it was in.</summary>
     public string DescribeFault(CpuState* state) =>
-        new FaultReport(state, _memory, Sites, _map).Write(in _faults.Fault, Offset(Cold), Offset(_stubs.End));
+        new FaultReport(state, _memory, Sites, _store.Map).Write(in _faults.Fault, _store.ColdStart, _store.HotStart);
 
     /// <inheritdoc/>
     public void Flushed()
     {
-        _map.Clear();
-        _next = _stubs.End;
-        _translator.ColdPosition = Cold;
-        Sites.Clear();
+        _store.Clear();
         _specializations.Clear();
         Jumps.Reset();
     }
@@ -219,7 +211,7 @@ internal sealed unsafe class JitEngine : TranslatedCode, IBlockListener, IDispos
     private static Op* Run(CpuState* s, Op* op)
     {
         JitEngine jit = Of(s);
-        s->Engine->PageRip = s->Engine->BlockRip & ~0xFFFUL;
+        s->Engine->PageRip = s->Engine->BlockRip & ~(GuestRam.PageSize - 1UL);
         FlagWords.FromLazy(s);
         Slices.Split(s);
         jit._stubs.Enter(s, BlockState.Of(s)->CurrentBlock->Translations[(int)Flavor.Integer].Body);
@@ -244,8 +236,8 @@ internal sealed unsafe class JitEngine : TranslatedCode, IBlockListener, IDispos
             return false;
         }
 
-        Emission emission = BeginEmission();
-        if (!_translator.TryTranslate(block, flavor, default, out Flavor needed, out TranslatedBlock translation))
+        _store.Begin();
+        if (!_compiler.TryCompile(block, flavor, default, out Flavor needed, out EmittedBlock made))
         {
             // Another translation does the work, and this one leads there.
             if (!IsTranslated(block, needed))
@@ -254,79 +246,33 @@ internal sealed unsafe class JitEngine : TranslatedCode, IBlockListener, IDispos
             }
 
             // That one has counted itself.
-            emission = BeginEmission();
-            translation = _translator.EmitGate(block, flavor, needed);
+            _store.Begin();
+            made = _compiler.CompileGate(block, flavor, needed);
         }
 
-        if (!TryEndEmission(in emission, block, flavor, in translation, needed))
+        if (TryInstall(block, flavor, in made, out TranslatedBlock installed))
         {
-            // No further runs are counted.
-            block->Heat = int.MinValue;
+            block->Translations[(int)flavor] = installed;
+            return true;
+        }
+
+        // No further runs are counted.
+        block->Heat = int.MinValue;
+        return false;
+    }
+
+    /// <summary>Keeps a translation, if it may run.</summary>
+    private bool TryInstall(Block* block, Flavor flavor, in EmittedBlock made, out TranslatedBlock installed)
+    {
+        if (Guard?.Check(block, flavor, in made) is { } defect)
+        {
+            installed = default;
+            _store.TakeBack(in made);
+            Guard.Report(defect);
             return false;
         }
 
-        block->Translations[(int)flavor] = translation;
+        installed = _store.Install(in made, block, flavor);
         return true;
-    }
-
-    private uint Offset(byte* writable) => (uint)(writable - _memory.Writable);
-
-    private Emission BeginEmission()
-    {
-        _code.Begin(_next);
-        return new Emission { Start = Stopwatch.GetTimestamp(), Cold = _translator.ColdPosition, FirstSite = Sites.Count };
-    }
-
-    /// <summary>Keeps what was emitted, if it may run.</summary>
-    /// <param name="emission">Where it began.</param>
-    /// <param name="block">What it was made from.</param>
-    /// <param name="flavor">Its flavor.</param>
-    /// <param name="made">What it is.</param>
-    /// <param name="exit">The flavor whose translation of the block it may go on in.</param>
-    /// <exception cref="TranslationRefusedException">It may not run, and <see cref="TranslationCheck.Stop"/> is set.</exception>
-    private bool TryEndEmission(in Emission emission, Block* block, Flavor flavor, in TranslatedBlock made, Flavor exit = Flavor.Integer)
-    {
-        if (_checker is not null && Check(in emission, block, flavor, in made, exit) is { } defect)
-        {
-            _translator.ColdPosition = emission.Cold;
-            Sites.Truncate(emission.FirstSite);
-            _counters->TranslationsRefused++;
-            _log.ReportRefusal(defect, _counters->TranslationsRefused);
-            return _check == TranslationCheck.Interpret ? false : throw new TranslationRefusedException(defect);
-        }
-
-        _map.Add(Offset(_next), Offset(emission.Cold), block, flavor);
-        _counters->BlocksTranslated++;
-        _counters->BytesEmitted += (ulong)(_code.Position - _next + (_translator.ColdPosition - emission.Cold));
-        _counters->TranslationTicks += (ulong)(Stopwatch.GetTimestamp() - emission.Start);
-        _next = _code.Position;
-        return true;
-    }
-
-    private string? Check(in Emission emission, Block* block, Flavor flavor, in TranslatedBlock made, Flavor exit)
-    {
-        byte* exitBody = block->Translations[(int)exit].Body;
-        var code = new EmittedCode
-        {
-            Hot = _memory.ToWritable(made.Entry),
-            HotEnd = _code.Position,
-            Cold = emission.Cold,
-            ColdEnd = _translator.ColdPosition,
-            Body = _memory.ToWritable(made.Body),
-            Abandon = _memory.ToWritable(made.Abandon),
-            Exit = exit > flavor ? _memory.ToWritable(exitBody) : null,
-            ExitFlavor = exit,
-            FirstSite = emission.FirstSite,
-        };
-        BeforeCheck?.Invoke(_checker!, block, flavor, in code);
-        return _checker!.Check(block, flavor, in code);
-    }
-
-    /// <summary>When a translation was begun, where code that seldom runs went then, and how many sites there were.</summary>
-    private struct Emission
-    {
-        public long Start;
-        public byte* Cold;
-        public int FirstSite;
     }
 }

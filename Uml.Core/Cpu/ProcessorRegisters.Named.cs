@@ -3,7 +3,7 @@ using Iced.Intel;
 namespace Uml.Core.Cpu;
 
 /// <content>Access by Iced's register names.</content>
-public sealed unsafe partial class ProcessorRegisters
+public sealed partial class ProcessorRegisters
 {
     /// <summary>
     /// A register by its name: general registers of any width (writing a 32-bit one clears the upper half, as instructions do;

@@ -33,6 +33,9 @@ internal static class GuestRegisters
     /// <summary>The host register of a guest register, or <see cref="None"/>.</summary>
     public static int Host(int guest) => guest == Rsp ? StackPointer : guest < 12 ? guest : None;
 
+    /// <summary>Whether a guest register is kept in the state.</summary>
+    public static bool IsInState(int guest) => Host(guest) == None;
+
     /// <summary>The host register of a general register of any size, AH to BH as part of theirs, or <see cref="None"/>.</summary>
     public static int Host(Register register) => Host(register.GetFullRegister().GetNumber());
 }

@@ -18,3 +18,9 @@ internal static class Arithmetic
 {
     public const int Add = 0, Or = 1, Adc = 2, Sbb = 3, And = 4, Sub = 5, Xor = 6, Cmp = 7;
 }
+
+/// <summary>The /digit of the shifts C0H, C1H and D0H to D3H (Intel SDM vol. 2, table A-6, group 2).</summary>
+internal static class Shift
+{
+    public const int Left = 4, Right = 5, ArithmeticRight = 7;
+}

@@ -15,8 +15,13 @@ namespace Uml.Core.Cpu.Emit;
 /// </remarks>
 internal sealed unsafe class EmittedPageWalk(HostAssembler code)
 {
+    // SAFETY: pointers are positions in the assembler's memory, and only taken to bind jumps. Emitted loads stay in RAM: each table's
+    // address is compared with RAM's bounds first, and the masks keep an index within its table.
     private const int Entry = HostRegister.Rax, Index = HostRegister.Rcx, Rights = HostRegister.Rdx, Any = HostRegister.Rsi, Mask = HostRegister.Rdi;
     private const int PresentAndAccessed = (int)(PageWalk.P | PageWalk.A), PageSizeBit = (int)PageWalk.PS;
+
+    /// <summary>Differs from a tag in a bit that makes it that of no address in the page.</summary>
+    private const int OtherTag = 2 * GuestRam.PageSize;
 
     private static readonly int[] Saved = [Entry, Index, Rights, Any, Mask];
 
@@ -46,8 +51,7 @@ internal sealed unsafe class EmittedPageWalk(HostAssembler code)
         code.Load(Entry, GuestRegisters.State, StateLayout.Cr3);
         code.ArithmeticRegister(Arithmetic.And, Entry, Mask);
         EmitLevel(39);
-        code.Byte(0xA8); // test al
-        code.Byte(PageSizeBit);
+        code.TestAl(PageSizeBit);
         FailIf(Condition.Ne);
         byte* large1G = EmitTable(30);
         byte* large2M = EmitTable(21);
@@ -94,8 +98,7 @@ internal sealed unsafe class EmittedPageWalk(HostAssembler code)
     {
         code.Move(Entry, GuestRegisters.Address);
         code.ShiftLeft(Entry, 16);
-        code.Register(0xC1, 7, Entry); // sar
-        code.Byte(16);
+        code.ShiftArithmeticRight(Entry, 16);
         code.ArithmeticRegister(Arithmetic.Cmp, Entry, GuestRegisters.Address);
         FailIf(Condition.Ne);
     }
@@ -147,8 +150,7 @@ internal sealed unsafe class EmittedPageWalk(HostAssembler code)
     {
         code.ArithmeticRegister(Arithmetic.And, Entry, Mask);
         EmitLevel(shift);
-        code.Byte(0xA8);
-        code.Byte(PageSizeBit);
+        code.TestAl(PageSizeBit);
         return code.JumpIf(Condition.Ne);
     }
 
@@ -164,17 +166,12 @@ internal sealed unsafe class EmittedPageWalk(HostAssembler code)
         code.Move(Index, GuestRegisters.Address);
         code.ShiftRight(Index, shift - 3);
         code.ArithmeticImmediate(Arithmetic.And, Index, 0xFF8, wide: false);
-
-        // mov entry, [entry + index]
-        code.Rex(true, Entry, Index, Entry);
-        code.Byte(0x8B);
-        code.ModRmMemory(Entry, Entry, Index, 0, 0);
-
+        code.LoadIndexed(Entry, Entry, Index);
         code.Move(GuestRegisters.Scratch, Entry, wide: false);
         code.ArithmeticImmediate(Arithmetic.And, GuestRegisters.Scratch, PresentAndAccessed, wide: false);
         code.ArithmeticImmediate(Arithmetic.Cmp, GuestRegisters.Scratch, PresentAndAccessed, wide: false);
         FailIf(Condition.Ne);
-        code.Memory(0x85, Entry, GuestRegisters.State, StateLayout.WalkReserved);
+        code.TestMemory(Entry, GuestRegisters.State, StateLayout.WalkReserved);
         FailIf(Condition.Ne);
         code.ArithmeticRegister(Arithmetic.And, Rights, Entry);
         code.ArithmeticRegister(Arithmetic.Or, Any, Entry);
@@ -200,14 +197,14 @@ internal sealed unsafe class EmittedPageWalk(HostAssembler code)
     private void EmitLarge(int shift)
     {
         code.Move(Index, Entry, wide: false);
-        code.ArithmeticImmediate(Arithmetic.And, Index, (int)(((1L << shift) - 1) & ~0x1FFFL), wide: false);
+        code.ArithmeticImmediate(Arithmetic.And, Index, (int)(((1L << shift) - 1) & -(2L * GuestRam.PageSize)), wide: false);
         FailIf(Condition.Ne);
 
         // Rights are taken; what remains is the address.
         code.ArithmeticRegister(Arithmetic.And, Entry, Mask);
         code.ArithmeticImmediate(Arithmetic.And, Entry, -(1 << shift));
         code.Move(Index, GuestRegisters.Address);
-        code.ArithmeticImmediate(Arithmetic.And, Index, (int)(((1L << shift) - 1) & ~0xFFFL), wide: false);
+        code.ArithmeticImmediate(Arithmetic.And, Index, (int)(((1L << shift) - 1) & -(long)GuestRam.PageSize), wide: false);
         code.ArithmeticRegister(Arithmetic.Or, Entry, Index);
         code.Move(Index, GuestRegisters.Address);
         code.ShiftRight(Index, 63);
@@ -231,7 +228,7 @@ internal sealed unsafe class EmittedPageWalk(HostAssembler code)
         EmitHostAddress(GuestRegisters.Scratch);
 
         code.Move(GuestRegisters.Scratch, GuestRegisters.Address);
-        code.ArithmeticImmediate(Arithmetic.And, GuestRegisters.Scratch, -0x1000);
+        code.ArithmeticImmediate(Arithmetic.And, GuestRegisters.Scratch, -GuestRam.PageSize);
         EmitPageInfo();
 
         // Writable: W in all levels, and D in the leaf. D means nothing in tables; that kernels set it there is relied on for speed only.
@@ -242,8 +239,7 @@ internal sealed unsafe class EmittedPageWalk(HostAssembler code)
         byte* readOnly = code.JumpIf(Condition.Ne);
         code.ArithmeticMemoryImmediate(Arithmetic.Cmp, Mask, PageInfo.WatchedOffset, 0, wide: false);
         byte* watched = code.JumpIf(Condition.Ne);
-        code.Memory(0xC6, 0, Mask, PageInfo.MayBeWriteMappedOffset, wide: false);
-        code.Byte(1);
+        code.StoreByteImmediate(Mask, PageInfo.MayBeWriteMappedOffset, 1);
         code.Move(Index, GuestRegisters.Scratch);
         byte* tagged = code.Jump();
         code.Bind(readOnly);
@@ -255,7 +251,7 @@ internal sealed unsafe class EmittedPageWalk(HostAssembler code)
         else
         {
             code.Move(Index, GuestRegisters.Scratch);
-            code.ArithmeticImmediate(Arithmetic.Xor, Index, 0x2000);
+            code.ArithmeticImmediate(Arithmetic.Xor, Index, OtherTag);
         }
 
         code.Bind(tagged);
@@ -286,7 +282,7 @@ internal sealed unsafe class EmittedPageWalk(HostAssembler code)
 
         // Executable: no NX anywhere, and a page of the view's own privilege.
         code.Move(Index, GuestRegisters.Scratch);
-        code.ArithmeticImmediate(Arithmetic.Xor, Index, 0x2000);
+        code.ArithmeticImmediate(Arithmetic.Xor, Index, OtherTag);
         code.ArithmeticRegister(Arithmetic.Or, Any, Any);
         byte* noExecute = code.JumpIf(Condition.S);
         code.ArithmeticImmediate(Arithmetic.And, Rights, (int)PageWalk.U, wide: false);
@@ -300,12 +296,9 @@ internal sealed unsafe class EmittedPageWalk(HostAssembler code)
         // Its granule is used.
         code.ArithmeticRegister(Arithmetic.Sub, Mask, GuestRegisters.Tlb);
         code.ShiftRight(Mask, Tlb.OffsetToGranuleShift);
-        code.Rex(false, 0, Mask, GuestRegisters.Tlb);
-        code.Byte(0xC6); // mov byte
-        code.ModRmMemory(0, GuestRegisters.Tlb, Mask, 0, Tlb.UsedOffset);
-        code.Byte(1);
+        code.StoreByteImmediate(GuestRegisters.Tlb, Mask, Tlb.UsedOffset, 1);
 
-        code.ArithmeticImmediate(Arithmetic.And, GuestRegisters.Address, 0xFFF, wide: false);
+        code.ArithmeticImmediate(Arithmetic.And, GuestRegisters.Address, GuestRam.PageSize - 1, wide: false);
         code.ArithmeticRegister(Arithmetic.Add, GuestRegisters.Address, Entry);
     }
 }

@@ -50,7 +50,15 @@ internal sealed unsafe class EmittedStrings(HostAssembler code, TlbProbe probe)
         code.Move(HostRegister.Rdi, Address);
         code.LoadAddressWithoutBase(Address, HostRegister.Rcx, scale, 0);
         EmitCount();
-        code.Repeat(moves ? 0xA4 : 0xAA, size);
+        if (moves)
+        {
+            code.RepeatMove(size);
+        }
+        else
+        {
+            code.RepeatStore(size);
+        }
+
         code.LoadAddress(HostRegister.Rdi, Scratch, Address, 0, 0, isLong);
         if (moves)
         {
@@ -95,7 +103,7 @@ internal sealed unsafe class EmittedStrings(HostAssembler code, TlbProbe probe)
     /// <summary>Each repetition is an instruction of the budget (see <c>Repetitions</c>); the block has counted one.</summary>
     private void EmitCount()
     {
-        code.Memory((Arithmetic.Sub << 3) | 1, HostRegister.Rcx, GuestRegisters.State, StateLayout.Remaining);
+        code.ArithmeticToMemory(Arithmetic.Sub, GuestRegisters.State, StateLayout.Remaining, HostRegister.Rcx);
         code.ArithmeticImmediate(Arithmetic.Cmp, HostRegister.Rcx, 1);
         code.ArithmeticMemoryImmediate(Arithmetic.Sbb, GuestRegisters.State, StateLayout.Remaining, -1);
     }

@@ -12,6 +12,8 @@ namespace Uml.Core.Cpu.Emit;
 /// </summary>
 internal sealed unsafe class FloatingPointSwitch
 {
+    // SAFETY: both point to what the constructor emitted, which lasts as long as the engine that has the code memory and this switch. The
+    // caller's settings lie on its stack; neither function keeps the pointer.
     private readonly delegate* unmanaged[SuppressGCTransition]<FloatingPointSettings*, void> _putAside;
     private readonly delegate* unmanaged[SuppressGCTransition]<FloatingPointSettings*, void> _giveBack;
 
@@ -22,7 +24,7 @@ internal sealed unsafe class FloatingPointSwitch
         const int settings = HostRegister.Rdi;
         code.Align(16);
         _putAside = (delegate* unmanaged[SuppressGCTransition]<FloatingPointSettings*, void>)memory.ToExecutable(code.Position);
-        code.Memory(0xD9, 6, settings, FloatingPointSettings.X87Offset, wide: false); // fnstenv
+        code.StoreX87Environment(settings, FloatingPointSettings.X87Offset);
         code.InitializeX87();
         code.StoreMxcsr(settings, FloatingPointSettings.MxcsrOffset);
         code.StoreImmediate(settings, FloatingPointSettings.DefaultOffset, (int)SseFloat.DefaultMxcsr, wide: false);
@@ -30,7 +32,7 @@ internal sealed unsafe class FloatingPointSwitch
         code.Return();
         code.Align(16);
         _giveBack = (delegate* unmanaged[SuppressGCTransition]<FloatingPointSettings*, void>)memory.ToExecutable(code.Position);
-        code.Memory(0xD9, 4, settings, FloatingPointSettings.X87Offset, wide: false); // fldenv
+        code.LoadX87Environment(settings, FloatingPointSettings.X87Offset);
         code.LoadMxcsr(settings, FloatingPointSettings.MxcsrOffset);
         code.Return();
     }

@@ -13,11 +13,13 @@ namespace Uml.Core.Cpu.Emit;
 /// <remarks>
 /// Translations have no stack: the stack pointer points to the state. The host's is at <see cref="EngineState.HostStack"/>, aligned for a call.
 /// A runtime function takes the state, the return
-/// address (which tells the place, see <see cref="SiteTable"/>) and the address register. It returns <see cref="SlowPaths.Continue"/>, to go
+/// address (which identifies the place, see <see cref="SiteTable"/>) and the address register. It returns <see cref="SlowPaths.Continue"/>, to go
 /// on behind the call; <see cref="SlowPaths.Leave"/>; or an address to go on at.
 /// </remarks>
 internal sealed unsafe class RuntimeStubs
 {
+    // SAFETY: stubs are positions in code memory, which the engine keeps for as long as translations run. The slow paths are unmanaged
+    // functions of static methods, and the state's address stays for the engine's life.
     private const int StackAlignment = 8;
 
     // System V ABI: what a callee preserves is still there after a call of the runtime.
@@ -262,7 +264,7 @@ internal sealed unsafe class RuntimeStubs
     }
 
     /// <summary>
-    /// After a fault, with nothing to be relied on but the state's place: general registers are kept for whoever looks at them, and the
+    /// After a fault, with nothing to be relied on but the state's place: general registers are stored for a look at them afterwards, and the
     /// runtime writes a report.
     /// </summary>
     private byte* EmitRecovery(CpuState* state, delegate* unmanaged<CpuState*, void> fault)
@@ -297,8 +299,8 @@ internal sealed unsafe class RuntimeStubs
         byte* last = _code.JumpIf(Condition.Be);
         _code.MoveImmediate(GuestRegisters.Address, Slices.Length);
         _code.Bind(last);
-        _code.Memory((Arithmetic.Sub << 3) | 1, GuestRegisters.Address, GuestRegisters.State, StateLayout.Reserve);
-        _code.Memory((Arithmetic.Add << 3) | 1, GuestRegisters.Address, GuestRegisters.State, StateLayout.Remaining);
+        _code.ArithmeticToMemory(Arithmetic.Sub, GuestRegisters.State, StateLayout.Reserve, GuestRegisters.Address);
+        _code.ArithmeticToMemory(Arithmetic.Add, GuestRegisters.State, StateLayout.Remaining, GuestRegisters.Address);
         _code.ReturnToHidden();
         _code.Bind(attention);
         _code.Bind(exhausted);
@@ -396,7 +398,7 @@ internal sealed unsafe class RuntimeStubs
     {
         if (flavor == Flavor.X87)
         {
-            _code.Memory(0xDD, 6, GuestRegisters.State, StateLayout.X87Image, wide: false); // fnsave
+            _code.SaveX87(GuestRegisters.State, StateLayout.X87Image);
             if (isTaken)
             {
                 NoteX87();
@@ -410,7 +412,7 @@ internal sealed unsafe class RuntimeStubs
     {
         if (wanted)
         {
-            _code.Memory(0xDD, 4, GuestRegisters.State, StateLayout.X87Image, wide: false); // frstor
+            _code.RestoreX87(GuestRegisters.State, StateLayout.X87Image);
         }
     }
 }

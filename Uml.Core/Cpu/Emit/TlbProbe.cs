@@ -1,6 +1,7 @@
 using System.Runtime.Intrinsics.X86;
 using Uml.Core.Cpu.Contract;
 using Uml.Core.Cpu.Paging;
+using Uml.Core.Memory;
 
 namespace Uml.Core.Cpu.Emit;
 
@@ -40,12 +41,12 @@ internal sealed unsafe class TlbProbe(HostAssembler code)
         if (aligned)
         {
             // Also wrong when not aligned: only bits log2(size) to 11 may be set.
-            code.TestImmediate(GuestRegisters.Address, ~(0x1000 - size));
+            code.TestImmediate(GuestRegisters.Address, ~(GuestRam.PageSize - size));
             jump = code.JumpIf(Condition.Ne);
         }
         else
         {
-            code.ArithmeticImmediate(Arithmetic.Cmp, GuestRegisters.Address, 0x1000 - size);
+            code.ArithmeticImmediate(Arithmetic.Cmp, GuestRegisters.Address, GuestRam.PageSize - size);
             jump = code.JumpIf(Condition.A);
         }
 

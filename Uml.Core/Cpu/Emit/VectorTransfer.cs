@@ -8,8 +8,9 @@ namespace Uml.Core.Cpu.Emit;
 /// <param name="wide">Translated code uses all of YMM0 to YMM15; otherwise the upper halves stay in the state.</param>
 internal sealed unsafe class VectorTransfer(HostAssembler code, bool wide)
 {
+    // SAFETY: pointers are positions in the assembler's memory, and only taken to bind jumps. The slots are fields of the state, aligned for MOVAPS
+    // by its layout.
     private const int Count = 16, UpperLane = 16;
-    private const int Load128 = 0x28, Store128 = 0x29, Load256 = 0x10, Store256 = 0x11, Or = 0x56;
 
     /// <summary>To the state.</summary>
     public void EmitStore()
@@ -18,11 +19,11 @@ internal sealed unsafe class VectorTransfer(HostAssembler code, bool wide)
         {
             if (wide)
             {
-                EmitWide(Store256, i, StateLayout.Vector(i), is256: true);
+                code.StoreAvx(GuestRegisters.State, StateLayout.Vector(i), i);
             }
             else
             {
-                EmitNarrow(Store128, i);
+                code.StoreVector(GuestRegisters.State, StateLayout.Vector(i), i);
             }
         }
 
@@ -54,23 +55,20 @@ internal sealed unsafe class VectorTransfer(HostAssembler code, bool wide)
     /// </summary>
     private void EmitLoadWide()
     {
-        EmitWide(Load256, 0, StateLayout.Vector(0) + UpperLane, is256: false);
+        code.LoadAvx(0, GuestRegisters.State, StateLayout.Vector(0) + UpperLane, is256: false);
         for (int i = 1; i < Count; i++)
         {
-            EmitWide(Or, 0, StateLayout.Vector(i) + UpperLane, is256: false);
+            code.OrAvx(0, GuestRegisters.State, StateLayout.Vector(i) + UpperLane);
         }
 
-        // vptest xmm0, xmm0
-        code.Vex(map: 2, pp: 1, wide: false, is256: false, reg: 0, vvvv: 0, rm: 0);
-        code.Byte(0x17);
-        code.ModRmRegister(0, 0);
+        code.TestAvx(0);
         byte* used = code.JumpIf(Condition.Ne);
         EmitLoadNarrow();
         byte* done = code.Jump();
         code.Bind(used);
         for (int i = 0; i < Count; i++)
         {
-            EmitWide(Load256, i, StateLayout.Vector(i), is256: true);
+            code.LoadAvx(i, GuestRegisters.State, StateLayout.Vector(i), is256: true);
         }
 
         code.Bind(done);
@@ -81,31 +79,12 @@ internal sealed unsafe class VectorTransfer(HostAssembler code, bool wide)
         if (Avx.IsSupported)
         {
             // For what .NET has left in the upper halves.
-            code.Byte(0xC5);
-            code.Byte(0xF8);
-            code.Byte(0x77); // vzeroupper
+            code.ZeroUpperHalves();
         }
 
         for (int i = 0; i < Count; i++)
         {
-            EmitNarrow(Load128, i);
+            code.LoadVector(i, GuestRegisters.State, StateLayout.Vector(i));
         }
-    }
-
-    /// <summary>MOVAPS between a register and its slot.</summary>
-    private void EmitNarrow(int opcode, int number)
-    {
-        code.Rex(false, number, 0, GuestRegisters.State);
-        code.Byte(0x0F);
-        code.Byte(opcode);
-        code.ModRmMemory(number, GuestRegisters.State, StateLayout.Vector(number));
-    }
-
-    /// <summary>VMOVUPS, or VORPS into its first source, with memory.</summary>
-    private void EmitWide(int opcode, int number, int displacement, bool is256)
-    {
-        code.Vex(map: 1, pp: 0, wide: false, is256, number, vvvv: opcode == Or ? number : 0, GuestRegisters.State);
-        code.Byte(opcode);
-        code.ModRmMemory(number, GuestRegisters.State, displacement);
     }
 }

@@ -1,5 +1,6 @@
 using Uml.Core.Cpu.Blocks;
 using Uml.Core.Cpu.CodeCache;
+using Uml.Core.Cpu.Contract;
 using Uml.Core.Cpu.State;
 
 namespace Uml.Core.Cpu.Execute;

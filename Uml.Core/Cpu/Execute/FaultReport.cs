@@ -2,6 +2,7 @@ using System.Globalization;
 using System.Text;
 using Uml.Core.Cpu.Blocks;
 using Uml.Core.Cpu.CodeCache;
+using Uml.Core.Cpu.Contract;
 using Uml.Core.Cpu.State;
 using Uml.Core.Memory;
 

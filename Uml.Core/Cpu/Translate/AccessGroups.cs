@@ -1,18 +1,16 @@
 using Iced.Intel;
 using Uml.Core.Cpu.Contract;
 using Uml.Core.Cpu.State;
+using Uml.Core.Memory;
 
 namespace Uml.Core.Cpu.Translate;
 
 /// <summary>
-/// Finds memory operands near the same base register: the stack of a function, the fields of a structure. One look into the translation
-/// buffer, for all of their range, does for all of them; when it fails, each is done by itself. Groups are apart or inside each other.
+/// Finds memory operands near the same base register: the stack of a function, the fields of a structure. One look into the
+/// TLB, for all of their range, does for all of them; when it fails, each is done by itself. Groups are apart or inside each other.
 /// </summary>
 internal static class AccessGroups
 {
-    /// <summary>How many groups may be open at once with their addresses kept in <see cref="EngineState.GroupAddresses"/>.</summary>
-    public const int Slots = EngineState.GroupSlots;
-
     /// <summary>The largest range of a group, in bytes. A limit of ours: a group that runs over the end of a page is of no use.</summary>
     private const int MaximumSpan = 256;
 
@@ -27,7 +25,7 @@ internal static class AccessGroups
         }
 
         // Where the groups end that the present place is in, outermost first.
-        Span<int> open = stackalloc int[Slots + 1];
+        Span<int> open = stackalloc int[EngineState.GroupSlots + 1];
         int depth = 0;
         open[0] = plans.Length;
         for (int i = 0; i < plans.Length; i++)
@@ -37,7 +35,7 @@ internal static class AccessGroups
                 depth--;
             }
 
-            if (depth < Slots && plans[i].Leader < 0)
+            if (depth < EngineState.GroupSlots && plans[i].Leader < 0)
             {
                 int length = Grow(plans[..open[depth]], i, (sbyte)depth);
                 if (length != 0)
@@ -126,7 +124,7 @@ internal static class AccessGroups
         }
     }
 
-    /// <summary>A memory operand that is a base register with a home and a displacement.</summary>
+    /// <summary>A memory operand at a displacement from a base register that is in the host's.</summary>
     private static bool TryGetOperand(in Plan plan, out int @base, out int displacement)
     {
         @base = GuestRegisters.Rsp;
@@ -154,7 +152,7 @@ internal static class AccessGroups
 
         @base = e.Base;
         displacement = (int)e.Displacement;
-        return GuestRegisters.Host(@base) != GuestRegisters.None && displacement is > -0x4000_0000 and < 0x4000_0000;
+        return !GuestRegisters.IsInState(@base) && displacement is > -0x4000_0000 and < 0x4000_0000;
     }
 
     /// <summary>Whether the translation of an instruction that is no member leaves the address register alone.</summary>
@@ -167,9 +165,9 @@ internal static class AccessGroups
             case Form.JumpIf:
                 return plan.IsSideExit;
             case Form.Plain when !plan.Encoding.IsMemory:
-                return !plan.Encoding.Form.HasModRm || IntegerForms.CountHomeless(in plan.Encoding) < 2;
+                return !plan.Encoding.Form.HasModRm || IntegerForms.CountInState(in plan.Encoding) < 2;
             case Form.Lea:
-                return IsHomed(plan.Instruction.Op0Register) && IsHomed(plan.Instruction.MemoryBase) && IsHomed(plan.Instruction.MemoryIndex);
+                return IsInHost(plan.Instruction.Op0Register) && IsInHost(plan.Instruction.MemoryBase) && IsInHost(plan.Instruction.MemoryIndex);
             default:
                 return false;
         }
@@ -180,7 +178,7 @@ internal static class AccessGroups
         is Form.Plain or Form.Lea or Form.Push or Form.PushImmediate or Form.PushMemory or Form.PushFlags or Form.Pop or Form.Divide
             or Form.ReadSegment or Form.BitTest;
 
-    private static bool IsHomed(Register register) =>
+    private static bool IsInHost(Register register) =>
         !register.IsGPR() || GuestRegisters.Host(register) != GuestRegisters.None;
 
     /// <summary>Whether the base is still known behind an instruction: it may move by constants.</summary>
@@ -204,7 +202,7 @@ internal static class AccessGroups
             case Form.Plain when !plan.IsLong && i.Code is Code.Sub_rm32_imm8 or Code.Add_rm32_imm8 or Code.Sub_rm32_imm32 or Code.Add_rm32_imm32:
                 int by = (int)(long)i.GetImmediate(1);
                 moved += i.Mnemonic == Mnemonic.Add ? by : -by;
-                return by is > -0x1000 and < 0x1000;
+                return by is > -GuestRam.PageSize and < GuestRam.PageSize;
             default:
                 return false;
         }

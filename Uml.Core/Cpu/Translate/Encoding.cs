@@ -11,7 +11,6 @@ internal struct Encoding
 {
     /// <summary>What all instructions of its form have in common.</summary>
     public FormEncoding Form;
-    public bool Lock;
 
     /// <summary>Registers by the number that encodes them (AH to BH are 4 to 7, as their <see cref="HasHighByte"/> says); -1 when there is none.</summary>
     public sbyte Reg;
@@ -51,15 +50,13 @@ internal struct Encoding
     /// <summary>Whether all of it is known: an instruction of which it is not has to be left to its handler.</summary>
     public bool IsKnown;
 
-    public readonly bool OperandSize => Form.OperandSize;
+    public readonly bool Wide => Form.Opcode.Wide;
 
-    public readonly bool Wide => Form.Wide;
+    public readonly bool IsVex => Form.Opcode.IsVex;
 
-    public readonly bool IsVex => Form.IsVex;
+    public readonly byte Map => Form.Opcode.Map;
 
-    public readonly byte Map => Form.Map;
-
-    public readonly byte Opcode => Form.Opcode;
+    public readonly byte OpcodeByte => Form.Opcode.Value;
 
     public readonly int Digit => Form.Digit;
 
@@ -69,8 +66,10 @@ internal struct Encoding
     /// <param name="isLong">Of 64-bit mode; of 32-bit code otherwise.</param>
     public static Encoding Of(in Instruction i, in FormEncoding form, bool isLong)
     {
-        Encoding e = new() { Form = form, Lock = i.HasLockPrefix, Reg = -1, Rm = -1, Vvvv = -1, OpcodeRegister = -1, Base = -1, Index = -1 };
+        Encoding e = new() { Form = form, Reg = -1, Rm = -1, Vvvv = -1, OpcodeRegister = -1, Base = -1, Index = -1 };
         e.IsKnown = form.IsKnown && e.TryTakeOperands(in i, isLong) && (isLong || e.TryTranslateShort());
+        e.Form.Opcode.IsLocked = i.HasLockPrefix;
+        e.Form.Opcode.ForcesRex = e.HasLowByte && !e.HasHighByte;
         return e;
     }
 
@@ -193,21 +192,21 @@ internal struct Encoding
             return Form.ExistsIn64;
         }
 
-        if ((Opcode & 0xF0) == 0x40)
+        if ((OpcodeByte & 0xF0) == 0x40)
         {
             // 40H + r is FFH /0, 48H + r is FFH /1.
-            Form.Digit = (sbyte)((Opcode >> 3) & 1);
-            Form.Opcode = 0xFF;
+            Form.Digit = (sbyte)((OpcodeByte >> 3) & 1);
+            Form.Opcode.Value = 0xFF;
             Form.ExistsIn64 = true;
             Form.HasModRm = true;
             Rm = OpcodeRegister;
             RmIsGeneral = true;
             OpcodeRegister = -1;
         }
-        else if ((Opcode & 0xFC) == 0xA0)
+        else if ((OpcodeByte & 0xFC) == 0xA0)
         {
             // A0H and A1H load, A2H and A3H store.
-            Form.Opcode = (byte)((0x8A | (Opcode & 1)) ^ (Opcode & 2));
+            Form.Opcode.Value = (byte)((0x8A | (OpcodeByte & 1)) ^ (OpcodeByte & 2));
             Form.HasModRm = true;
             Reg = 0;
             RegIsGeneral = true;

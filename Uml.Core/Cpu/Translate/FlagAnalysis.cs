@@ -11,10 +11,10 @@ namespace Uml.Core.Cpu.Translate;
 /// </summary>
 internal static class FlagAnalysis
 {
-    /// <summary>Adds what an instruction leaves unchanged to what it needs, and decides the fate of what it makes.</summary>
+    /// <summary>Adds what an instruction leaves unchanged to what it needs, and decides what becomes of the flags it makes.</summary>
     /// <param name="plans">The block.</param>
     /// <param name="incoming">Where the flags come from when it is entered; none when they are saved.</param>
-    /// <param name="passesOn">Whether the blocks that follow can be told where their flags come from.</param>
+    /// <param name="passesOn">Whether the blocks that follow are known, so that flags can be passed to them by their source.</param>
     /// <returns>False when the flags would have to be saved at once.</returns>
     public static bool Run(Span<Plan> plans, in FlagState incoming, bool passesOn)
     {
@@ -22,7 +22,7 @@ internal static class FlagAnalysis
         bool isCarryKept = false;
         if (!incoming.IsNone)
         {
-            if (Decide(plans, -1, Fated.Of(in incoming), passesOn) == FlagFate.Saved)
+            if (Follow(plans, -1, TrackedFlags.Of(in incoming), passesOn) == FlagTreatment.Saved)
             {
                 return false;
             }
@@ -39,13 +39,13 @@ internal static class FlagAnalysis
             }
             else if (plan.Changes != RflagsBits.None)
             {
-                plan.Fate = Decide(plans, i, Fated.Of(in plan, isCarryKept), passesOn);
-                if (!Remake.KeepsCarry(in plan) || plan.Fate == FlagFate.Saved)
+                plan.Treatment = Follow(plans, i, TrackedFlags.Of(in plan, isCarryKept), passesOn);
+                if (!Remake.KeepsCarry(in plan) || plan.Treatment == FlagTreatment.Saved)
                 {
-                    isCarryKept = plan.Fate == FlagFate.Kept || (plan.Fate == FlagFate.Remade && Remake.ComparesMemory(in plan));
+                    isCarryKept = plan.Treatment == FlagTreatment.Kept || (plan.Treatment == FlagTreatment.Remade && Remake.ComparesMemory(in plan));
                 }
 
-                if (Remake.KeepsCarry(in plan) && plan.Fate == FlagFate.Saved)
+                if (Remake.KeepsCarry(in plan) && plan.Treatment == FlagTreatment.Saved)
                 {
                     plan.Needs |= RflagsBits.CF;
                 }
@@ -77,7 +77,7 @@ internal static class FlagAnalysis
     }
 
     /// <summary>Follows flags from what makes them to what takes their place.</summary>
-    private static FlagFate Decide(Span<Plan> plans, int producer, Fated flags, bool passesOn)
+    private static FlagTreatment Follow(Span<Plan> plans, int producer, TrackedFlags flags, bool passesOn)
     {
         bool wanted = false;
         bool lost = false;
@@ -96,7 +96,7 @@ internal static class FlagAnalysis
                 lost |= !flags.IsRemakeable;
                 if ((lost && !flags.IsKeepable) || plan.Form == Form.Handler)
                 {
-                    return FlagFate.Saved;
+                    return FlagTreatment.Saved;
                 }
             }
 
@@ -109,7 +109,7 @@ internal static class FlagAnalysis
             {
                 if (!Remake.KeepsCarry(in plan) || flags.KeepsCarry)
                 {
-                    return lost ? FlagFate.Kept : wanted ? FlagFate.Remade : FlagFate.Dropped;
+                    return lost ? FlagTreatment.Kept : wanted ? FlagTreatment.Remade : FlagTreatment.Dropped;
                 }
 
                 // The carry flag lives on: in the host's flags only if it was there to begin with, which is not worth knowing.
@@ -126,11 +126,11 @@ internal static class FlagAnalysis
         }
 
         lost |= !flags.IsRemakeable;
-        return !passesOn || (lost && !flags.IsKeepable) ? FlagFate.Saved : lost ? FlagFate.Kept : FlagFate.Remade;
+        return !passesOn || (lost && !flags.IsKeepable) ? FlagTreatment.Saved : lost ? FlagTreatment.Kept : FlagTreatment.Remade;
     }
 
     /// <summary>What is known of flags on their way.</summary>
-    private struct Fated
+    private struct TrackedFlags
     {
         /// <summary>Those that are in the host's.</summary>
         public RflagsBits InHost;
@@ -145,19 +145,19 @@ internal static class FlagAnalysis
         public int Registers;
         public int CarryRegisters;
 
-        public static Fated Of(in FlagState incoming) => new()
+        public static TrackedFlags Of(in FlagState incoming) => new()
         {
             IsRemakeable = true,
             Registers = incoming.Registers,
             CarryRegisters = incoming.Main.LeavesCarry ? incoming.Carry.Registers : incoming.Main.Registers,
         };
 
-        public static Fated Of(in Plan plan, bool isCarryKept)
+        public static TrackedFlags Of(in Plan plan, bool isCarryKept)
         {
             bool keepsCarry = Remake.KeepsCarry(in plan);
             bool possible = Remake.IsPossible(in plan);
             int registers = possible ? Remake.Describe(in plan, kept: false).Registers : 0;
-            return new Fated
+            return new TrackedFlags
             {
                 InHost = keepsCarry ? plan.Changes : Planner.Status,
                 IsRemakeable = possible,

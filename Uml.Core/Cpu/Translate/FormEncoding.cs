@@ -1,5 +1,6 @@
 using System.Runtime.CompilerServices;
 using Iced.Intel;
+using Uml.Core.Cpu.Emit;
 
 namespace Uml.Core.Cpu.Translate;
 
@@ -48,29 +49,14 @@ internal struct FormEncoding
     /// <summary>Whether the decoder's tables were looked at.</summary>
     public bool IsMet;
 
-    /// <summary>Whether the form can be written again by <see cref="BlockTranslator"/>: all that follows is only good then.</summary>
+    /// <summary>Whether the form can be written again by <see cref="InstructionEncoder"/>: all that follows is only good then.</summary>
     public bool IsKnown;
 
     /// <summary>64-bit mode has the form too.</summary>
     public bool ExistsIn64;
 
-    /// <summary>Legacy prefixes that the form asks for: 66H, for the operand size or as part of the opcode, and F2H or F3H; zero when there is none.</summary>
-    public bool OperandSize;
-    public byte Repeat;
-
-    /// <summary>REX.W or VEX.W.</summary>
-    public bool Wide;
-    public bool IsVex;
-
-    /// <summary>VEX.L.</summary>
-    public bool Is256;
-
-    /// <summary>0: one-byte opcodes, 1: 0FH, 2: 0F38H, 3: 0F3AH.</summary>
-    public byte Map;
-    public byte Opcode;
-
-    /// <summary>A second byte of the opcode, where others have the ModR/M byte (x87 instructions between registers, fences); or zero.</summary>
-    public byte SecondOpcode;
+    /// <summary>Prefixes and opcode.</summary>
+    public Opcode Opcode;
     public bool HasModRm;
 
     /// <summary>What ModRM.reg extends the opcode with; -1 when it does not.</summary>
@@ -81,20 +67,25 @@ internal struct FormEncoding
     public static FormEncoding Of(Code code)
     {
         OpCodeInfo info = code.ToOpCode();
+        bool isVex = info.Encoding == EncodingKind.VEX;
+        bool hasSecond = info.OpCodeLength == 2;
         FormEncoding form = new()
         {
             IsMet = true,
             ExistsIn64 = info.Mode64,
-            OperandSize = info.OperandSize == 16 || info.MandatoryPrefix == MandatoryPrefix.P66,
-            Repeat = info.MandatoryPrefix switch { MandatoryPrefix.PF2 => 0xF2, MandatoryPrefix.PF3 => 0xF3, _ => 0 },
-            IsVex = info.Encoding == EncodingKind.VEX,
-            Map = info.Table switch { OpCodeTableKind.Normal => 0, OpCodeTableKind.T0F => 1, OpCodeTableKind.T0F38 => 2, _ => 3 },
-            Opcode = (byte)(info.OpCodeLength == 2 ? info.OpCode >> 8 : info.OpCode),
-            SecondOpcode = (byte)(info.OpCodeLength == 2 ? info.OpCode : 0),
             Digit = (sbyte)info.GroupIndex,
+            Opcode = new Opcode
+            {
+                OperandSize = info.OperandSize == 16 || info.MandatoryPrefix == MandatoryPrefix.P66,
+                Repeat = info.MandatoryPrefix switch { MandatoryPrefix.PF2 => 0xF2, MandatoryPrefix.PF3 => 0xF3, _ => 0 },
+                IsVex = isVex,
+                Is256 = info.L == 1,
+                Wide = isVex ? info.W == 1 : info.OperandSize == 64,
+                Map = info.Table switch { OpCodeTableKind.Normal => 0, OpCodeTableKind.T0F => 1, OpCodeTableKind.T0F38 => 2, _ => 3 },
+                Value = (byte)(hasSecond ? info.OpCode >> 8 : info.OpCode),
+                Second = (byte)(hasSecond ? info.OpCode : 0),
+            },
         };
-        form.Wide = form.IsVex ? info.W == 1 : info.OperandSize == 64;
-        form.Is256 = info.L == 1;
         form.HasModRm = form.Digit >= 0;
         bool isOfKnownMap = info.Table is OpCodeTableKind.Normal or OpCodeTableKind.T0F or OpCodeTableKind.T0F38 or OpCodeTableKind.T0F3A;
         form.IsKnown = isOfKnownMap && info.Encoding is EncodingKind.Legacy or EncodingKind.VEX && info.OpCount <= OperandFields.Count
@@ -122,7 +113,7 @@ internal struct FormEncoding
             HasModRm |= field is OperandField.Reg or OperandField.Rm;
         }
 
-        return !(HasModRm && SecondOpcode != 0);
+        return !(HasModRm && Opcode.Second != 0);
     }
 
     private static OperandField FieldOf(OpCodeOperandKind kind)

@@ -47,16 +47,16 @@ internal static class IntegerForms
             return i.Mnemonic == Mnemonic.Tzcnt ? Form.Plain : Form.Handler;
         }
 
-        // Translation has two registers for operands that have no home, one when an address takes the other.
+        // Translation has two registers for operands that are kept in the state, one when an address takes the other.
         int scratch = encoding.IsMemory ? 1 : 2;
-        return (host & needed) != 0 && CountHomeless(in encoding) <= scratch ? Form.Plain : Form.Handler;
+        return (host & needed) != 0 && CountInState(in encoding) <= scratch ? Form.Plain : Form.Handler;
     }
 
     /// <summary>Register operands, if they are general ones, that translation has to bring into scratch registers.</summary>
-    public static int CountHomeless(in Encoding encoding) =>
-        Homeless(encoding.Reg) + Homeless(encoding.Rm) + Homeless(encoding.Vvvv);
+    public static int CountInState(in Encoding encoding) =>
+        InState(encoding.Reg) + InState(encoding.Rm) + InState(encoding.Vvvv);
 
-    private static int Homeless(int guest) => guest >= 0 && GuestRegisters.Host(guest) == GuestRegisters.None ? 1 : 0;
+    private static int InState(int guest) => guest >= 0 && GuestRegisters.IsInState(guest) ? 1 : 0;
 
     private static int Size(in Instruction i) => i.Op0Kind == OpKind.Register ? i.Op0Register.GetSize() : i.MemorySize.GetSize();
 

@@ -4,7 +4,7 @@ using Uml.Core.Cpu.Contract;
 namespace Uml.Core.Cpu.Translate;
 
 /// <summary>What becomes of the flags an instruction leaves in the host's flags register.</summary>
-internal enum FlagFate : byte
+internal enum FlagTreatment : byte
 {
     /// <summary>Nothing needs them once something else has used the host's flags.</summary>
     Dropped,
@@ -58,12 +58,12 @@ internal struct Plan
     /// <summary>A conditional jump out of the middle of the block: flags have to be known, but may be the host's.</summary>
     public bool IsSideExit;
 
-    /// <summary>For such a jump: where it leads can be told what its flags are made of.</summary>
+    /// <summary>For such a jump: flags can be passed to its target by their source.</summary>
     public bool PassesOn;
 
     /// <summary>Whether its translation destroys the host's flags before it uses them.</summary>
     public bool Clobbers;
-    public FlagFate Fate;
+    public FlagTreatment Treatment;
 
     /// <summary>General registers it writes, a bit each, and those whose value, or some of it, it uses or keeps.</summary>
     public ushort Writes;
@@ -91,4 +91,7 @@ internal struct Plan
     public Flavor Needed;
 
     public readonly bool IsLong => Word == sizeof(ulong);
+
+    /// <summary>Of a jump or call to a known target: that, from the start of the guest page.</summary>
+    public readonly int BranchTarget => (int)(long)Instruction.NearBranchTarget;
 }

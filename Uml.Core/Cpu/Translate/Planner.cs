@@ -15,6 +15,7 @@ internal sealed unsafe class Planner(CpuFeatures features, CpuFeatures host, boo
     /// <summary>The six arithmetic flags.</summary>
     public const RflagsBits Status = RflagsBits.OF | RflagsBits.SF | RflagsBits.ZF | RflagsBits.AF | RflagsBits.CF | RflagsBits.PF;
 
+    // SAFETY: block and operation are the caller's, read during the call only; the counters are in the processor's state, which outlives its engine.
     private readonly CpuFeatures _features = features;
     private readonly CpuFeatures _host = host;
     private readonly CpuCounters* _counters = counters;
@@ -22,7 +23,7 @@ internal sealed unsafe class Planner(CpuFeatures features, CpuFeatures host, boo
     private readonly InstructionInfoFactory _factory = new();
     private readonly FormEncodings _forms = new();
 
-    /// <summary>Fills in everything but the fate of flags.</summary>
+    /// <summary>Fills in everything but what becomes of flags.</summary>
     public void Describe(ref Plan plan, Block* block, Op* op)
     {
         ref Instruction i = ref plan.Instruction;
@@ -60,7 +61,7 @@ internal sealed unsafe class Planner(CpuFeatures features, CpuFeatures host, boo
         if (i.Mnemonic == Mnemonic.Tzcnt && (_features & CpuFeatures.Bmi1) == 0)
         {
             // A processor without BMI1 takes the prefix for none.
-            plan.Encoding.Form.Repeat = 0;
+            plan.Encoding.Form.Opcode.Repeat = 0;
         }
     }
 

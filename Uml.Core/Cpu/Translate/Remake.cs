@@ -41,7 +41,7 @@ internal static class Remake
             Mnemonic.Add or Mnemonic.Sub => i.Op1Kind != OpKind.Memory,
 
             // With memory, the scratch register is what comes from there.
-            Mnemonic.Cmp or Mnemonic.Test => !plan.Encoding.IsMemory || (IsHomed(in i, 0) && IsHomed(in i, 1)),
+            Mnemonic.Cmp or Mnemonic.Test => !plan.Encoding.IsMemory || (IsInHost(in i, 0) && IsInHost(in i, 1)),
             Mnemonic.Shl or Mnemonic.Shr or Mnemonic.Sar => i.Op1Kind == OpKind.Immediate8 && (i.Immediate8 & 31) != 0,
             _ => false,
         };
@@ -55,7 +55,7 @@ internal static class Remake
         ref readonly Instruction i = ref plan.Instruction;
         byte size = (byte)(i.Op0Kind == OpKind.Memory ? plan.MemorySize : i.Op0Register.GetSize());
         short first = Location(in i, 0, kept, FlagSource.KeptFirst);
-        if (IsTold(in plan))
+        if (IsMadeOfResult(in plan))
         {
             return new FlagSource(FlagOperation.Test, size, first, first, 0);
         }
@@ -78,8 +78,8 @@ internal static class Remake
         return new FlagSource(operation, size, first, second, immediate);
     }
 
-    /// <summary>Whether the result tells the flags, so that it is what is kept.</summary>
-    public static bool IsTold(in Plan plan) => plan.Instruction.Mnemonic is Mnemonic.And or Mnemonic.Or or Mnemonic.Xor;
+    /// <summary>Whether the flags follow from the result alone, so that it is what is kept.</summary>
+    public static bool IsMadeOfResult(in Plan plan) => plan.Instruction.Mnemonic is Mnemonic.And or Mnemonic.Or or Mnemonic.Xor;
 
     /// <summary>A comparison with memory: what was there has to be kept in any case.</summary>
     public static bool ComparesMemory(in Plan plan) => plan.Encoding.IsMemory && plan.Instruction.Mnemonic is Mnemonic.Cmp or Mnemonic.Test;
@@ -109,6 +109,6 @@ internal static class Remake
         return i.Op0Kind == OpKind.Register ? i.Op0Register.IsGPR() : ComparesMemory(in plan);
     }
 
-    private static bool IsHomed(in Instruction i, int operand) =>
+    private static bool IsInHost(in Instruction i, int operand) =>
         i.GetOpKind(operand) != OpKind.Register || GuestRegisters.Host(i.GetOpRegister(operand)) != GuestRegisters.None;
 }

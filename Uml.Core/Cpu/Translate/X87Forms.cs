@@ -10,7 +10,7 @@ internal static class X87Forms
     /// <summary>Whether it needs the x87 unit's registers or control words.</summary>
     public static bool Is(in Instruction i, in Encoding encoding)
     {
-        if (encoding is { Map: 0, Opcode: >= 0xD8 and <= 0xDF or 0x9B } || i.Code == Code.Emms)
+        if (encoding is { Map: 0, OpcodeByte: >= 0xD8 and <= 0xDF or 0x9B } || i.Code == Code.Emms)
         {
             return true;
         }

@@ -1,5 +1,6 @@
 using System.Runtime.CompilerServices;
 using Uml.Core.Cpu.Contract;
+using Uml.Core.Cpu.State;
 
 namespace Uml.Core.Cpu.Verify;
 
@@ -32,7 +33,7 @@ internal enum FlagFact : byte
 [InlineArray(Count)]
 internal struct CheckedSlots
 {
-    public const int Count = 2 + Translate.AccessGroups.Slots;
+    public const int Count = 2 + EngineState.GroupSlots;
     private CheckedValue _element;
 }
 

@@ -7,25 +7,8 @@ using Uml.Core.Cpu.Emit;
 
 namespace Uml.Core.Cpu.Verify;
 
-/// <summary>The code emitted for a block: addresses in the writable mapping.</summary>
-internal unsafe struct EmittedCode
-{
-    /// <summary>The ranges of hot code, which begins with the entry, and of cold code.</summary>
-    public byte* Hot, HotEnd, Cold, ColdEnd;
-
-    /// <summary>Further entries.</summary>
-    public byte* Body, Abandon;
-
-    /// <summary>The only address in another translation that it may jump to, and the flavor required there.</summary>
-    public byte* Exit;
-    public Flavor ExitFlavor;
-
-    /// <summary>The number of its first site.</summary>
-    public int FirstSite;
-}
-
 /// <summary>Called with a translation before it is checked; a test may change its bytes and run the checker on them.</summary>
-internal unsafe delegate void TranslationHook(CodeChecker checker, Block* block, Flavor flavor, in EmittedCode code);
+internal unsafe delegate void TranslationHook(CodeChecker checker, Block* block, Flavor flavor, in EmittedBlock code);
 
 /// <summary>
 /// Checks a finished translation before it can run, and trusts nothing about how it was emitted. It decodes the code and follows every path.
@@ -58,7 +41,7 @@ internal sealed unsafe partial class CodeChecker
     private int _count;
     private bool _changed;
     private Block* _block;
-    private EmittedCode _emitted;
+    private EmittedBlock _emitted;
 
     public CodeChecker(RuntimeStubs stubs, SiteTable sites, CodeMemory memory, bool hasWideVectors)
     {
@@ -74,7 +57,7 @@ internal sealed unsafe partial class CodeChecker
     /// <param name="flavor">The flavor at the entry.</param>
     /// <param name="code">The translation.</param>
     /// <returns>Null if it may run, else the defect.</returns>
-    public string? Check(Block* block, Flavor flavor, in EmittedCode code)
+    public string? Check(Block* block, Flavor flavor, in EmittedBlock code)
     {
         _block = block;
         _emitted = code;

@@ -1,6 +1,6 @@
 using Iced.Intel;
 using Uml.Core.Cpu;
-using Uml.Core.Cpu.Execute;
+using Uml.Core.Cpu.Contract;
 
 namespace Uml.Fuzz.Translations;
 

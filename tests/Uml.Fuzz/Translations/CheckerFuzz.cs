@@ -48,7 +48,7 @@ internal static unsafe class CheckerFuzz
         using BareGuest machine = new BareGuest(CpuEngine.Jit, codeCacheSize: 1 << 20, check: TranslationCheck.Stop).Start64();
         Prepare(machine, test.Random);
         MutatedTranslations mutated = new(test);
-        machine.Cpu.Jit!.BeforeCheck = mutated.Mutate;
+        machine.Cpu.Jit!.Guard!.BeforeCheck = mutated.Mutate;
         var host = HostAddresses.Of(machine);
         test.Count(Run(machine, mutated));
         test.Count(mutated.Accepted > 0 ? "mutated" : "no mutant accepted");

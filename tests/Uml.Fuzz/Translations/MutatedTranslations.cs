@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.Text;
 using Uml.Core.Cpu.Blocks;
+using Uml.Core.Cpu.CodeCache;
 using Uml.Core.Cpu.Contract;
 using Uml.Core.Cpu.Verify;
 using Uml.Fuzz.Running;
@@ -26,7 +27,7 @@ internal sealed unsafe class MutatedTranslations(FuzzCase test)
     public int Attempted => Volatile.Read(ref _attempted);
 
     /// <inheritdoc cref="TranslationHook"/>
-    public void Mutate(CodeChecker checker, Block* block, Flavor flavor, in EmittedCode code)
+    public void Mutate(CodeChecker checker, Block* block, Flavor flavor, in EmittedBlock code)
     {
         if (_translations++ >= MaximumTranslations)
         {

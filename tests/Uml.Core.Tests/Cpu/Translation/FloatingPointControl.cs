@@ -1,5 +1,4 @@
 using Uml.Core.Cpu.CodeCache;
-using Uml.Core.Cpu.Emit;
 
 namespace Uml.Core.Tests.Cpu.Translation;
 
@@ -19,14 +18,12 @@ internal sealed unsafe class FloatingPointControl : IDisposable
 
     public FloatingPointControl()
     {
-        HostAssembler code = new();
-        code.Begin(_memory.Writable);
-        _read = (delegate* unmanaged<Words*, void>)_memory.ToExecutable(code.Position);
-        Emit(code, [0x0F, 0xAE, 0x1F, 0xD9, 0x7F, 0x04, 0xC3]); // stmxcsr [rdi]; fnstcw [rdi+4]; ret
-        _write = (delegate* unmanaged<Words*, void>)_memory.ToExecutable(code.Position);
-        Emit(code, [0x0F, 0xAE, 0x17, 0xD9, 0x6F, 0x04, 0xC3]); // ldmxcsr [rdi]; fldcw [rdi+4]; ret
-        _add = (delegate* unmanaged<double*, void>)_memory.ToExecutable(code.Position);
-        Emit(code, [0xD9, 0xE8, 0xD9, 0xE8, 0xDE, 0xC1, 0xDC, 0x07, 0xDD, 0x1F, 0xC3]); // fld1; fld1; faddp; fadd [rdi]; fstp [rdi]; ret
+        byte* position = _memory.Writable;
+        _read = (delegate* unmanaged<Words*, void>)Write(ref position, [0x0F, 0xAE, 0x1F, 0xD9, 0x7F, 0x04, 0xC3]); // stmxcsr [rdi]; fnstcw [rdi+4]; ret
+        _write = (delegate* unmanaged<Words*, void>)Write(ref position, [0x0F, 0xAE, 0x17, 0xD9, 0x6F, 0x04, 0xC3]); // ldmxcsr [rdi]; fldcw [rdi+4]; ret
+
+        // fld1; fld1; faddp; fadd [rdi]; fstp [rdi]; ret
+        _add = (delegate* unmanaged<double*, void>)Write(ref position, [0xD9, 0xE8, 0xD9, 0xE8, 0xDE, 0xC1, 0xDC, 0x07, 0xDD, 0x1F, 0xC3]);
     }
 
     public Words Current
@@ -69,12 +66,13 @@ internal sealed unsafe class FloatingPointControl : IDisposable
 
     public void Dispose() => _memory.Dispose();
 
-    private static void Emit(HostAssembler code, ReadOnlySpan<byte> bytes)
+    /// <returns>Where the bytes are executed.</returns>
+    private byte* Write(ref byte* position, ReadOnlySpan<byte> bytes)
     {
-        foreach (byte each in bytes)
-        {
-            code.Byte(each);
-        }
+        byte* start = _memory.ToExecutable(position);
+        bytes.CopyTo(new Span<byte>(position, bytes.Length));
+        position += bytes.Length;
+        return start;
     }
 
     public readonly record struct Words(uint Mxcsr, ushort ControlWord);

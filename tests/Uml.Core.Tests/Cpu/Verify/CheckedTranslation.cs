@@ -141,7 +141,7 @@ internal sealed unsafe class CheckedTranslation : IDisposable
     private string? Check(int body, int abandon)
     {
         byte* end = Start + Length;
-        var code = new EmittedCode { Hot = Start, HotEnd = end, Cold = end, ColdEnd = end, Body = Start + body, Abandon = Start + abandon };
+        var code = new EmittedBlock { Hot = Start, HotEnd = end, Cold = end, ColdEnd = end, Body = Start + body, Abandon = Start + abandon };
         return new CodeChecker(Stubs, Sites, _memory, hasWideVectors: true).Check(_block, Flavor, in code);
     }
 

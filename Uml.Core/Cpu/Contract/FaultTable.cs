@@ -1,6 +1,6 @@
 using System.Runtime.InteropServices;
 
-namespace Uml.Core.Cpu.Execute;
+namespace Uml.Core.Cpu.Contract;
 
 /// <summary>The data of the signal handler, in unmanaged memory that is never freed. Emitted code uses the offsets of its fields.</summary>
 // SAFETY: FaultHandler keeps one table for the life of the process, with Capacity slots behind First. The signal handler indexes them below
