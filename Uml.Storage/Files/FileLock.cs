@@ -9,6 +9,7 @@ namespace Uml.Storage.Files;
 /// Locks of images, as User Mode Linux takes them: advisory, on the whole file, to write or to read. They belong to the open file, so that
 /// two machines of one process see each other's, and end with it.
 /// </summary>
+// SAFETY: the range is a local of the caller's, with the layout of struct flock; the file is open while its owner calls this.
 internal static unsafe class FileLock
 {
     /// <summary>Locks a file against a second writer, or when it is only read, against a first.</summary>

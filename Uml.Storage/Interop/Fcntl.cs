@@ -3,6 +3,7 @@ using System.Runtime.InteropServices;
 namespace Uml.Storage.Interop;
 
 /// <summary>fcntl.h of Linux on x86-64 and ARM64.</summary>
+// SAFETY: callers pass a structure of their own, with the layout of struct flock.
 internal static unsafe partial class Fcntl
 {
     public const int ReadOnly = 0, ReadWrite = 2, Create = 0x40, Exclusive = 0x80, CloseOnExec = 0x8_0000, DataSync = 0x1000;

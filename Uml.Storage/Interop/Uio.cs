@@ -3,6 +3,7 @@ using System.Runtime.InteropServices;
 namespace Uml.Storage.Interop;
 
 /// <summary>sys/uio.h of Linux on 64-bit hosts.</summary>
+// SAFETY: callers pass as many vectors as they count, whose memory is pinned until the call returns.
 internal static unsafe partial class Uio
 {
     /// <summary>RWF_NOWAIT: EAGAIN where the call would wait for the storage.</summary>
