@@ -96,7 +96,11 @@ public sealed unsafe partial class ProcessorRegisters
     public ulong Cr0
     {
         get => Get<ulong>(static s => &s->Cr0);
-        set => SetAndUpdate(static s => &s->Cr0, ControlRegisters.HeldCr0(value), ControlRegisters.CheckCr0(value));
+        set
+        {
+            RegisterValueException.ThrowIf(ControlRegisters.CheckCr0(value), value);
+            SetAndUpdate(static s => &s->Cr0, ControlRegisters.HeldCr0(value), RegisterRefusal.None);
+        }
     }
 
     /// <summary>CR2: the linear address of the last page fault.</summary>
