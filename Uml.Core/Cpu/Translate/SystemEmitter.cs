@@ -8,20 +8,18 @@ namespace Uml.Core.Cpu.Translate;
 
 /// <summary>What kernels do all the time: interrupts off and on, flags to the stack, GS, the time; and repeated strings and FLDCW.</summary>
 /// <param name="code">Writes it.</param>
-/// <param name="stubs">Has the string instructions.</param>
+/// <param name="calls">Calls stubs.</param>
 /// <param name="homes">Brings registers that are kept in the state.</param>
 /// <param name="flags">Knows where the flags are.</param>
-/// <param name="addresses">Computes addresses.</param>
 /// <param name="access">Accesses memory.</param>
 /// <param name="stack">Pushes flags.</param>
 /// <param name="handlers">Does the cases that are out of the ordinary.</param>
 /// <param name="context">The block.</param>
 internal sealed unsafe class SystemEmitter(
     HostAssembler code,
-    RuntimeStubs stubs,
+    StubCalls calls,
     RegisterHomes homes,
     FlagTracker flags,
-    AddressEmitter addresses,
     AccessEmitter access,
     StackEmitter stack,
     HandlerEmitter handlers,
@@ -128,15 +126,14 @@ internal sealed unsafe class SystemEmitter(
     public void EmitString(int index)
     {
         ref Plan plan = ref context[index];
-        code.Call(stubs.String(plan.Form == Form.StringMove, plan.MemorySize, context.IsLong));
+        calls.String(plan.Form == Form.StringMove, plan.MemorySize);
         handlers.Add(index, (nint)code.JumpIf(Condition.Ne));
     }
 
     /// <summary>FLDCW. A control word that unmasks an exception goes to the interpreter, and what follows with it.</summary>
     public void EmitLoadControlWord(int index)
     {
-        addresses.EmitLinear(in context[index]);
-        int cold = access.Probe(index);
+        int cold = access.EmitProbe(index);
 
         // Guest memory is read once, and what goes to the host's unit has all exceptions masked whatever was there.
         code.LoadZeroExtended16(Scratch, Address, 0);
