@@ -104,10 +104,6 @@ internal static unsafe partial class Mmu
         return true;
     }
 
-    /// <summary>Checks that a write by <see cref="WriteSystem{T}"/> to the range would succeed.</summary>
-    public static bool ProbeSystemWrite(CpuState* s, ulong linear, int size) =>
-        LocateSystem(s, linear, size, AccessKind.Write, out _, out _, out _);
-
     /// <summary>Translates an instruction fetch; on failure the fault is recorded with RIP left to the caller.</summary>
     public static bool TranslateFetch(CpuState* s, ulong linear, out ulong physical)
     {
