@@ -1,11 +1,10 @@
 using System.Runtime.CompilerServices;
-using Uml.Core.Cpu.Access;
 using Uml.Core.Cpu.State;
 using Uml.Core.Memory;
 
 namespace Uml.Core.Cpu.Paging;
 
-/// <summary>The slow paths behind <see cref="Operand"/>: page walks, page crossings, devices, code pages, watchpoints.</summary>
+/// <summary>The slow paths of memory accesses: page walks, page crossings, devices, code pages, watchpoints.</summary>
 // SAFETY: s is a live processor's state. A host address is used only where the tag of its TLB entry equals the page of the operand's last
 // byte, or PageWalk.Host has found the page in RAM, and a part of an operand never leaves its page (FirstPart). Buffers are the caller's,
 // with room for size bytes.

@@ -1,7 +1,6 @@
 using Iced.Intel;
 using Uml.Core.Cpu.Contract;
 using Uml.Core.Cpu.Emit;
-using Uml.Core.Cpu.Execute;
 using Uml.Core.Cpu.State;
 
 namespace Uml.Core.Cpu.Translate;
@@ -138,7 +137,7 @@ internal sealed unsafe class SystemEmitter(
         // Guest memory is read once, and what goes to the host's unit has all exceptions masked whatever was there.
         code.LoadZeroExtended16(Scratch, Address, 0);
         code.Move(Address, Scratch, wide: false);
-        code.ArithmeticImmediate(Arithmetic.Or, Address, X87Images.Masks, wide: false);
+        code.ArithmeticImmediate(Arithmetic.Or, Address, X87State.ExceptionMasks, wide: false);
         code.ArithmeticRegister(Arithmetic.Cmp, Scratch, Address, wide: false);
         byte* unmasks = code.JumpIf(Condition.Ne);
         code.Store(GuestRegisters.State, StateLayout.Spill, Address);
