@@ -43,6 +43,7 @@ internal sealed class DeviceConformanceTests
     [TestCase("rtc", "timer")]
     [TestCase("serial0", "interrupt line")]
     [TestCase("panic-monitor", "timer")]
+    [TestCase("first", "device number")]
     public void A_device_that_is_detached_has_no_state_and_says_so(string id, string missing)
     {
         using DeviceSandbox sandbox = new(Compose);
