@@ -120,7 +120,7 @@ internal sealed unsafe partial class VirtualCpu : ICpuRunner
             // The running block is already counted as a whole: subtract its instructions that have not retired, this one included.
             CpuState* s = _state;
             long pending = BlockState.Of(s)->CurrentOp == null ? 0 : BlockState.Of(s)->CurrentBlock->Count - (BlockState.Of(s)->CurrentOp - Block.Ops(BlockState.Of(s)->CurrentBlock));
-            return _retiredBefore + (ulong)(_budget - s->Engine->Remaining - s->Engine->Reserve - pending);
+            return _retiredBefore + (ulong)(_budget - s->Hot.Remaining - s->Engine->Reserve - pending);
         }
     }
 
@@ -136,7 +136,7 @@ internal sealed unsafe partial class VirtualCpu : ICpuRunner
     {
         CpuState* s = _state;
         _budget = instructionBudget;
-        s->Engine->Remaining = instructionBudget;
+        s->Hot.Remaining = instructionBudget;
         BlockState.Of(s)->CurrentOp = null;
         _system.IsRunning = true;
         try
@@ -206,7 +206,7 @@ internal sealed unsafe partial class VirtualCpu : ICpuRunner
                 return RunResult.Halted;
             }
 
-            if (s->Engine->Remaining <= 0 || deliveries == MaximumDeliveries)
+            if (s->Hot.Remaining <= 0 || deliveries == MaximumDeliveries)
             {
                 return RunResult.BudgetExhausted;
             }

@@ -189,7 +189,7 @@ internal sealed unsafe partial class BareGuest : IDisposable
         ulong at = State->Rip is >= Code and < Data - 64 ? (State->Rip & ~31UL) + 32 : Code;
         Load(code, at);
         State->Rip = at;
-        State->Engine->Remaining = 1;
+        State->Hot.Remaining = 1;
         State->Engine->Exit = ExitCode.BlockEnd;
         ExitCode exit = InterpreterEngine.Step(State, Cpu.Blocks);
         return exit is ExitCode.Exception or ExitCode.ExceptionAtRip ? State->Engine->ExceptionVector : null;

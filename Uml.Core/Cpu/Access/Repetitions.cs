@@ -17,22 +17,22 @@ internal static unsafe class Repetitions
 {
     /// <summary>Takes repetitions off the budget.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static void Retire(CpuState* s, long count) => s->Engine->Remaining -= count;
+    public static void Retire(CpuState* s, long count) => s->Hot.Remaining -= count;
 
     /// <summary>Completes the instruction after one or more repetitions.</summary>
     /// <returns>The next operation.</returns>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Op* End(CpuState* s, Op* op)
     {
-        s->Engine->Remaining++;
+        s->Hot.Remaining++;
         return op + 1;
     }
 
     /// <summary>How many repetitions the budget allows, at least the one that entering the block has counted.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static ulong Room(CpuState* s) => (ulong)Math.Max(s->Engine->Remaining + s->Engine->Reserve + 1, 1);
+    public static ulong Room(CpuState* s) => (ulong)Math.Max(s->Hot.Remaining + s->Engine->Reserve + 1, 1);
 
     /// <summary>Whether the next repetition may follow at once: the poll word is not set, and there is budget left.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static bool MayGoOn(CpuState* s) => Volatile.Read(ref s->Engine->Poll) == 0 && s->Engine->Remaining + s->Engine->Reserve >= 0;
+    public static bool MayGoOn(CpuState* s) => Volatile.Read(ref s->Engine->Poll) == 0 && s->Hot.Remaining + s->Engine->Reserve >= 0;
 }

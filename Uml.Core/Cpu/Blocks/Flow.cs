@@ -17,13 +17,13 @@ internal static unsafe class Flow
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Op* Enter(CpuState* s, Block* block, ulong rip)
     {
-        long remaining = s->Engine->Remaining - block->Count;
+        long remaining = s->Hot.Remaining - block->Count;
         if (remaining < 0 || Volatile.Read(ref s->Engine->Poll) != 0)
         {
             return Leave(s, rip);
         }
 
-        s->Engine->Remaining = remaining;
+        s->Hot.Remaining = remaining;
         s->Engine->BlockRip = rip;
         BlockState.Of(s)->CurrentBlock = block;
         return Block.Ops(block);
@@ -92,7 +92,7 @@ internal static unsafe class Flow
     }
 
     /// <summary>Takes the operation and those behind it in the block out of the count of retired instructions.</summary>
-    public static void Unretire(CpuState* s, Op* op) => s->Engine->Remaining += BlockState.Of(s)->CurrentBlock->Count - (op - Block.Ops(BlockState.Of(s)->CurrentBlock));
+    public static void Unretire(CpuState* s, Op* op) => s->Hot.Remaining += BlockState.Of(s)->CurrentBlock->Count - (op - Block.Ops(BlockState.Of(s)->CurrentBlock));
 
     /// <summary>
     /// Replaces the handlers of a dropped block, whose guest code was overwritten: exits at the instruction, to be decoded again.

@@ -119,7 +119,7 @@ internal sealed unsafe class JumpTables : IAddressSpaceListener, IDisposable
     }
 
     /// <inheritdoc/>
-    public void ViewChanged(CpuState* s, int space, TlbView view) => s->Engine->JumpTable = Select(space, view, s->Mode);
+    public void ViewChanged(CpuState* s, int space, TlbView view) => s->Hot.JumpTable = Select(space, view, s->Mode);
 
     /// <inheritdoc/>
     public void Switched()

@@ -34,7 +34,7 @@ internal unsafe struct Site
     public Block* LinkedTo;
     public int NextIncoming;
 
-    /// <summary>From <see cref="EngineState.PageRip"/> to the target of the jump or call.</summary>
+    /// <summary>From <see cref="HotWords.PageRip"/> to the target of the jump or call.</summary>
     public int Target;
     public byte OpIndex;
     public Flavor Flavor;

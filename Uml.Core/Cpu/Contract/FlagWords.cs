@@ -4,7 +4,7 @@ using Uml.Core.Cpu.State;
 namespace Uml.Core.Cpu.Contract;
 
 /// <summary>
-/// Converts between the flag representations of the interpreter and of translated code (<see cref="EngineState.FlagWord"/>).
+/// Converts between the flag representations of the interpreter and of translated code (<see cref="HotWords.FlagWord"/>).
 /// </summary>
 // SAFETY: s is a live processor's state; only its flags and MXCSR are touched.
 internal static unsafe class FlagWords
@@ -15,14 +15,14 @@ internal static unsafe class FlagWords
     /// <summary>SF, ZF, AF, PF and CF are in AH as in the low byte of RFLAGS, OF is in AL.</summary>
     public static void ToLazy(CpuState* s)
     {
-        var word = (uint)s->Engine->FlagWord;
+        var word = (uint)s->Hot.FlagWord;
         Flags.SetStatus(s, ((word >> 8) & 0xFF) | ((word & 1) != 0 ? Flags.OF : 0));
     }
 
     public static void FromLazy(CpuState* s)
     {
         uint status = Flags.GetStatus(s);
-        s->Engine->FlagWord = ((status & 0xFF) << 8) | AlwaysSet | ((status & Flags.OF) != 0 ? 1u : 0);
+        s->Hot.FlagWord = ((status & 0xFF) << 8) | AlwaysSet | ((status & Flags.OF) != 0 ? 1u : 0);
     }
 
     /// <summary>Whether the guest has masked all floating-point exceptions of vector instructions: only then they may run on the host.</summary>

@@ -19,20 +19,20 @@ internal static unsafe class StateLayout
     /// <summary>From the start of <see cref="CpuState"/> to where the state register points: R12.</summary>
     public const int Bias = CpuState.GprStart + (12 * sizeof(ulong));
 
-    public static readonly int Remaining = Field(static s => &s->Engine->Remaining);
+    public static readonly int Remaining = Field(static s => &s->Hot.Remaining);
     public static readonly int Reserve = Field(static s => &s->Engine->Reserve);
     public static readonly int Poll = Field(static s => &s->Engine->Poll);
     public static readonly int Exit = Field(static s => &s->Engine->Exit);
     public static readonly int Rip = Field(static s => &s->Rip);
     public static readonly int HostStack = Field(static s => &s->Engine->HostStack);
     public static readonly int Tlb = Field(static s => &PagingState.Of(s)->Tlb);
-    public static readonly int PageRip = Field(static s => &s->Engine->PageRip);
-    public static readonly int FlagWord = Field(static s => &s->Engine->FlagWord);
-    public static readonly int JumpTable = Field(static s => &s->Engine->JumpTable);
-    public static readonly int Spill = Field(static s => &s->Engine->Spill);
-    public static readonly int SecondSpill = Field(static s => &s->Engine->SecondSpill);
-    public static readonly int KeptFirst = Field(static s => &s->Engine->KeptFirst);
-    public static readonly int KeptSecond = Field(static s => &s->Engine->KeptSecond);
+    public static readonly int PageRip = Field(static s => &s->Hot.PageRip);
+    public static readonly int FlagWord = Field(static s => &s->Hot.FlagWord);
+    public static readonly int JumpTable = Field(static s => &s->Hot.JumpTable);
+    public static readonly int Spill = Field(static s => &s->Hot.Spill);
+    public static readonly int SecondSpill = Field(static s => &s->Hot.SecondSpill);
+    public static readonly int KeptFirst = Field(static s => &s->Hot.KeptFirst);
+    public static readonly int KeptSecond = Field(static s => &s->Hot.KeptSecond);
     public static readonly int NextOp = Field(static s => &BlockState.Of(s)->NextOp);
     public static readonly int CommitSize = Field(static s => &s->Engine->CommitSize);
     public static readonly int Mxcsr = Field(static s => &s->Mxcsr);
@@ -60,7 +60,7 @@ internal static unsafe class StateLayout
     public static readonly int TimeStampMultiplier = Field(static s => &s->Engine->TimeStamps.Multiplier);
     public static readonly int TimeStampValue = Field(static s => &s->Engine->TimeStamps.Value);
     public static readonly int TlbMisses = Field(static s => &s->Engine->Counters.TlbMisses);
-    private static readonly int GroupAddresses = Field(static s => &s->Engine->GroupAddresses);
+    private static readonly int GroupAddresses = Field(static s => &s->Hot.GroupAddresses);
     private static readonly int Vectors = Field(static s => &s->Vectors);
     private static readonly int Segments = Field(static s => &s->Segments);
 

@@ -81,7 +81,7 @@ internal readonly unsafe ref struct FaultReport(CpuState* state, CodeMemory memo
 
         // SAFETY: blocks stay in memory until all are dropped, and the map's entries with them.
         Block* block = translation.Block;
-        ulong rip = state->Engine->PageRip + Page.Offset(block->Physical);
+        ulong rip = state->Hot.PageRip + Page.Offset(block->Physical);
         text.Append(CultureInfo.InvariantCulture, $"Block at guest-physical 0x{block->Physical:x}, RIP 0x{rip:x}, {block->ByteLength} bytes, ");
         text.Append(CultureInfo.InvariantCulture, $"mode {translation.Mode}, flavor {translation.Flavor}, +0x{place - (isCold ? translation.Cold : translation.Hot):x}{(isCold ? " in what seldom runs" : "")}. ");
         if (isCold && FindSite(place, block) is var site && site != null)

@@ -12,7 +12,7 @@ namespace Uml.Core.Cpu.Execute;
 
 /// <summary>
 /// The slow paths that translated code calls. All of the guest's state is in <see cref="CpuState"/> then, with the arithmetic flags in
-/// <see cref="EngineState.FlagWord"/>. Exceptions must not leave them: there is emitted code on the stack, which cannot be unwound.
+/// <see cref="HotWords.FlagWord"/>. Exceptions must not leave them: there is emitted code on the stack, which cannot be unwound.
 /// </summary>
 // SAFETY: emitted stubs alone call these (SlowPaths): s is the state of the processor that runs on this thread, and returnAddress one that
 // a site's number follows. The site and its block are valid because the translation that called is. Behind anything that may decode a
@@ -257,7 +257,7 @@ internal static unsafe class Runtime
 
     private static nint CheckPage(CpuState* s, TranslatedCode jit, Site* site, ulong unused)
     {
-        ulong next = (s->Engine->PageRip + GuestRam.PageSize) & s->IpMask;
+        ulong next = (s->Hot.PageRip + GuestRam.PageSize) & s->IpMask;
         bool isMapped = Mmu.TranslateFetch(s, next, out ulong second);
 
         // The walk may have dropped the block, by setting accessed bits in memory that it was decoded from.
@@ -277,14 +277,14 @@ internal static unsafe class Runtime
     private static bool HasToStop(CpuState* s) => Volatile.Read(ref s->Engine->Poll) != 0;
 
     /// <summary>Where a direct jump or call leads.</summary>
-    private static ulong TargetOf(CpuState* s, Site* site) => (s->Engine->PageRip + (ulong)(long)site->Target) & s->IpMask;
+    private static ulong TargetOf(CpuState* s, Site* site) => (s->Hot.PageRip + (ulong)(long)site->Target) & s->IpMask;
 
     /// <summary>Sets the running block and operation, as the interpreter has them.</summary>
     private static void Enter(CpuState* s, Site* site)
     {
         Block* block = site->Block;
         BlockState.Of(s)->CurrentBlock = block;
-        s->Engine->BlockRip = s->Engine->PageRip + Page.Offset(block->Physical);
+        s->Engine->BlockRip = s->Hot.PageRip + Page.Offset(block->Physical);
         BlockState.Of(s)->CurrentOp = Block.Ops(block) + site->OpIndex;
     }
 
@@ -348,7 +348,7 @@ internal static unsafe class Runtime
         return site->Form switch
         {
             Form.Call => TargetOf(s, site),
-            Form.CallIndirect => s->Engine->SecondSpill,
+            Form.CallIndirect => s->Hot.SecondSpill,
             _ => Flow.Next(s, BlockState.Of(s)->CurrentOp),
         };
     }
@@ -363,7 +363,7 @@ internal static unsafe class Runtime
             return LeaveFor(s, next);
         }
 
-        s->Engine->PageRip = Page.Base(s->Engine->BlockRip);
+        s->Hot.PageRip = Page.Base(s->Engine->BlockRip);
         return (nint)block->Translations[(int)flavor].Body;
     }
 

@@ -15,9 +15,9 @@ internal static unsafe class InterpreterEngine
             return s->Engine->Exit;
         }
 
-        if (block->Count > s->Engine->Remaining)
+        if (block->Count > s->Hot.Remaining)
         {
-            return Walk(s, block, s->Engine->Remaining);
+            return Walk(s, block, s->Hot.Remaining);
         }
 
         // SAFETY: blocks stay in place until the cache is emptied, which happens only in Find, when the next block is entered.
@@ -43,7 +43,7 @@ internal static unsafe class InterpreterEngine
     {
         s->Engine->BlockRip = s->Rip;
         BlockState.Of(s)->CurrentBlock = block;
-        s->Engine->Remaining -= block->Count;
+        s->Hot.Remaining -= block->Count;
         Op* op = Block.Ops(block);
         for (; count > 0; count--)
         {

@@ -5,8 +5,8 @@ using System.Runtime.Intrinsics;
 namespace Uml.Core.Cpu.State;
 
 /// <summary>
-/// The complete architectural state of a virtual CPU, and nothing else: one blittable struct that a snapshot can copy. It is in unmanaged
-/// memory and does not move; the engine's own state follows it (see <c>ProcessorMemory</c>), so that handlers, helpers and emitted code
+/// The complete architectural state of a virtual CPU: one blittable struct that a snapshot can copy. It is in unmanaged memory and does not
+/// move; the engine's own state follows it (see <c>ProcessorMemory</c>), so that handlers, helpers and emitted code
 /// reach everything through one pointer. Register operands of decoded operations are byte offsets from it.
 /// </summary>
 [StructLayout(LayoutKind.Sequential)]
@@ -22,6 +22,9 @@ internal unsafe struct CpuState
 
     /// <summary>RAX RCX RDX RBX RSP RBP RSI RDI R8..R15, in encoding order.</summary>
     public fixed ulong Gpr[GprCount];
+
+    /// <summary>Scratch of translated code, without meaning while the guest does not run: the only part that is not architectural.</summary>
+    public HotWords Hot;
 
     // ---- vector and floating-point state ----
 

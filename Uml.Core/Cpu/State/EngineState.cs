@@ -9,8 +9,8 @@ namespace Uml.Core.Cpu.State;
 /// The engine's own state of a virtual CPU: budget, requests, pointers to the host's data, scratch. It has no meaning while the guest does
 /// not run, and is not part of snapshots.
 /// </summary>
-// SAFETY: pointers here are set by VirtualCpu.Connect, to guest RAM and page information, which outlive the processor, and by JumpTables to
-// the table in force; HostStack, X87Image and AccessBuffer are sized for what is stored there.
+// SAFETY: pointers here are set by VirtualCpu.Connect, to guest RAM and page information, which outlive the processor; X87Image and
+// AccessBuffer are sized for what is stored there.
 [StructLayout(LayoutKind.Sequential)]
 internal unsafe struct EngineState
 {
@@ -19,37 +19,6 @@ internal unsafe struct EngineState
     /// here and runs signal handlers on it. Pages that are never touched take no memory.
     /// </summary>
     public const ulong SignalStack = 1 << 18;
-
-    /// <summary>The most groups of accesses that are open at a time.</summary>
-    public const int GroupSlots = 4;
-
-    // ---- hot in translated code ----
-
-    /// <summary>Instructions that may still retire before the engine has to return. Counted down block by block.</summary>
-    public long Remaining;
-
-    /// <summary>Linear address of the page of the running translation, to which translated code adds constants to form RIP.</summary>
-    public ulong PageRip;
-
-    /// <summary>
-    /// Arithmetic flags as LAHF and SETO leave them in AX; valid while translated code runs and the flags are neither in the host's flags
-    /// register nor represented by a flag source.
-    /// </summary>
-    public ulong FlagWord;
-
-    /// <summary>The jump table of the current address space and view (see <c>JumpTables</c>).</summary>
-    public byte* JumpTable;
-
-    /// <summary>Save values across a memory access in the middle of an instruction.</summary>
-    public ulong Spill;
-    public ulong SecondSpill;
-
-    /// <summary>Host addresses of open groups of accesses, while the address register is used for other accesses.</summary>
-    public GroupAddresses GroupAddresses;
-
-    /// <summary>Operands or results saved for a flag source, to recompute flags from.</summary>
-    public ulong KeptFirst;
-    public ulong KeptSecond;
 
     // ---- hot in the interpreter ----
 
@@ -61,7 +30,7 @@ internal unsafe struct EngineState
     /// </summary>
     public ulong BlockRip;
 
-    /// <summary>While translated code runs: the part of the budget that is not in <see cref="Remaining"/> (see <c>Slices</c>).</summary>
+    /// <summary>While translated code runs: the part of the budget that is not in <see cref="HotWords.Remaining"/> (see <c>Slices</c>).</summary>
     public long Reserve;
 
     /// <summary>
@@ -143,13 +112,6 @@ internal unsafe struct EngineState
 internal struct FsaveImage
 {
     private byte _element;
-}
-
-/// <summary>A host address for each open group of accesses.</summary>
-[InlineArray(EngineState.GroupSlots)]
-internal struct GroupAddresses
-{
-    private ulong _element;
 }
 
 /// <summary>Space for the largest memory operand that is translated.</summary>

@@ -25,7 +25,7 @@ internal static class AccessGroups
         }
 
         // Where the groups end that the present place is in, outermost first.
-        Span<int> open = stackalloc int[EngineState.GroupSlots + 1];
+        Span<int> open = stackalloc int[HotWords.GroupSlots + 1];
         int depth = 0;
         open[0] = plans.Length;
         for (int i = 0; i < plans.Length; i++)
@@ -35,7 +35,7 @@ internal static class AccessGroups
                 depth--;
             }
 
-            if (depth < EngineState.GroupSlots && plans[i].Leader < 0)
+            if (depth < HotWords.GroupSlots && plans[i].Leader < 0)
             {
                 int length = Grow(plans[..open[depth]], i, (sbyte)depth);
                 if (length != 0)

@@ -7,7 +7,7 @@ namespace Uml.Core.Cpu.Translate;
 /// <summary>
 /// What becomes of arithmetic flags in a block. They stay in the host's flags from the instruction that makes them to those that use them.
 /// Where something between destroys them, or can see them (an exit, a fault, a handler, the next block), they are made again, when they
-/// are asked for, from a <see cref="FlagSource"/>; what has none is saved to <see cref="EngineState.FlagWord"/>.
+/// are asked for, from a <see cref="FlagSource"/>; what has none is saved to <see cref="HotWords.FlagWord"/>.
 /// </summary>
 internal static class FlagAnalysis
 {

@@ -24,7 +24,7 @@ internal sealed unsafe class GroupEmitter(
     private readonly List<Group> _groups = [];
 
     /// <summary>The groups that are open, innermost last: by number in <see cref="_groups"/>.</summary>
-    private readonly Stack<int> _open = new(EngineState.GroupSlots);
+    private readonly Stack<int> _open = new(HotWords.GroupSlots);
 
     /// <summary>The leader of the group whose address is in the address register, or -1.</summary>
     private int _loaded;

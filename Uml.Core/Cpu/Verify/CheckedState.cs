@@ -33,7 +33,7 @@ internal enum FlagFact : byte
 [InlineArray(Count)]
 internal struct CheckedSlots
 {
-    public const int Count = 2 + EngineState.GroupSlots;
+    public const int Count = 2 + HotWords.GroupSlots;
     private CheckedValue _element;
 }
 

@@ -35,7 +35,7 @@ public sealed unsafe class GuardedMappingTests
         AssertOneHas(own, (byte*)PagingState.Of(s)->LargePages, (byte*)(PagingState.Of(s)->LargePages + 2));
         if (engine == CpuEngine.Jit)
         {
-            AssertOneHas(own, s->Engine->JumpTable, s->Engine->JumpTable + 1);
+            AssertOneHas(own, s->Hot.JumpTable, s->Hot.JumpTable + 1);
             AssertOneHas(own, PagingState.Of(s)->Walks, PagingState.Of(s)->Walks + 1);
             AssertOneHas(own, (byte*)machine.Cpu.Jit!.Sites.Sites, (byte*)machine.Cpu.Jit.Sites.Sites + 1);
             Assert.That(own.Where(mapping => mapping.Access is "r-xs"), Has.One.Items, "code to run");

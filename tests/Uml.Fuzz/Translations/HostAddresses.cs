@@ -27,7 +27,7 @@ internal sealed unsafe class HostAddresses
         _fields = ReadFields(s);
         _addresses =
         [
-            (ulong)s, (ulong)s->Engine->RamBase, (ulong)PagingState.Of(s)->Tlb, (ulong)s->Engine->JumpTable, (ulong)s->Engine->Pages,
+            (ulong)s, (ulong)s->Engine->RamBase, (ulong)PagingState.Of(s)->Tlb, (ulong)s->Hot.JumpTable, (ulong)s->Engine->Pages,
             (ulong)PagingState.Of(s)->Walks, (ulong)BlockState.Of(s)->JumpCache,
             (ulong)s->Engine->Memory, (ulong)s->Engine->Blocks, (ulong)s->Engine->System, (ulong)s->Engine->Log,
             (ulong)s->Engine->Translator,
@@ -56,8 +56,8 @@ internal sealed unsafe class HostAddresses
             ?? Search("the x87 unit", new(&s->X87, sizeof(X87State)))
             ?? Search("a field", MemoryMarshal.AsBytes<ulong>(
             [
-                s->Rip, s->Engine->PageRip, s->Engine->FlagWord, s->FlagResult, s->FlagAux, s->SystemFlags,
-                s->Engine->KeptFirst, s->Engine->KeptSecond, s->KernelGsBase,
+                s->Rip, s->Hot.PageRip, s->Hot.FlagWord, s->FlagResult, s->FlagAux, s->SystemFlags,
+                s->Hot.KeptFirst, s->Hot.KeptSecond, s->KernelGsBase,
                 s->Segments[(int)SegmentIndex.Gs].Base, s->Segments[(int)SegmentIndex.Fs].Base, s->Cr2,
             ]))
             ?? Search("memory", new(s->Engine->RamBase + MemoryStart, (int)(MemoryEnd - MemoryStart)));

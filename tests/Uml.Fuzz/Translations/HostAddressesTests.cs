@@ -23,7 +23,7 @@ public sealed unsafe class HostAddressesTests
             "a general register" => (byte*)&s->Gpr[3],
             "a vector register" => (byte*)&s->Vectors + 61,
             "the x87 unit" => (byte*)&s->X87,
-            "a field" => (byte*)&s->Engine->FlagWord,
+            "a field" => (byte*)&s->Hot.FlagWord,
             _ => s->Engine->RamBase + BareGuest.Data + 0x123,
         };
 

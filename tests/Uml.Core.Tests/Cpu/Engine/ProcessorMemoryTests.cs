@@ -38,6 +38,13 @@ public sealed unsafe class ProcessorMemoryTests
     }
 
     [Test]
+    public void The_words_that_translated_code_uses_most_are_within_a_byte_of_its_stack_pointer()
+    {
+        int first = CpuState.Measure(static s => &s->Hot) - StateLayout.Bias;
+        Assert.That((first, first + sizeof(HotWords) - sizeof(ulong)), Is.EqualTo((32, 120)));
+    }
+
+    [Test]
     public void Vectors_are_aligned_for_the_host()
     {
         Assert.Multiple(() =>

@@ -33,6 +33,12 @@ internal static unsafe class StateFields
     {
         foreach (FieldInfo field in value.GetType().GetFields(BindingFlags.Instance | BindingFlags.Public | BindingFlags.NonPublic))
         {
+            if (field.FieldType == typeof(HotWords))
+            {
+                // Scratch of translated code, without meaning while the guest does not run.
+                continue;
+            }
+
             string name = prefix + field.Name;
             object part = field.GetValue(value)!;
             Type type = field.FieldType;
