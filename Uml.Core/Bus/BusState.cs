@@ -1,3 +1,4 @@
+using System.Diagnostics.CodeAnalysis;
 using Uml.Core.Snapshots;
 
 namespace Uml.Core.Bus;
@@ -6,29 +7,32 @@ namespace Uml.Core.Bus;
 public static class BusState
 {
     /// <summary>Writes whether a timer is armed, its deadline, and its place among those with the same.</summary>
-    public static void Write(this StateWriter state, IMachineTimer timer)
+    /// <exception cref="InvalidOperationException">There is no timer, because the device is not attached.</exception>
+    public static void Write(this StateWriter state, IMachineTimer? timer)
     {
         ArgumentNullException.ThrowIfNull(state);
-        ArgumentNullException.ThrowIfNull(timer);
+        ThrowIfMissing(timer, "timer");
         state.Write(timer.Deadline is not null);
         state.Write(timer.Deadline ?? 0);
         state.Write(timer.Order);
     }
 
     /// <summary>Writes the level of a line.</summary>
-    public static void Write(this StateWriter state, IInterruptLine line)
+    /// <exception cref="InvalidOperationException">There is no line, because the device is not attached.</exception>
+    public static void Write(this StateWriter state, IInterruptLine? line)
     {
         ArgumentNullException.ThrowIfNull(state);
-        ArgumentNullException.ThrowIfNull(line);
+        ThrowIfMissing(line, "interrupt line");
         state.Write(line.IsAsserted);
     }
 
     /// <summary>Arms a timer as it was, or disarms it.</summary>
     /// <exception cref="StateFormatException">The state is damaged.</exception>
-    public static void Restore(this StateReader state, IMachineTimer timer)
+    /// <exception cref="InvalidOperationException">There is no timer, because the device is not attached.</exception>
+    public static void Restore(this StateReader state, IMachineTimer? timer)
     {
         ArgumentNullException.ThrowIfNull(state);
-        ArgumentNullException.ThrowIfNull(timer);
+        ThrowIfMissing(timer, "timer");
         bool isArmed = state.ReadBoolean();
         ulong deadline = state.ReadUInt64();
         int order = state.ReadInt32(minimum: 0);
@@ -44,10 +48,19 @@ public static class BusState
 
     /// <summary>Gives a line the level that it had, without an edge.</summary>
     /// <exception cref="StateFormatException">The state is damaged.</exception>
-    public static void Restore(this StateReader state, IInterruptLine line)
+    /// <exception cref="InvalidOperationException">There is no line, because the device is not attached.</exception>
+    public static void Restore(this StateReader state, IInterruptLine? line)
     {
         ArgumentNullException.ThrowIfNull(state);
-        ArgumentNullException.ThrowIfNull(line);
+        ThrowIfMissing(line, "interrupt line");
         line.Restore(state.ReadBoolean());
+    }
+
+    private static void ThrowIfMissing([NotNull] object? part, string name)
+    {
+        if (part is null)
+        {
+            throw new InvalidOperationException($"The device has no {name} while it is not attached: its state is saved and restored while it is.");
+        }
     }
 }

@@ -1,4 +1,3 @@
-using Uml.Core.Machine;
 
 namespace Uml.Core.Cpu;
 
@@ -46,7 +45,7 @@ public enum TranslationCheck
     /// <summary>It is checked. A block that is refused is interpreted and counted (<see cref="CpuStatistics.TranslationsRefused"/>), and the machine runs on.</summary>
     Interpret,
 
-    /// <summary>It is checked. A block that is refused ends the machine with <see cref="MachineExitReason.InternalError"/>, and what is wrong with it.</summary>
+    /// <summary>It is checked. A block that is refused ends the machine with <c>MachineExitReason.InternalError</c>, and what is wrong with it.</summary>
     Stop,
 }
 
@@ -123,7 +122,7 @@ public sealed class CpuOptions
     public CpuModel Model { get; set; }
 
     /// <summary>
-    /// The effective seed, from <see cref="MachineOptions.RandomSeed"/> and the clock mode; null: the host's random numbers.
+    /// The effective seed, from <c>MachineOptions.RandomSeed</c> and the clock mode; null: the host's random numbers.
     /// </summary>
     internal ulong? RandomSeed { get; set; }
 }

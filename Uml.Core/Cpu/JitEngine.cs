@@ -211,7 +211,7 @@ internal sealed unsafe class JitEngine : TranslatedCode, IBlockListener, IDispos
     private static Op* Run(CpuState* s, Op* op)
     {
         JitEngine jit = Of(s);
-        s->Hot.PageRip = s->Engine->BlockRip & ~(GuestRam.PageSize - 1UL);
+        s->Hot.PageRip = Page.Base(s->Engine->BlockRip);
         FlagWords.FromLazy(s);
         Slices.Split(s);
         jit._stubs.Enter(s, BlockState.Of(s)->CurrentBlock->Translations[(int)Flavor.Integer].Body);

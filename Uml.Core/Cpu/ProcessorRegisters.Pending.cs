@@ -2,7 +2,7 @@ using Uml.Core.Cpu.State;
 
 namespace Uml.Core.Cpu;
 
-/// <content>What waits between two instructions.</content>
+/// <content>Halt, pending events, and what holds them off.</content>
 // SAFETY: the state is taken under Access, which whoever frees it, or lets the machine run, waits for; see ProcessorRegisters.State.
 public sealed unsafe partial class ProcessorRegisters
 {

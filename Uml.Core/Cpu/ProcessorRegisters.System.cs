@@ -48,44 +48,16 @@ public sealed unsafe partial class ProcessorRegisters
     /// <exception cref="RegisterValueException">The address is not canonical.</exception>
     public DescriptorTable Gdtr
     {
-        get
-        {
-            lock (Access)
-            {
-                return new DescriptorTable(State->GdtBase, State->GdtLimit);
-            }
-        }
-
-        set
-        {
-            RegisterValueException.ThrowIf(CheckCanonical(value.Base), value.Base);
-            lock (Access)
-            {
-                (State->GdtBase, State->GdtLimit) = (value.Base, value.Limit);
-            }
-        }
+        get => GetTable(static s => &s->GdtBase, static s => &s->GdtLimit);
+        set => SetTable(static s => &s->GdtBase, static s => &s->GdtLimit, value);
     }
 
     /// <summary>IDTR.</summary>
     /// <exception cref="RegisterValueException">The address is not canonical.</exception>
     public DescriptorTable Idtr
     {
-        get
-        {
-            lock (Access)
-            {
-                return new DescriptorTable(State->IdtBase, State->IdtLimit);
-            }
-        }
-
-        set
-        {
-            RegisterValueException.ThrowIf(CheckCanonical(value.Base), value.Base);
-            lock (Access)
-            {
-                (State->IdtBase, State->IdtLimit) = (value.Base, value.Limit);
-            }
-        }
+        get => GetTable(static s => &s->IdtBase, static s => &s->IdtLimit);
+        set => SetTable(static s => &s->IdtBase, static s => &s->IdtLimit, value);
     }
 
     /// <summary>
@@ -96,7 +68,11 @@ public sealed unsafe partial class ProcessorRegisters
     public ulong Cr0
     {
         get => Get<ulong>(static s => &s->Cr0);
-        set => SetAndUpdate(static s => &s->Cr0, ControlRegisters.HeldCr0(value), ControlRegisters.CheckCr0(value));
+        set
+        {
+            RegisterValueException.ThrowIf(ControlRegisters.CheckCr0(value), value);
+            SetAndUpdate(static s => &s->Cr0, ControlRegisters.HeldCr0(value), RegisterRefusal.None);
+        }
     }
 
     /// <summary>CR2: the linear address of the last page fault.</summary>
@@ -212,6 +188,24 @@ public sealed unsafe partial class ProcessorRegisters
             }
 
             Mmu.UpdateMode(state);
+        }
+    }
+
+    private DescriptorTable GetTable(CpuState.FieldAddress address, CpuState.FieldAddress limit)
+    {
+        lock (Access)
+        {
+            return new DescriptorTable(*(ulong*)address(State), *(ushort*)limit(State));
+        }
+    }
+
+    private void SetTable(CpuState.FieldAddress address, CpuState.FieldAddress limit, DescriptorTable value, [CallerMemberName] string name = "")
+    {
+        RegisterValueException.ThrowIf(CheckCanonical(value.Base), value.Base, name);
+        lock (Access)
+        {
+            *(ulong*)address(State) = value.Base;
+            *(ushort*)limit(State) = value.Limit;
         }
     }
 

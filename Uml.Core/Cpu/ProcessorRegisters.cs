@@ -108,7 +108,7 @@ public sealed unsafe partial class ProcessorRegisters
         get => Get<byte>(static s => &s->Cpl);
         set
         {
-            RegisterValueException.ThrowIf(value is < 0 or > 3 ? RegisterRefusal.ReservedBits : RegisterRefusal.None, (ulong)value);
+            RegisterValueException.ThrowIf(value is < 0 or > 3 ? RegisterRefusal.PrivilegeLevel : RegisterRefusal.None, (ulong)value);
             lock (Access)
             {
                 State->Cpl = (byte)value;

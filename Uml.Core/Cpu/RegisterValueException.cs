@@ -33,7 +33,8 @@ public sealed class RegisterValueException : ArgumentException
         RegisterRefusal.NotCanonical => "the address is not canonical, bits 63 to 47 have to be equal",
         RegisterRefusal.MemoryType => "a byte of it is no memory type",
         RegisterRefusal.Combination => "bits of it exclude each other",
-        RegisterRefusal.Components => "a state component is set that the CPU model does not have, or without one that it needs",
+        RegisterRefusal.Components => "it sets a state component that the CPU model does not have, or lacks one that another needs, or x87's, which is always set",
+        RegisterRefusal.PrivilegeLevel => "privilege levels are 0 to 3",
         _ => "reserved bits are set",
     };
 }

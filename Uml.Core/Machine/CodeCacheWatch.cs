@@ -13,21 +13,21 @@ internal sealed class CodeCacheWatch
 
     private ulong _flushes;
     private ulong _lastFlush;
-    private bool _told;
+    private bool _reported;
 
     /// <summary>Evaluates the statistics so far.</summary>
     /// <returns>True once, when flushes are frequent.</returns>
     public bool IsTooSmall(in CpuStatistics statistics)
     {
-        if (statistics.CodeCacheFlushes == _flushes || _told)
+        if (statistics.CodeCacheFlushes == _flushes || _reported)
         {
             return false;
         }
 
         bool follows = _flushes > 0 && statistics.InstructionsRetired - _lastFlush < FewInstructions;
-        _told = follows || statistics.CodeCacheFlushes - _flushes > 1;
+        _reported = follows || statistics.CodeCacheFlushes - _flushes > 1;
         _flushes = statistics.CodeCacheFlushes;
         _lastFlush = statistics.InstructionsRetired;
-        return _told;
+        return _reported;
     }
 }

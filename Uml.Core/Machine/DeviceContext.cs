@@ -19,8 +19,8 @@ internal sealed record DeviceHost(
 /// </summary>
 internal sealed class DeviceContext(DeviceHost host, string id, IMachineDevices devices) : IMachineContext, IMachineBus, IMachineClock, IDisposable
 {
-    private readonly List<Claim> _claims = [];
-    private readonly List<IDisposable> _owned = [];
+    /// <summary>What is released with the device, in order of acquisition.</summary>
+    private readonly List<Resource> _resources = [];
     private volatile bool _isDetached;
 
     public event Action? Quiescing;
@@ -50,21 +50,21 @@ internal sealed class DeviceContext(DeviceHost host, string id, IMachineDevices 
     public bool IsDetached => _isDetached;
 
     /// <summary>The address ranges that the device has claimed.</summary>
-    public IEnumerable<DeviceClaim> Claims => _claims.Select(claim => claim.Range);
+    public IEnumerable<DeviceClaim> Claims => _resources.OfType<Claim>().Select(claim => claim.Range);
 
     public ulong ReadTsc() => host.Clock.ReadTsc();
 
     public IMachineTimer CreateTimer(string name, Action callback)
     {
         ThrowIfDetached();
-        return Own(host.Clock.CreateTimer(name, callback));
+        return Track(new DeviceTimer(this, host.Clock.CreateTimer(name, callback)));
     }
 
     public T Own<T>(T resource)
         where T : IDisposable
     {
         ThrowIfDetached();
-        _owned.Add(resource);
+        Track(new Resource(this, resource));
         return resource;
     }
 
@@ -92,14 +92,14 @@ internal sealed class DeviceContext(DeviceHost host, string id, IMachineDevices 
     public IDisposable MapMemory(GuestPhysicalAddress start, ulong length, IBusDevice device)
     {
         ThrowIfDetached();
-        return Track(new(AddressSpaceKind.Memory, start.Value, length), host.Bus.MapMemory(start, length, device));
+        return AddClaim(new(AddressSpaceKind.Memory, start.Value, length), host.Bus.MapMemory(start, length, device));
     }
 
     public bool TryMapMemory(GuestPhysicalAddress start, ulong length, IBusDevice device, [NotNullWhen(true)] out IDisposable? claim)
     {
         ThrowIfDetached();
         claim = host.Bus.TryMapMemory(start, length, device, out IDisposable? found)
-            ? Track(new(AddressSpaceKind.Memory, start.Value, length), found)
+            ? AddClaim(new(AddressSpaceKind.Memory, start.Value, length), found)
             : null;
         return claim is not null;
     }
@@ -107,14 +107,14 @@ internal sealed class DeviceContext(DeviceHost host, string id, IMachineDevices 
     public IDisposable MapPorts(ushort start, int count, IBusDevice device)
     {
         ThrowIfDetached();
-        return Track(new(AddressSpaceKind.Ports, start, (ulong)count), host.Bus.MapPorts(start, count, device));
+        return AddClaim(new(AddressSpaceKind.Ports, start, (ulong)count), host.Bus.MapPorts(start, count, device));
     }
 
     public bool TryMapPorts(ushort start, int count, IBusDevice device, [NotNullWhen(true)] out IDisposable? claim)
     {
         ThrowIfDetached();
         claim = host.Bus.TryMapPorts(start, count, device, out IDisposable? found)
-            ? Track(new(AddressSpaceKind.Ports, start, (ulong)count), found)
+            ? AddClaim(new(AddressSpaceKind.Ports, start, (ulong)count), found)
             : null;
         return claim is not null;
     }
@@ -122,35 +122,38 @@ internal sealed class DeviceContext(DeviceHost host, string id, IMachineDevices 
     public IDisposable MapMsrs(uint start, uint count, IMsrDevice device)
     {
         ThrowIfDetached();
-        return Track(new(AddressSpaceKind.Msrs, start, count), host.Bus.MapMsrs(start, count, device));
+        return AddClaim(new(AddressSpaceKind.Msrs, start, count), host.Bus.MapMsrs(start, count, device));
     }
 
     /// <summary>Raises the device's <c>Quiescing</c> event, on which it flushes what it has buffered.</summary>
     public void Quiesce() => Quiescing?.Invoke();
 
-    /// <summary>Releases what the device has claimed and created.</summary>
+    /// <summary>Releases what the device has claimed and created, last first, and the rest also when something throws.</summary>
     public void Dispose()
     {
         _isDetached = true;
         Quiescing = null;
-        while (_claims.Count > 0)
+        while (_resources.Count > 0)
         {
-            _claims[^1].Dispose();
+            try
+            {
+                _resources[^1].Dispose();
+            }
+            catch
+            {
+                Dispose();
+                throw;
+            }
         }
-
-        foreach (IDisposable resource in _owned)
-        {
-            resource.Dispose();
-        }
-
-        _owned.Clear();
     }
 
-    private Claim Track(DeviceClaim range, IDisposable claim)
+    private Claim AddClaim(DeviceClaim range, IDisposable claim) => Track(new Claim(this, range, claim));
+
+    private TResource Track<TResource>(TResource resource)
+        where TResource : Resource
     {
-        Claim tracked = new(this, range, claim);
-        _claims.Add(tracked);
-        return tracked;
+        _resources.Add(resource);
+        return resource;
     }
 
     private void ThrowIfDetached()
@@ -161,16 +164,37 @@ internal sealed class DeviceContext(DeviceHost host, string id, IMachineDevices 
         }
     }
 
-    private sealed class Claim(DeviceContext context, DeviceClaim range, IDisposable inner) : IDisposable
+    /// <summary>Something that the device has taken, until it is disposed, by the device itself or with it.</summary>
+    private class Resource(DeviceContext context, IDisposable inner) : IDisposable
     {
-        public DeviceClaim Range => range;
-
         public void Dispose()
         {
-            if (context._claims.Remove(this))
+            int index = context._resources.LastIndexOf(this);
+            if (index >= 0)
             {
+                context._resources.RemoveAt(index);
                 inner.Dispose();
             }
         }
+    }
+
+    private sealed class Claim(DeviceContext context, DeviceClaim range, IDisposable inner) : Resource(context, inner)
+    {
+        public DeviceClaim Range => range;
+    }
+
+    private sealed class DeviceTimer(DeviceContext context, IMachineTimer inner) : Resource(context, inner), IMachineTimer
+    {
+        public string Name => inner.Name;
+
+        public ulong? Deadline => inner.Deadline;
+
+        public int Order => inner.Order;
+
+        public void Schedule(ulong deadline) => inner.Schedule(deadline);
+
+        public void Restore(ulong deadline, int order) => inner.Restore(deadline, order);
+
+        public void Cancel() => inner.Cancel();
     }
 }

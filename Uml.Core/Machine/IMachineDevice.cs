@@ -35,6 +35,7 @@ public interface IMachineDevice : IStateful
     void Attach(IMachineContext machine);
 
     /// <summary>Disconnects from other devices: an unplugged device has no effect any more.</summary>
+    /// <exception cref="InvalidOperationException">Others depend on it, and are detached first: it stays attached, and has changed nothing.</exception>
     void Detach();
 
     /// <summary>
@@ -62,7 +63,10 @@ public interface IMachineContext
     /// <summary>The devices that are attached, this one included, in order of attaching.</summary>
     IReadOnlyList<IMachineDevice> Devices { get; }
 
-    /// <summary>Disposes something when the device is detached, such as an interrupt line.</summary>
+    /// <summary>
+    /// Disposes something when the device is detached, such as an interrupt line. It is referenced until then: what comes and goes with
+    /// requests is disposed by the device itself. Timers and claims need no call; they are forgotten when the device disposes them.
+    /// </summary>
     /// <returns>The same.</returns>
     T Own<T>(T resource)
         where T : IDisposable;

@@ -92,7 +92,7 @@ internal sealed unsafe class GuestWrites(GuestRam ram)
             Add(page, reason);
         }
 
-        TellOfWriters(reason);
+        NotifyOfWriters(reason);
     }
 
     /// <summary>Watches a set of pages.</summary>
@@ -104,7 +104,7 @@ internal sealed unsafe class GuestWrites(GuestRam ram)
             Add(page, reason);
         }
 
-        TellOfWriters(reason);
+        NotifyOfWriters(reason);
     }
 
     /// <summary>Ends <see cref="WatchAll"/> and <see cref="Watch"/>.</summary>
@@ -123,7 +123,7 @@ internal sealed unsafe class GuestWrites(GuestRam ram)
     /// <summary>Notifies the observers of a range that is about to be written.</summary>
     /// <param name="offset">First byte, as an offset into RAM.</param>
     /// <param name="length">Bytes.</param>
-    public void Note(ulong offset, int length) => Tell(offset, length, All);
+    public void Note(ulong offset, int length) => Notify(offset, length, All);
 
     /// <summary>A lease or transfer for writing begins; its ranges follow, each by <see cref="Extend"/>.</summary>
     public void Begin(IGuestMemoryWriter writer)
@@ -137,7 +137,7 @@ internal sealed unsafe class GuestWrites(GuestRam ram)
     /// <summary>Adds a range that a writer may write to.</summary>
     public void Extend(IGuestMemoryWriter writer, ulong offset, int length)
     {
-        Tell(offset, length, NeedsOldContents);
+        Notify(offset, length, NeedsOldContents);
         lock (_sync)
         {
             writer.AddRange(offset, length);
@@ -182,7 +182,7 @@ internal sealed unsafe class GuestWrites(GuestRam ram)
 
         foreach ((ulong offset, int length) in _taken)
         {
-            Tell(offset, length, All & ~NeedsOldContents);
+            Notify(offset, length, All & ~NeedsOldContents);
         }
 
         _taken.Clear();
@@ -204,7 +204,7 @@ internal sealed unsafe class GuestWrites(GuestRam ram)
     }
 
     /// <summary>Writes through a lease are not observed one by one: the ranges of open leases count as written from the start.</summary>
-    private void TellOfWriters(WatchReasons reason)
+    private void NotifyOfWriters(WatchReasons reason)
     {
         if ((reason & NeedsOldContents) == 0)
         {
@@ -219,21 +219,21 @@ internal sealed unsafe class GuestWrites(GuestRam ram)
 
         foreach ((ulong offset, int length) in writing)
         {
-            Tell(offset, length, reason & NeedsOldContents);
+            Notify(offset, length, reason & NeedsOldContents);
         }
     }
 
-    private void Tell(ulong offset, int length, WatchReasons reasons)
+    private void Notify(ulong offset, int length, WatchReasons reasons)
     {
         while (length > 0)
         {
             int part = (int)Math.Min((ulong)length, GuestRam.PageSize - Page.Offset(offset));
             PageInfo* info = ram.Pages + Page.Number(offset);
-            WatchReasons told = info->Watched & reasons;
-            if (told != 0)
+            WatchReasons notified = info->Watched & reasons;
+            if (notified != 0)
             {
-                info->Watched &= ~(told & OneShot);
-                Tell(told, offset, part);
+                info->Watched &= ~(notified & OneShot);
+                Notify(notified, offset, part);
             }
 
             offset += (ulong)part;
@@ -241,7 +241,7 @@ internal sealed unsafe class GuestWrites(GuestRam ram)
         }
     }
 
-    private void Tell(WatchReasons reasons, ulong offset, int length)
+    private void Notify(WatchReasons reasons, ulong offset, int length)
     {
         foreach ((WatchReasons reason, IWriteObserver observer) in _observers)
         {

@@ -4,6 +4,7 @@ using Microsoft.Extensions.Logging.Abstractions;
 using Uml.Core.Bus;
 using Uml.Core.Clock;
 using Uml.Core.Cpu;
+using Uml.Core.Cpu.State;
 using Uml.Core.Memory;
 
 namespace Uml.Core.Sandbox;
@@ -239,7 +240,7 @@ public sealed class CodeSandbox : IDisposable
 
         ulong rip = Pop(ref frame, width);
         ulong cs = Pop(ref frame, width);
-        Registers.Rflags = Pop(ref frame, width) & ~(1UL << 16); // RF is set in the image of a fault
+        Registers.Rflags = Pop(ref frame, width) & ~(ulong)Flags.RF; // RF is set in the image of a fault
         Registers.Rsp = _mode == CodeMode.Bits64 ? Pop(ref frame, width) : frame - Registers.Ss.Base;
         Registers.Rip = rip;
         Registers.Cs = _mode == CodeMode.Bits16 ? SegmentState.RealMode((ushort)cs) : Registers.Cs;

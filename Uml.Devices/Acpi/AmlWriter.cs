@@ -33,6 +33,9 @@ public sealed class AmlWriter
 
     private readonly ArrayBufferWriter<byte> _bytes = new();
 
+    /// <summary>The names that are defined here, as they are encoded: each may be once (5.3).</summary>
+    private readonly HashSet<string> _defined = [];
+
     /// <summary>The bytes written so far.</summary>
     public byte[] ToArray() => _bytes.WrittenSpan.ToArray();
 
@@ -40,7 +43,12 @@ public sealed class AmlWriter
     public void Scope(string name, Action<AmlWriter> content) => Block([ScopeOp], name, content);
 
     /// <summary>Defines a device.</summary>
-    public void Device(string name, Action<AmlWriter> content) => Block([ExtendedOpPrefix, DeviceOp], name, content);
+    /// <exception cref="ArgumentException">The name is none of ACPI, or is defined here already.</exception>
+    public void Device(string name, Action<AmlWriter> content)
+    {
+        Define(name);
+        Block([ExtendedOpPrefix, DeviceOp], name, content);
+    }
 
     /// <summary>Names an integer.</summary>
     public void NameInteger(string name, ulong value)
@@ -101,6 +109,7 @@ public sealed class AmlWriter
     public void MethodSetting(string name, string target)
     {
         const byte OneArgument = 1;
+        Define(name);
         Block([MethodOp], name, method =>
         {
             method._bytes.Write<byte>([OneArgument, StoreOp, Arg0Op]);
@@ -121,6 +130,7 @@ public sealed class AmlWriter
         var choice = new AmlWriter();
         choice.Path(condition);
         choice.ReturnTable(width, whenTrue);
+        Define(name);
         Block([MethodOp], name, method =>
         {
             method._bytes.Write<byte>([NoArguments]);
@@ -157,26 +167,33 @@ public sealed class AmlWriter
 
     private void Name(string name)
     {
+        Define(name);
         _bytes.Write<byte>([NameOp]);
         Path(name);
     }
 
+    private void Define(string name)
+    {
+        if (!_defined.Add(Encode(name)))
+        {
+            throw new ArgumentException($"'{name}' is defined in this scope already.", nameof(name));
+        }
+    }
+
+    private void Path(string name) => _bytes.Write<byte>(Encoding.ASCII.GetBytes(Encode(name)));
+
     // Short segments are padded with underscores (20.2.2).
-    private void Path(string name)
+    private static string Encode(string name)
     {
         ArgumentNullException.ThrowIfNull(name);
-        if (name.StartsWith('\\'))
-        {
-            _bytes.Write<byte>([(byte)'\\']);
-            name = name[1..];
-        }
-
-        if (name.Length is 0 or > SegmentLength || char.IsAsciiDigit(name[0]) || !name.All(c => char.IsAsciiLetterUpper(c) || char.IsAsciiDigit(c) || c == '_'))
+        string root = name.StartsWith('\\') ? name[..1] : "";
+        string segment = name[root.Length..];
+        if (segment.Length is 0 or > SegmentLength || char.IsAsciiDigit(segment[0]) || !segment.All(c => char.IsAsciiLetterUpper(c) || char.IsAsciiDigit(c) || c == '_'))
         {
             throw new ArgumentException($"'{name}' is no name of ACPI: use one to four upper-case letters, digits and underscores.", nameof(name));
         }
 
-        _bytes.Write<byte>(Encoding.ASCII.GetBytes(name.PadRight(SegmentLength, '_')));
+        return root + segment.PadRight(SegmentLength, '_');
     }
 
     private void ElementCount(int count)

@@ -6,6 +6,6 @@ namespace Uml.Devices.Acpi;
 /// </summary>
 public interface IAcpiContributor
 {
-    /// <summary>Adds the device to the system bus scope \_SB.</summary>
+    /// <summary>Adds the device to the system bus scope \_SB, under a name that no other device has.</summary>
     void Describe(AmlWriter scope);
 }

@@ -31,7 +31,7 @@ internal sealed class AcpiTables() : StatelessDevice("acpi")
     public override void Attach(IMachineContext machine) => _machine = machine;
 
     /// <summary>Describes the devices that are attached.</summary>
-    /// <exception cref="InvalidOperationException">The machine has less than 1 MiB of RAM.</exception>
+    /// <exception cref="InvalidOperationException">The machine has less than 1 MiB of RAM, or a device has no valid description.</exception>
     public override void Reset()
     {
         IMachineContext machine = _machine!;
@@ -86,12 +86,24 @@ internal sealed class AcpiTables() : StatelessDevice("acpi")
         aml.MethodSetting("\\_PIC", AcpiNames.InterruptModel);
         aml.Scope("\\_SB", scope =>
         {
-            foreach (var contributor in devices.OfType<IAcpiContributor>())
+            foreach (IMachineDevice device in devices)
             {
-                contributor.Describe(scope);
+                Describe(device, scope);
             }
         });
         return new AcpiTable("DSDT", 2).Bytes(aml.ToArray()).ToArray();
+    }
+
+    private static void Describe(IMachineDevice device, AmlWriter scope)
+    {
+        try
+        {
+            (device as IAcpiContributor)?.Describe(scope);
+        }
+        catch (ArgumentException e)
+        {
+            throw new InvalidOperationException($"Device '{device.Id}' has no valid description in the ACPI tables: {e.Message}", e);
+        }
     }
 
     /// <summary>The firmware ACPI control structure (5.2.10), which has no checksum: a signature, a length and a lock.</summary>

@@ -70,7 +70,7 @@ public sealed class KernelPanicMonitor : IMachineDevice, IMachineExitInterpreter
         state.Write(_isStamped);
         state.Write(_panic is not null);
         state.WriteBlob(Encoding.UTF8.GetBytes(_panic ?? ""));
-        state.Write(_silence!);
+        state.Write(_silence);
     }
 
     /// <inheritdoc/>
@@ -87,7 +87,7 @@ public sealed class KernelPanicMonitor : IMachineDevice, IMachineExitInterpreter
         // A character of UTF-16 is up to three bytes; made printable again, since the state may come from anyone.
         string panic = Encoding.UTF8.GetString(state.ReadBlob(3 * MaximumLine));
         _panic = hasPanic ? ConsoleText.ToPrintable(panic, MaximumLine) : null;
-        state.Restore(_silence!);
+        state.Restore(_silence);
     }
 
     /// <summary>Examines console output, in pieces of any size.</summary>

@@ -71,8 +71,8 @@ internal sealed partial class Uart16550 : IMachineDevice, IAcpiContributor
         state.Write((byte)_statusReads);
         state.Write(_transmitterInterrupt);
         state.Write(_overrun);
-        _transmitter!.SaveState(state);
-        state.Write(_line!);
+        _transmitter?.SaveState(state);
+        state.Write(_line);
     }
 
     /// <inheritdoc/>
@@ -96,8 +96,8 @@ internal sealed partial class Uart16550 : IMachineDevice, IAcpiContributor
         _statusReads = state.ReadByte(maximum: PollingThreshold);
         _transmitterInterrupt = state.ReadBoolean();
         _overrun = state.ReadBoolean();
-        _transmitter!.RestoreState(state);
-        state.Restore(_line!);
+        _transmitter?.RestoreState(state);
+        state.Restore(_line);
 
         // The channel may be another one, which has no pending callback of this port.
         OnChannelReady();

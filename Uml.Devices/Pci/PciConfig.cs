@@ -15,7 +15,6 @@ internal static class PciConfig
     public const int Status = 0x06;
     public const int Revision = 0x08;
     public const int ClassCode = 0x09;
-    public const int HeaderType = 0x0E;
     public const int FirstBar = 0x10;
     public const int SubsystemVendorId = 0x2C;
     public const int SubsystemId = 0x2E;

@@ -87,6 +87,7 @@ public abstract class PciFunction : IMachineDevice
     public void SaveState(StateWriter state)
     {
         ArgumentNullException.ThrowIfNull(state);
+        ThrowIfDetached();
         state.WriteVersion(1);
         state.Write((byte)DeviceNumber);
         _config.SaveState(state);
@@ -104,6 +105,7 @@ public abstract class PciFunction : IMachineDevice
     public void RestoreState(StateReader state)
     {
         ArgumentNullException.ThrowIfNull(state);
+        ThrowIfDetached();
         state.ReadVersion(newest: 1);
         state.ReadByte((byte)DeviceNumber, (byte)DeviceNumber);
         _config.RestoreState(state);
@@ -225,6 +227,15 @@ public abstract class PciFunction : IMachineDevice
     {
         _bus.Remove(this);
         (Machine, _router, _line, DeviceNumber, _interrupt) = (null, null, null, 0, false);
+    }
+
+    private void ThrowIfDetached()
+    {
+        if (Machine is null)
+        {
+            throw new InvalidOperationException(
+                $"PCI function '{Id}' has no device number while it is not attached: its state is saved and restored while it is.");
+        }
     }
 
     private void ThrowIfAttached()

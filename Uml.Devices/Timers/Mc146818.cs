@@ -61,9 +61,7 @@ internal sealed partial class Mc146818(IInterruptRouter router) : IMachineDevice
     }
 
     /// <inheritdoc/>
-    public void Detach()
-    {
-    }
+    public void Detach() => (_clock, _timer, _line) = (null, null, null);
 
     /// <summary>
     /// Interrupts are off and the clock runs, as firmware leaves it. Time and memory have a battery (MC146818A datasheet, "RESET": the pin
@@ -93,8 +91,8 @@ internal sealed partial class Mc146818(IInterruptRouter router) : IMachineDevice
         state.Write((byte)_index);
         state.Write(_flags);
         state.Write(_collected);
-        state.Write(_timer!);
-        state.Write(_line!);
+        state.Write(_timer);
+        state.Write(_line);
     }
 
     /// <inheritdoc/>
@@ -106,8 +104,8 @@ internal sealed partial class Mc146818(IInterruptRouter router) : IMachineDevice
         _index = state.ReadByte(maximum: RegisterCount - 1);
         _flags = state.ReadByte();
         _collected = state.ReadUInt64();
-        state.Restore(_timer!);
-        state.Restore(_line!);
+        state.Restore(_timer);
+        state.Restore(_line);
     }
 
     /// <inheritdoc/>

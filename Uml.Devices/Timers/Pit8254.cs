@@ -39,7 +39,7 @@ internal sealed class Pit8254 : IMachineDevice, IBusDevice
     private IInterruptLine? _line;
 
     // The time up to which rises of counter 0 were signalled, in ticks, and the time of the last one, in nanoseconds.
-    private long _told;
+    private long _signaled;
     private ulong _lastEdge;
     private bool _isAwaited;
 
@@ -83,7 +83,7 @@ internal sealed class Pit8254 : IMachineDevice, IBusDevice
     public void Reset()
     {
         const byte SquareWave = 0x36, RateGenerator = 0x54;
-        _told = GetTicks(_clock?.Nanoseconds ?? 0);
+        _signaled = GetTicks(_clock?.Nanoseconds ?? 0);
         _lastEdge = 0;
         foreach (PitCounter counter in _counters)
         {
@@ -91,10 +91,10 @@ internal sealed class Pit8254 : IMachineDevice, IBusDevice
         }
 
         _counters[0].SetControl(SquareWave);
-        _counters[0].Write(0, _told);
-        _counters[0].Write(0, _told);
+        _counters[0].Write(0, _signaled);
+        _counters[0].Write(0, _signaled);
         _counters[1].SetControl(RateGenerator);
-        _counters[1].Write(RefreshTicks, _told);
+        _counters[1].Write(RefreshTicks, _signaled);
         _counters[2].SetControl(SquareWave);
         _line?.Set(false);
         _line?.Set(true);
@@ -111,11 +111,11 @@ internal sealed class Pit8254 : IMachineDevice, IBusDevice
             counter.SaveState(state);
         }
 
-        state.Write(_told);
+        state.Write(_signaled);
         state.Write(_lastEdge);
         state.Write(_isAwaited);
-        state.Write(_timer!);
-        state.Write(_line!);
+        state.Write(_timer);
+        state.Write(_line);
     }
 
     /// <inheritdoc/>
@@ -127,11 +127,11 @@ internal sealed class Pit8254 : IMachineDevice, IBusDevice
             counter.RestoreState(state);
         }
 
-        _told = state.ReadInt64();
+        _signaled = state.ReadInt64();
         _lastEdge = state.ReadUInt64();
         _isAwaited = state.ReadBoolean();
-        state.Restore(_timer!);
-        state.Restore(_line!);
+        state.Restore(_timer);
+        state.Restore(_line);
     }
 
     /// <summary>Drives the gate of counter 2.</summary>
@@ -227,8 +227,8 @@ internal sealed class Pit8254 : IMachineDevice, IBusDevice
     {
         ulong nanoseconds = _clock?.Nanoseconds ?? 0;
         long now = GetTicks(nanoseconds);
-        bool rose = _counters[0].NextRise(_told) <= now;
-        _told = now;
+        bool rose = _counters[0].NextRise(_signaled) <= now;
+        _signaled = now;
         foreach (var counter in _counters)
         {
             counter.Settle(now);
@@ -262,7 +262,7 @@ internal sealed class Pit8254 : IMachineDevice, IBusDevice
 
     private void Arm()
     {
-        long rise = _isAwaited ? _counters[0].NextRise(_told) : PitCounter.Never;
+        long rise = _isAwaited ? _counters[0].NextRise(_signaled) : PitCounter.Never;
         if (rise == PitCounter.Never)
         {
             _timer?.Cancel();

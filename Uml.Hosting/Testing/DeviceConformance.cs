@@ -161,11 +161,11 @@ public sealed class DeviceConformance(Action<VirtualMachineBuilder> compose, Dev
         byte[] state = DeviceState.Save(device);
         for (int length = 0; length < state.Length; length += 1 + (state.Length / MostTruncations))
         {
-            Refuse($"the first {length} of {state.Length} bytes", state[..length]);
+            Refuse(device, $"the first {length} of {state.Length} bytes", state[..length]);
         }
 
-        Refuse("a state with a byte too many", [.. state, 0]);
-        Refuse("the version 65535", [0xFF, 0xFF, .. state[2..]]);
+        Refuse(device, "a state with a byte too many", [.. state, 0]);
+        Refuse(device, "the version 65535", [0xFF, 0xFF, .. state[2..]]);
         Random random = new(_options.Seed);
         for (int i = 0; i < Mutations; i++)
         {
@@ -176,7 +176,7 @@ public sealed class DeviceConformance(Action<VirtualMachineBuilder> compose, Dev
             }
 
             // What was refused has to be reset, as the contract says; with what was taken the guest goes on.
-            if (!TryRestore($"damage {i}", damaged))
+            if (!TryRestore(device, $"damage {i}", damaged))
             {
                 sandbox.Reset();
             }
@@ -186,30 +186,33 @@ public sealed class DeviceConformance(Action<VirtualMachineBuilder> compose, Dev
 
         sandbox.Reset();
         guest.Run(random, ulong.MaxValue);
+    }
 
-        void Refuse(string what, byte[] bytes)
+    /// <summary>Expects that a device refuses a state.</summary>
+    private static void Refuse(IMachineDevice device, string what, byte[] state)
+    {
+        if (TryRestore(device, what, state))
         {
-            if (TryRestore(what, bytes))
-            {
-                throw new DeviceConformanceException($"Device '{id}' took {what} for its state.");
-            }
+            throw new DeviceConformanceException($"Device '{device.Id}' took {what} for its state.");
         }
+    }
 
-        bool TryRestore(string what, byte[] bytes)
+    /// <returns>Whether the device took the state; false when it refused it as the contract says.</returns>
+    private static bool TryRestore(IMachineDevice device, string what, byte[] state)
+    {
+        try
         {
-            try
-            {
-                DeviceState.Restore(device, bytes);
-                return true;
-            }
-            catch (StateFormatException)
-            {
-                return false;
-            }
-            catch (Exception e) when (e is not DeviceConformanceException)
-            {
-                throw new DeviceConformanceException($"Device '{id}' threw {e.GetType()} for {what}, not {nameof(StateFormatException)}: {e.Message}", e);
-            }
+            DeviceState.Restore(device, state);
+            return true;
+        }
+        catch (StateFormatException)
+        {
+            return false;
+        }
+        catch (Exception e) when (e is not DeviceConformanceException)
+        {
+            throw new DeviceConformanceException(
+                $"Device '{device.Id}' threw {e.GetType()} for {what}, not {nameof(StateFormatException)}: {e.Message}", e);
         }
     }
 

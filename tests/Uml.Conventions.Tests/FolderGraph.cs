@@ -40,6 +40,9 @@ internal sealed class FolderGraph
     /// <param name="depth">How many folders deep two files can be told apart.</param>
     public static FolderGraph Of(string library, int depth = int.MaxValue) => new(library, depth);
 
+    /// <summary>The folders that each folder names, with a use.</summary>
+    public IEnumerable<(string From, string To, string Use)> Arrows => _arrows.Select(arrow => (arrow.Key.From, arrow.Key.To, arrow.Value.Min!));
+
     /// <summary>Pairs of folders that name each other, with a use for each direction.</summary>
     public IEnumerable<string> MutualPairs() => _arrows.Keys
         .Where(arrow => string.CompareOrdinal(arrow.From, arrow.To) < 0 && _arrows.ContainsKey((arrow.To, arrow.From)))

@@ -20,6 +20,32 @@ public sealed partial class FolderTests
         Assert.That(graph.Knots().Select(knot => string.Join(", ", knot)), Is.Empty);
     }
 
+    /// <summary>A row may have several folders, of which a later one names earlier ones. Folders in folders belong to the row of the longest name.</summary>
+    [TestCase("docs/architecture.md", "| folder of Uml.Core |", "")]
+    [TestCase("docs/engine.md", "| folder of Cpu |", "Cpu")]
+    public void A_folder_names_those_above_it_in_the_documentation(string page, string heading, string parent)
+    {
+        string[] order = [.. File.ReadLines(Path.Combine(Repository.Root, page))
+            .SkipWhile(line => !line.StartsWith(heading, StringComparison.Ordinal)).Skip(2)
+            .TakeWhile(line => line.StartsWith('|'))
+            .SelectMany(line => line.Split('|')[1].Split(','))
+            .Select(cell => cell.Trim() is var name && name.StartsWith('(') ? parent : $"{parent}/{name}".TrimStart('/'))];
+        IEnumerable<string> offenders = FolderGraph.Of("Uml.Core").Arrows
+            .Select(arrow => (From: Place(arrow.From), To: Place(arrow.To), Line: $"{arrow.From} -> {arrow.To}: {arrow.Use}"))
+            .Where(arrow => arrow.From >= 0 && arrow.To > arrow.From)
+            .Select(arrow => arrow.Line);
+        Assert.That(order, Has.Length.GreaterThan(10));
+        Assert.That(offenders, Is.Empty);
+
+        int Place(string folder)
+        {
+            string? row = order
+                .Where(name => folder == name || name.Length == 0 || folder.StartsWith(name + "/", StringComparison.Ordinal))
+                .MaxBy(name => name.Length);
+            return Array.IndexOf(order, row);
+        }
+    }
+
     [Test]
     public void A_namespace_is_its_folder()
     {

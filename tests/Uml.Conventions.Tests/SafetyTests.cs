@@ -5,7 +5,6 @@ namespace Uml.Conventions.Tests;
 [TestFixture]
 public sealed partial class SafetyTests
 {
-    /// <summary>Files that do not say it yet.</summary>
     [Test]
     public void Each_file_with_unsafe_code_says_who_upholds_what()
     {

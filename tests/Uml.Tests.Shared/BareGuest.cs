@@ -3,7 +3,6 @@ using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Logging.Abstractions;
 using Uml.Core.Bus;
 using Uml.Core.Cpu;
-using Uml.Core.Cpu.Control;
 using Uml.Core.Cpu.Interpreter;
 using Uml.Core.Cpu.Paging;
 using Uml.Core.Cpu.State;
@@ -85,8 +84,8 @@ internal sealed unsafe partial class BareGuest : IDisposable
         Poke(Tss + 4, Stack0);
         Poke(Tss + 36, Ist);
         Poke(Tss + 102, (ushort)104);
-        CpuReset.EnterLong64(State, Code, PageTables, Code64, Data0);
-        CpuReset.SetTables(State, Gdt, 0x7F, hasHandlers ? Idt : 0, (ushort)(hasHandlers ? 0xFFF : 0));
+        StartStates.EnterLong64(State, Code, PageTables, Code64, Data0);
+        StartStates.SetTables(State, Gdt, 0x7F, hasHandlers ? Idt : 0, (ushort)(hasHandlers ? 0xFFF : 0));
         State->Segments[(int)SegmentIndex.Tr] = new SegmentRegister { Base = Tss, Limit = 0x67, Selector = TssSelector, Attributes = 0x8B };
         Rsp = Stack;
         return this;
@@ -106,8 +105,8 @@ internal sealed unsafe partial class BareGuest : IDisposable
         Poke(Tss + 4, (uint)Stack0);
         Poke(Tss + 8, Data0);
         Poke(Tss + 102, (ushort)104);
-        CpuReset.EnterProtected32Flat(State, (uint)Code, Code32, Data0);
-        CpuReset.SetTables(State, Gdt, 0x7F, Idt, 0x7FF);
+        StartStates.EnterProtected32Flat(State, (uint)Code, Code32, Data0);
+        StartStates.SetTables(State, Gdt, 0x7F, Idt, 0x7FF);
         State->Segments[(int)SegmentIndex.Tr] = new SegmentRegister { Base = Tss, Limit = 0x67, Selector = TssSelector, Attributes = 0x8B };
         Rsp = Stack;
         return this;
@@ -123,7 +122,7 @@ internal sealed unsafe partial class BareGuest : IDisposable
             Poke(Handlers + ((ulong)vector * 16), Hlt);
         }
 
-        CpuReset.EnterReal16(State, 0x1000, 0);
+        StartStates.EnterReal16(State, 0x1000, 0);
         ref SegmentRegister ss = ref State->Segments[(int)SegmentIndex.Ss];
         (ss.Selector, ss.Base) = (0x2000, 0x20000);
         Rsp = 0x8000;

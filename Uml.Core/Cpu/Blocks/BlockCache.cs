@@ -49,8 +49,6 @@ internal sealed unsafe class BlockCache : IDisposable
     /// <summary>Statistics; set once by the processor that owns the cache.</summary>
     public CpuCounters* Counters { get; set; }
 
-    public ulong BytesUsed => _used;
-
     public static BlockCache Of(CpuState* s) => Owned.Get<BlockCache>(s->Engine->Blocks);
 
     public JumpCacheEntry* JumpCache => (JumpCacheEntry*)_jumpCache.Pointer;

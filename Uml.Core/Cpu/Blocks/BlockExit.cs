@@ -33,12 +33,13 @@ internal static unsafe class BlockExit
 
     /// <summary>
     /// Goes on behind an instruction that inhibits interrupts for one more instruction. Interrupts are polled between blocks only, so
-    /// nothing has to be done if that instruction is in the same block; otherwise the engine executes it in single-step mode.
+    /// nothing has to be done if that instruction is in the same block; otherwise the engine executes it in single-step mode. So it does
+    /// when the budget ends within the block (the count is negative then): the guest may stand still behind this instruction.
     /// </summary>
     public static Op* NextInShadow(CpuState* s, Op* op, bool endBlock = false)
     {
         bool last = op->Offset + op->Length >= BlockState.Of(s)->CurrentBlock->ByteLength;
-        if (!endBlock && !last && !WantsAttention(s))
+        if (!endBlock && !last && s->Hot.Remaining >= 0 && !WantsAttention(s))
         {
             return op + 1;
         }

@@ -66,7 +66,7 @@ internal unsafe struct Site
 internal sealed unsafe class SiteTable : IDisposable
 {
     /// <summary>Offset of the number from the return address (see HostAssembler.Annotation).</summary>
-    private const int AnnotationOffset = 3;
+    public const int AnnotationOffset = 3;
 
     private readonly HostMemory _memory;
     private readonly int _capacity;

@@ -9,6 +9,9 @@ namespace Uml.Core.Cpu.Contract;
 // SAFETY: s is a live processor's state; only its flags and MXCSR are touched.
 internal static unsafe class FlagWords
 {
+    /// <summary>Bit 1 of RFLAGS, where AH has it.</summary>
+    private const uint AlwaysSet = Flags.Fixed1 << 8;
+
     /// <summary>SF, ZF, AF, PF and CF are in AH as in the low byte of RFLAGS, OF is in AL.</summary>
     public static void ToLazy(CpuState* s)
     {
@@ -19,7 +22,7 @@ internal static unsafe class FlagWords
     public static void FromLazy(CpuState* s)
     {
         uint status = Flags.GetStatus(s);
-        s->Hot.FlagWord = ((status & 0xFF) << 8) | 0x200 | ((status & Flags.OF) != 0 ? 1u : 0);
+        s->Hot.FlagWord = ((status & 0xFF) << 8) | AlwaysSet | ((status & Flags.OF) != 0 ? 1u : 0);
     }
 
     /// <summary>Whether the guest has masked all floating-point exceptions of vector instructions: only then they may run on the host.</summary>

@@ -1,12 +1,10 @@
-using Uml.Core.Cpu.CodeCache;
-
 namespace Uml.Core.Cpu.Contract;
 
 /// <summary>What a stub is for.</summary>
 internal enum StubKind : byte
 {
     /// <summary>
-    /// Translates the linear address in the address register to the host address of the operand, <see cref="Site.Size"/> bytes.
+    /// Translates the linear address in the address register to the host address of the operand, as many bytes as its site says.
     /// </summary>
     Access,
     Commit,

@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using Uml.Core.Cpu.CodeCache;
 
 namespace Uml.Core.Cpu.Emit;
@@ -54,6 +55,9 @@ internal abstract unsafe class BranchAssembler : InstructionWriter
         Byte(0x0B);
     }
 
+    /// <summary>Bytes of an <see cref="Annotation"/>.</summary>
+    public const int AnnotationLength = 7;
+
     /// <summary>A no-op of seven bytes that carries a number (NOP DWORD [RAX + disp32]).</summary>
     public void Annotation(int value)
     {
@@ -61,6 +65,16 @@ internal abstract unsafe class BranchAssembler : InstructionWriter
         Byte(0x1F);
         Byte(0x80);
         Int32(value);
+    }
+
+    /// <summary>Reads what <see cref="Annotation"/> wrote.</summary>
+    /// <param name="at">Where it may be; seven bytes are readable.</param>
+    /// <param name="value">Gets the number.</param>
+    /// <returns>False when something else is there.</returns>
+    public static bool TryReadAnnotation(byte* at, out int value)
+    {
+        value = Unsafe.ReadUnaligned<int>(at + SiteTable.AnnotationOffset);
+        return at[0] == 0x0F && at[1] == 0x1F && at[2] == 0x80;
     }
 
     /// <summary>Points a jump at the current position.</summary>

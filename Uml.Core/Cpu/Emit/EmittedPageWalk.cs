@@ -5,7 +5,7 @@ using Uml.Core.Memory;
 namespace Uml.Core.Cpu.Emit;
 
 /// <summary>
-/// Emits the walk through four levels of paging structures that refills the TLB without leaving emitted code. It enters
+/// Emits the walk through four levels of paging structures that fills a TLB entry without leaving emitted code. It enters
 /// what is there and needs no change: present, accessed, permitted, dirty when written to, RAM. Everything else is left to
 /// <see cref="PageWalk"/>, which knows all the rules.
 /// </summary>
@@ -298,7 +298,7 @@ internal sealed unsafe class EmittedPageWalk(HostAssembler code)
         code.ShiftRight(Mask, Tlb.OffsetToGranuleShift);
         code.StoreByteImmediate(GuestRegisters.Tlb, Mask, Tlb.UsedOffset, 1);
 
-        code.ArithmeticImmediate(Arithmetic.And, GuestRegisters.Address, GuestRam.PageSize - 1, wide: false);
+        code.ArithmeticImmediate(Arithmetic.And, GuestRegisters.Address, (int)Page.OffsetMask, wide: false);
         code.ArithmeticRegister(Arithmetic.Add, GuestRegisters.Address, Entry);
     }
 }

@@ -116,7 +116,7 @@ internal sealed unsafe class RuntimeStubs
     /// <summary>Finds the operand of a memory access that is not in the TLB. ZF: the address register points to it; else to a buffer.</summary>
     public byte* Access(Flavor flavor) => _access[(int)flavor];
 
-    /// <summary>Refills the TLB (see <see cref="EmittedPageWalk"/>).</summary>
+    /// <summary>Fills the TLB entry of an address (see <see cref="EmittedPageWalk"/>).</summary>
     public byte* Walk(bool write) => write ? _walkForWrite : _walkForRead;
 
     /// <summary>A repeated string instruction (see <see cref="EmittedStrings"/>).</summary>

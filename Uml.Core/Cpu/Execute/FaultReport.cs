@@ -3,6 +3,7 @@ using System.Text;
 using Uml.Core.Cpu.Blocks;
 using Uml.Core.Cpu.CodeCache;
 using Uml.Core.Cpu.Contract;
+using Uml.Core.Cpu.Emit;
 using Uml.Core.Cpu.State;
 using Uml.Core.Memory;
 
@@ -92,12 +93,11 @@ internal readonly unsafe ref struct FaultReport(CpuState* state, CodeMemory memo
     /// <summary>The site of the next call of a slow path, whose number is in the no-op behind the call.</summary>
     private Site* FindSite(uint place, Block* block)
     {
-        const int reach = 256, length = 7;
-        byte* end = memory.Writable + Math.Min(memory.Size - length, place + reach);
+        const int reach = 256;
+        byte* end = memory.Writable + Math.Min(memory.Size - BranchAssembler.AnnotationLength, place + reach);
         for (byte* at = memory.Writable + place; at < end; at++)
         {
-            int number = *(int*)(at + 3);
-            if (at[0] == 0x0F && at[1] == 0x1F && at[2] == 0x80 && (uint)number < (uint)sites.Count && sites.Sites[number].Block == block)
+            if (BranchAssembler.TryReadAnnotation(at, out int number) && (uint)number < (uint)sites.Count && sites.Sites[number].Block == block)
             {
                 return sites.Sites + number;
             }

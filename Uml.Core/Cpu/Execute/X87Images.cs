@@ -11,11 +11,8 @@ internal static unsafe class X87Images
 {
     private const int ControlWord = 0, StatusWord = 4, TagWord = 8, Registers = 28, RegisterSize = 10;
 
-    /// <summary>The exception masks of the control word.</summary>
-    public const ushort Masks = 0x3F;
-
     /// <summary>Whether x87 instructions may run on the host: no exception is unmasked or pending.</summary>
-    public static bool IsMasked(CpuState* s) => (s->X87.ControlWord & Masks) == Masks && !s->X87.HasPendingException;
+    public static bool IsMasked(CpuState* s) => s->X87.MasksExceptions && !s->X87.HasPendingException;
 
     /// <summary>
     /// Prepares the image for FRSTOR, without the pointers to the last instruction, which the host's unit overwrites by its own.

@@ -13,8 +13,6 @@ internal static unsafe class FlagLoads
     /// <summary>Flags any privilege may load.</summary>
     public const ulong Plain = Flags.Status | Flags.TF | Flags.DF;
 
-    public static int Iopl(CpuState* s) => (int)(s->SystemFlags >> 12) & 3;
-
     /// <summary>Replaces the masked flags; the caller updates the mode and stepping.</summary>
     public static void Apply(CpuState* s, ulong value, ulong mask) => Flags.Set(s, (Flags.Get(s) & ~mask) | (value & mask));
 
@@ -49,7 +47,7 @@ internal static unsafe class FlagLoads
             mask |= Flags.AC | Flags.ID;
         }
 
-        if (s->Cpl <= Iopl(s))
+        if (s->Cpl <= Flags.Iopl(s))
         {
             mask |= Flags.IF;
         }
@@ -136,8 +134,8 @@ internal static unsafe class FlagLoads
     }
 
     /// <summary>CLI and STI need CPL at most IOPL; CR4.PVI and VME, which would use VIF instead, are not offered.</summary>
-    private static bool MayToggleInterrupts(CpuState* s) => s->Cpl <= Iopl(s) || (s->Mode & CpuMode.Protected) == 0;
+    private static bool MayToggleInterrupts(CpuState* s) => s->Cpl <= Flags.Iopl(s) || (s->Mode & CpuMode.Protected) == 0;
 
     /// <summary>PUSHF and POPF in virtual-8086 mode need IOPL 3.</summary>
-    private static bool IsSensitive(CpuState* s) => (s->Mode & CpuMode.Virtual8086) != 0 && Iopl(s) != 3;
+    private static bool IsSensitive(CpuState* s) => (s->Mode & CpuMode.Virtual8086) != 0 && Flags.Iopl(s) != 3;
 }

@@ -196,7 +196,7 @@ internal static unsafe class InterruptReturn
             mask |= Extended;
         }
 
-        if (s->Cpl <= FlagLoads.Iopl(s))
+        if (s->Cpl <= Flags.Iopl(s))
         {
             mask |= Flags.IF;
         }

@@ -1,11 +1,10 @@
 using System.Runtime.CompilerServices;
-using Uml.Core.Cpu.Access;
 using Uml.Core.Cpu.State;
 using Uml.Core.Memory;
 
 namespace Uml.Core.Cpu.Paging;
 
-/// <summary>The slow paths behind <see cref="Operand"/>: page walks, page crossings, devices, code pages, watchpoints.</summary>
+/// <summary>The slow paths of memory accesses: page walks, page crossings, devices, code pages, watchpoints.</summary>
 // SAFETY: s is a live processor's state. A host address is used only where the tag of its TLB entry equals the page of the operand's last
 // byte, or PageWalk.Host has found the page in RAM, and a part of an operand never leaves its page (FirstPart). Buffers are the caller's,
 // with room for size bytes.
@@ -103,10 +102,6 @@ internal static unsafe partial class Mmu
 
         return true;
     }
-
-    /// <summary>Checks that a write by <see cref="WriteSystem{T}"/> to the range would succeed.</summary>
-    public static bool ProbeSystemWrite(CpuState* s, ulong linear, int size) =>
-        LocateSystem(s, linear, size, AccessKind.Write, out _, out _, out _);
 
     /// <summary>Translates an instruction fetch; on failure the fault is recorded with RIP left to the caller.</summary>
     public static bool TranslateFetch(CpuState* s, ulong linear, out ulong physical)

@@ -50,7 +50,7 @@ internal static unsafe class TaskState
     public static bool AllowsPorts(CpuState* s, ushort port, int size)
     {
         bool checkBitmap = (s->Mode & CpuMode.Virtual8086) != 0
-            || ((s->Mode & CpuMode.Protected) != 0 && s->Cpl > (int)(s->SystemFlags >> 12 & 3));
+            || ((s->Mode & CpuMode.Protected) != 0 && s->Cpl > Flags.Iopl(s));
         return !checkBitmap || AllowedByBitmap(s, port, size);
     }
 

@@ -18,13 +18,17 @@ namespace Uml.Core.Cpu.State;
 internal static unsafe class Flags
 {
     public const uint CF = 1 << 0, PF = 1 << 2, AF = 1 << 4, ZF = 1 << 6, SF = 1 << 7, TF = 1 << 8, IF = 1 << 9, DF = 1 << 10, OF = 1 << 11;
-    public const uint IOPL = 3 << 12, NT = 1 << 14, RF = 1 << 16, VM = 1 << 17, AC = 1 << 18, VIF = 1 << 19, VIP = 1 << 20, ID = 1 << 21;
+    public const uint IOPL = 3 << IoplShift, NT = 1 << 14, RF = 1 << 16, VM = 1 << 17, AC = 1 << 18, VIF = 1 << 19, VIP = 1 << 20, ID = 1 << 21;
     public const uint Fixed1 = 1 << 1;
 
     /// <summary>The arithmetic flags.</summary>
     public const uint Status = CF | PF | AF | ZF | SF | OF;
 
+    private const int IoplShift = 12;
     private const ulong CarryBit = 1UL << 63, CarryInBit = 1UL << 62;
+
+    /// <summary>The I/O privilege level.</summary>
+    public static int Iopl(CpuState* s) => (int)(s->SystemFlags & IOPL) >> IoplShift;
 
     /// <summary>Flags after an addition of <typeparamref name="T"/>-wide values; carry-in is implied by the operands and result.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

@@ -21,8 +21,11 @@ internal enum RegisterRefusal
     /// <summary>Bits of the value exclude each other.</summary>
     Combination,
 
-    /// <summary>A state component is set that the CPU model does not have, or without one that it needs.</summary>
+    /// <summary>A state component is set that the CPU model does not have, or one is missing that it needs, or that is always set.</summary>
     Components,
+
+    /// <summary>It is no privilege level, which are 0 to 3.</summary>
+    PrivilegeLevel,
 
     /// <summary>Other registers do not let the value change so now.</summary>
     State,

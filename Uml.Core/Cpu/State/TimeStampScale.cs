@@ -1,10 +1,9 @@
 using System.Runtime.InteropServices;
-using Uml.Core.Cpu.Time;
 
 namespace Uml.Core.Cpu.State;
 
 /// <summary>
-/// The linear conversion from the host's time-stamp counter to the guest's, for translated code. Written by <see cref="TimeStampCounter"/>.
+/// The linear conversion from the host's time-stamp counter to the guest's, for translated code. Written by <c>TimeStampCounter</c>.
 /// </summary>
 [StructLayout(LayoutKind.Sequential)]
 internal struct TimeStampScale

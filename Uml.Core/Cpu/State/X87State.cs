@@ -13,6 +13,9 @@ internal struct X87State
 {
     public const ushort InitialControlWord = 0x037F;
 
+    /// <summary>The exception masks of the control word.</summary>
+    public const ushort ExceptionMasks = 0x3F;
+
     /// <summary>ES: an unmasked exception is pending (Intel SDM vol. 1, 8.1.3.3).</summary>
     public const ushort ErrorSummary = 0x0080;
 
@@ -51,6 +54,9 @@ internal struct X87State
         readonly get => (StatusWord >> 11) & 7;
         set => StatusWord = (ushort)((StatusWord & ~0x3800) | ((value & 7) << 11));
     }
+
+    /// <summary>Whether the control word masks all exceptions.</summary>
+    public readonly bool MasksExceptions => (ControlWord & ExceptionMasks) == ExceptionMasks;
 
     /// <summary>ES: the next waiting instruction raises #MF (SDM vol. 1, 8.7).</summary>
     public readonly bool HasPendingException => (StatusWord & ErrorSummary) != 0;

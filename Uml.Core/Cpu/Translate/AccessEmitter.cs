@@ -10,12 +10,11 @@ using Uml.Core.Memory;
 namespace Uml.Core.Cpu.Translate;
 
 /// <summary>
-/// Memory accesses: the TLB probe on the hot path, and the way of an access that misses it, which is refilled, or done on a buffer that is
-/// written to the guest behind the instruction.
+/// Memory accesses: the TLB probe on the hot path, and what is done on a miss: the entry is filled, or the instruction accesses a buffer that
+/// is written to the guest after it.
 /// </summary>
 /// <param name="code">Writes it.</param>
-/// <param name="stubs">What a miss calls.</param>
-/// <param name="calls">Calls them.</param>
+/// <param name="calls">Calls stubs.</param>
 /// <param name="addresses">Computes addresses.</param>
 /// <param name="probe">The look into the TLB.</param>
 /// <param name="flagEmitter">Moves flags.</param>
@@ -24,8 +23,7 @@ namespace Uml.Core.Cpu.Translate;
 /// <param name="context">The block.</param>
 internal sealed unsafe class AccessEmitter(
     HostAssembler code,
-    RuntimeStubs stubs,
-    SlowPathCalls calls,
+    StubCalls calls,
     AddressEmitter addresses,
     TlbProbe probe,
     FlagEmitter flagEmitter,
@@ -58,8 +56,7 @@ internal sealed unsafe class AccessEmitter(
     /// <summary>An instruction on its memory operand.</summary>
     public void EmitOperation(int index)
     {
-        addresses.EmitLinear(in context[index]);
-        int cold = Probe(index);
+        int cold = EmitProbe(index);
         operations.Emit(in context[index]);
         End(cold);
     }
@@ -75,10 +72,17 @@ internal sealed unsafe class AccessEmitter(
     /// <summary>Loads an instruction's memory operand into a register.</summary>
     public void EmitLoad(int index, int register, bool wide)
     {
-        addresses.EmitLinear(in context[index]);
-        int cold = Probe(index);
+        int cold = EmitProbe(index);
         code.Load(register, Address, 0, wide);
         End(cold);
+    }
+
+    /// <summary>Gets the host address of an instruction's memory operand into the address register.</summary>
+    /// <returns>What <see cref="End"/> takes.</returns>
+    public int EmitProbe(int index)
+    {
+        addresses.EmitLinear(in context[index]);
+        return Probe(index);
     }
 
     /// <summary>Turns the linear address of an instruction's operand into a host address.</summary>
@@ -141,7 +145,7 @@ internal sealed unsafe class AccessEmitter(
         bool write = access.Use != OperandUse.Read;
         EmitWalk(in access, write);
         flagEmitter.SaveRemade(in access.Source);
-        Site* site = calls.Call(stubs.Access(context.Flavor));
+        Site* site = calls.Access();
         site->OpIndex = (byte)access.Index;
         site->Use = access.Use;
         site->Size = access.Size;
@@ -177,7 +181,7 @@ internal sealed unsafe class AccessEmitter(
             flagEmitter.Save();
         }
 
-        Site* site = calls.Call(stubs.Commit(context.Flavor));
+        Site* site = calls.Commit();
         site->OpIndex = (byte)access.Index;
         site->Form = plan.Form;
         site->Target = plan.Form == Form.Call ? plan.BranchTarget : 0;
@@ -189,7 +193,7 @@ internal sealed unsafe class AccessEmitter(
         code.Jump(access.Done);
     }
 
-    /// <summary>Refills the TLB where that is all there is to do.</summary>
+    /// <summary>Fills the TLB entry, if the walk finds the page and the access is within it.</summary>
     private void EmitWalk(in ColdAccess access, bool write)
     {
         byte* odd = null;
@@ -206,7 +210,7 @@ internal sealed unsafe class AccessEmitter(
             odd = code.JumpIf(Condition.Ae);
         }
 
-        code.Call(stubs.Walk(write));
+        calls.Walk(write);
         code.JumpIf(Condition.E, access.Resume);
         if (odd != null)
         {

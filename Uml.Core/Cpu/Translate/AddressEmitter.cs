@@ -1,5 +1,6 @@
 using Iced.Intel;
 using Uml.Core.Cpu.Contract;
+using Uml.Core.Cpu.Decode;
 using Uml.Core.Cpu.Emit;
 using Uml.Core.Cpu.State;
 using Uml.Core.Memory;
@@ -27,7 +28,7 @@ internal sealed class AddressEmitter(HostAssembler code, RegisterHomes homes, Bl
     public void EmitLinear(in Plan plan)
     {
         EmitEffective(in plan, Address, wide: context.IsLong && !plan.Encoding.AddressSize);
-        SegmentIndex segment = Decode.OperandFields.SegmentOf(plan.Instruction.MemorySegment);
+        SegmentIndex segment = OperandFields.SegmentOf(plan.Instruction.MemorySegment);
         if (segment is SegmentIndex.Fs or SegmentIndex.Gs)
         {
             code.ArithmeticMemory(Arithmetic.Add, Address, GuestRegisters.State, StateLayout.SegmentBase(segment), context.IsLong);

@@ -27,7 +27,7 @@ internal sealed unsafe class BlockContext
     public bool IsLong { get; private set; }
 
     /// <summary>From the start of the guest page to the block.</summary>
-    public int PageOffset => (int)(Block->Physical & (GuestRam.PageSize - 1));
+    public int PageOffset => (int)Page.Offset(Block->Physical);
 
     /// <summary>Its instructions, in order.</summary>
     public Span<Plan> Plans => _plans.AsSpan(0, Count);

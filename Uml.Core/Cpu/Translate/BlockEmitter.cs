@@ -23,30 +23,32 @@ internal sealed unsafe class BlockEmitter
     private readonly StackEmitter _stack;
     private readonly ComputationEmitter _computations;
     private readonly SystemEmitter _system;
-    private readonly FlowEmitter _flow;
+    private readonly JumpEmitter _jumps;
+    private readonly ComputedJumpEmitter _computedJumps;
     private readonly EntryEmitter _entry;
 
     public BlockEmitter(HostAssembler code, CodeMemory memory, RuntimeStubs stubs, SiteTable sites, BlockContext context, int usesToSpecialize)
     {
         _code = code;
         _context = context;
-        var calls = new SlowPathCalls(code, memory, sites, context);
+        var calls = new StubCalls(code, memory, stubs, sites, context);
         var homes = new RegisterHomes(code);
         var flagEmitter = new FlagEmitter(code);
         _flags = new FlagTracker(code, flagEmitter, homes, context);
         var encoder = new InstructionEncoder(code, homes);
         var operations = new OperationEmitter(code, homes, flagEmitter, _flags, encoder, context);
         _addresses = new AddressEmitter(code, homes, context);
-        _access = new AccessEmitter(code, stubs, calls, _addresses, new TlbProbe(code), flagEmitter, _flags, operations, context);
+        _access = new AccessEmitter(code, calls, _addresses, new TlbProbe(code), flagEmitter, _flags, operations, context);
         _groups = new GroupEmitter(code, _access, operations, _flags, context);
-        _handlers = new HandlerEmitter(code, stubs, calls, flagEmitter, _flags, context);
+        _handlers = new HandlerEmitter(code, calls, flagEmitter, _flags, context);
         var jumpTable = new JumpTableEmitter(code, context);
-        _edges = new EdgeEmitter(code, stubs, calls, sites, jumpTable, flagEmitter, _flags, context, usesToSpecialize);
+        _edges = new EdgeEmitter(code, calls, sites, jumpTable, flagEmitter, _flags, context, usesToSpecialize);
         _stack = new StackEmitter(code, homes, _access, _groups, context);
-        _computations = new ComputationEmitter(code, homes, flagEmitter, _flags, _addresses, _access, _groups, operations, _handlers, context);
-        _system = new SystemEmitter(code, stubs, homes, _flags, _addresses, _access, _stack, _handlers, context);
-        _flow = new FlowEmitter(code, stubs, calls, homes, _flags, _access, _stack, _handlers, jumpTable, _edges, context);
-        _entry = new EntryEmitter(code, stubs, calls, jumpTable, flagEmitter, context);
+        _computations = new ComputationEmitter(code, homes, _flags, _addresses, _access, _groups, _handlers, context);
+        _system = new SystemEmitter(code, calls, homes, _flags, _access, _stack, _handlers, context);
+        _jumps = new JumpEmitter(code, _flags, _stack, _edges, context);
+        _computedJumps = new ComputedJumpEmitter(code, calls, homes, _access, _stack, _handlers, jumpTable, context);
+        _entry = new EntryEmitter(code, calls, jumpTable, flagEmitter, context);
     }
 
     /// <summary>Emits the block.</summary>
@@ -115,7 +117,7 @@ internal sealed unsafe class BlockEmitter
             HandlerEmitter.ColdHandler cold = _handlers.BeginCold(i);
             if (cold.Done == null)
             {
-                _flow.EmitMiss(in cold);
+                _computedJumps.EmitMiss(in cold);
             }
             else
             {
@@ -168,12 +170,12 @@ internal sealed unsafe class BlockEmitter
             case Form.TimeStamp: _system.EmitTimeStamp(index); return;
             case Form.StringMove or Form.StringStore: _system.EmitString(index); return;
             case Form.LoadControlWord: _system.EmitLoadControlWord(index); return;
-            case Form.Jump: _flow.EmitJump(index); return;
-            case Form.JumpIf: _flow.EmitConditionalJump(index); return;
-            case Form.Call: _flow.EmitCall(index); return;
-            case Form.JumpIndirect: _flow.EmitIndirectJump(index); return;
-            case Form.CallIndirect: _flow.EmitIndirectCall(index); return;
-            case Form.Return: _flow.EmitReturn(index); return;
+            case Form.Jump: _jumps.EmitJump(index); return;
+            case Form.JumpIf: _jumps.EmitConditionalJump(index); return;
+            case Form.Call: _jumps.EmitCall(index); return;
+            case Form.JumpIndirect: _computedJumps.EmitJump(index); return;
+            case Form.CallIndirect: _computedJumps.EmitCall(index); return;
+            case Form.Return: _computedJumps.EmitReturn(index); return;
         }
 
         if (plan.Changes != RflagsBits.None)

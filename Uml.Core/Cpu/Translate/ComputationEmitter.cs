@@ -7,23 +7,19 @@ namespace Uml.Core.Cpu.Translate;
 /// <summary>Instructions that compute: those that are their own translation, and division and bit strings, which need more.</summary>
 /// <param name="code">Writes it.</param>
 /// <param name="homes">Brings registers that are kept in the state.</param>
-/// <param name="flagEmitter">Moves flags.</param>
-/// <param name="flags">Knows where they are.</param>
+/// <param name="flags">Knows where flags are.</param>
 /// <param name="addresses">Computes addresses.</param>
 /// <param name="access">Accesses memory.</param>
-/// <param name="groups">Accesses it where that was looked up before.</param>
-/// <param name="operations">Writes instructions again.</param>
+/// <param name="groups">Emits operations, with the lookup of a group or one of their own.</param>
 /// <param name="handlers">Does what may fault.</param>
 /// <param name="context">The block.</param>
 internal sealed unsafe class ComputationEmitter(
     HostAssembler code,
     RegisterHomes homes,
-    FlagEmitter flagEmitter,
     FlagTracker flags,
     AddressEmitter addresses,
     AccessEmitter access,
     GroupEmitter groups,
-    OperationEmitter operations,
     HandlerEmitter handlers,
     BlockContext context)
 {
@@ -35,18 +31,7 @@ internal sealed unsafe class ComputationEmitter(
     {
         ref Plan plan = ref context[index];
         flags.KeepInputs(in plan);
-        if (!groups.TryEmitMember(in plan))
-        {
-            if (plan.Encoding.IsMemory)
-            {
-                access.EmitOperation(index);
-            }
-            else
-            {
-                operations.Emit(in plan);
-            }
-        }
-
+        groups.EmitOperation(index);
         flags.KeepResult(in plan);
     }
 
@@ -104,24 +89,10 @@ internal sealed unsafe class ComputationEmitter(
         access.End(cold);
         if (plan.Needs != RflagsBits.None)
         {
-            EmitBringFlagsAround();
+            flags.BringBackAroundScratch();
         }
 
         code.BitTest(Scratch, bit, wide);
-    }
-
-    /// <summary>Gets the flags that BT leaves alone back into the host's, while the scratch register has its operand.</summary>
-    private void EmitBringFlagsAround()
-    {
-        if (flags.Now.Source.IsNone)
-        {
-            flagEmitter.Load(Address);
-            return;
-        }
-
-        code.Store(GuestRegisters.State, StateLayout.Spill, Scratch);
-        flagEmitter.Remake(in flags.Now.Source);
-        code.Load(Scratch, GuestRegisters.State, StateLayout.Spill);
     }
 
     private int EmitDivisor(int index)

@@ -10,8 +10,7 @@ namespace Uml.Core.Cpu.Translate;
 /// line.
 /// </summary>
 /// <param name="code">Writes it.</param>
-/// <param name="stubs">What finds a target.</param>
-/// <param name="calls">Calls it.</param>
+/// <param name="calls">Calls stubs.</param>
 /// <param name="sites">Has the sources of flags that jumps pass on.</param>
 /// <param name="jumpTable">For jumps to other pages.</param>
 /// <param name="flagEmitter">Moves flags.</param>
@@ -20,8 +19,7 @@ namespace Uml.Core.Cpu.Translate;
 /// <param name="usesToSpecialize">Times that a jump saves flags for the translation for all before there is to be one for their source.</param>
 internal sealed unsafe class EdgeEmitter(
     HostAssembler code,
-    RuntimeStubs stubs,
-    SlowPathCalls calls,
+    StubCalls calls,
     SiteTable sites,
     JumpTableEmitter jumpTable,
     FlagEmitter flagEmitter,
@@ -149,7 +147,7 @@ internal sealed unsafe class EdgeEmitter(
 
         byte* unlinked = code.Position;
         code.Bind(jump);
-        Site* site = calls.Call(stubs.Link(context.Flavor));
+        Site* site = calls.Link();
         site->Target = edge.Target;
         site->Jump = jump;
         site->Unlinked = unlinked;
@@ -195,7 +193,7 @@ internal sealed unsafe class EdgeEmitter(
         byte* rest = code.Position;
         byte* jump = code.Jump();
         code.Bind(often);
-        calls.Call(stubs.Specialize(context.Flavor), site);
+        calls.Specialize(site);
         code.Jump(rest);
         return jump;
     }

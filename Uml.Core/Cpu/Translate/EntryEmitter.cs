@@ -10,15 +10,13 @@ namespace Uml.Core.Cpu.Translate;
 /// block is not entered there, or was dropped.
 /// </summary>
 /// <param name="code">Writes it.</param>
-/// <param name="stubs">What is called.</param>
-/// <param name="calls">Calls it.</param>
+/// <param name="calls">Calls stubs.</param>
 /// <param name="jumpTable">Has the epoch.</param>
 /// <param name="flagEmitter">Saves flags that the block is entered with.</param>
 /// <param name="context">The block.</param>
 internal sealed unsafe class EntryEmitter(
     HostAssembler code,
-    RuntimeStubs stubs,
-    SlowPathCalls calls,
+    StubCalls calls,
     JumpTableEmitter jumpTable,
     FlagEmitter flagEmitter,
     BlockContext context)
@@ -64,7 +62,7 @@ internal sealed unsafe class EntryEmitter(
         GiveBackCount();
         flagEmitter.SaveRemade(in context.Incoming);
         code.MoveImmediate(Scratch, context.PageOffset);
-        code.Call(stubs.Refill(context.Flavor));
+        calls.Refill();
         code.Jump(_entry);
         byte* overrun = context.Block->SecondPage == Block.NoPage ? null : EmitPageCheck();
         byte* abandoned = code.Position;
@@ -76,7 +74,7 @@ internal sealed unsafe class EntryEmitter(
         flagEmitter.SaveRemade(in context.Incoming);
         code.Load(Address, GuestRegisters.State, StateLayout.PageRip);
         code.LoadAddress(Address, Address, context.PageOffset);
-        calls.Call(stubs.Reenter(context.Flavor));
+        calls.Reenter();
         return abandoned;
     }
 
@@ -86,20 +84,20 @@ internal sealed unsafe class EntryEmitter(
         byte* unmasked = null;
         if (context.Flavor == Flavor.Integer)
         {
-            code.Call(stubs.LoadVectors);
+            calls.LoadVectors();
             unmasked = code.JumpIf(Condition.Ne);
         }
 
         if (needed == Flavor.X87)
         {
-            calls.Call(stubs.LoadX87)->Flavor = Flavor.Vector;
+            calls.LoadX87()->Flavor = Flavor.Vector;
         }
 
         code.Jump(target);
         if (unmasked != null)
         {
             code.Bind(unmasked);
-            calls.Call(stubs.Interpret);
+            calls.Interpret();
         }
     }
 
@@ -109,7 +107,7 @@ internal sealed unsafe class EntryEmitter(
     {
         code.Bind(_unchecked);
         flagEmitter.SaveRemade(in context.Incoming);
-        Site* site = calls.Call(stubs.CheckPage(context.Flavor));
+        Site* site = calls.CheckPage();
         site->Epoch = _checkEpoch;
         code.Jump(_check);
         calls.MarkUnlinked(site);

@@ -140,6 +140,23 @@ internal sealed class FlagTracker(HostAssembler code, FlagEmitter flags, Registe
         _now.InHost = Planner.Status;
     }
 
+    /// <summary>As <see cref="BringBack"/>, where the scratch register has an operand, which stays.</summary>
+    public void BringBackAroundScratch()
+    {
+        if (_now.Source.IsNone)
+        {
+            flags.Load(GuestRegisters.Address);
+        }
+        else
+        {
+            code.Store(GuestRegisters.State, StateLayout.Spill, GuestRegisters.Scratch);
+            flags.Remake(in _now.Source);
+            code.Load(GuestRegisters.Scratch, GuestRegisters.State, StateLayout.Spill);
+        }
+
+        _now.InHost = Planner.Status;
+    }
+
     /// <summary>Saves flags, wherever they are, unless they are saved.</summary>
     public void EnsureSaved(in FlagsNow now)
     {

@@ -37,7 +37,7 @@ internal enum OperandField : byte
 
 /// <summary>The fields of an instruction's operands, in the decoder's order.</summary>
 [InlineArray(Count)]
-internal struct OperandFields
+internal struct FormOperands
 {
     public const int Count = 5;
     private OperandField _element;
@@ -61,7 +61,7 @@ internal struct FormEncoding
 
     /// <summary>What ModRM.reg extends the opcode with; -1 when it does not.</summary>
     public sbyte Digit;
-    public OperandFields Operands;
+    public FormOperands Operands;
 
     /// <summary>Looks a form up in the decoder's tables.</summary>
     public static FormEncoding Of(Code code)
@@ -88,7 +88,7 @@ internal struct FormEncoding
         };
         form.HasModRm = form.Digit >= 0;
         bool isOfKnownMap = info.Table is OpCodeTableKind.Normal or OpCodeTableKind.T0F or OpCodeTableKind.T0F38 or OpCodeTableKind.T0F3A;
-        form.IsKnown = isOfKnownMap && info.Encoding is EncodingKind.Legacy or EncodingKind.VEX && info.OpCount <= OperandFields.Count
+        form.IsKnown = isOfKnownMap && info.Encoding is EncodingKind.Legacy or EncodingKind.VEX && info.OpCount <= FormOperands.Count
             && form.FindOperands(info);
         return form;
     }

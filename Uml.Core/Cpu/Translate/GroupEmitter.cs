@@ -58,6 +58,25 @@ internal sealed unsafe class GroupEmitter(
     /// <summary>Ends the hot path: from here on each access is done by itself.</summary>
     public void EndHotPath() => _isHot = false;
 
+    /// <summary>Emits the operation of an instruction, with its group's address, with a lookup of its own, or on registers.</summary>
+    public void EmitOperation(int index)
+    {
+        ref Plan plan = ref context[index];
+        if (TryEmitMember(in plan))
+        {
+            return;
+        }
+
+        if (plan.Encoding.IsMemory)
+        {
+            access.EmitOperation(index);
+        }
+        else
+        {
+            operations.Emit(in plan);
+        }
+    }
+
     /// <summary>Emits the operation of an instruction that is a member of a group: its address is known already.</summary>
     /// <returns>False when it is not one.</returns>
     public bool TryEmitMember(in Plan plan)

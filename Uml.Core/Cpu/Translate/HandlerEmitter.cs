@@ -5,13 +5,12 @@ namespace Uml.Core.Cpu.Translate;
 
 /// <summary>Calls of the interpreter's handlers: for instructions that are not translated, and out of line for cases of others.</summary>
 /// <param name="code">Writes it.</param>
-/// <param name="stubs">What is called.</param>
-/// <param name="calls">Calls them.</param>
+/// <param name="calls">Calls stubs.</param>
 /// <param name="flagEmitter">Moves flags.</param>
 /// <param name="flags">Knows where they are.</param>
 /// <param name="context">The block.</param>
 internal sealed unsafe class HandlerEmitter(
-    HostAssembler code, RuntimeStubs stubs, SlowPathCalls calls, FlagEmitter flagEmitter, FlagTracker flags, BlockContext context)
+    HostAssembler code, StubCalls calls, FlagEmitter flagEmitter, FlagTracker flags, BlockContext context)
 {
     // SAFETY: jumps are positions in the block that is emitted, bound before it ends.
     private readonly List<ColdHandler> _cold = [];
@@ -50,7 +49,7 @@ internal sealed unsafe class HandlerEmitter(
     {
         ref Plan plan = ref context[index];
         bool sharesX87 = X87Forms.MayTouch(in plan.Instruction, in plan.Encoding);
-        calls.Call(stubs.CallHandler(context.Flavor, sharesX87))->OpIndex = (byte)index;
+        calls.Handler(sharesX87)->OpIndex = (byte)index;
         flags.NoteSaved();
     }
 

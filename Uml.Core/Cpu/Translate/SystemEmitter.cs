@@ -1,27 +1,24 @@
 using Iced.Intel;
 using Uml.Core.Cpu.Contract;
 using Uml.Core.Cpu.Emit;
-using Uml.Core.Cpu.Execute;
 using Uml.Core.Cpu.State;
 
 namespace Uml.Core.Cpu.Translate;
 
 /// <summary>What kernels do all the time: interrupts off and on, flags to the stack, GS, the time; and repeated strings and FLDCW.</summary>
 /// <param name="code">Writes it.</param>
-/// <param name="stubs">Has the string instructions.</param>
+/// <param name="calls">Calls stubs.</param>
 /// <param name="homes">Brings registers that are kept in the state.</param>
 /// <param name="flags">Knows where the flags are.</param>
-/// <param name="addresses">Computes addresses.</param>
 /// <param name="access">Accesses memory.</param>
 /// <param name="stack">Pushes flags.</param>
 /// <param name="handlers">Does the cases that are out of the ordinary.</param>
 /// <param name="context">The block.</param>
 internal sealed unsafe class SystemEmitter(
     HostAssembler code,
-    RuntimeStubs stubs,
+    StubCalls calls,
     RegisterHomes homes,
     FlagTracker flags,
-    AddressEmitter addresses,
     AccessEmitter access,
     StackEmitter stack,
     HandlerEmitter handlers,
@@ -128,20 +125,19 @@ internal sealed unsafe class SystemEmitter(
     public void EmitString(int index)
     {
         ref Plan plan = ref context[index];
-        code.Call(stubs.String(plan.Form == Form.StringMove, plan.MemorySize, context.IsLong));
+        calls.String(plan.Form == Form.StringMove, plan.MemorySize);
         handlers.Add(index, (nint)code.JumpIf(Condition.Ne));
     }
 
     /// <summary>FLDCW. A control word that unmasks an exception goes to the interpreter, and what follows with it.</summary>
     public void EmitLoadControlWord(int index)
     {
-        addresses.EmitLinear(in context[index]);
-        int cold = access.Probe(index);
+        int cold = access.EmitProbe(index);
 
         // Guest memory is read once, and what goes to the host's unit has all exceptions masked whatever was there.
         code.LoadZeroExtended16(Scratch, Address, 0);
         code.Move(Address, Scratch, wide: false);
-        code.ArithmeticImmediate(Arithmetic.Or, Address, X87Images.Masks, wide: false);
+        code.ArithmeticImmediate(Arithmetic.Or, Address, X87State.ExceptionMasks, wide: false);
         code.ArithmeticRegister(Arithmetic.Cmp, Scratch, Address, wide: false);
         byte* unmasks = code.JumpIf(Condition.Ne);
         code.Store(GuestRegisters.State, StateLayout.Spill, Address);

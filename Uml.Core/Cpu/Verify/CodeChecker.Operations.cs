@@ -1,8 +1,8 @@
 using Iced.Intel;
 using Uml.Core.Cpu.CodeCache;
 using Uml.Core.Cpu.Contract;
-using Uml.Core.Cpu.Execute;
 using Uml.Core.Cpu.Paging;
+using Uml.Core.Cpu.State;
 using Uml.Core.Memory;
 
 namespace Uml.Core.Cpu.Verify;
@@ -103,7 +103,7 @@ internal sealed unsafe partial class CodeChecker
             case Address when i.Code is Code.Cmp_rm64_imm32 or Code.Cmp_rm64_imm8 && s.Address.Kind == ValueKind.Distance:
                 (s.Fact, s.FactNumber) = (FlagFact.DistanceAtMost, number);
                 return true;
-            case Address32 when i.Code is Code.Or_rm32_imm8 && (number & X87Images.Masks) == X87Images.Masks && !s.Address.IsHidden:
+            case Address32 when i.Code is Code.Or_rm32_imm8 && (number & X87State.ExceptionMasks) == X87State.ExceptionMasks && !s.Address.IsHidden:
                 s.SetAddress(new(ValueKind.MaskedControlWord));
                 return true;
             default:

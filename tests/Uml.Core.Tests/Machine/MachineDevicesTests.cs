@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using Microsoft.Extensions.DependencyInjection;
 using Uml.Core.Bus;
 using Uml.Core.Machine;
@@ -57,6 +58,46 @@ public sealed class MachineDevicesTests
         Assert.That(sandbox.Exits, Is.Empty);
         Assert.That(() => timer.Schedule(1), Throws.InstanceOf<ObjectDisposedException>());
         Assert.That(() => context.Bus.MapPorts(0x100, 4, registers), Throws.InvalidOperationException.With.Message.Contains("'a' is detached"));
+    }
+
+    [Test]
+    public void A_timer_that_its_device_disposes_is_not_kept_until_the_device_goes()
+    {
+        Recording device = new("a", []);
+        using DeviceSandbox sandbox = Create(device);
+        WeakReference callback = CreateAndDisposeTimer(device.Machine!);
+        GC.Collect();
+        GC.WaitForPendingFinalizers();
+        GC.Collect();
+        Assert.That(callback.IsAlive, Is.False);
+        sandbox.Devices.Detach(device);
+    }
+
+    [Test]
+    public void What_fails_to_be_given_back_keeps_nothing_else()
+    {
+        Recording device = new("a", []);
+        using DeviceSandbox sandbox = Create(device);
+        IMachineContext context = device.Machine!;
+        Resource first = context.Own(new Resource()), last = new();
+        context.Clock.CreateTimer("tick", () => Assert.Fail("The device is gone.")).Schedule(5);
+        context.Own(new Resource { OnDispose = () => throw new InvalidDataException("no") });
+        context.Own(last);
+        Assert.That(() => sandbox.Devices.Detach(device), Throws.InstanceOf<InvalidDataException>());
+        Assert.That((first.Disposals, last.Disposals), Is.EqualTo((1, 1)));
+        Assert.That(sandbox.ArmedTimers, Is.Empty);
+        Assert.That(sandbox.Devices.Attached, Is.Empty);
+    }
+
+    [Test]
+    public void A_device_that_refuses_to_be_detached_stays_with_all_that_it_has()
+    {
+        Recording device = new("a", []) { OnDetach = () => throw new InvalidOperationException("no") };
+        using DeviceSandbox sandbox = Create(device);
+        device.Machine!.Bus.MapPorts(0x100, 4, new Registers());
+        Assert.That(() => sandbox.Devices.Detach(device), Throws.InvalidOperationException);
+        Assert.That(sandbox.Devices.Attached, Is.EqualTo(new[] { device }));
+        Assert.That(sandbox.ReadPort(0x100, 1), Is.EqualTo(1));
     }
 
     [Test]
@@ -178,6 +219,14 @@ public sealed class MachineDevicesTests
         Assert.That((armed.Deadline, idle.Deadline), Is.EqualTo(((ulong?)null, (ulong?)77)));
     }
 
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private static WeakReference CreateAndDisposeTimer(IMachineContext machine)
+    {
+        Resource request = new();
+        machine.Clock.CreateTimer("request", request.Dispose).Dispose();
+        return new WeakReference(request);
+    }
+
     private static DeviceSandbox Create(params IMachineDevice[] devices) => new(builder =>
     {
         builder.Configure(machine => machine.MemorySize = 1 << 20);
@@ -193,13 +242,19 @@ public sealed class MachineDevicesTests
 
         public Action? OnReset { get; init; }
 
+        public Action? OnDetach { get; init; }
+
         public override void Attach(IMachineContext machine)
         {
             Machine = machine;
             calls.Add($"{Id} attached");
         }
 
-        public override void Detach() => calls.Add($"{Id} detached");
+        public override void Detach()
+        {
+            calls.Add($"{Id} detached");
+            OnDetach?.Invoke();
+        }
 
         public override void Reset()
         {
@@ -217,9 +272,15 @@ public sealed class MachineDevicesTests
 
     private sealed class Resource : IDisposable
     {
+        public Action? OnDispose { get; init; }
+
         public int Disposals { get; private set; }
 
-        public void Dispose() => Disposals++;
+        public void Dispose()
+        {
+            Disposals++;
+            OnDispose?.Invoke();
+        }
     }
 
     private sealed class Registers : IBusDevice, IMsrDevice

@@ -166,7 +166,7 @@ internal sealed class AcpiTablesTests
             Assert.That(() => aml.NameString("NAME", "grad Käse"), Throws.ArgumentException);
             Assert.That(() => aml.NameString("NAME", "a\0b"), Throws.ArgumentException);
             Assert.That(() => aml.NameIntegers("NAME", new ulong[256]), Throws.ArgumentException);
-            Assert.That(() => aml.NameIntegers("NAME", new ulong[255]), Throws.Nothing);
+            Assert.That(() => new AmlWriter().NameIntegers("NAME", new ulong[255]), Throws.Nothing);
             Assert.That(() => aml.MethodChoosing("NAME", "COND", 4, new ulong[6], []), Throws.ArgumentException);
             Assert.That(() => aml.MethodChoosing("NAME", "COND", 0, [], []), Throws.InstanceOf<ArgumentException>());
             Assert.That(() => aml.MethodChoosing("NAME", "COND", 1, new ulong[256], []), Throws.ArgumentException);
@@ -179,6 +179,24 @@ internal sealed class AcpiTablesTests
             Assert.That(() => new ResourceTemplate().MemoryWindow(ulong.MaxValue, 2, isPrefetchable: false), Throws.ArgumentException);
         });
     }
+
+    [Test]
+    public void A_name_that_is_defined_in_its_scope_is_refused()
+    {
+        AmlWriter aml = new();
+        aml.Device("COM1", device => device.NameInteger("_UID", 1));
+        aml.Device("COM2", device => device.NameInteger("_UID", 2));
+        Assert.That(() => aml.Device("COM1", _ => { }), Throws.ArgumentException.With.Message.Contains("'COM1' is defined in this scope already"));
+        aml.NameInteger("A", 1);
+        Assert.That(() => aml.MethodSetting("A___", "A"), Throws.ArgumentException);
+        aml.Scope("\\_SB", _ => { });
+        Assert.That(() => aml.Scope("\\_SB", _ => { }), Throws.Nothing, "a scope is opened, not defined");
+    }
+
+    [Test]
+    public void Two_devices_of_one_name_are_refused_by_the_id_of_the_second() => Assert.That(
+        () => new FakeMachine().Plug(new Described("first"), new Described("second"), new AcpiTables()),
+        Throws.InvalidOperationException.With.Message.StartsWith("Device 'second' has no valid description in the ACPI tables: 'SAME'"));
 
     [TestCase("PNP0")]
     [TestCase("pnp0501")]
@@ -259,6 +277,15 @@ internal sealed class AcpiTablesTests
             Assert.Ignore("iasl (Debian package acpica-tools) is not installed.");
             throw;
         }
+    }
+
+    private sealed class Described(string id) : StatelessDevice(id), IAcpiContributor
+    {
+        public override void Attach(IMachineContext machine)
+        {
+        }
+
+        public void Describe(AmlWriter scope) => scope.Device("SAME", _ => { });
     }
 
     private sealed class TemporaryDirectory : IDisposable

@@ -41,6 +41,22 @@ internal sealed class DeviceConformanceTests
         Assert.That(all.Where(type => !tested.Contains(type)), Is.Empty);
     }
 
+    [TestCase("pit", "timer")]
+    [TestCase("rtc", "timer")]
+    [TestCase("serial0", "interrupt line")]
+    [TestCase("panic-monitor", "timer")]
+    [TestCase("first", "device number")]
+    public void A_device_that_is_detached_has_no_state_and_says_so(string id, string missing)
+    {
+        using DeviceSandbox sandbox = new(Compose);
+        IMachineDevice device = sandbox.Devices.Find(id)!;
+        byte[] state = DeviceState.Save(device);
+        sandbox.Devices.Detach(device);
+        string message = $"no {missing} while it is not attached";
+        Assert.That(() => DeviceState.Save(device), Throws.InvalidOperationException.With.Message.Contains(message));
+        Assert.That(() => DeviceState.Restore(device, state), Throws.InvalidOperationException.With.Message.Contains(message));
+    }
+
     private static void ForSeeds(Action<DeviceConformance> check)
     {
         for (int seed = 1; seed <= 10; seed++)

@@ -51,7 +51,7 @@ internal sealed unsafe class SystemState(FuzzRandom random, StartMode mode)
         }
 
         s->Gpr[4] = mode == StartMode.Real ? 0x8000 : StackEnd - 0x100;
-        CpuReset.SetTables(s, Gdt, (ushort)(random.OneIn(4) ? random.Nasty() : 0xFFF), mode == StartMode.Real ? 0 : Idt, (ushort)(random.OneIn(8) ? random.Nasty() : 0xFFF));
+        StartStates.SetTables(s, Gdt, (ushort)(random.OneIn(4) ? random.Nasty() : 0xFFF), mode == StartMode.Real ? 0 : Idt, (ushort)(random.OneIn(8) ? random.Nasty() : 0xFFF));
         s->Segments[(int)SegmentIndex.Tr] = new SegmentRegister { Base = Tss, Limit = 0x1FFF, Selector = TaskSelector, Attributes = 0x8B };
         s->Segments[(int)SegmentIndex.Ldtr] = new SegmentRegister { Base = Ldt, Limit = 0xFFF, Selector = LocalTable, Attributes = 0x82 };
         s->LStar = s->SysenterEip = s->CStar = Code + (ulong)random.Below(0x1000);
@@ -86,17 +86,17 @@ internal sealed unsafe class SystemState(FuzzRandom random, StartMode mode)
         switch (mode)
         {
             case StartMode.Long64:
-                CpuReset.EnterLong64(s, entry, PageMap, Code64, Data0);
+                StartStates.EnterLong64(s, entry, PageMap, Code64, Data0);
                 break;
             case StartMode.Compatibility:
-                CpuReset.EnterLong64(s, entry, PageMap, Code32, Data0);
+                StartStates.EnterLong64(s, entry, PageMap, Code32, Data0);
                 s->Segments[(int)SegmentIndex.Cs].Attributes = 0xC09B;
                 break;
             case StartMode.Real:
-                CpuReset.EnterReal16(s, (ushort)(Code >> 4), (ushort)(entry - Code));
+                StartStates.EnterReal16(s, (ushort)(Code >> 4), (ushort)(entry - Code));
                 break;
             default:
-                CpuReset.EnterProtected32Flat(s, (uint)entry, Code32, Data0);
+                StartStates.EnterProtected32Flat(s, (uint)entry, Code32, Data0);
                 (s->Cr3, s->Cr4) = mode == StartMode.Pae ? (PaePointers, 0x20UL) : (LegacyDirectory, 0x10);
                 s->Cr0 |= mode == StartMode.Flat32 ? 0 : 1UL << 31;
                 break;

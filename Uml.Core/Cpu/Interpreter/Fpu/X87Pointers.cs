@@ -1,7 +1,6 @@
 using System.Runtime.CompilerServices;
 using Uml.Core.Cpu.Access;
 using Uml.Core.Cpu.Blocks;
-using Uml.Core.Cpu.Execute;
 using Uml.Core.Cpu.State;
 
 namespace Uml.Core.Cpu.Interpreter.Fpu;
@@ -18,7 +17,7 @@ internal static unsafe class X87Pointers
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static void Note(CpuState* s, Op* op)
     {
-        if ((s->X87.ControlWord & X87Images.Masks) != X87Images.Masks)
+        if (!s->X87.MasksExceptions)
         {
             NoteInstruction(s, op);
         }
@@ -28,7 +27,7 @@ internal static unsafe class X87Pointers
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static void NoteWithOperand(CpuState* s, Op* op)
     {
-        if ((s->X87.ControlWord & X87Images.Masks) != X87Images.Masks)
+        if (!s->X87.MasksExceptions)
         {
             NoteInstruction(s, op);
             s->X87.DataPointer = Operand.Effective(s, op);

@@ -68,14 +68,22 @@ public sealed class RegisterAccessTests : IDisposable
     [TestCase("Mxcsr", 0x1_0000U, "reserved")]
     [TestCase("FpuOpcode", (ushort)0x800, "reserved")]
     [TestCase("PendingBreakpoints", 0x4000U, "reserved")]
-    [TestCase("PrivilegeLevel", 4, "reserved")]
-    [TestCase("PrivilegeLevel", -1, "reserved")]
+    [TestCase("PrivilegeLevel", 4, "0 to 3")]
+    [TestCase("PrivilegeLevel", -1, "0 to 3")]
     public void What_a_register_cannot_hold_is_refused(string name, object value, string problem)
     {
         PropertyInfo property = RegisterValues.Property(name);
         object? before = property.GetValue(Registers);
         AssertRefused(() => property.SetValue(Registers, value, BindingFlags.DoNotWrapExceptions, null, null, null), name, problem);
         Assert.That(property.GetValue(Registers), Is.EqualTo(before));
+    }
+
+    [Test]
+    public void A_refusal_names_the_value_that_was_given()
+    {
+        RegisterValueException? refusal = Assert.Throws<RegisterValueException>(() => Registers.Cr0 = 0x1_0000_0000);
+        Assert.That(refusal!.Value, Is.EqualTo(0x1_0000_0000));
+        Assert.That(refusal.Message, Does.StartWith("Cr0 cannot be 0x100000000:"));
     }
 
     [TestCase(0x2FFU, 0x1006UL, "reserved")]

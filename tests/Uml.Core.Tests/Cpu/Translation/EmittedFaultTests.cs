@@ -3,6 +3,7 @@ using Uml.Core.Bus;
 using Uml.Core.Cpu;
 using Uml.Core.Cpu.Blocks;
 using Uml.Core.Cpu.Contract;
+using Uml.Core.Cpu.Emit;
 using Uml.Core.Cpu.Execute;
 using Uml.Core.Memory;
 using static Iced.Intel.AssemblerRegisters;
@@ -223,8 +224,7 @@ public sealed unsafe class EmittedFaultTests
         for (int offset = (int)(jit.Code.Size / 3); offset < (int)jit.Code.Size - 8; offset++)
         {
             byte* at = jit.Code.Writable + offset;
-            int number = *(int*)(at + 3);
-            if (at[0] == 0x0F && at[1] == 0x1F && at[2] == 0x80 && (uint)number < (uint)jit.Sites.Count
+            if (BranchAssembler.TryReadAnnotation(at, out int number) && (uint)number < (uint)jit.Sites.Count
                 && jit.Sites.Sites[number].Block == block && jit.Sites.Sites[number].Size != 0)
             {
                 return at - 5;

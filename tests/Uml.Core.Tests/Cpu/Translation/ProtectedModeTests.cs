@@ -256,7 +256,7 @@ public sealed unsafe class ProtectedModeTests : IDisposable
         Assert.That(_pair.Vector, Is.EqualTo(ExceptionVector.GP));
     }
 
-    /// <summary>Two levels of tables, or three: what refills the TLB for 64-bit mode walks four.</summary>
+    /// <summary>Two levels of tables, or three: the emitted walk of 64-bit mode has four.</summary>
     [Test]
     public void The_tables_of_legacy_paging_are_walked([Values] bool physicalAddressExtension)
     {

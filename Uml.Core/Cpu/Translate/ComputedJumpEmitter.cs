@@ -4,60 +4,37 @@ using Uml.Core.Cpu.Emit;
 
 namespace Uml.Core.Cpu.Translate;
 
-/// <summary>Jumps, calls and returns.</summary>
+/// <summary>Jumps and calls to a computed target, and returns: the target is looked up in the jump table.</summary>
 /// <param name="code">Writes it.</param>
-/// <param name="stubs">What finds a computed target.</param>
-/// <param name="calls">Calls it.</param>
+/// <param name="calls">Calls stubs.</param>
 /// <param name="homes">Brings registers that are kept in the state.</param>
-/// <param name="flags">Brings flags.</param>
 /// <param name="access">Loads targets.</param>
 /// <param name="stack">Pushes and pops return addresses.</param>
 /// <param name="handlers">Does a jump whose target is not found.</param>
-/// <param name="jumpTable">Knows computed targets.</param>
-/// <param name="edges">Goes to known ones.</param>
+/// <param name="jumpTable">Looks targets up.</param>
 /// <param name="context">The block.</param>
-internal sealed unsafe class FlowEmitter(
+internal sealed unsafe class ComputedJumpEmitter(
     HostAssembler code,
-    RuntimeStubs stubs,
-    SlowPathCalls calls,
+    StubCalls calls,
     RegisterHomes homes,
-    FlagTracker flags,
     AccessEmitter access,
     StackEmitter stack,
     HandlerEmitter handlers,
     JumpTableEmitter jumpTable,
-    EdgeEmitter edges,
     BlockContext context)
 {
     // SAFETY: pointers are positions in the block that is emitted. A site stays where it is in the table.
     private const int Scratch = GuestRegisters.Scratch, Address = GuestRegisters.Address;
 
-    /// <summary>JMP to a known target.</summary>
-    public void EmitJump(int index) => edges.Emit(context[index].BranchTarget);
-
-    /// <summary>Jcc.</summary>
-    public void EmitConditionalJump(int index)
-    {
-        int condition = flags.RequireCondition(in context[index]);
-        edges.AddTaken(index, code.JumpIf(condition));
-    }
-
-    /// <summary>CALL of a known target.</summary>
-    public void EmitCall(int index)
-    {
-        stack.EmitPushReturn(index);
-        edges.Emit(context[index].BranchTarget);
-    }
-
     /// <summary>JMP to a computed target.</summary>
-    public void EmitIndirectJump(int index)
+    public void EmitJump(int index)
     {
         EmitFindTarget(index);
         jumpTable.EmitEnterFound();
     }
 
     /// <summary>CALL of a computed target, which is looked up first: the handler does all of the instruction when it is not found.</summary>
-    public void EmitIndirectCall(int index)
+    public void EmitCall(int index)
     {
         EmitFindTarget(index);
         code.Load(Scratch, Scratch, JumpTables.CodeOffset(context.Flavor));
@@ -85,7 +62,7 @@ internal sealed unsafe class FlowEmitter(
     /// <summary>A computed jump whose target is not in the jump table.</summary>
     public void EmitMiss(in HandlerEmitter.ColdHandler cold)
     {
-        Site* site = calls.Call(stubs.Lookup(context.Flavor));
+        Site* site = calls.Lookup();
         site->Form = context[cold.Index].Form;
         if (cold.Retry != null)
         {
