@@ -60,6 +60,7 @@ internal sealed class PciConfigSpace : IStateful
         {
             Claim?.Dispose();
             Claim = null;
+            MappedAt = 0;
         }
     }
 

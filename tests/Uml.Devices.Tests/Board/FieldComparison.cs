@@ -17,6 +17,9 @@ internal sealed class FieldComparison
 
         // Whether an action waits on the machine's thread; a restored port asks for one.
         "Uart16550._servicePosted",
+
+        // What a state said that was restored: of no use behind that.
+        "Bar.<WasClaimed>k__BackingField",
     ];
 
     private readonly HashSet<object> _visited = new(ReferenceEqualityComparer.Instance);
