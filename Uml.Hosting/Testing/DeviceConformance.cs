@@ -77,7 +77,7 @@ public sealed class DeviceConformance(Action<VirtualMachineBuilder> compose, Dev
         Compare("what it saves after a restore is not what was restored", saved, Save(copy));
         CompareClaims(id, "after a restore it has other addresses", original, copy);
         _options.Restored?.Invoke(original, copy);
-        guest.RunBeside(other, new Random(_options.Seed + 2));
+        guest.RunBeside(other, new Random(_options.Seed + 2), "after a restore");
         Compare("after a restore it goes on otherwise", Save(original), Save(copy));
         CompareMemory(id, original, copy);
     }
@@ -96,6 +96,11 @@ public sealed class DeviceConformance(Action<VirtualMachineBuilder> compose, Dev
         using DeviceSandbox fresh = Create(sandbox.Clock.Nanoseconds);
         Compare("after a reset it is not as after power-on", Without(_options.KeptAcrossReset, Save(fresh)), reset);
         CompareClaims(id, "after a reset it has other addresses than after power-on", fresh, sandbox);
+        if (!_options.KeptAcrossReset.Contains(id))
+        {
+            CopyMemory(sandbox, fresh);
+            new SandboxGuest(fresh, id, _options).RunBeside(new SandboxGuest(sandbox, id, _options), new Random(_options.Seed + 1), "after a reset");
+        }
     }
 
     /// <summary>A device that is unplugged leaves its addresses free and does nothing more; plugged in again it is as a new one.</summary>

@@ -8,6 +8,9 @@ namespace Uml.Hosting.Testing;
 internal sealed class SandboxGuest(DeviceSandbox sandbox, string id, DeviceConformanceOptions options, bool everywhere = false)
 {
     private const int AccessesOfStranger = 40;
+
+    /// <summary>Bytes of a range, or ports or registers, that are read one after the other.</summary>
+    private const ulong LongestRead = 4096;
     private const ulong LongestPause = 3_000_000;
 
     private readonly IMachineDevice _device = sandbox.Devices.Find(id)
@@ -26,9 +29,20 @@ internal sealed class SandboxGuest(DeviceSandbox sandbox, string id, DeviceConfo
     /// <summary>A few of the same.</summary>
     public void RunBriefly(Random random) => Run(random, ulong.MaxValue, AccessesOfStranger);
 
-    /// <summary>Makes the same accesses in two sandboxes, and throws when the results differ.</summary>
-    public void RunBeside(SandboxGuest other, Random random)
+    /// <summary>Reads every register of the device in two sandboxes, then makes the same accesses in both, and throws when results differ.</summary>
+    /// <param name="other">The other one.</param>
+    /// <param name="random">Decides.</param>
+    /// <param name="when">Behind what the two are to be the same, for messages.</param>
+    public void RunBeside(SandboxGuest other, Random random, string when)
     {
+        foreach ((string access, ulong mine, ulong others) in ReadAll().Zip(other.ReadAll(), (a, b) => (a.Access, a.Value, b.Value)))
+        {
+            if (mine != others)
+            {
+                throw new DeviceConformanceException($"Device '{id}' is not as it was {when}: {access} gives 0x{mine:x}, in the copy 0x{others:x}.");
+            }
+        }
+
         for (int i = 0; i < options.Accesses; i++)
         {
             int seed = random.Next();
@@ -36,7 +50,7 @@ internal sealed class SandboxGuest(DeviceSandbox sandbox, string id, DeviceConfo
             if (mine != others || _last != other._last)
             {
                 throw new DeviceConformanceException(
-                    $"Device '{id}' is not as it was after a restore: step {i} was {_last} and gave 0x{mine:x}, in the copy {other._last} and 0x{others:x}.");
+                    $"Device '{id}' is not as it was {when}: step {i} was {_last} and gave 0x{mine:x}, in the copy {other._last} and 0x{others:x}.");
             }
         }
     }
@@ -48,6 +62,30 @@ internal sealed class SandboxGuest(DeviceSandbox sandbox, string id, DeviceConfo
         for (int i = 0; i < AccessesOfStranger && ordered.Length > 0; i++)
         {
             Access(ordered, random);
+        }
+    }
+
+    /// <summary>Every register that the device has, as far as its ranges are not longer than registers are.</summary>
+    private IEnumerable<(string Access, ulong Value)> ReadAll()
+    {
+        if (sandbox.Devices.Find(id) is not { } device)
+        {
+            yield break;
+        }
+
+        foreach (DeviceClaim claim in InOrder(sandbox.GetClaims(device)))
+        {
+            ulong step = claim.Space == AddressSpaceKind.Memory ? sizeof(uint) : 1UL;
+            for (ulong address = claim.Start; address < claim.Start + Math.Min(claim.Length, LongestRead); address += step)
+            {
+                ulong value = claim.Space switch
+                {
+                    AddressSpaceKind.Memory => sandbox.ReadMemory(address, sizeof(uint)),
+                    AddressSpaceKind.Ports => sandbox.ReadPort((ushort)address, 1),
+                    _ => sandbox.TryReadMsr((uint)address, out ulong msr) ? msr : 0,
+                };
+                yield return ($"a read of {claim.Space} 0x{address:x}", value);
+            }
         }
     }
 
