@@ -30,7 +30,7 @@ internal sealed class HostFile : IDisposable
     private HostFile(string path, SafeFileHandle handle, in Statx status, HostFileMode mode)
     {
         (Path, _handle, IsReadOnly, _isDirect) = (path, handle, mode.IsReadOnly, mode.IsDirect);
-        (IsBlockDevice, Status) = (status.IsBlockDevice, status);
+        Status = status;
         _isInMemory = Statfs.IsInMemory(Descriptor);
         _writesWait = mode.IsDirect || mode.IsSynchronous;
     }
@@ -40,7 +40,7 @@ internal sealed class HostFile : IDisposable
 
     public bool IsReadOnly { get; }
 
-    public bool IsBlockDevice { get; }
+    public bool IsBlockDevice => Status.IsBlockDevice;
 
     /// <summary>As it was when the file was opened.</summary>
     public Statx Status { get; }

@@ -55,7 +55,7 @@ internal sealed class BlockRequest(IGuestMemory memory)
         Chain.Read(_memory, 0, header);
         Type = BinaryPrimitives.ReadUInt32LittleEndian(header);
         ulong sector = BinaryPrimitives.ReadUInt64LittleEndian(header[VirtioBlockLayout.SectorOffset..]);
-        Offset = sector <= long.MaxValue / BlockLimits.SectorSize ? (long)sector * BlockLimits.SectorSize : long.MaxValue;
+        Offset = ToBytes(sector);
         (Status, IsDone, Data, _rangeCount) = (VirtioBlockLayout.Failed, false, default, 0);
         switch (Type)
         {
@@ -95,6 +95,10 @@ internal sealed class BlockRequest(IGuestMemory memory)
         _transfer.Complete();
     }
 
+    /// <summary>The offset of a sector, which is outside every disk when it has none.</summary>
+    private static long ToBytes(ulong sector) =>
+        sector <= long.MaxValue / BlockLimits.SectorSize ? (long)sector * BlockLimits.SectorSize : long.MaxValue;
+
     private void TakeData(bool toGuest, int offset, int length)
     {
         _transfer.Begin(toGuest);
@@ -126,8 +130,7 @@ internal sealed class BlockRequest(IGuestMemory memory)
             ulong sector = BinaryPrimitives.ReadUInt64LittleEndian(range);
             uint sectors = BinaryPrimitives.ReadUInt32LittleEndian(range[VirtioBlockLayout.RangeSectors..]);
             uint flags = BinaryPrimitives.ReadUInt32LittleEndian(range[VirtioBlockLayout.RangeFlags..]);
-            long offset = sector <= long.MaxValue / BlockLimits.SectorSize ? (long)sector * BlockLimits.SectorSize : long.MaxValue;
-            _ranges[_rangeCount++] = (offset, (long)sectors * BlockLimits.SectorSize, (flags & VirtioBlockLayout.Unmap) != 0);
+            _ranges[_rangeCount++] = (ToBytes(sector), (long)sectors * BlockLimits.SectorSize, (flags & VirtioBlockLayout.Unmap) != 0);
         }
     }
 }

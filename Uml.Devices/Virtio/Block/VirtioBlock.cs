@@ -159,8 +159,7 @@ internal sealed class VirtioBlock : VirtioDevice, IDisposable
 
     protected override void RestoreOwnState(StateReader state)
     {
-        Abandon();
-        _timer?.Cancel();
+        OnReset();
         int count = state.ReadUInt16(0, QueueSize);
         for (int i = 0; i < count; i++)
         {

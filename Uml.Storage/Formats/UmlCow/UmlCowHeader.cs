@@ -44,13 +44,13 @@ internal sealed record UmlCowHeader
     public bool CanRename { get; init; }
 
     /// <summary>Where the bitmap begins.</summary>
-    public required long BitmapOffset { get; init; }
+    public long BitmapOffset { get; init; }
 
     /// <summary>Bytes of the bitmap.</summary>
-    public required long BitmapLength { get; init; }
+    public long BitmapLength { get; init; }
 
     /// <summary>Where the data of sector 0 is.</summary>
-    public required long DataOffset { get; init; }
+    public long DataOffset { get; init; }
 
     /// <summary>Sectors, the last of which may be less than a whole one in the image below.</summary>
     public long SectorCount => (Size + SectorSize - 1) / SectorSize;
@@ -75,9 +75,6 @@ internal sealed record UmlCowHeader
             Size = size,
             SectorSize = NewSectorSize,
             Alignment = NewAlignment,
-            BitmapOffset = 0,
-            BitmapLength = 0,
-            DataOffset = 0,
         }, Length3, "a new copy-on-write file");
     }
 
@@ -106,8 +103,8 @@ internal sealed record UmlCowHeader
 
         return version switch
         {
-            1 => Parse1(bytes, path),
-            2 => Parse2(bytes, path),
+            1 => ParseOld(bytes, path, 1, PathLength1),
+            2 => ParseOld(bytes, path, 2, PathLength),
             _ when bytes[32..36].IndexOfAnyExcept((byte)0) < 0 => ParseBroken(bytes, path),
             _ => Parse3(bytes, path),
         };
@@ -128,32 +125,25 @@ internal sealed record UmlCowHeader
         return bytes;
     }
 
-    /// <summary>Version 1: fields in the byte order of who wrote them, which is taken to be little-endian (there is nothing that tells).</summary>
-    private static UmlCowHeader Parse1(ReadOnlySpan<byte> bytes, string path) => LayOld(
-        new UmlCowHeader
+    /// <summary>
+    /// Versions 1 and 2: the path, and behind it time, size and sector size. Those of version 1 are in the byte order of who wrote them, which is
+    /// taken to be little-endian (there is nothing that tells).
+    /// </summary>
+    private static UmlCowHeader ParseOld(ReadOnlySpan<byte> bytes, string path, int version, int pathLength)
+    {
+        const int pathAt = 8;
+        ReadOnlySpan<byte> fields = bytes[(pathAt + pathLength)..];
+        bool isBig = version != 1;
+        return LayOld(new UmlCowHeader
         {
-            Version = 1,
-            BackingPath = ReadPath(bytes.Slice(8, PathLength1), path),
-            ModifiedTime = BinaryPrimitives.ReadUInt32LittleEndian(bytes[264..]),
-            Size = ReadSize(BinaryPrimitives.ReadUInt64LittleEndian(bytes[268..]), path),
-            SectorSize = ReadSector(BinaryPrimitives.ReadUInt32LittleEndian(bytes[276..]), path),
-            BitmapOffset = Length1,
-            BitmapLength = 0,
-            DataOffset = 0,
+            Version = version,
+            BackingPath = ReadPath(bytes.Slice(pathAt, pathLength), path),
+            ModifiedTime = isBig ? BinaryPrimitives.ReadUInt32BigEndian(fields) : BinaryPrimitives.ReadUInt32LittleEndian(fields),
+            Size = ReadSize(isBig ? BinaryPrimitives.ReadUInt64BigEndian(fields[4..]) : BinaryPrimitives.ReadUInt64LittleEndian(fields[4..]), path),
+            SectorSize = ReadSector(isBig ? BinaryPrimitives.ReadUInt32BigEndian(fields[12..]) : BinaryPrimitives.ReadUInt32LittleEndian(fields[12..]), path),
+            BitmapOffset = isBig ? Length2 : Length1,
         });
-
-    private static UmlCowHeader Parse2(ReadOnlySpan<byte> bytes, string path) => LayOld(
-        new UmlCowHeader
-        {
-            Version = 2,
-            BackingPath = ReadPath(bytes.Slice(8, PathLength), path),
-            ModifiedTime = BinaryPrimitives.ReadUInt32BigEndian(bytes[4104..]),
-            Size = ReadSize(BinaryPrimitives.ReadUInt64BigEndian(bytes[4108..]), path),
-            SectorSize = ReadSector(BinaryPrimitives.ReadUInt32BigEndian(bytes[4116..]), path),
-            BitmapOffset = Length2,
-            BitmapLength = 0,
-            DataOffset = 0,
-        });
+    }
 
     private static UmlCowHeader Parse3(ReadOnlySpan<byte> bytes, string path) =>
         ParseNew(bytes, path, sizeAt: 12, pathAt: 32, Length3);
@@ -186,9 +176,6 @@ internal sealed record UmlCowHeader
                 SectorSize = ReadSector(BinaryPrimitives.ReadUInt32BigEndian(bytes[(sizeAt + 8)..]), path),
                 Alignment = (int)alignment,
                 CanRename = length == Length3,
-                BitmapOffset = 0,
-                BitmapLength = 0,
-                DataOffset = 0,
             },
             length,
             $"'{path}'");
