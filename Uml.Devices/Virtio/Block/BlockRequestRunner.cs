@@ -33,6 +33,24 @@ internal sealed class BlockRequestRunner(IBlockDevice disk, string name, ILogger
         _submitted.Enqueue(request);
     }
 
+    /// <summary>Carries a request out on the calling thread, as far as that needs no wait; whoever calls has a disk that does not wait.</summary>
+    /// <returns>Whether it is done. If it is not, <c>onDone</c> is told of it later, as of those that are submitted.</returns>
+    public bool TryRunNow(BlockRequest request)
+    {
+        lock (_idle)
+        {
+            _running++;
+        }
+
+        if (!TryRun(request))
+        {
+            return false;
+        }
+
+        MarkDone(request);
+        return true;
+    }
+
     /// <summary>Has the pool carry out what was submitted.</summary>
     public void Start()
     {
@@ -70,7 +88,10 @@ internal sealed class BlockRequestRunner(IBlockDevice disk, string name, ILogger
     {
         while (_submitted.TryDequeue(out BlockRequest? request))
         {
-            Run(request);
+            if (TryRun(request))
+            {
+                Finish(request);
+            }
         }
 
         // What came meanwhile is either seen here or schedules anew.
@@ -79,15 +100,17 @@ internal sealed class BlockRequestRunner(IBlockDevice disk, string name, ILogger
     }
 
 #pragma warning disable CA1031 // Whatever a disk throws is that request's failure, and logged.
-    private void Run(BlockRequest request)
+    /// <summary>Hands a request to the disk.</summary>
+    /// <returns>Whether the disk did it before the call returned.</returns>
+    private bool TryRun(BlockRequest request)
     {
         try
         {
             ValueTask task = Carry(request);
-            if (!task.IsCompletedSuccessfully)
+            if (!task.IsCompleted)
             {
                 _ = FinishAsync(request, task);
-                return;
+                return false;
             }
 
             task.GetAwaiter().GetResult();
@@ -98,7 +121,7 @@ internal sealed class BlockRequestRunner(IBlockDevice disk, string name, ILogger
             Report(request, failure);
         }
 
-        Finish(request);
+        return true;
     }
 
     private async Task FinishAsync(BlockRequest request, ValueTask task)
@@ -119,14 +142,18 @@ internal sealed class BlockRequestRunner(IBlockDevice disk, string name, ILogger
 
     private void Finish(BlockRequest request)
     {
+        MarkDone(request);
+        onDone(request);
+    }
+
+    private void MarkDone(BlockRequest request)
+    {
         lock (_idle)
         {
             request.IsDone = true;
             _running--;
             Monitor.PulseAll(_idle);
         }
-
-        onDone(request);
     }
 
     private void Report(BlockRequest request, Exception failure)

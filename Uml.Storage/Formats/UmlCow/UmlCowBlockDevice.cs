@@ -12,7 +12,7 @@ namespace Uml.Storage.Formats.UmlCow;
 /// A flush makes the data durable first, and then the bitmap that says which sectors the file has. So whatever happens to the process or
 /// the host, a sector has what it had at the last flush or what was written since, and never anything else.
 /// </remarks>
-public sealed class UmlCowBlockDevice : IBlockDevice, IFlushable, IDiscardable, IZeroable
+public sealed class UmlCowBlockDevice : IBlockDevice, IFlushable, IDiscardable, IZeroable, INonBlocking
 {
     private readonly HostFile _file;
     private readonly RawBlockDevice _backing;
@@ -42,6 +42,12 @@ public sealed class UmlCowBlockDevice : IBlockDevice, IFlushable, IDiscardable, 
 
     /// <inheritdoc/>
     public BlockLimits Limits { get; }
+
+    /// <inheritdoc/>
+    public bool ReadsNeverWait => true;
+
+    /// <inheritdoc/>
+    public bool WritesNeverWait => _file.WritesNeverWait && !_options.IsSynchronous;
 
     /// <summary>Makes a copy-on-write file over an image.</summary>
     /// <param name="path">The file, which must not be there.</param>
