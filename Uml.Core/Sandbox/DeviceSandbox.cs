@@ -15,7 +15,9 @@ namespace Uml.Core.Sandbox;
 /// sandbox.WritePort(0x70, 1, 13);
 /// Assert.That(sandbox.ReadPort(0x71, 1), Is.EqualTo(0x80));
 /// </code>
-/// Guest time begins on 2000-01-01 unless <see cref="MachineOptions.StartTime"/> says otherwise. Not safe for several threads, except that
+/// Guest time begins on 2000-01-01 unless <see cref="MachineOptions.StartTime"/> says otherwise. It is virtual unless
+/// <see cref="MachineOptions.ClockMode"/> says otherwise: in real time, too, it is the test that advances it, but devices end their work when they have
+/// done it. Not safe for several threads, except that
 /// devices post from any.
 /// </remarks>
 public sealed class DeviceSandbox : IDisposable
@@ -46,7 +48,7 @@ public sealed class DeviceSandbox : IDisposable
         (_services, MachineOptions machine) = builder.BuildServices();
         _ram = new GuestRam(machine.MemorySize);
         _bus = new MachineBus(_ram.Ranges);
-        _clock = new SandboxClock(VirtualMachineBuilder.GetStartTime(machine, TimeProvider.System), options.StartNanoseconds);
+        _clock = new SandboxClock(VirtualMachineBuilder.GetStartTime(machine, TimeProvider.System), options.StartNanoseconds, machine.ClockMode == ClockMode.Virtual);
         _processors = [.. Enumerable.Range(0, options.ProcessorCount).Select(index => new SandboxProcessor(index))];
         _devices = new MachineDevices(new DeviceHost(_bus, _ram, _clock, _processors, _exits.Add, Post), static () => true);
         try

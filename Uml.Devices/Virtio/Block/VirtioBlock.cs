@@ -136,23 +136,16 @@ internal sealed class VirtioBlock : VirtioDevice, IDisposable
 
     protected override void OnNotified(int queue)
     {
-        _atOnce = MaximumAtOnce;
-        do
+        try
         {
-            BlockRequest request = Rent();
-            while (Queues[queue].TryPop(request.Chain))
-            {
-                Begin(request);
-                request = Rent();
-            }
-
-            _free.Push(request);
-            Queues[queue].RequestNotification();
+            TakeRequests(queue);
         }
-        while (Queues[queue].HasAvailable);
-
-        _runner.Start();
-        GiveBackAnswered();
+        finally
+        {
+            // Also what came before something that breaks a rule: whoever waits for the device to be idle waits for it.
+            _runner.Start();
+            GiveBackAnswered();
+        }
     }
 
     protected override void SaveOwnState(StateWriter state)
@@ -185,6 +178,24 @@ internal sealed class VirtioBlock : VirtioDevice, IDisposable
     }
 
     private static void Set(Span<byte> configuration, int offset, uint value) => BinaryPrimitives.WriteUInt32LittleEndian(configuration[offset..], value);
+
+    private void TakeRequests(int queue)
+    {
+        _atOnce = MaximumAtOnce;
+        do
+        {
+            BlockRequest request = Rent();
+            while (Queues[queue].TryPop(request.Chain))
+            {
+                Begin(request);
+                request = Rent();
+            }
+
+            _free.Push(request);
+            Queues[queue].RequestNotification();
+        }
+        while (Queues[queue].HasAvailable);
+    }
 
     private BlockRequest Rent() => _free.TryPop(out BlockRequest? request) ? request : new BlockRequest(Transport.Machine.Memory);
 
@@ -350,7 +361,8 @@ internal sealed class VirtioBlock : VirtioDevice, IDisposable
             return;
         }
 
-        Queues[0].Push(request.Chain.Head, request.Complete());
+        // A result that cannot be given breaks the device, and keeps no other request from ending.
+        Guard(0, request, static (device, done) => device.Queues[0].Push(done.Chain.Head, done.Complete()));
     }
 
     private void EndBatch()
@@ -385,16 +397,21 @@ internal sealed class VirtioBlock : VirtioDevice, IDisposable
 
     private void ResubmitAll()
     {
-        foreach (ushort head in _restored)
+        try
         {
-            BlockRequest request = Rent();
-            Queues[0].ReadChain(head, request.Chain);
-            Begin(request);
+            foreach (ushort head in _restored)
+            {
+                BlockRequest request = Rent();
+                Queues[0].ReadChain(head, request.Chain);
+                Begin(request);
+            }
         }
-
-        _restored.Clear();
-        _runner.Start();
-        GiveBackAnswered();
+        finally
+        {
+            _restored.Clear();
+            _runner.Start();
+            GiveBackAnswered();
+        }
     }
 
     private void OnResized(object? sender, EventArgs e) => Transport.Machine.Post(() => Transport.InterruptConfiguration());

@@ -1,4 +1,6 @@
 using System.Buffers.Binary;
+using System.Diagnostics;
+using Uml.Core.Machine;
 using Uml.Core.Sandbox;
 using Uml.Devices.Board;
 using Uml.Devices.Virtio;
@@ -18,9 +20,12 @@ internal sealed class DiskBench : IDisposable
     /// <summary>Longer than any request takes in virtual time.</summary>
     private const ulong Patience = 1_000_000;
 
-    public DiskBench(IBlockDevice disk, ulong features = ulong.MaxValue, ushort? queueSize = null, BlockDeviceOptions? options = null)
+    public DiskBench(IBlockDevice disk, ulong features = ulong.MaxValue, ushort? queueSize = null, BlockDeviceOptions? options = null, bool isVirtual = true)
     {
-        Sandbox = new DeviceSandbox(builder => builder.Configure(machine => machine.MemorySize = 8 << 20).AddStandardBoard().AddBlockDevice(disk, options));
+        Sandbox = new DeviceSandbox(builder => builder
+            .Configure(machine => (machine.MemorySize, machine.ClockMode) = (8 << 20, isVirtual ? ClockMode.Virtual : ClockMode.Real))
+            .AddStandardBoard()
+            .AddBlockDevice(disk, options));
         Driver = new VirtioPciDriver(Sandbox, 2);
         Start(features, queueSize);
     }
@@ -74,6 +79,18 @@ internal sealed class DiskBench : IDisposable
         Assert.That(Queue.TryTakeUsed(out ushort used, out _));
         Assert.That(used, Is.EqualTo(head));
         return Result();
+    }
+
+    /// <summary>Lets time pass until something has come to pass, in real time on another thread perhaps.</summary>
+    public void WaitFor(Func<bool> isDone)
+    {
+        var watch = Stopwatch.StartNew();
+        while (!isDone())
+        {
+            Assert.That(watch.Elapsed, Is.LessThan(TimeSpan.FromSeconds(20)), "it does not come to pass");
+            Sandbox.Advance(Patience);
+            Thread.Yield();
+        }
     }
 
     public byte[] Read(ulong address, int length)
