@@ -1,4 +1,5 @@
 using System.Collections.Concurrent;
+using System.Runtime.CompilerServices;
 using Microsoft.Extensions.Logging;
 using Uml.Storage.Blocks;
 
@@ -109,7 +110,9 @@ internal sealed class BlockRequestRunner(IBlockDevice disk, string name, ILogger
             ValueTask task = Carry(request);
             if (!task.IsCompleted)
             {
-                _ = FinishAsync(request, task);
+                request.Pending = task;
+                request.OnEnded ??= CreateContinuation(request);
+                task.ConfigureAwait(false).GetAwaiter().UnsafeOnCompleted(request.OnEnded);
                 return false;
             }
 
@@ -124,11 +127,15 @@ internal sealed class BlockRequestRunner(IBlockDevice disk, string name, ILogger
         return true;
     }
 
-    private async Task FinishAsync(BlockRequest request, ValueTask task)
+    /// <summary>A method of its own: a closure is made where its variables are, at every call.</summary>
+    private Action CreateContinuation(BlockRequest request) => () => End(request);
+
+    /// <summary>Takes the result of a request that the disk did elsewhere, on whatever thread.</summary>
+    private void End(BlockRequest request)
     {
         try
         {
-            await task.ConfigureAwait(false);
+            request.Pending.GetAwaiter().GetResult();
             request.Status = VirtioBlockLayout.Ok;
         }
         catch (Exception failure)
@@ -175,12 +182,14 @@ internal sealed class BlockRequestRunner(IBlockDevice disk, string name, ILogger
 
     private ValueTask FlushAsync() => disk.GetCapability<IFlushable>() is { } flushable ? flushable.FlushAsync() : ValueTask.CompletedTask;
 
+    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder))]
     private async ValueTask WriteThroughAsync(BlockRequest request)
     {
         await disk.WriteAsync(request.Offset, request.Data).ConfigureAwait(false);
         await FlushAsync().ConfigureAwait(false);
     }
 
+    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder))]
     private async ValueTask RunRangesAsync(BlockRequest request)
     {
         for (int i = 0; i < request.Ranges.Length; i++)

@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using Uml.Storage.Blocks;
 using Uml.Storage.Files;
 using Uml.Storage.Formats.Raw;
@@ -293,6 +294,7 @@ public sealed class UmlCowBlockDevice : IBlockDevice, IFlushable, IDiscardable, 
     private ValueTask ReadRunAsync(long offset, BlockBuffers buffers, bool isPresent) =>
         isPresent ? _file.ReadAsync(_header.DataOffset + offset, buffers) : _backing.ReadAsync(offset, buffers);
 
+    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder))]
     private async ValueTask ReadRestAsync(ValueTask first, long offset, BlockBuffers buffers)
     {
         await first.ConfigureAwait(false);
@@ -304,6 +306,7 @@ public sealed class UmlCowBlockDevice : IBlockDevice, IFlushable, IDiscardable, 
         }
     }
 
+    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder))]
     private async ValueTask EndWriteAsync(ValueTask write, long offset, int length)
     {
         await write.ConfigureAwait(false);
@@ -311,6 +314,7 @@ public sealed class UmlCowBlockDevice : IBlockDevice, IFlushable, IDiscardable, 
     }
 
     /// <summary>A write that is synchronous, or of parts of sectors, whose other parts are copied from the image first.</summary>
+    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder))]
     private async ValueTask WriteSlowlyAsync(long offset, BlockBuffers buffers)
     {
         await _copying.WaitAsync().ConfigureAwait(false);
