@@ -22,10 +22,6 @@ internal static class Qcow2Snapshots
         for (int i = 0; i < header.SnapshotCount; i++)
         {
             snapshots.Add(ReadOne(file, header, i, ref length));
-            if (length > MaximumLength || header.SnapshotsOffset > file.End - length)
-            {
-                throw Qcow2Errors.Unusable(file.Path, $"its snapshot table at {header.SnapshotsOffset} does not end within {MaximumLength} bytes and the file");
-            }
         }
 
         return snapshots;
@@ -45,7 +41,15 @@ internal static class Qcow2Snapshots
 
         byte[] rest = new byte[extraLength + idLength + nameLength];
         file.Read(header.SnapshotsOffset + at + FixedLength, rest);
-        at += (FixedLength + rest.Length + 7) / 8 * 8;
+
+        // What pads the last entry need not be in the file.
+        at += FixedLength + rest.Length;
+        if (at > MaximumLength || header.SnapshotsOffset > file.End - at)
+        {
+            throw Qcow2Errors.Unusable(file.Path, $"its snapshot table at {header.SnapshotsOffset} does not end within {MaximumLength} bytes and the file");
+        }
+
+        at = (at + 7) / 8 * 8;
         ReadOnlySpan<byte> extra = rest.AsSpan(0, (int)extraLength);
         DateTimeOffset time = DateTimeOffset.FromUnixTimeSeconds(BinaryPrimitives.ReadUInt32BigEndian(start.AsSpan(16)));
         Qcow2SnapshotInfo snapshot = new(
