@@ -119,14 +119,15 @@ internal sealed class BlockRequestRunner(IBlockDevice disk, string name, ILogger
 
     private void Finish(BlockRequest request)
     {
+        request.IsDone = true;
+        onDone(request);
+
+        // Last: who has waited may forget all requests, and nobody tells of one afterwards.
         lock (_idle)
         {
-            request.IsDone = true;
             _running--;
             Monitor.PulseAll(_idle);
         }
-
-        onDone(request);
     }
 
     private void Report(BlockRequest request, Exception failure)

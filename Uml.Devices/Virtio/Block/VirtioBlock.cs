@@ -197,8 +197,9 @@ internal sealed class VirtioBlock : VirtioDevice, IDisposable
 
         request.Parse();
         request.IsWriteThrough = (Features & VirtioBlockLayout.Flush) == 0;
+        bool isAnswered = TryAnswer(request);
         _underWay.Add(request);
-        if (!TryAnswer(request))
+        if (!isAnswered)
         {
             _runner.Submit(request);
             ScheduleInVirtualTime(request);
