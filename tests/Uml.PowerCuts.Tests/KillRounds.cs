@@ -28,7 +28,7 @@ internal sealed class KillRounds(DiskFormat format, ulong seed, TextWriter outpu
             long first = book.Next;
             long? last = KilledProcess.Run(
                 [writer, "--format", format.Name, "--image", image, "--seed", Text((long)seed), "--first", Text(first)],
-                acknowledgements: 1 + random.Next(writer == "guest" ? 60 : 200),
+                acknowledgements: 1 + random.Next(writer == "guest" ? 60 : 60),
                 TimeSpan.FromMicroseconds(random.Next(5000)));
             await using (IBlockDevice device = format.Open(image))
             {
