@@ -1,19 +1,8 @@
 using System.Diagnostics.CodeAnalysis;
 using Uml.Storage.Blocks;
-using Uml.Storage.Formats.Raw;
-using Uml.Storage.Formats.UmlCow;
+using Uml.Storage.Tools;
 
 namespace Uml.Hosting.CommandLine;
-
-/// <summary>The format of a disk image.</summary>
-public enum DiskFormat
-{
-    /// <summary>The bytes of the disk at their places.</summary>
-    Raw,
-
-    /// <summary>A copy-on-write file of User Mode Linux.</summary>
-    Cow,
-}
 
 /// <summary>A disk as a command line names it: <c>FILE[,format=raw|cow][,backing=FILE][,ro][,sync][,nolock]</c>. The format is raw unless it is given.</summary>
 /// <param name="Path">The image.</param>
@@ -23,7 +12,7 @@ public enum DiskFormat
 /// <param name="IsSynchronous">Whether every write is durable when it has ended.</param>
 /// <param name="Locks">Whether the image is locked against a second writer.</param>
 public sealed record DiskOption(
-    string Path, DiskFormat Format = DiskFormat.Raw, string? Backing = null, bool IsReadOnly = false, bool IsSynchronous = false, bool Locks = true)
+    string Path, DiskImageFormat Format = DiskImageFormat.Raw, string? Backing = null, bool IsReadOnly = false, bool IsSynchronous = false, bool Locks = true)
 {
     /// <summary>Reads the text of an option.</summary>
     /// <param name="text">What the user wrote.</param>
@@ -42,18 +31,17 @@ public sealed record DiskOption(
             (string name, string? value) = equals < 0 ? (word, null) : (word[..equals], word[(equals + 1)..]);
             switch (name, value)
             {
-                case ("format", "raw"): disk = disk with { Format = DiskFormat.Raw }; break;
-                case ("format", "cow"): disk = disk with { Format = DiskFormat.Cow }; break;
-                case ("format", _): problem ??= $"'{value}' is no format of a disk; write raw or cow."; break;
+                case ("format", _) when DiskImageFormatName.TryParse(value, out DiskImageFormat format): disk = disk with { Format = format }; break;
+                case ("format", _): problem ??= $"'{value}' is no format of a disk; write {string.Join(" or ", DiskImageFormatName.All)}."; break;
                 case ("backing", { Length: > 0 }): disk = disk with { Backing = value }; break;
                 case ("ro", null): disk = disk with { IsReadOnly = true }; break;
                 case ("sync", null): disk = disk with { IsSynchronous = true }; break;
                 case ("nolock", null): disk = disk with { Locks = false }; break;
-                default: problem ??= $"'{word}' is no option of a disk; write format=raw|cow, backing=FILE, ro, sync or nolock."; break;
+                default: problem ??= $"'{word}' is no option of a disk; write format={string.Join('|', DiskImageFormatName.All)}, backing=FILE, ro, sync or nolock."; break;
             }
         }
 
-        if (problem is null && disk.Backing is not null && disk.Format != DiskFormat.Cow)
+        if (problem is null && disk.Backing is not null && disk.Format == DiskImageFormat.Raw)
         {
             problem = $"'{text}' has a backing file, which only copy-on-write files have; write format=cow as well.";
         }
@@ -66,17 +54,12 @@ public sealed record DiskOption(
     /// <exception cref="DiskImageException">It cannot be opened; the message says what to do.</exception>
     public IBlockDevice Open()
     {
-        if (Format == DiskFormat.Raw)
-        {
-            return RawBlockDevice.Open(Path, new RawImageOptions { IsReadOnly = IsReadOnly, IsSynchronous = IsSynchronous, Locks = Locks });
-        }
-
         if (Backing is not null && !File.Exists(Path))
         {
-            UmlCowBlockDevice.Create(Path, Backing);
+            DiskImage.CreateOverlay(Path, Format, Backing);
         }
 
-        return UmlCowBlockDevice.Open(
-            Path, new UmlCowOptions { IsReadOnly = IsReadOnly, IsSynchronous = IsSynchronous, Locks = Locks, BackingPath = Backing });
+        return DiskImage.Open(
+            Path, Format, new DiskImageOptions { IsReadOnly = IsReadOnly, IsSynchronous = IsSynchronous, Locks = Locks, BackingPath = Backing });
     }
 }

@@ -5,7 +5,7 @@ namespace Uml.Storage.Interop;
 /// <summary>unistd.h.</summary>
 internal static partial class Unistd
 {
-    public const int SeekSet = 0, SeekEnd = 2;
+    public const int SeekSet = 0, SeekEnd = 2, SeekData = 3, SeekHole = 4;
 
     [LibraryImport("libc", EntryPoint = "fdatasync", SetLastError = true)]
     public static partial int SyncData(int descriptor);
