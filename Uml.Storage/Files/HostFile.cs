@@ -55,7 +55,8 @@ internal sealed class HostFile : IImageFile
     /// <exception cref="DiskImageException">It is not there, or may not be opened so.</exception>
     public static HostFile Open(string path, HostFileMode mode)
     {
-        int flags = Fcntl.CloseOnExec | (mode.IsReadOnly ? Fcntl.ReadOnly : Fcntl.ReadWrite) | (mode.IsDirect ? Fcntl.Direct : 0)
+        // A pipe, which an image may name as the one below it, is not to be waited for. Files and block devices do not care.
+        int flags = Fcntl.CloseOnExec | Fcntl.NonBlocking | (mode.IsReadOnly ? Fcntl.ReadOnly : Fcntl.ReadWrite) | (mode.IsDirect ? Fcntl.Direct : 0)
             | (mode.IsSynchronous ? Fcntl.DataSync : 0) | (mode.IsNew ? Fcntl.Create | Fcntl.Exclusive : 0);
         int descriptor = Fcntl.Open(path, flags, NewFileMode);
         if (descriptor < 0)

@@ -48,7 +48,8 @@ internal sealed class BlockRequestRunner(IBlockDevice disk, string name, ILogger
             return false;
         }
 
-        MarkDone(request);
+        request.IsDone = true;
+        CountDown();
         return true;
     }
 
@@ -149,15 +150,17 @@ internal sealed class BlockRequestRunner(IBlockDevice disk, string name, ILogger
 
     private void Finish(BlockRequest request)
     {
-        MarkDone(request);
+        request.IsDone = true;
         onDone(request);
+
+        // Last: who has waited may forget all requests, and nobody tells of one afterwards.
+        CountDown();
     }
 
-    private void MarkDone(BlockRequest request)
+    private void CountDown()
     {
         lock (_idle)
         {
-            request.IsDone = true;
             _running--;
             Monitor.PulseAll(_idle);
         }

@@ -209,8 +209,9 @@ internal sealed class VirtioBlock : VirtioDevice, IDisposable
 
         request.Parse();
         request.IsWriteThrough = (Features & VirtioBlockLayout.Flush) == 0;
+        bool isAnswered = TryAnswer(request);
         _underWay.Add(request);
-        bool isDone = TryAnswer(request) || TryRunNow(request);
+        bool isDone = isAnswered || TryRunNow(request);
         ScheduleInVirtualTime(request);
         if (!isDone)
         {

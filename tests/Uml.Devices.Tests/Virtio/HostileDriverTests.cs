@@ -34,6 +34,7 @@ internal sealed class HostileDriverTests
         ["data at the end of the address space"] = bench => bench.Submit(DiskBench.Out, 0, 0, false, new VirtioBuffer(ulong.MaxValue - 100, 512, false)),
         ["data of 4 GiB"] = bench => bench.Submit(DiskBench.In, 0, 0, false, new VirtioBuffer(DiskBench.Data, uint.MaxValue, true)),
         ["a result outside RAM"] = bench => bench.Queue.Add([new(bench.WriteHeader(DiskBench.Flush, 0), 16, false), new(0xC000_0000, 1, true)]),
+        ["a name that has no place in RAM"] = bench => bench.Submit(DiskBench.GetId, 0, 0, false, new VirtioBuffer(0xC000_0000, 20, true)),
         ["a table in a table"] = bench =>
         {
             bench.Queue.WriteDescriptor(DiskBench.Data, new(DiskBench.Data, 16, false), Indirect, 0);
