@@ -140,7 +140,11 @@ public sealed class NbdServer : IAsyncDisposable
                 return;
             }
 
-            socket.NoDelay = socket.AddressFamily != AddressFamily.Unix;
+            if (socket.AddressFamily != AddressFamily.Unix)
+            {
+                socket.NoDelay = true;
+            }
+
             NbdServerConnection connection = new(_options, new NetworkStream(socket, ownsSocket: true));
             Task run = Task.Run(() => connection.RunAsync(_stop.Token));
             _connections.Add(run);

@@ -1,5 +1,6 @@
 using System.Buffers;
 using System.Buffers.Binary;
+using System.Diagnostics.CodeAnalysis;
 using System.Numerics;
 using System.Runtime.CompilerServices;
 using Uml.Storage.Blocks;
@@ -150,6 +151,7 @@ internal sealed class NbdServerRequest : INbdMessage
             : NbdErrors.None;
     }
 
+    [SuppressMessage("Reliability", "CA2012", Justification = "It is taken once, by Advance.")]
     private void Step()
     {
         try
