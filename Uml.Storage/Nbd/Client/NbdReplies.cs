@@ -21,7 +21,11 @@ internal sealed class NbdReplies(NbdClient client, NbdLink link)
     {
         while (true)
         {
-            await _reader.FillAsync(NbdSimpleReply.Size).ConfigureAwait(false);
+            while (_reader.Available < NbdSimpleReply.Size)
+            {
+                _reader.Commit(await link.Stream.ReadAsync(_reader.Prepare(NbdSimpleReply.Size)).ConfigureAwait(false));
+            }
+
             uint magic = BinaryPrimitives.ReadUInt32BigEndian(_reader.Peek(4));
             NbdRequest? done;
             if (magic == NbdProtocol.SimpleReplyMagic)

@@ -21,6 +21,25 @@ internal sealed class NbdReader(Stream stream)
     public ValueTask FillAsync(int count, CancellationToken cancellationToken = default) =>
         Available >= count ? ValueTask.CompletedTask : FillSlowlyAsync(count, cancellationToken);
 
+    /// <summary>
+    /// Makes room for a number of bytes that are to be taken. A loop that waits for the next message reads into it by itself: that saves the state of
+    /// one more method.
+    /// </summary>
+    public Memory<byte> Prepare(int count)
+    {
+        if (_buffer.Length - _start < count || _start == _end)
+        {
+            _buffer.AsSpan(_start, Available).CopyTo(_buffer);
+            (_start, _end) = (0, Available);
+        }
+
+        return _buffer.AsMemory(_end);
+    }
+
+    /// <summary>Tells how much was read into the room.</summary>
+    /// <exception cref="EndOfStreamException">It is nothing: the other side has closed the connection.</exception>
+    public void Commit(int got) => _end += got > 0 ? got : throw Ended();
+
     /// <summary>Bytes that were waited for. Valid until the next call.</summary>
     public ReadOnlySpan<byte> Peek(int count) => _buffer.AsSpan(_start, count);
 
@@ -76,16 +95,9 @@ internal sealed class NbdReader(Stream stream)
     [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder))]
     private async ValueTask FillSlowlyAsync(int count, CancellationToken cancellationToken)
     {
-        if (_buffer.Length - _start < count || _start == _end)
-        {
-            _buffer.AsSpan(_start, Available).CopyTo(_buffer);
-            (_start, _end) = (0, Available);
-        }
-
         while (Available < count)
         {
-            int got = await _stream.ReadAsync(_buffer.AsMemory(_end), cancellationToken).ConfigureAwait(false);
-            _end += got > 0 ? got : throw Ended();
+            Commit(await _stream.ReadAsync(Prepare(count), cancellationToken).ConfigureAwait(false));
         }
     }
 }

@@ -132,7 +132,11 @@ internal sealed class NbdServerConnection(NbdServerOptions options, Stream strea
         NbdReader reader = _link.Reader;
         while (true)
         {
-            await reader.FillAsync(NbdRequestHeader.Size, stop).ConfigureAwait(false);
+            while (reader.Available < NbdRequestHeader.Size)
+            {
+                reader.Commit(await _link.Stream.ReadAsync(reader.Prepare(NbdRequestHeader.Size), stop).ConfigureAwait(false));
+            }
+
             uint magic = NbdRequestHeader.ReadMagic(reader.Peek(4));
             if (magic != NbdProtocol.RequestMagic)
             {

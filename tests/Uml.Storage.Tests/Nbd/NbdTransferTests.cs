@@ -191,7 +191,7 @@ public sealed class NbdTransferTests
         await using NbdBlockDevice device = await _rig.ConnectAsync();
         byte[][] data = [.. Enumerable.Range(0, 8).Select(_ => new byte[4096])];
         ValueTask[] tasks = new ValueTask[8];
-        await RunAsync(device, data, tasks, 400);
+        await RunAsync(device, data, tasks, 1000);
         long before = GC.GetTotalAllocatedBytes(precise: true);
         await RunAsync(device, data, tasks, 500);
         long allocated = GC.GetTotalAllocatedBytes(precise: true) - before;
