@@ -39,6 +39,12 @@ public sealed class DiskImageBuilder
     /// <returns>This builder.</returns>
     public DiskImageBuilder AddTar(string path, TarSourceOptions? options = null) => Add(new TarSource(path, options));
 
+    /// <summary>Adds an image of containers; see <see cref="OciImageSource"/>.</summary>
+    /// <param name="path">The directory of an OCI image layout, or a tar archive of one or of <c>docker save</c>.</param>
+    /// <param name="options">Which image of it.</param>
+    /// <returns>This builder.</returns>
+    public DiskImageBuilder AddOciImage(string path, OciImageOptions? options = null) => Add(new OciImageSource(path, options));
+
     /// <summary>Sets a root file system up for one machine; see <see cref="RootFileSystemCustomization"/>.</summary>
     /// <param name="options">What is set up.</param>
     /// <returns>This builder.</returns>
