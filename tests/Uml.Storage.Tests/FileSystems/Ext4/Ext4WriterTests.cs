@@ -119,7 +119,7 @@ public sealed class Ext4WriterTests
 
     /// <summary>The index has two levels from 508 blocks on.</summary>
     [TestCase(100, 200)]
-    [TestCase(100_000, 12)]
+    [TestCase(100_000, 16)]
     [TestCase(12_000, 250)]
     public async Task Large_directories_are_indexed(int count, int nameBytes)
     {
