@@ -58,8 +58,8 @@ internal sealed class TarArchive(ArchiveFile file, int maximumEntries)
     /// <returns>False at the end.</returns>
     private bool TryReadHeader(long place)
     {
-        // An archive ends with two blocks of zeroes, or where the file ends.
-        if (place == file.Length)
+        // An archive ends with two blocks of zeroes. Some tools leave them out, and what fills the last block of contents too.
+        if (place >= file.Length)
         {
             return false;
         }
