@@ -1,0 +1,21 @@
+using Uml.Storage.Formats.UmlCow;
+
+namespace DebianFromDisk;
+
+/// <summary>The file with the changes to the image, and where it is.</summary>
+internal static class Disk
+{
+    /// <summary>Beside other data of this user's (XDG Base Directory Specification): a cache may be emptied.</summary>
+    public static string DefaultChanges => Path.Combine(
+        Environment.GetFolderPath(Environment.SpecialFolder.LocalApplicationData, Environment.SpecialFolderOption.DoNotVerify), "uml", "debian.cow");
+
+    /// <summary>Makes the file with the changes if there is none.</summary>
+    public static void Prepare(string changes, string image)
+    {
+        if (!File.Exists(changes))
+        {
+            Directory.CreateDirectory(Path.GetDirectoryName(changes)!);
+            UmlCowBlockDevice.Create(changes, image);
+        }
+    }
+}
