@@ -22,9 +22,14 @@ internal static class DebianSecondStage
         export PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C DEBIAN_FRONTEND=noninteractive DEBCONF_NONINTERACTIVE_SEEN=true
         log=/run/second-stage.log
 
-        finish() {
-            sync
-            mount -o remount,ro /
+        # A file that is open cannot be deleted for good, and then the disk cannot be made read-only.
+        if [ "$0" != /run/second-stage ]; then
+            mount -t tmpfs tmpfs /run
+            cp "$0" /run/second-stage
+            exec sh /run/second-stage
+        fi
+
+        power_off() {
             echo o >/proc/sysrq-trigger
             while :; do sleep 1; done
         }
@@ -32,10 +37,10 @@ internal static class DebianSecondStage
         fail() {
             echo "uml-failed $*"
             tail -n 20 $log
-            finish
+            sync
+            power_off
         }
 
-        mount -t tmpfs tmpfs /run
         mount -t tmpfs tmpfs /tmp
         mkdir -p /dev/pts && mount -t devpts devpts /dev/pts
         cd /
@@ -85,8 +90,11 @@ internal static class DebianSecondStage
         : >/etc/machine-id
         rm -f /var/lib/dbus/machine-id
         rm -rf /var/lib/uml /var/log/dpkg.log /var/log/alternatives.log
+        kill -9 -1 2>/dev/null
+        sync
+        mount -o remount,ro / 2>>$log || fail "the disk cannot be made read-only"
         echo uml-done
-        finish
+        power_off
 
         """;
 }

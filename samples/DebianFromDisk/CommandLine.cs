@@ -52,36 +52,47 @@ internal static class CommandLine
         };
         Option<bool> discard = new("--discard-changes") { Description = "Forgets all that was changed on the disk, and boots." };
         Option<bool> commit = new("--commit") { Description = "Writes the changes to the image, and does not boot. Other files of changes over this image are lost." };
-        Option<bool> build = new("--build") { Description = "Makes the image if it is not there, prints its path, and does not boot." };
+        Option<string?> export = new("--export")
+        {
+            Description = "Puts kernel (vmlinuz), initial RAM disk (initrd.img) and a link to the image (disk.img) into a directory, and does not boot.",
+            HelpName = "directory",
+        };
         RootCommand root = new("Boots Debian with systemd from a disk, in this process. The first run makes the disk: it takes some minutes and needs apt, but no root.")
         {
-            memory, size, kernel, append, changes, discard, commit, build,
+            memory, size, kernel, append, changes, discard, commit, export,
         };
         root.Validators.Add(result =>
         {
-            if (!ByteSize.TryParse(result.GetRequiredValue(memory), out _, out string? problem))
+            // Options that are left out have no value yet.
+            if (result.GetValue(memory) is { } wanted && !ByteSize.TryParse(wanted, out _, out string? problem))
             {
                 result.AddError($"--mem: {problem}");
             }
 
-            if (!ByteSize.TryParse(result.GetRequiredValue(size), out ulong bytes, out problem) || bytes is < DebianImageOptions.MinimumLength or > 1UL << 44)
+            if (result.GetValue(size) is { } length
+                && (!ByteSize.TryParse(length, out ulong bytes, out problem) || bytes is < DebianImageOptions.MinimumLength or > 1UL << 44))
             {
-                result.AddError($"--size: {problem ?? $"'{result.GetValue(size)}' is out of range; write 1G to 16T."}");
+                result.AddError($"--size: {problem ?? $"'{length}' is out of range; write 1G to 16T."}");
             }
 
-            if (!NamedFile.IsKernelPackage(result.GetRequiredValue(kernel)))
+            if (result.GetValue(kernel) is { } package && !NamedFile.IsKernelPackage(package))
             {
-                result.AddError($"--kernel is '{result.GetValue(kernel)}'; write a package that begins with linux-image-. BootLinux boots a disk with other kernels.");
+                result.AddError($"--kernel is '{package}'; write a package that begins with linux-image-. BootLinux boots a disk with other kernels.");
             }
 
-            if (result.GetRequiredValue(changes).Length == 0)
+            if (result.GetValue(changes) is { Length: 0 })
             {
                 result.AddError("--changes is empty; name a file, or leave the option out.");
             }
 
-            if (result.GetValue(discard) && result.GetValue(commit))
+            if (result.GetValue(export) is { Length: 0 })
             {
-                result.AddError("--discard-changes and --commit exclude each other; write one of them.");
+                result.AddError("--export is empty; name a directory, or leave the option out.");
+            }
+
+            if ((bool[])[result.GetValue(discard), result.GetValue(commit), result.GetValue(export) is not null] is [true, true, _] or [true, _, true] or [_, true, true])
+            {
+                result.AddError("--discard-changes, --commit and --export exclude each other; write one of them.");
             }
         });
         root.SetAction((result, cancellationToken) => Run.RunAsync(
@@ -91,7 +102,9 @@ internal static class CommandLine
                 result.GetRequiredValue(kernel),
                 result.GetValue(append),
                 Path.GetFullPath(result.GetRequiredValue(changes)),
-                result.GetValue(discard) ? Action.Discard : result.GetValue(commit) ? Action.Commit : result.GetValue(build) ? Action.Build : Action.Boot),
+                result.GetValue(discard),
+                result.GetValue(commit),
+                result.GetValue(export)),
             cancellationToken));
         HelpOption help = root.Options.OfType<HelpOption>().Single();
         help.Action = new HelpWithExamples((HelpAction)help.Action!);
@@ -114,14 +127,6 @@ internal static class CommandLine
     }
 }
 
-/// <summary>What the program is to do.</summary>
-internal enum Action
-{
-    Boot,
-    Discard,
-    Commit,
-    Build,
-}
-
 /// <summary>The parsed command line.</summary>
-internal sealed record Settings(ulong Memory, long Size, string Kernel, string? Append, string Changes, Action Action);
+internal sealed record Settings(
+    ulong Memory, long Size, string Kernel, string? Append, string Changes, bool DiscardsChanges, bool CommitsChanges, string? ExportDirectory);

@@ -1,3 +1,4 @@
+using Uml.Hosting.Assets;
 using Uml.Storage.Formats.UmlCow;
 
 namespace DebianFromDisk;
@@ -17,5 +18,16 @@ internal static class Disk
             Directory.CreateDirectory(Path.GetDirectoryName(changes)!);
             UmlCowBlockDevice.Create(changes, image);
         }
+    }
+
+    /// <summary>Puts what another virtual machine needs to boot the image into a directory.</summary>
+    public static async Task ExportAsync(string directory, string image, KernelAsset kernel, byte[] initrd, CancellationToken cancellationToken)
+    {
+        Directory.CreateDirectory(directory);
+        File.Copy(kernel.ImagePath, Path.Combine(directory, "vmlinuz"), overwrite: true);
+        await File.WriteAllBytesAsync(Path.Combine(directory, "initrd.img"), initrd, cancellationToken);
+        string link = Path.Combine(directory, "disk.img");
+        File.Delete(link);
+        File.CreateSymbolicLink(link, image);
     }
 }

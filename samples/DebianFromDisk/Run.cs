@@ -12,6 +12,7 @@ using Uml.Hosting.Debian;
 using Uml.Hosting.Images;
 using Uml.Storage.Blocks;
 using Uml.Storage.Formats.UmlCow;
+using Uml.Storage.Images;
 
 namespace DebianFromDisk;
 
@@ -25,22 +26,24 @@ internal static class Run
         try
         {
             var assets = new GuestAssetCache();
-            if (settings.Action == Action.Discard)
+            if (settings.DiscardsChanges)
             {
                 File.Delete(settings.Changes);
             }
 
             string image = await GetImageAsync(settings, assets, cancellationToken);
-            if (settings.Action == Action.Build)
+            KernelAsset kernel = await assets.GetKernelAsync(settings.Kernel, cancellationToken);
+            byte[] initrd = await CreateInitrdAsync(kernel, assets, cancellationToken);
+            if (settings.ExportDirectory is { } directory)
             {
-                Console.WriteLine(image);
+                await Disk.ExportAsync(directory, image, kernel, initrd, cancellationToken);
                 return 0;
             }
 
             Disk.Prepare(settings.Changes, image);
-            return await BootAsync(settings, assets, cancellationToken);
+            return await BootAsync(settings, kernel, initrd, cancellationToken);
         }
-        catch (Exception e) when (e is MachineConfigurationException or DiskImageException or IOException or UnauthorizedAccessException)
+        catch (Exception e) when (e is MachineConfigurationException or ImageContentException or DiskImageException or IOException or UnauthorizedAccessException)
         {
             Tell(e.Message);
             return Failed;
@@ -57,12 +60,18 @@ internal static class Run
         return BuildDisplay.ShowAsync(progress => DebianImage.GetAsync(options, assets, progress, cancellationToken));
     }
 
-    private static async Task<int> BootAsync(Settings settings, GuestAssetCache assets, CancellationToken cancellationToken)
+    private static async Task<byte[]> CreateInitrdAsync(KernelAsset kernel, GuestAssetCache assets, CancellationToken cancellationToken)
     {
-        KernelAsset kernel = await assets.GetKernelAsync(settings.Kernel, cancellationToken);
         string modules = kernel.ModulesDirectory
             ?? throw new MachineConfigurationException($"The package {kernel.Package} has no modules, which the driver of disks is one of; name another.");
-        BootFile initrd = await RootDiskInitramfs.CreateAsync(modules, assets, cancellationToken: cancellationToken);
+
+        // systemd wants autofs4 before it starts anything.
+        var options = new RootDiskInitramfsOptions { Modules = ["autofs4", "virtio_rng"] };
+        return RootDiskInitramfs.CreateBuilder(await assets.GetBusyBoxAsync(cancellationToken), modules, options).Build();
+    }
+
+    private static async Task<int> BootAsync(Settings settings, KernelAsset kernel, byte[] initrd, CancellationToken cancellationToken)
+    {
         using var console = new StdioConsoleChannel();
         await using IVirtualMachine machine = UmlMachine.CreateDefaultBuilder()
             .Configure(options =>
@@ -70,7 +79,7 @@ internal static class Run
                 options.MemorySize = settings.Memory;
                 options.OnReboot = RebootAction.Reset;
             })
-            .UseKernel(BootFile.FromPath(kernel.ImagePath), initrd, GetCommandLine(settings))
+            .UseKernel(BootFile.FromPath(kernel.ImagePath), BootFile.FromBytes(initrd, "(root disk initramfs)"), GetCommandLine(settings))
             .AddConsole(console)
             .AddBlockDevice(_ => UmlCowBlockDevice.Open(settings.Changes))
             .AddEntropy()
