@@ -19,14 +19,13 @@ internal sealed class Ext4Inventory
     private readonly List<Ext4Inode> _inodes = [];
     private readonly IncrementalHash _digest = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
     private uint _next = Ext4Format.FirstInode;
-    private FileTime _youngest;
 
     private Ext4Inventory(FileTree tree, Ext4Options options, CancellationToken cancellationToken)
     {
         using (_digest)
         {
             Walk(tree.Root, cancellationToken);
-            CreationTime = (uint)Math.Clamp(options.CreationTime?.ToUnixTimeSeconds() ?? _youngest.Seconds, 0, uint.MaxValue);
+            CreationTime = (uint)Math.Clamp(options.CreationTime?.ToUnixTimeSeconds() ?? tree.Root.Metadata.ModificationTime.Seconds, 0, uint.MaxValue);
             Uuid = options.Uuid?.ToByteArray(bigEndian: true) ?? DeriveUuid(options);
         }
 
@@ -161,8 +160,6 @@ internal sealed class Ext4Inventory
             inode.Content = FileContent.FromMemory(node.Target);
         }
 
-        FileTime time = node.Metadata.ModificationTime;
-        _youngest = (time.Seconds, time.Nanoseconds).CompareTo((_youngest.Seconds, _youngest.Nanoseconds)) > 0 ? time : _youngest;
         _inodes.Add(inode);
         _known.Add(node, inode);
         return inode;

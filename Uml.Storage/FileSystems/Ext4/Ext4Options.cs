@@ -35,7 +35,7 @@ public sealed record Ext4Options
     /// </summary>
     public bool HasJournal { get; init; } = true;
 
-    /// <summary>When the file system was made. Unless given, when the youngest file was changed.</summary>
+    /// <summary>When the file system was made. Unless given, when the root directory was changed.</summary>
     public DateTimeOffset? CreationTime { get; init; }
 
     /// <exception cref="ArgumentException">A value is not valid.</exception>
