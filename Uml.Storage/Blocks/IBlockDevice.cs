@@ -81,11 +81,15 @@ public interface IFlushable
 /// </summary>
 public interface INonBlocking
 {
-    /// <summary>Whether <see cref="IBlockDevice.ReadAsync"/> returns without waiting.</summary>
-    bool ReadsNeverWait { get; }
+    /// <summary>Whether <see cref="IBlockDevice.ReadAsync"/> of a range returns without waiting. Does not wait itself.</summary>
+    /// <param name="offset">The first byte, aligned as for a read and within the device.</param>
+    /// <param name="length">Bytes, likewise.</param>
+    bool ReadNeverWaits(long offset, int length);
 
-    /// <summary>Whether <see cref="IBlockDevice.WriteAsync"/> does.</summary>
-    bool WritesNeverWait { get; }
+    /// <summary>Whether <see cref="IBlockDevice.WriteAsync"/> does, in the same way.</summary>
+    /// <param name="offset">The first byte, aligned as for a write and within the device.</param>
+    /// <param name="length">Bytes, likewise.</param>
+    bool WriteNeverWaits(long offset, int length);
 }
 
 /// <summary>A block device that can be told what is not needed any more.</summary>

@@ -32,10 +32,10 @@ public sealed class MemoryBlockDevice : IBlockDevice, IFlushable, IDiscardable, 
     public BlockLimits Limits => BlockLimits.Default;
 
     /// <inheritdoc/>
-    public bool ReadsNeverWait => true;
+    public bool ReadNeverWaits(long offset, int length) => true;
 
     /// <inheritdoc/>
-    public bool WritesNeverWait => true;
+    public bool WriteNeverWaits(long offset, int length) => true;
 
     /// <inheritdoc/>
     public ValueTask ReadAsync(long offset, BlockBuffers buffers, CancellationToken cancellationToken = default)

@@ -231,11 +231,12 @@ internal sealed class VirtioBlock : VirtioDevice, IDisposable
     {
         bool mayRunNow = request.Type switch
         {
-            VirtioBlockLayout.In => _nonBlocking is { ReadsNeverWait: true },
-            VirtioBlockLayout.Out => _nonBlocking is { WritesNeverWait: true } && !request.IsWriteThrough,
+            _ when _nonBlocking is null || request.Data.Length > _atOnce => false,
+            VirtioBlockLayout.In => _nonBlocking.ReadNeverWaits(request.Offset, request.Data.Length),
+            VirtioBlockLayout.Out => !request.IsWriteThrough && _nonBlocking.WriteNeverWaits(request.Offset, request.Data.Length),
             _ => false,
         };
-        if (!mayRunNow || request.Data.Length > _atOnce)
+        if (!mayRunNow)
         {
             _runner.Submit(request);
             return false;

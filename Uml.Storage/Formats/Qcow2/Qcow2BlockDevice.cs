@@ -12,7 +12,7 @@ namespace Uml.Storage.Formats.Qcow2;
 /// Tables change in memory and are written by a flush, in an order in which the image is usable wherever it is interrupted: it has what it had
 /// at the last flush or what was written since, and at worst clusters that are counted and not used, which a check frees.
 /// </remarks>
-public sealed class Qcow2BlockDevice : IBlockDevice, IFlushable, IDiscardable, IZeroable, IResizable, IExtentMap
+public sealed class Qcow2BlockDevice : IBlockDevice, IFlushable, IDiscardable, IZeroable, IResizable, IExtentMap, INonBlocking
 {
     private readonly Qcow2Image _image;
     private readonly IBlockDevice? _backing;
@@ -43,7 +43,7 @@ public sealed class Qcow2BlockDevice : IBlockDevice, IFlushable, IDiscardable, I
         Qcow2Refcounts refcounts = new(image.Content, geometry, counts, reclaimer, options.CacheBytes / 4);
         _decompressor = new Qcow2Decompressor(image.Content, geometry, header.Compression);
         _extents = new Qcow2Extents(mapping, backing);
-        _reader = new Qcow2Reader(image.Content, mapping, _decompressor, backing);
+        _reader = new Qcow2Reader(image.Content, geometry, mapping, _decompressor, backing);
         _writeBack = new Qcow2WriteBack(image.Content, geometry, image.Sector, mapping, refcounts, reclaimer, options.Discards, imageLock);
         _writer = new Qcow2Writer(image.Content, geometry, mapping, refcounts, reclaimer, _reader, _writeBack, ranges, imageLock);
         _zeroer = new Qcow2Zeroer(geometry, mapping, refcounts, reclaimer, _reader, _writer, _writeBack, ranges, imageLock);
@@ -153,6 +153,12 @@ public sealed class Qcow2BlockDevice : IBlockDevice, IFlushable, IDiscardable, I
             throw;
         }
     }
+
+    /// <inheritdoc/>
+    public bool ReadNeverWaits(long offset, int length) => _reader.NeverWaits(offset, length);
+
+    /// <inheritdoc/>
+    public bool WriteNeverWaits(long offset, int length) => _image.File.WritesNeverWait && _writer.NeverWaits(offset, length);
 
     /// <inheritdoc/>
     public ValueTask FlushAsync(CancellationToken cancellationToken = default)

@@ -48,10 +48,10 @@ public sealed class RawBlockDevice : IBlockDevice, IFlushable, IDiscardable, IZe
     public BlockLimits Limits { get; }
 
     /// <inheritdoc/>
-    public bool ReadsNeverWait => true;
+    public bool ReadNeverWaits(long offset, int length) => true;
 
     /// <inheritdoc/>
-    public bool WritesNeverWait => _file.WritesNeverWait;
+    public bool WriteNeverWaits(long offset, int length) => _file.WritesNeverWait;
 
     /// <summary>Of the open file: what a copy-on-write image compares its header with.</summary>
     internal HostFile File => _file;

@@ -45,10 +45,10 @@ public sealed class UmlCowBlockDevice : IBlockDevice, IFlushable, IDiscardable, 
     public BlockLimits Limits { get; }
 
     /// <inheritdoc/>
-    public bool ReadsNeverWait => true;
+    public bool ReadNeverWaits(long offset, int length) => true;
 
     /// <inheritdoc/>
-    public bool WritesNeverWait => _file.WritesNeverWait && !_options.IsSynchronous;
+    public bool WriteNeverWaits(long offset, int length) => _file.WritesNeverWait && !_options.IsSynchronous;
 
     /// <summary>What the file says of itself.</summary>
     internal UmlCowHeader Header => _header;

@@ -17,9 +17,9 @@ internal sealed class TestDisk : IBlockDevice, IFlushable, INonBlocking
     /// <summary>Whether the disk says that its reads and writes never wait.</summary>
     public bool NeverWaits { get; init; }
 
-    public bool ReadsNeverWait => NeverWaits;
+    public bool ReadNeverWaits(long offset, int length) => NeverWaits;
 
-    public bool WritesNeverWait => NeverWaits;
+    public bool WriteNeverWaits(long offset, int length) => NeverWaits;
 
     /// <summary>The threads that reads and writes came from, in order.</summary>
     public List<Thread> Threads { get; } = [];
