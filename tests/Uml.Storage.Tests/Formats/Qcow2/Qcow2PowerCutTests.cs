@@ -1,5 +1,4 @@
 using System.Buffers.Binary;
-using Uml.Storage.Files;
 using Uml.Storage.Formats.Qcow2;
 using Uml.Storage.Tests.Files;
 
