@@ -170,7 +170,7 @@ internal static class CommandLine
             {
                 return await run(result, cancellationToken);
             }
-            catch (IOException e)
+            catch (Exception e) when (e is IOException or NotSupportedException or ArgumentOutOfRangeException)
             {
                 report.WriteMessage(e.Message);
                 return ExitCodes.Failure;
