@@ -1,5 +1,6 @@
 using System.Diagnostics.CodeAnalysis;
 using System.Net;
+using System.Runtime.Versioning;
 using Uml.Storage.Blocks;
 using Uml.Storage.Nbd.Client;
 using Uml.Storage.Nbd.Server;
@@ -166,7 +167,7 @@ public sealed class NbdTransferTests
         Assert.That(disk.Writes, Is.EqualTo(1));
     }
 
-    [Test]
+    [Test, Platform("Linux"), UnsupportedOSPlatform("windows")]
     public async Task A_socket_is_private_and_gone_with_its_server()
     {
         _rig.Start(new MemoryBlockDevice(1 << 20));
