@@ -172,7 +172,8 @@ public sealed class NbdTransferTests
     {
         _rig.Start(new MemoryBlockDevice(1 << 20));
         Assert.That(File.GetUnixFileMode(_rig.Socket), Is.EqualTo(UnixFileMode.UserRead | UnixFileMode.UserWrite));
-        Assert.That(() => new NbdRig().Start(new MemoryBlockDevice(512), o => o with { EndPoint = _rig.Server!.EndPoint }), Throws.InstanceOf<DiskImageException>().With.Message.Contains(_rig.Socket));
+        await using NbdRig second = new();
+        Assert.That(() => second.Start(new MemoryBlockDevice(512), o => o with { EndPoint = _rig.Server!.EndPoint }), Throws.InstanceOf<DiskImageException>().With.Message.Contains(_rig.Socket));
         await _rig.StopAsync();
         Assert.That(File.Exists(_rig.Socket), Is.False);
     }
