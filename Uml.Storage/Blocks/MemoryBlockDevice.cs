@@ -1,7 +1,7 @@
 namespace Uml.Storage.Blocks;
 
 /// <summary>A block device in memory, for tests and for disks that nobody keeps. Memory is taken by what was written, in pieces of 1 MiB.</summary>
-public sealed class MemoryBlockDevice : IBlockDevice, IFlushable, IDiscardable, IZeroable, IResizable
+public sealed class MemoryBlockDevice : IBlockDevice, IFlushable, IDiscardable, IZeroable, IResizable, IExtentMap
 {
     private const int PieceSize = 1 << 20;
 
@@ -119,6 +119,19 @@ public sealed class MemoryBlockDevice : IBlockDevice, IFlushable, IDiscardable, 
 
         Resized?.Invoke(this, EventArgs.Empty);
         return ValueTask.CompletedTask;
+    }
+
+    /// <inheritdoc/>
+    public ValueTask<BlockExtent> FindExtentAsync(long offset, long length, CancellationToken cancellationToken = default)
+    {
+        cancellationToken.ThrowIfCancellationRequested();
+        ArgumentOutOfRangeException.ThrowIfZero(length);
+        lock (_lock)
+        {
+            BlockRange.Check(this, offset, length);
+            (byte[]? piece, int _, int count) = Find(offset, length);
+            return ValueTask.FromResult(new BlockExtent(count, IsZero: piece is null));
+        }
     }
 
     /// <inheritdoc/>

@@ -32,23 +32,30 @@ internal static unsafe class FileLock
         // A file system without locks: nobody else can hold one either.
     }
 
-    /// <summary>The holder, as far as the host says: locks of an open file have no process.</summary>
+    /// <summary>The holder, as far as the host says: a process with a lock of its own, or one that has the file open and locked.</summary>
     private static string FindHolder(HostFile file)
     {
         FileLockRange range = new() { Type = file.IsReadOnly ? Fcntl.ReadLock : Fcntl.WriteLock };
-        if (Fcntl.Lock(file.Descriptor, Fcntl.GetDescriptionLock, &range) != 0 || range.Type == Fcntl.NoLock || range.ProcessId <= 0)
+        bool isProcess = Fcntl.Lock(file.Descriptor, Fcntl.GetDescriptionLock, &range) == 0 && range.Type != Fcntl.NoLock && range.ProcessId > 0;
+        int? holder = isProcess ? range.ProcessId : FileLockHolder.Find(file.Status);
+        if (holder is not { } id)
         {
             return "another machine";
         }
 
-        string id = range.ProcessId.ToString(CultureInfo.InvariantCulture);
+        if (id == Environment.ProcessId)
+        {
+            return "another machine of this process";
+        }
+
+        string number = id.ToString(CultureInfo.InvariantCulture);
         try
         {
-            return $"process {id} ({File.ReadAllText($"/proc/{id}/comm").Trim()})";
+            return $"process {number} ({File.ReadAllText($"/proc/{number}/comm").Trim()})";
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
-            return $"process {id}";
+            return $"process {number}";
         }
     }
 }

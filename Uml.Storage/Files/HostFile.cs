@@ -10,7 +10,7 @@ namespace Uml.Storage.Files;
 /// A file of the host, or a block device, read and written in pieces at an offset. What the host can do without waiting for the storage is
 /// done before the call returns; the rest on the thread pool. Neither allocates once it has been done a few times.
 /// </summary>
-internal sealed class HostFile : IDisposable
+internal sealed class HostFile : IImageFile
 {
     /// <summary>Requests that wait for the storage at once: what keeps an SSD busy. A limit of ours; others wait for their turn.</summary>
     private const int MaximumParallel = 16;
@@ -139,7 +139,7 @@ internal sealed class HostFile : IDisposable
 
     /// <summary>Does a request to its end, on the calling thread, and waits for the storage if need be.</summary>
     /// <exception cref="BlockIOException">The host does not do it.</exception>
-    internal void Run(HostFileOperation operation, long offset, BlockBuffers buffers, long length)
+    public void Run(HostFileOperation operation, long offset, BlockBuffers buffers, long length)
     {
         // SAFETY: the descriptor stays open meanwhile, whoever disposes the file.
         bool kept = false;

@@ -64,7 +64,7 @@ internal static class CommandLine
         };
         Option<string[]> disks = new("--disk")
         {
-            Description = "A disk, as often as wanted: FILE[,format=raw|cow][,backing=FILE][,ro][,sync][,nolock]. /dev/vda is the first.",
+            Description = "A disk, as often as wanted: FILE[,format=raw|cow|qcow2][,backing=FILE][,ro][,sync][,nolock]. /dev/vda is the first.",
             HelpName = "image",
         };
         Option<string?> run = new("--run")

@@ -31,6 +31,12 @@ internal static class Run
                 File.Delete(settings.Changes);
             }
 
+            if (settings.CommitsChanges)
+            {
+                Tell($"The changes are in '{await Disk.CommitAsync(settings.Changes, cancellationToken)}' now, and '{settings.Changes}' is gone.");
+                return 0;
+            }
+
             string image = await GetImageAsync(settings, assets, cancellationToken);
             KernelAsset kernel = await assets.GetKernelAsync(settings.Kernel, cancellationToken);
             byte[] initrd = await CreateInitrdAsync(kernel, assets, cancellationToken);

@@ -8,7 +8,7 @@ namespace Uml.Storage.Formats.Raw;
 /// where discards or zeroes have given room back.
 /// </summary>
 /// <remarks>A file that ends within a sector of 512 bytes reads as if zeroes followed, and grows when its last sector is written.</remarks>
-public sealed class RawBlockDevice : IBlockDevice, IFlushable, IDiscardable, IZeroable, IResizable
+public sealed class RawBlockDevice : IBlockDevice, IFlushable, IDiscardable, IZeroable, IResizable, IExtentMap
 {
     private readonly HostFile _file;
     private readonly bool _discards;
@@ -166,6 +166,15 @@ public sealed class RawBlockDevice : IBlockDevice, IFlushable, IDiscardable, IZe
         Volatile.Write(ref _length, length);
         Resized?.Invoke(this, EventArgs.Empty);
         return ValueTask.CompletedTask;
+    }
+
+    /// <inheritdoc/>
+    public ValueTask<BlockExtent> FindExtentAsync(long offset, long length, CancellationToken cancellationToken = default)
+    {
+        cancellationToken.ThrowIfCancellationRequested();
+        ArgumentOutOfRangeException.ThrowIfZero(length);
+        BlockRange.Check(this, offset, length);
+        return ValueTask.FromResult(HostFileExtents.Find(_file, offset, length, Limits.LogicalBlockSize));
     }
 
     /// <inheritdoc/>

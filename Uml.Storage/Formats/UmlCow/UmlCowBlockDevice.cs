@@ -12,7 +12,7 @@ namespace Uml.Storage.Formats.UmlCow;
 /// A flush makes the data durable first, and then the bitmap that says which sectors the file has. So whatever happens to the process or
 /// the host, a sector has what it had at the last flush or what was written since, and never anything else.
 /// </remarks>
-public sealed class UmlCowBlockDevice : IBlockDevice, IFlushable, IDiscardable, IZeroable
+public sealed class UmlCowBlockDevice : IBlockDevice, IFlushable, IDiscardable, IZeroable, IExtentMap
 {
     private readonly HostFile _file;
     private readonly RawBlockDevice _backing;
@@ -42,6 +42,12 @@ public sealed class UmlCowBlockDevice : IBlockDevice, IFlushable, IDiscardable, 
 
     /// <inheritdoc/>
     public BlockLimits Limits { get; }
+
+    /// <summary>What the file says of itself.</summary>
+    internal UmlCowHeader Header => _header;
+
+    /// <summary>The image below, which a merge writes to.</summary>
+    internal RawBlockDevice Backing => _backing;
 
     /// <summary>Makes a copy-on-write file over an image.</summary>
     /// <param name="path">The file, which must not be there.</param>
@@ -78,7 +84,13 @@ public sealed class UmlCowBlockDevice : IBlockDevice, IFlushable, IDiscardable, 
     public static UmlCowBlockDevice Open(string path, UmlCowOptions? options = null)
     {
         ArgumentException.ThrowIfNullOrEmpty(path);
-        options ??= new UmlCowOptions();
+        return Open(path, options ?? new UmlCowOptions(), writesBacking: false);
+    }
+
+    /// <summary>Opens a copy-on-write file, and the image below it to be written if it is to be merged into that.</summary>
+    /// <exception cref="DiskImageException">As for the other overload; or the image below is in use, by another such file perhaps.</exception>
+    internal static UmlCowBlockDevice Open(string path, UmlCowOptions options, bool writesBacking)
+    {
         HostFile file = HostFile.Open(path, new HostFileMode(options.IsReadOnly));
         RawBlockDevice? backing = null;
         try
@@ -89,7 +101,7 @@ public sealed class UmlCowBlockDevice : IBlockDevice, IFlushable, IDiscardable, 
             }
 
             UmlCowHeader header = ReadHeader(file);
-            backing = UmlCowBacking.Open(path, header, options);
+            backing = UmlCowBacking.Open(path, header, options, !writesBacking);
             return new UmlCowBlockDevice(file, backing, Accept(file, header, backing), options);
         }
         catch
@@ -112,7 +124,7 @@ public sealed class UmlCowBlockDevice : IBlockDevice, IFlushable, IDiscardable, 
         ValueTask part;
         for (int done = 0; done < buffers.Length;)
         {
-            int length = FindRun(offset + done, buffers.Length - done, out bool isPresent);
+            int length = (int)FindRun(offset + done, buffers.Length - done, out bool isPresent);
             part = ReadRunAsync(offset + done, buffers.Slice(done, length), isPresent);
             done += length;
             if (!part.IsCompletedSuccessfully)
@@ -220,6 +232,17 @@ public sealed class UmlCowBlockDevice : IBlockDevice, IFlushable, IDiscardable, 
         }
     }
 
+    /// <inheritdoc/>
+    public async ValueTask<BlockExtent> FindExtentAsync(long offset, long length, CancellationToken cancellationToken = default)
+    {
+        cancellationToken.ThrowIfCancellationRequested();
+        ArgumentOutOfRangeException.ThrowIfZero(length);
+        BlockRange.Check(this, offset, length);
+        length = FindRun(offset, length, out bool isPresent);
+        return isPresent ? HostFileExtents.Find(_file, _header.DataOffset + offset, length, BlockLimits.SectorSize)
+            : await _backing.FindExtentAsync(offset, length, cancellationToken).ConfigureAwait(false) with { IsBelow = true };
+    }
+
     /// <summary>Flushes what was written, and closes both files.</summary>
     /// <exception cref="IOException">What was written since the last flush could not be made durable; the files are closed all the same.</exception>
     public async ValueTask DisposeAsync()
@@ -235,7 +258,8 @@ public sealed class UmlCowBlockDevice : IBlockDevice, IFlushable, IDiscardable, 
         }
     }
 
-    private static UmlCowHeader ReadHeader(HostFile file)
+    /// <exception cref="DiskImageException">It is none, damaged or cut off.</exception>
+    internal static UmlCowHeader ReadHeader(HostFile file)
     {
         byte[] bytes = new byte[Math.Min(UmlCowHeader.MaximumLength, file.GetLength())];
         file.Run(HostFileOperation.Read, 0, bytes, 0);
@@ -272,16 +296,38 @@ public sealed class UmlCowBlockDevice : IBlockDevice, IFlushable, IDiscardable, 
         return header;
     }
 
+    /// <summary>
+    /// Has a file belong to the image below as that is now. Behind a merge into that which was cut off: every sector that the merge writes is
+    /// in the file, so that the two still make the same disk.
+    /// </summary>
+    /// <returns>Whether the file's version can say so.</returns>
+    /// <exception cref="DiskImageException">The file is damaged or in use.</exception>
+    /// <exception cref="BlockIOException">It could not be written.</exception>
+    internal static bool RenewTime(string path, long modifiedSeconds)
+    {
+        using HostFile file = HostFile.Open(path, default);
+        FileLock.Take(file);
+        UmlCowHeader header = ReadHeader(file);
+        if (!header.CanRename)
+        {
+            return false;
+        }
+
+        file.Run(HostFileOperation.Write, 0, (header with { ModifiedTime = (uint)modifiedSeconds }).Write(), 0);
+        file.Run(HostFileOperation.Flush, 0, default, 0);
+        return true;
+    }
+
     /// <summary>Whether a range has no sectors of the format in part.</summary>
     private bool IsWhole(long offset, long length) => ((offset | length) & (_header.SectorSize - 1)) == 0;
 
     /// <summary>How many bytes from an offset on come from the same place.</summary>
-    private int FindRun(long offset, int length, out bool isPresent)
+    private long FindRun(long offset, long length, out bool isPresent)
     {
         long sector = offset / _header.SectorSize;
         long before = offset - (sector * _header.SectorSize);
         long count = _bitmap.CountAlike(sector, (before + length + _header.SectorSize - 1) / _header.SectorSize, out isPresent);
-        return (int)Math.Min(length, (count * _header.SectorSize) - before);
+        return Math.Min(length, (count * _header.SectorSize) - before);
     }
 
     private ValueTask ReadRunAsync(long offset, BlockBuffers buffers, bool isPresent) =>
@@ -292,7 +338,7 @@ public sealed class UmlCowBlockDevice : IBlockDevice, IFlushable, IDiscardable, 
         await first.ConfigureAwait(false);
         for (int done = 0; done < buffers.Length;)
         {
-            int length = FindRun(offset + done, buffers.Length - done, out bool isPresent);
+            int length = (int)FindRun(offset + done, buffers.Length - done, out bool isPresent);
             await ReadRunAsync(offset + done, buffers.Slice(done, length), isPresent).ConfigureAwait(false);
             done += length;
         }

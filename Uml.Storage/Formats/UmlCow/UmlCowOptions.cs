@@ -20,4 +20,10 @@ public sealed record UmlCowOptions
     /// names the new place from then on, if it is opened to be written and has version 3.
     /// </summary>
     public string? BackingPath { get; init; }
+
+    /// <summary>
+    /// Whether the backing file may have been changed at another time than the file says. For one that was copied without its date, and for a
+    /// merge that was cut off; what was really changed in it may not fit what is in the file.
+    /// </summary>
+    public bool AcceptsChangedTime { get; init; }
 }

@@ -1,0 +1,79 @@
+using System.Reflection;
+using System.Text.Json;
+
+namespace Uml.Storage.Tests.Tools;
+
+/// <summary>The program DiskImages, as a user's shell runs it.</summary>
+public sealed class CommandLineTests
+{
+    private const string Command = "dotnet run -c Release --project samples/DiskImages -- ";
+
+    private static readonly string Root = Path.GetFullPath(Path.Combine(AppContext.BaseDirectory, "../../../../.."));
+
+    private TemporaryFolder _folder = null!;
+
+    private static string Configuration =>
+        typeof(CommandLineTests).Assembly.GetCustomAttribute<AssemblyConfigurationAttribute>()!.Configuration;
+
+    [SetUp]
+    public void MakeFolder() => _folder = new TemporaryFolder();
+
+    [TearDown]
+    public void DeleteFolder() => _folder.Dispose();
+
+    [Test]
+    public void The_commands_of_the_documentation_succeed_one_after_another()
+    {
+        string[] commands = [.. File.ReadLines(Path.Combine(Root, "docs", "how-to-use-disks.md")).Where(line => line.StartsWith(Command, StringComparison.Ordinal))];
+        Assert.That(commands, Has.Length.GreaterThan(8));
+        foreach (string command in commands)
+        {
+            (int code, string output) = Run([.. command[Command.Length..].Split(' ').Select(Place)]);
+            Assert.That(code, Is.Zero, $"{command}: {output}");
+        }
+
+        Assert.That(new FileInfo(_folder["copy.img"]).Length, Is.EqualTo(2L << 30));
+    }
+
+    [Test]
+    public void Information_comes_as_json()
+    {
+        Run("create", _folder["base.img"], "1M");
+        Run("cow", _folder["root.cow"], _folder["base.img"]);
+        (int code, string output) = Run("info", _folder["root.cow"], "-f", "cow", "--json");
+        Assert.That(code, Is.Zero);
+        using JsonDocument json = JsonDocument.Parse(output);
+        Assert.That(json.RootElement.GetProperty("format").GetString(), Is.EqualTo("cow"));
+        Assert.That(json.RootElement.GetProperty("backing").GetProperty("virtualSize").GetInt64(), Is.EqualTo(1 << 20));
+    }
+
+    [TestCase("info missing.img", 1, "Check the path")]
+    [TestCase("create new.img 100", 2, "sectors of 512 bytes")]
+    [TestCase("create new.img 9999999T", 2, "more than a disk can have")]
+    [TestCase("merge root.cow", 2, "--in-place")]
+    [TestCase("resize root.cow 1G --format cow", 1, "Merge it into a new image")]
+    [TestCase("info x --format vmdk", 2, "cow")]
+    public void Errors_say_what_to_do_and_have_an_exit_code_each(string arguments, int expected, string part)
+    {
+        (int code, string output) = Run([.. arguments.Split(' ').Select(Place)]);
+        Assert.That(code, Is.EqualTo(expected));
+        Assert.That(output, Does.Contain(part).And.Not.Contain("   at "));
+    }
+
+    [Test]
+    public void A_check_that_finds_something_has_an_exit_code_of_its_own()
+    {
+        Run("create", _folder["base.img"], "1M");
+        Run("cow", _folder["root.cow"], _folder["base.img"]);
+        File.Delete(_folder["base.img"]);
+        (int code, string output) = Run("check", _folder["root.cow"], "-f", "cow");
+        Assert.That(code, Is.EqualTo(3));
+        Assert.That(output, Does.Contain("There is no file"));
+    }
+
+    /// <summary>Names of files, in the test's folder.</summary>
+    private string Place(string word) => word.Contains('.', StringComparison.Ordinal) ? _folder[word] : word;
+
+    private static (int Code, string Output) Run(params string[] arguments) => PeerTool.TryRun(
+        "dotnet-sdk-10.0", "dotnet", [Path.Combine(Root, $"samples/DiskImages/bin/{Configuration}/net10.0/DiskImages.dll"), .. arguments]);
+}
