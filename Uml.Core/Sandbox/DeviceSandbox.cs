@@ -15,7 +15,9 @@ namespace Uml.Core.Sandbox;
 /// sandbox.WritePort(0x70, 1, 13);
 /// Assert.That(sandbox.ReadPort(0x71, 1), Is.EqualTo(0x80));
 /// </code>
-/// Guest time begins on 2000-01-01 unless <see cref="MachineOptions.StartTime"/> says otherwise. Not safe for several threads, except that
+/// Guest time begins on 2000-01-01 unless <see cref="MachineOptions.StartTime"/> says otherwise. It is virtual unless
+/// <see cref="MachineOptions.ClockMode"/> says otherwise: in real time, too, it is the test that advances it, but devices end their work when they have
+/// done it. Not safe for several threads, except that
 /// devices post from any.
 /// </remarks>
 public sealed class DeviceSandbox : IDisposable
@@ -30,7 +32,7 @@ public sealed class DeviceSandbox : IDisposable
     private readonly SandboxProcessor[] _processors;
     private readonly MachineDevices _devices;
     private readonly List<MachineExit> _exits = [];
-    private readonly Queue<Action> _posted = new();
+    private readonly Queue<PostedAction> _posted = new();
 
     /// <summary>Builds a machine's devices, attaches and resets them.</summary>
     /// <param name="compose">Registers them, as for a machine.</param>
@@ -46,7 +48,7 @@ public sealed class DeviceSandbox : IDisposable
         (_services, MachineOptions machine) = builder.BuildServices();
         _ram = new GuestRam(machine.MemorySize);
         _bus = new MachineBus(_ram.Ranges);
-        _clock = new SandboxClock(VirtualMachineBuilder.GetStartTime(machine, TimeProvider.System), options.StartNanoseconds);
+        _clock = new SandboxClock(VirtualMachineBuilder.GetStartTime(machine, TimeProvider.System), options.StartNanoseconds, machine.ClockMode == ClockMode.Virtual);
         _processors = [.. Enumerable.Range(0, options.ProcessorCount).Select(index => new SandboxProcessor(index))];
         _devices = new MachineDevices(new DeviceHost(_bus, _ram, _clock, _processors, _exits.Add, Post), static () => true);
         try
@@ -148,7 +150,7 @@ public sealed class DeviceSandbox : IDisposable
         _ram.Dispose();
     }
 
-    private void Post(Action action)
+    private void Post(PostedAction action)
     {
         lock (_posted)
         {
@@ -159,16 +161,21 @@ public sealed class DeviceSandbox : IDisposable
     private void RunPosted()
     {
         // Only the actions posted so far, so that one that posts itself again does not keep time from advancing.
-        Action[] actions;
+        int count;
         lock (_posted)
         {
-            actions = [.. _posted];
-            _posted.Clear();
+            count = _posted.Count;
         }
 
-        foreach (Action action in actions)
+        for (; count > 0; count--)
         {
-            action();
+            PostedAction action;
+            lock (_posted)
+            {
+                action = _posted.Dequeue();
+            }
+
+            action.Run();
         }
     }
 }

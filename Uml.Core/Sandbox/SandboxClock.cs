@@ -2,14 +2,14 @@ using Uml.Core.Clock;
 
 namespace Uml.Core.Sandbox;
 
-/// <summary>A clock that its owner advances.</summary>
-internal sealed class SandboxClock(DateTimeOffset startTime, ulong now) : MachineClock(startTime)
+/// <summary>A clock that its owner advances, whether devices take it for virtual or real time.</summary>
+internal sealed class SandboxClock(DateTimeOffset startTime, ulong now, bool isVirtual) : MachineClock(startTime)
 {
     private ulong _now = now;
 
     public override ulong Nanoseconds => _now;
 
-    public override bool SleepsWhenIdle => false;
+    public override bool SleepsWhenIdle => !isVirtual;
 
     public override void Resume()
     {

@@ -75,6 +75,19 @@ public interface IFlushable
     ValueTask FlushAsync(CancellationToken cancellationToken = default);
 }
 
+/// <summary>
+/// A block device that says which of its calls never wait for the storage: they do at once what takes no wait, and leave the rest to other
+/// threads. Such calls may be made by a thread that others wait for, as a machine's is.
+/// </summary>
+public interface INonBlocking
+{
+    /// <summary>Whether <see cref="IBlockDevice.ReadAsync"/> returns without waiting.</summary>
+    bool ReadsNeverWait { get; }
+
+    /// <summary>Whether <see cref="IBlockDevice.WriteAsync"/> does.</summary>
+    bool WritesNeverWait { get; }
+}
+
 /// <summary>A block device that can be told what is not needed any more.</summary>
 public interface IDiscardable
 {

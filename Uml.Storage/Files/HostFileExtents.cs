@@ -18,7 +18,7 @@ internal static class HostFileExtents
         if (data < 0)
         {
             // No such offset (ENXIO): there is nothing but a hole, or the file ends before.
-            return new BlockExtent(length, IsZero: data == -Errno.NoSuchDevice);
+            return new BlockExtent(length, IsZero: data == -Errno.NoDevice);
         }
 
         long zeroes = (data - offset) / block * block;

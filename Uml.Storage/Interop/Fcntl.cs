@@ -6,7 +6,7 @@ namespace Uml.Storage.Interop;
 // SAFETY: callers pass a structure of their own, with the layout of struct flock.
 internal static unsafe partial class Fcntl
 {
-    public const int ReadOnly = 0, ReadWrite = 2, Create = 0x40, Exclusive = 0x80, CloseOnExec = 0x8_0000, DataSync = 0x1000;
+    public const int ReadOnly = 0, ReadWrite = 2, Create = 0x40, Exclusive = 0x80, CloseOnExec = 0x8_0000, DataSync = 0x1000, NonBlocking = 0x800;
 
     /// <summary>FALLOC_FL_KEEP_SIZE, FALLOC_FL_PUNCH_HOLE and FALLOC_FL_ZERO_RANGE.</summary>
     public const int KeepSize = 1, PunchHole = 2, ZeroRange = 0x10;

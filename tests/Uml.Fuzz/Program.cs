@@ -2,6 +2,7 @@ using System.CommandLine;
 using System.CommandLine.Parsing;
 using System.Globalization;
 using Uml.Fuzz.Boot;
+using Uml.Fuzz.Disks;
 using Uml.Fuzz.Guests;
 using Uml.Fuzz.Packages;
 using Uml.Fuzz.Running;
@@ -19,6 +20,8 @@ internal static class Program
         new("system", "the processor's system state: paging structures, descriptors, control and model-specific registers", SystemFuzz.Run, TestCases: 50),
         new("api", "the public API: calls in any order from several threads while a guest runs", ApiFuzz.Run, TestCases: 20),
         new("checker", "the checker of translated code: damaged translations that it accepts run, and may not touch the host", CheckerFuzz.Run, TestCases: 40),
+        new("virtqueue", "virtio devices: registers, queues and states, as drivers that obey and that do not", VirtqueueFuzz.Run, TestCases: 1000),
+        new("images", "disk images: damaged headers and metadata of every format, opened, read, written and cut off", ImageFuzz.Run, TestCases: 200),
         new("kernels", "boot loader: bzImage, vmlinux, PVH, multiboot and flat images, with initrds, modules and memory maps", KernelFuzz.Run, TestCases: 3000),
         new("payloads", "decompressors of kernel payloads: damaged and random data of every format", PayloadFuzz.Run, TestCases: 4000),
         new("packages", "Debian packages: ar, tar, compressors and what they unpack to, and trees of kernel modules", PackageFuzz.Run, TestCases: 500),

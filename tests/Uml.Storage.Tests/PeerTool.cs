@@ -5,6 +5,9 @@ namespace Uml.Storage.Tests;
 /// <summary>A program of others that reads and writes the same formats.</summary>
 internal static class PeerTool
 {
+    /// <summary>How long a program may take; then it is killed, and has failed.</summary>
+    private static readonly TimeSpan s_patience = TimeSpan.FromMinutes(5);
+
     /// <summary>Runs a program, which has to succeed.</summary>
     /// <param name="package">The Debian package that has it; the test is skipped where it is not installed.</param>
     /// <param name="command">The program.</param>
@@ -19,18 +22,24 @@ internal static class PeerTool
 
     public static (int Code, string Output) TryRun(string package, string command, params string[] arguments)
     {
-        if (!IsInstalled(command))
-        {
-            Assert.Ignore($"{command} is not here: apt-get install {package}");
-        }
-
+        IgnoreUnlessInstalled(package, command);
         ProcessStartInfo start = new(command, arguments) { RedirectStandardOutput = true, RedirectStandardError = true, RedirectStandardInput = true };
         using Process process = Process.Start(start)!;
+        using Timer impatience = new(_ => process.Kill(entireProcessTree: true), null, s_patience, Timeout.InfiniteTimeSpan);
         process.StandardInput.Close();
         Task<string> errors = process.StandardError.ReadToEndAsync();
         string output = process.StandardOutput.ReadToEnd();
         process.WaitForExit();
         return (process.ExitCode, output + errors.Result);
+    }
+
+    /// <summary>Skips the test where a program is not installed.</summary>
+    public static void IgnoreUnlessInstalled(string package, string command)
+    {
+        if (!IsInstalled(command))
+        {
+            Assert.Ignore($"{command} is not here: apt-get install {package}");
+        }
     }
 
     private static bool IsInstalled(string command) =>

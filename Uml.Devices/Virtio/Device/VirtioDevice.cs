@@ -161,11 +161,14 @@ internal abstract class VirtioDevice
     protected abstract void RestoreOwnState(StateReader state);
 
     /// <summary>Does something with a queue, which ends the device's use until it is reset when the driver has broken a rule.</summary>
-    protected void Guard(int queue, Action<VirtioDevice, int> action)
+    protected void Guard(int queue, Action<VirtioDevice, int> action) => Guard(queue, queue, action);
+
+    /// <summary>Does something with a queue and what else it takes, in the same way.</summary>
+    protected void Guard<T>(int queue, T argument, Action<VirtioDevice, T> action)
     {
         try
         {
-            action(this, queue);
+            action(this, argument);
         }
         catch (VirtioGuestErrorException error)
         {

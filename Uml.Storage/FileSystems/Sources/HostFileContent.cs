@@ -32,7 +32,7 @@ internal sealed class HostFileContent : FileContent
         for (long end = 0; end < status.Length;)
         {
             long start = Unistd.Seek((int)file.DangerousGetHandle(), end, Unistd.SeekData);
-            if (start < 0 && Marshal.GetLastPInvokeError() == Errno.NoSuchDevice)
+            if (start < 0 && Marshal.GetLastPInvokeError() == Errno.NoDevice)
             {
                 break; // nothing but a hole from here on
             }

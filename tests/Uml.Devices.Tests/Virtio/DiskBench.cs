@@ -1,4 +1,6 @@
 using System.Buffers.Binary;
+using System.Diagnostics;
+using Uml.Core.Machine;
 using Uml.Core.Sandbox;
 using Uml.Devices.Board;
 using Uml.Devices.Virtio;
@@ -18,9 +20,12 @@ internal sealed class DiskBench : IDisposable
     /// <summary>Longer than any request takes in virtual time.</summary>
     private const ulong Patience = 1_000_000;
 
-    public DiskBench(IBlockDevice disk, ulong features = ulong.MaxValue, ushort? queueSize = null, BlockDeviceOptions? options = null)
+    public DiskBench(IBlockDevice disk, ulong features = ulong.MaxValue, ushort? queueSize = null, BlockDeviceOptions? options = null, bool isVirtual = true)
     {
-        Sandbox = new DeviceSandbox(builder => builder.Configure(machine => machine.MemorySize = 8 << 20).AddStandardBoard().AddBlockDevice(disk, options));
+        Sandbox = new DeviceSandbox(builder => builder
+            .Configure(machine => (machine.MemorySize, machine.ClockMode) = (8 << 20, isVirtual ? ClockMode.Virtual : ClockMode.Real))
+            .AddStandardBoard()
+            .AddBlockDevice(disk, options));
         Driver = new VirtioPciDriver(Sandbox, 2);
         Start(features, queueSize);
     }
@@ -58,6 +63,30 @@ internal sealed class DiskBench : IDisposable
         return Queue.Add([new(header, 16, false), .. data, new(header + 16, 1, true)], isIndirect);
     }
 
+    /// <summary>Makes requests available again and again, all at once, and waits for their results each time; without allocation.</summary>
+    public void RunAgain(int times, params ReadOnlySpan<ushort> heads)
+    {
+        for (int i = 0; i < times; i++)
+        {
+            foreach (ushort head in heads)
+            {
+                Queue.Publish(head);
+            }
+
+            Driver.Notify(0);
+            for (int turn = 0; Queue.UsedIndex != Queue.AvailableIndex; turn++)
+            {
+                if (turn == 1_000_000)
+                {
+                    Assert.Fail("the requests do not end");
+                }
+
+                Thread.Yield();
+                Sandbox.Advance(0);
+            }
+        }
+    }
+
     public byte Result(int slot = 0)
     {
         byte[] result = new byte[1];
@@ -74,6 +103,18 @@ internal sealed class DiskBench : IDisposable
         Assert.That(Queue.TryTakeUsed(out ushort used, out _));
         Assert.That(used, Is.EqualTo(head));
         return Result();
+    }
+
+    /// <summary>Lets time pass until something has come to pass, in real time on another thread perhaps.</summary>
+    public void WaitFor(Func<bool> isDone)
+    {
+        var watch = Stopwatch.StartNew();
+        while (!isDone())
+        {
+            Assert.That(watch.Elapsed, Is.LessThan(TimeSpan.FromSeconds(20)), "it does not come to pass");
+            Sandbox.Advance(Patience);
+            Thread.Yield();
+        }
     }
 
     public byte[] Read(ulong address, int length)

@@ -34,6 +34,7 @@ internal sealed class HostileDriverTests
         ["data at the end of the address space"] = bench => bench.Submit(DiskBench.Out, 0, 0, false, new VirtioBuffer(ulong.MaxValue - 100, 512, false)),
         ["data of 4 GiB"] = bench => bench.Submit(DiskBench.In, 0, 0, false, new VirtioBuffer(DiskBench.Data, uint.MaxValue, true)),
         ["a result outside RAM"] = bench => bench.Queue.Add([new(bench.WriteHeader(DiskBench.Flush, 0), 16, false), new(0xC000_0000, 1, true)]),
+        ["a name that has no place in RAM"] = bench => bench.Submit(DiskBench.GetId, 0, 0, false, new VirtioBuffer(0xC000_0000, 20, true)),
         ["a table in a table"] = bench =>
         {
             bench.Queue.WriteDescriptor(DiskBench.Data, new(DiskBench.Data, 16, false), Indirect, 0);
@@ -146,6 +147,46 @@ internal sealed class HostileDriverTests
 
         bench.Start(queueSize: 16);
         Assert.That(bench.Run(DiskBench.In, 0, new VirtioBuffer(DiskBench.Data, 512, true)), Is.Zero);
+    }
+
+    [Test]
+    public async Task What_was_asked_for_before_a_rule_is_broken_ends([Values] bool isVirtual)
+    {
+        await using MemoryBlockDevice disk = new(1 << 20);
+        DiskBench bench = new(disk, queueSize: 64, isVirtual: isVirtual);
+        bench.Submit(DiskBench.In, 0, 0, false, new VirtioBuffer(DiskBench.Data, 512, true));
+        bench.Submit(DiskBench.GetId, 0, 1, false, new VirtioBuffer(DiskBench.Data + 512, 20, true));
+        bench.Queue.Publish(9999);
+        await EndsAsync(bench);
+    }
+
+    [Test]
+    public async Task A_result_that_cannot_be_given_does_not_keep_others_from_ending([Values] bool isVirtual)
+    {
+        await using MemoryBlockDevice disk = new(1 << 20);
+        DiskBench bench = new(disk, queueSize: 64, isVirtual: isVirtual);
+        bench.Queue.Add([new(bench.WriteHeader(DiskBench.Flush, 0), 16, false), new(0xC000_0000, 1, true)]);
+        bench.Submit(DiskBench.In, 0, 1, false, new VirtioBuffer(DiskBench.Data, 512, true));
+        bench.Submit(DiskBench.Flush, 0, 2);
+        await EndsAsync(bench);
+    }
+
+    /// <summary>A driver that broke a rule resets the device and uses it again; the host waits for nothing forever.</summary>
+    private static async Task EndsAsync(DiskBench bench)
+    {
+        await Task.Run(() =>
+        {
+            bench.Driver.Notify(0);
+            bench.WaitFor(() => (bench.Driver.Status & NeedsReset) != 0);
+            bench.Driver.Status = 0;
+            bench.WaitFor(() => bench.Driver.Status == 0);
+            bench.Start(queueSize: 64);
+            bench.Submit(DiskBench.In, 0, 0, false, new VirtioBuffer(DiskBench.Data, 512, true));
+            bench.Driver.Notify(0);
+            bench.WaitFor(() => bench.Queue.UsedIndex == 1);
+            Assert.That(bench.Result(), Is.Zero);
+            bench.Dispose();
+        }).WaitAsync(TimeSpan.FromSeconds(60));
     }
 
     private static void Table(DiskBench bench, ulong address, uint length, ushort flags)

@@ -155,6 +155,16 @@ public sealed class RawBlockDeviceTests
     }
 
     [Test]
+    public async Task A_pipe_is_refused_and_nobody_is_waited_for()
+    {
+        PeerTool.Run("coreutils", "mkfifo", _folder["pipe"]);
+        Func<RawBlockDevice> open = () => RawBlockDevice.Open(_folder["pipe"], new RawImageOptions { IsReadOnly = true });
+        Task<DiskImageException> refusal = Task.Run(() => Assert.Throws<DiskImageException>(() => open())!);
+
+        Assert.That((await refusal.WaitAsync(TimeSpan.FromSeconds(20))).Message, Does.Contain("neither a file nor a block device"));
+    }
+
+    [Test]
     public async Task An_image_can_be_resized()
     {
         RawBlockDevice.Create(_folder["disk"], 4096);

@@ -1,4 +1,3 @@
-using System.Buffers.Binary;
 using Uml.Storage.Blocks;
 using Uml.Storage.Formats.UmlCow;
 
@@ -282,32 +281,5 @@ public sealed class UmlCowBlockDeviceTests
         return image;
     }
 
-    /// <summary>An empty file over the image, put together from the tables of the format.</summary>
-    private byte[] MakeFile(int version, int sectorSize = 512)
-    {
-        FileInfo image = new(_folder["image"]);
-        uint time = (uint)new DateTimeOffset(image.LastWriteTimeUtc).ToUnixTimeSeconds();
-        byte[] file = new byte[(64 << 10) + image.Length];
-        BinaryPrimitives.WriteUInt32BigEndian(file, 0x4F4F4F4D);
-        BinaryPrimitives.WriteInt32BigEndian(file.AsSpan(4), version);
-        (int path, int rest) = version switch { 1 => (8, 264), 2 => (8, 4104), _ => (32, 8) };
-        System.Text.Encoding.UTF8.GetBytes(image.FullName, file.AsSpan(path));
-        if (version == 1)
-        {
-            BinaryPrimitives.WriteUInt32LittleEndian(file.AsSpan(rest), time);
-            BinaryPrimitives.WriteInt64LittleEndian(file.AsSpan(rest + 4), image.Length);
-            BinaryPrimitives.WriteInt32LittleEndian(file.AsSpan(rest + 12), sectorSize);
-            return file;
-        }
-
-        BinaryPrimitives.WriteUInt32BigEndian(file.AsSpan(rest), time);
-        BinaryPrimitives.WriteInt64BigEndian(file.AsSpan(rest + 4), image.Length);
-        BinaryPrimitives.WriteInt32BigEndian(file.AsSpan(rest + 12), sectorSize);
-        if (version == 3)
-        {
-            BinaryPrimitives.WriteInt32BigEndian(file.AsSpan(rest + 16), 4096);
-        }
-
-        return file;
-    }
+    private byte[] MakeFile(int version, int sectorSize = 512) => UmlCowFile.Make(_folder["image"], version, sectorSize);
 }
