@@ -5,10 +5,10 @@
 #
 #   tests/soak/debian.sh [options of DebianFromDisk, such as --size 8G]
 #
-# Needed (Debian): apt-get install e2fsprogs expect
+# Needed (Debian): apt-get install e2fsprogs
 set -euo pipefail
 root=$(cd "$(dirname "$0")/../.." && pwd)
-for each in expect e2fsck dotnet; do
+for each in e2fsck dotnet; do
     command -v "$each" >/dev/null || { echo "There is no $each; see the first lines of this script." >&2; exit 2; }
 done
 
@@ -24,33 +24,39 @@ $program "$@" --export "$work/export"
 echo "made in $(($(date +%s) - start)) s"
 e2fsck -fn "$work/export/disk.img"
 
-# boot COMMANDS...: logs in, runs them, and switches off. Each has to print ok.
+# await TEXT: reads the guest's console until the text stands there.
+await() {
+    local seen="" char
+    while IFS= read -r -t 600 -N 1 char <&"${guest[0]}"; do
+        seen+=$char
+        if [[ $seen == *"$1" ]]; then
+            printf '%s' "$seen"
+            return
+        fi
+    done
+    printf '%s\nThe guest did not print "%s".\n' "$seen" "$1" >&2
+    exit 1
+}
+
+# boot COMMANDS...: logs in, runs them, and switches off. Each has to succeed.
 boot() {
-    EXPECT_PROGRAM="$program" expect -f - "$@" <<'script'
-set timeout 600
-set stty_init "-echo"
-eval spawn $env(EXPECT_PROGRAM)
-proc await {text} {
-    expect -- $text {} timeout { puts "\nno '$text' in time"; exit 1 } eof { puts "\nended before '$text'"; exit 1 }
-}
-await "login: "
-send "root\r"
-await "# "
-foreach command $argv {
-    send "$command && echo o''k || echo f''ailed\r"
-    expect {
-        "ok\r" {}
-        "failed\r" { puts "\n$command: failed"; exit 1 }
-        timeout { puts "\n$command: no end"; exit 1 }
-        eof { exit 1 }
-    }
-    await "# "
-}
-send "poweroff\r"
-expect eof
-lassign [wait] pid spawn_id os status
-exit $status
-script
+    local command pid
+    coproc guest { exec $program 2>&1; }
+    pid=$guest_PID
+    exec 8>&"${guest[1]}" 9<&"${guest[0]}"
+    guest[0]=9
+    await 'login: '
+    echo root >&8
+    await '# '
+    for command in "$@"; do
+        # The console echoes the command, so what is waited for is not in it.
+        echo "$command; echo mark''er \$? end''ing" >&8
+        await ending | tee "$work/seen"
+        grep -q 'marker 0 ending' "$work/seen" || { echo "$command: failed" >&2; exit 1; }
+    done
+    echo poweroff >&8
+    wait "$pid"
+    exec 8>&- 9<&-
 }
 
 boot 'systemctl is-system-running --wait' 'apt-get --version' 'test -z "$(dpkg --audit)"' 'ssh -V' 'findmnt / | grep -q /dev/vda' 'echo kept >/root/file; sync'

@@ -88,7 +88,7 @@ public sealed class DebianPackagesSourceTests
         FakePackage.AddMember(ar, "debian-binary", "2.0\n"u8.ToArray());
         FakePackage.AddMember(ar, "control.tar", FakePackage.Tar([.. control.Select(file => FakePackage.File("./" + file.Name, file.Text))]));
         FakePackage.AddMember(ar, "data.tar.gz", FakePackage.Compress(".gz", FakePackage.Tar(files)));
-        string path = Path.Combine(folder.Path, name);
+        string path = folder[name];
         File.WriteAllBytes(path, ar.ToArray());
         return path;
     }
