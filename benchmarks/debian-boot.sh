@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Boots Debian with systemd from a disk to its login prompt, here and in QEMU without KVM, in turns: the same kernel, the same initial RAM disk, and
-# the same image below a fresh copy-on-write file for each boot. Prints the seconds of each boot and the medians.
+# the same image below a fresh copy-on-write file for each boot. Prints the seconds of each boot, with those of processor time, which say more where
+# the host is busy, and the medians of both.
 #
 #   benchmarks/debian-boot.sh [runs, 3 unless given]
 #
@@ -16,7 +17,8 @@ for each in qemu-system-x86_64 qemu-img dotnet; do
 done
 
 work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
+guest=
+trap '[ -z "$guest" ] || kill -- -$guest; rm -rf "$work"' EXIT
 sample=$root/samples/DebianFromDisk
 [ -n "${NO_BUILD:-}" ] || dotnet build -c Release -m:1 -v q "$sample" >&2
 program=$sample/bin/Release/net10.0/DebianFromDisk.dll
@@ -24,17 +26,17 @@ dotnet "$program" --export "$work"
 image=$(readlink "$work/disk.img")
 echo "$MEM MiB, $runs boots each"
 
-# to_login FILE COMMAND...: the seconds until the prompt; the machine is ended then.
+# to_login FILE COMMAND...: the seconds until the prompt, and the processor's; the machine is ended then.
 to_login() {
-    local output=$1 start end pid deadline
+    local output=$1 start end deadline
     shift
+    : >"$output"
     start=$(date +%s.%N)
     deadline=$(($(date +%s) + TIMEOUT))
     setsid "$@" </dev/null >"$output" 2>&1 &
-    pid=$!
+    guest=$!
     until grep -q 'login: ' "$output"; do
-        if ! kill -0 $pid 2>/dev/null || [ "$(date +%s)" -ge "$deadline" ]; then
-            kill -- -$pid 2>/dev/null || true
+        if ! kill -0 $guest 2>/dev/null || [ "$(date +%s)" -ge "$deadline" ]; then
             tail -n 20 "$output" >&2
             echo "there was no login prompt" >&2
             exit 1
@@ -42,9 +44,11 @@ to_login() {
         sleep 0.02
     done
     end=$(date +%s.%N)
-    kill -- -$pid
-    wait $pid 2>/dev/null || true
-    awk "BEGIN { printf \"%.2f\n\", $end - $start }"
+    awk -v seconds="$(awk "BEGIN { print $end - $start }")" -v ticks="$(getconf CLK_TCK)" \
+        '{ sub(/.*\) /, ""); printf "%.2f %.2f\n", seconds, ($12 + $13) / ticks }' "/proc/$guest/stat"
+    kill -- -$guest
+    wait $guest 2>/dev/null || true
+    guest=
 }
 
 ours() {
@@ -61,16 +65,21 @@ qemu() {
         -drive "file=$work/changes.qcow2,if=none,id=disk,format=qcow2" -device virtio-blk-pci,drive=disk -device virtio-rng-pci
 }
 
-median() { sort -n | awk '{ value[NR] = $1 } END { print value[int((NR + 1) / 2)] }'; }
+# median FILE COLUMN
+median() { cut -d' ' -f"$2" "$1" | sort -n | awk '{ value[NR] = $1 } END { print value[int((NR + 1) / 2)] }'; }
 
 : >"$work/ours.times"
 : >"$work/qemu.times"
 for run in $(seq "$runs"); do
     for which in ours qemu; do
-        seconds=$($which)
-        echo "$seconds" >>"$work/$which.times"
-        echo "boot $run, $which: $seconds s"
+        $which >"$work/time"
+        cat "$work/time" >>"$work/$which.times"
+        read -r seconds processor <"$work/time"
+        echo "boot $run, $which: $seconds s, $processor s of processor time"
     done
 done
-a=$(median <"$work/ours.times") b=$(median <"$work/qemu.times")
-awk "BEGIN { printf \"median: ours %.2f s, QEMU %.2f s: %.1f times as fast\n\", $a, $b, $b / $a }"
+for column in 1 2; do
+    ours=$(median "$work/ours.times" $column) qemu=$(median "$work/qemu.times" $column)
+    awk -v what="$([ $column = 1 ] && echo time || echo 'processor time')" \
+        "BEGIN { printf \"median %s: ours %.2f s, QEMU %.2f s: %.2f times as fast\n\", what, $ours, $qemu, $qemu / $ours }"
+done

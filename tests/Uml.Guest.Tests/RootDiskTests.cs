@@ -101,9 +101,10 @@ public sealed class RootDiskTests
         Assert.That(exit.Reason, Is.EqualTo(MachineExitReason.DebugExit), output);
     }
 
-    private static async Task<MemoryBlockDevice> CreateRootAsync()
+    /// <summary>A root whose init shows what it finds, and goes off.</summary>
+    internal static async Task<FileTree> CreateTreeAsync()
     {
-        using FileTree tree = new();
+        FileTree tree = new();
         FileMetadata executable = new(FileMetadata.DefaultDirectoryMode);
         foreach (string directory in (string[])["dev", "proc", "sys", "sbin"])
         {
@@ -118,6 +119,12 @@ public sealed class RootDiskTests
         }
 
         tree.Set("sbin/init", FileNode.CreateFile(executable, FileContent.FromMemory(Encoding.UTF8.GetBytes(Init))));
+        return tree;
+    }
+
+    private static async Task<MemoryBlockDevice> CreateRootAsync()
+    {
+        using FileTree tree = await CreateTreeAsync();
         MemoryBlockDevice disk = new(32 << 20);
         await Ext4Writer.WriteAsync(tree, disk, new Ext4Options { Label = Label, Uuid = Identity });
         return disk;
