@@ -2,7 +2,6 @@ using System.Text;
 using Uml.Core;
 using Uml.Core.Boot;
 using Uml.Core.Machine;
-using Uml.Devices.Board;
 using Uml.Devices.Consoles;
 using Uml.Devices.Virtio;
 using Uml.Hosting.Assets;
