@@ -126,13 +126,17 @@ public sealed class DebianPackage : IDisposable
         return files;
     }
 
-    /// <summary>Visits what the package holds, in its order, by normalized paths; the root directory has an empty one.</summary>
-    /// <exception cref="ImageContentException">The package is damaged or too large.</exception>
-    internal void ForEachFile(Action<string, TarEntry> visit, CancellationToken cancellationToken) => ForEachEntry(_data, (path, entry) =>
+    /// <summary>Reads the archive of the package's files into memory, packed as it is.</summary>
+    /// <exception cref="ImageContentException">The package is cut off.</exception>
+    internal MemoryStream ReadDataArchive()
     {
-        visit(path, entry);
-        return true;
-    }, cancellationToken);
+        _stream.Position = _data.Offset;
+        using BoundedStream packed = new(_stream, _data.Length, onExceeded: null, leaveOpen: true, CancellationToken.None);
+        MemoryStream archive = new();
+        packed.CopyTo(archive);
+        archive.Position = 0;
+        return archive.Length == _data.Length ? archive : throw new ImageContentException($"The package '{_name}' is cut off; download it again.");
+    }
 
     /// <summary>Reads one regular file of the package.</summary>
     /// <param name="path">The path inside the package, such as <c>bin/busybox</c>.</param>

@@ -15,9 +15,15 @@ internal static class BuildDisplay
             return await work(new Lines());
         }
 
-        return await console.Progress()
-            .Columns(new TaskDescriptionColumn { Alignment = Justify.Left }, new ProgressBarColumn(), new PercentageColumn(), new ElapsedTimeColumn())
-            .StartAsync(context => work(new Bars(context)));
+        Bars bars = new(console);
+        try
+        {
+            return await work(bars);
+        }
+        finally
+        {
+            await bars.EndAsync();
+        }
     }
 
     /// <summary>A line for each step, and for each tenth of it.</summary>
@@ -40,16 +46,20 @@ internal static class BuildDisplay
         }
     }
 
-    /// <summary>A bar for each step; a new one completes those before.</summary>
-    private sealed class Bars(ProgressContext context) : IProgress<DebianImageProgress>
+    /// <summary>A bar for each step; a new one completes those before. Nothing is shown before the first report: mostly there is nothing to do.</summary>
+    private sealed class Bars(IAnsiConsole console) : IProgress<DebianImageProgress>
     {
         private readonly Lock _lock = new();
+        private readonly TaskCompletionSource _end = new();
+        private readonly TaskCompletionSource<ProgressContext> _context = new();
+        private Task _display = Task.CompletedTask;
         private ProgressTask? _task;
 
         public void Report(DebianImageProgress value)
         {
             lock (_lock)
             {
+                ProgressContext context = _task is null ? Start() : _context.Task.Result;
                 string description = Markup.Escape(value.Step);
                 if (_task?.Description != description)
                 {
@@ -64,6 +74,25 @@ internal static class BuildDisplay
 
                 _task.Value = value.Percent;
             }
+        }
+
+        /// <summary>Leaves the terminal as it was, below the bars.</summary>
+        public Task EndAsync()
+        {
+            _end.SetResult();
+            return _display;
+        }
+
+        private ProgressContext Start()
+        {
+            _display = Task.Run(() => console.Progress()
+                .Columns(new TaskDescriptionColumn { Alignment = Justify.Left }, new ProgressBarColumn(), new PercentageColumn(), new ElapsedTimeColumn())
+                .StartAsync(context =>
+                {
+                    _context.SetResult(context);
+                    return _end.Task;
+                }));
+            return _context.Task.Result;
         }
     }
 }

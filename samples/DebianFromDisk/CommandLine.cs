@@ -1,7 +1,6 @@
 using System.CommandLine;
 using System.CommandLine.Help;
 using System.CommandLine.Invocation;
-using Uml.Core.Machine;
 using Uml.Hosting;
 using Uml.Hosting.CommandLine;
 using Uml.Hosting.Debian;

@@ -1,5 +1,6 @@
 using Uml.Hosting.Assets;
 using Uml.Storage.Formats.UmlCow;
+using Uml.Storage.Tools;
 
 namespace DebianFromDisk;
 
@@ -18,6 +19,15 @@ internal static class Disk
             Directory.CreateDirectory(Path.GetDirectoryName(changes)!);
             UmlCowBlockDevice.Create(changes, image);
         }
+    }
+
+    /// <summary>Merges the changes into the image that they belong to.</summary>
+    /// <returns>The image.</returns>
+    public static async Task<string> CommitAsync(string changes, CancellationToken cancellationToken)
+    {
+        string image = await DiskImage.CommitAsync(changes, DiskImageFormat.UmlCow, cancellationToken: cancellationToken);
+        File.Delete(changes);
+        return image;
     }
 
     /// <summary>Puts what another virtual machine needs to boot the image into a directory.</summary>

@@ -2,7 +2,6 @@ using System.Text;
 using Uml.Core;
 using Uml.Core.Boot;
 using Uml.Core.Machine;
-using Uml.Devices.Board;
 using Uml.Devices.Consoles;
 using Uml.Devices.Virtio;
 using Uml.Hosting;
@@ -29,6 +28,12 @@ internal static class Run
             if (settings.DiscardsChanges)
             {
                 File.Delete(settings.Changes);
+            }
+
+            if (settings.CommitsChanges)
+            {
+                Tell($"The changes are in '{await Disk.CommitAsync(settings.Changes, cancellationToken)}' now, and '{settings.Changes}' is gone.");
+                return 0;
             }
 
             string image = await GetImageAsync(settings, assets, cancellationToken);

@@ -1,6 +1,8 @@
 using System.Diagnostics;
 using System.Runtime.InteropServices;
 using System.Text;
+using Uml.Storage.FileSystems.Ext4;
+using Uml.Storage.FileSystems.Trees;
 
 namespace Uml.Guest.Tests;
 
@@ -115,6 +117,49 @@ public sealed partial class BootLinuxTests
         Assert.That(Signal(process.Id, Terminate), Is.Zero);
         await process.WaitForExitAsync().WaitAsync(GuestMachine.Patience);
         Assert.That(process.ExitCode, Is.EqualTo(143));
+    }
+
+    [Test]
+    public async Task A_disk_with_a_root_is_booted_by_its_name_in_uml()
+    {
+        string image = Path.Combine(Path.GetTempPath(), $"{Guid.NewGuid():n}.img");
+        try
+        {
+            using (FileTree tree = await RootDiskTests.CreateTreeAsync())
+            {
+                await Ext4Writer.CreateAsync(tree, image);
+            }
+
+            (int status, string output, string error) = await RunAsync("", "--disk", image, "--append", "root=/dev/ubda rw quiet PATH=/bin");
+            Assert.That(output, Does.Contain("/dev/root / ext4 rw").Or.Contain("/dev/vda / ext4 rw"), error);
+            Assert.That(output, Does.Contain("starts: 1"));
+            Assert.That(status, Is.Zero);
+
+            (status, output, _) = await RunAsync("", "--disk", image, "--append", "root=LABEL=other");
+            Assert.That(output, Does.Contain("root disk: there is no 'LABEL=other'"));
+            Assert.That(status, Is.EqualTo(125));
+
+            (status, _, error) = await RunAsync("", "--kernel", GuestAssets.Kernel.ImagePath, "--disk", image, "--append", "root=/dev/vda");
+            Assert.That(error, Does.Contain("is a file without its modules").And.Contain("Write --modules"));
+            Assert.That(status, Is.EqualTo(125));
+
+            (status, output, error) = await RunAsync(
+                "", "--kernel", GuestAssets.Kernel.ImagePath, "--modules", GuestAssets.Kernel.ModulesDirectory!, "--disk", image, "--append", "root=/dev/vda rw PATH=/bin");
+            Assert.That(output, Does.Contain("starts: 2"), error);
+            Assert.That(status, Is.Zero);
+        }
+        finally
+        {
+            File.Delete(image);
+        }
+    }
+
+    [Test]
+    public async Task A_command_is_not_run_on_a_root_disk()
+    {
+        (int status, _, string error) = await RunAsync("", "--run", "true", "--disk", "x.img", "--append", "root=/dev/vda");
+        Assert.That(error, Does.StartWith("--run needs the initial RAM disk with a shell; use it without --initrd, and without root= for a --disk."));
+        Assert.That(status, Is.EqualTo(125));
     }
 
     private static Task<(int Status, string Output, string Error)> RunAsync(string input, params string[] arguments) =>

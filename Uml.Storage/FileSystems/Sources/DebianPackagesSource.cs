@@ -1,4 +1,3 @@
-using System.Formats.Tar;
 using System.Text;
 using Uml.Storage.FileSystems.Trees;
 using Uml.Storage.Images;
@@ -17,6 +16,9 @@ namespace Uml.Storage.FileSystems.Sources;
 public sealed class DebianPackagesSource : IFileTreeSource
 {
     private static readonly string[] MergedDirectories = ["bin", "sbin", "lib", "lib64"];
+
+    /// <summary>The largest packages have some ten thousand entries; a limit of ours.</summary>
+    private static readonly TarSourceOptions Options = new() { MaximumEntries = 1_000_000, KeepsDirectoryLinks = true };
 
     private readonly IReadOnlyList<string> _packages;
     private readonly IProgress<int>? _progress;
@@ -43,50 +45,19 @@ public sealed class DebianPackagesSource : IFileTreeSource
             }
         }
 
-        SpoolFile spool = new();
-        tree.Own(spool);
         DpkgDatabase database = new();
         for (int i = 0; i < _packages.Count; i++)
         {
+            cancellationToken.ThrowIfCancellationRequested();
+            string name = Path.GetFileName(_packages[i]);
             using DebianPackage package = DebianPackage.Open(_packages[i]);
-            List<string> paths = [];
-            package.ForEachFile((path, entry) => Add(tree, spool, path, entry, paths), cancellationToken);
-            database.Add(Path.GetFileName(_packages[i]), package.ReadControlFiles(), paths, tree);
+            ArchiveFile files = ArchiveFile.Open(package.ReadDataArchive(), name, path: null, package.MaximumUnpackedBytes, cancellationToken);
+            tree.Own(files);
+            new TarLayer(tree, files, Options).Add(cancellationToken);
+            database.Add(name, package.ReadControlFiles(), files, tree);
             _progress?.Report(i + 1);
         }
 
         database.WriteTo(tree);
-    }
-
-    private static void Add(FileTree tree, SpoolFile spool, string path, TarEntry entry, List<string> paths)
-    {
-        paths.Add(path);
-        FileMetadata metadata = new((int)entry.Mode & FileMetadata.ModeMask)
-        {
-            UserId = (uint)entry.Uid,
-            GroupId = (uint)entry.Gid,
-            ModificationTime = new FileTime(entry.ModificationTime.ToUnixTimeSeconds()),
-        };
-        switch (entry.EntryType)
-        {
-            // A directory that is a link to one by now stays so, as with dpkg.
-            case TarEntryType.Directory when tree.Find(path, follow: false) is { Kind: FileKind.SymbolicLink } && tree.Find(path) is { Kind: FileKind.Directory }:
-                break;
-            case TarEntryType.Directory:
-                tree.Set(path, FileNode.CreateDirectory(metadata));
-                break;
-            case TarEntryType.RegularFile or TarEntryType.V7RegularFile or TarEntryType.ContiguousFile:
-                tree.Set(path, FileNode.CreateFile(metadata, spool.Add(entry.DataStream ?? Stream.Null)));
-                break;
-            case TarEntryType.SymbolicLink when FileNode.IsTarget(Encoding.UTF8.GetBytes(entry.LinkName)):
-                tree.Set(path, FileNode.CreateSymbolicLink(metadata, Encoding.UTF8.GetBytes(entry.LinkName)));
-                break;
-            case TarEntryType.HardLink when tree.Find(entry.LinkName, follow: false) is { Kind: not FileKind.Directory } file:
-                tree.Set(path, file);
-                break;
-            default:
-                throw new ImageContentException(
-                    $"'{path}' in a package is an entry of type {entry.EntryType} to '{entry.LinkName}', which no package has; it is hostile or damaged: do not use it.");
-        }
     }
 }

@@ -11,6 +11,8 @@ internal sealed class DpkgDatabase
 {
     private const string Place = "var/lib/dpkg";
 
+    private const int MaximumEntries = 1_000_000; // TarLayer has counted them
+
     private static readonly FileMetadata PlainFile = new(FileMetadata.DefaultFileMode);
     private static readonly FileMetadata Script = new(FileMetadata.DefaultDirectoryMode);
     private static readonly string[] Scripts = ["preinst", "postinst", "prerm", "postrm", "config"];
@@ -21,10 +23,10 @@ internal sealed class DpkgDatabase
     /// <summary>Notes a package, and adds the files about it alone.</summary>
     /// <param name="name">What messages call it.</param>
     /// <param name="control">The files of its control archive, by their names.</param>
-    /// <param name="paths">What is in it.</param>
+    /// <param name="files">The archive with its files.</param>
     /// <param name="tree">The tree with its files.</param>
     /// <exception cref="ImageContentException">It does not say what it is.</exception>
-    public void Add(string name, IReadOnlyDictionary<string, byte[]> control, List<string> paths, FileTree tree)
+    public void Add(string name, IReadOnlyDictionary<string, byte[]> control, ArchiveFile files, FileTree tree)
     {
         string text = control.TryGetValue("control", out byte[]? bytes) ? Encoding.UTF8.GetString(bytes).Trim('\n') : "";
         string[] lines = text.Split('\n');
@@ -47,8 +49,7 @@ internal sealed class DpkgDatabase
             }
         }
 
-        IEnumerable<string> list = paths.Select(path => path.Length == 0 ? "/.\n" : $"/{path}\n");
-        Set(tree, $"info/{instance}.list", Encoding.UTF8.GetBytes(string.Concat(list)), PlainFile);
+        Set(tree, $"info/{instance}.list", List(files), PlainFile);
         AddInterests(instance, control);
     }
 
@@ -74,6 +75,22 @@ internal sealed class DpkgDatabase
         }
 
         Set(tree, "triggers/File", Encoding.UTF8.GetBytes(files.ToString()), PlainFile);
+    }
+
+    // A path on each line, and the root as "/.".
+    private static byte[] List(ArchiveFile files)
+    {
+        using MemoryStream list = new();
+        foreach (TarArchiveEntry entry in new TarArchive(files, MaximumEntries).Read())
+        {
+            ReadOnlySpan<byte> path = entry.Path.AsSpan().TrimEnd((byte)'/');
+            path = path.StartsWith("./"u8) ? path[2..] : path;
+            list.WriteByte((byte)'/');
+            list.Write(path);
+            list.WriteByte((byte)'\n');
+        }
+
+        return list.ToArray();
     }
 
     private static string? Field(string[] lines, string name) =>

@@ -115,6 +115,9 @@ internal sealed class TarLayer(FileTree tree, ArchiveFile file, TarSourceOptions
                     ? FileNode.CreateDevice(entry.Type == '3' ? FileKind.CharacterDevice : FileKind.BlockDevice, metadata, entry.Major, entry.Minor)
                     : throw Unusable(path, $"is the device {entry.Major}:{entry.Minor}, which cannot be"));
                 break;
+            case '5' when options.KeepsDirectoryLinks && tree.Find(path, follow: false) is { Kind: FileKind.SymbolicLink }
+                && tree.Find(path) is { Kind: FileKind.Directory }:
+                break;
             case '5':
                 tree.Set(path, FileNode.CreateDirectory(metadata));
                 break;

@@ -36,6 +36,12 @@ public sealed record TarSourceOptions
     /// <summary>Whether all files are root's, whoever owns them in the archive.</summary>
     public bool IsOwnedByRoot { get; init; }
 
+    /// <summary>
+    /// Whether a symbolic link to a directory stays where the archive has a directory, as <c>tar --keep-directory-symlink</c> and dpkg have it: files of
+    /// <c>/bin</c> get to <c>/usr/bin</c> where that is merged. No unless set.
+    /// </summary>
+    public bool KeepsDirectoryLinks { get; init; }
+
     /// <summary>The most bytes that an archive may unpack to, a limit against hostile ones; 64 GiB unless set.</summary>
     public long MaximumBytes { get; init; } = 64L << 30;
 
