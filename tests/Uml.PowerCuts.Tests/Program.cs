@@ -9,7 +9,7 @@ namespace Uml.PowerCuts.Tests;
 /// </summary>
 internal static class Program
 {
-    private static readonly Option<string> s_format = new("--format") { Description = "raw, cow or qcow2.", Required = true };
+    private static readonly Option<string> s_format = new("--format") { Description = "raw, cow, qcow2 (over an image) or qcow2-small (clusters of 512 bytes).", Required = true };
     private static readonly Option<long> s_seed = new("--seed") { Description = "What everything random follows from.", DefaultValueFactory = _ => 1 };
     private static readonly Option<int> s_rounds = new("--rounds") { Description = "How often the power is cut.", DefaultValueFactory = _ => 300 };
     private static readonly Option<string> s_image = new("--image") { Description = "The image.", Required = true };
