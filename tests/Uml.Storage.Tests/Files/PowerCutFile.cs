@@ -9,7 +9,7 @@ namespace Uml.Storage.Tests.Files;
 /// </summary>
 internal sealed class PowerCutFile(byte[] contents, string path = "/tmp/power-cut.qcow2") : IImageFile
 {
-    private const int SectorSize = 512;
+    private const int SectorSize = 512, MaximumLength = 64 << 20;
 
     private readonly Lock _lock = new();
     private readonly List<(long Offset, byte[] Data)> _unflushed = [];
@@ -98,7 +98,7 @@ internal sealed class PowerCutFile(byte[] contents, string path = "/tmp/power-cu
                 case HostFileOperation.Read: Read(offset, buffers); break;
                 case HostFileOperation.Flush: Flush(); break;
                 case HostFileOperation.Write: Write(offset, buffers); break;
-                default: Write(offset, new byte[length]); break;
+                default: Zero(offset, length); break;
             }
         }
     }
@@ -130,15 +130,30 @@ internal sealed class PowerCutFile(byte[] contents, string path = "/tmp/power-cu
         buffers.CopyFrom(_now.AsSpan((int)offset, buffers.Length));
     }
 
+    private void Zero(long offset, long length)
+    {
+        CheckEnd(offset + length);
+        Write(offset, new byte[length]);
+    }
+
     private void Write(long offset, BlockBuffers buffers)
     {
+        CheckEnd(offset + buffers.Length);
         byte[] data = new byte[buffers.Length];
         buffers.CopyTo(data);
-        int end = checked((int)(offset + data.Length));
+        int end = (int)offset + data.Length;
         Grow(end);
         _length = Math.Max(_length, end);
         data.CopyTo(_now, offset);
         _unflushed.Add((offset, data));
+    }
+
+    private static void CheckEnd(long end)
+    {
+        if (end > MaximumLength)
+        {
+            throw new BlockIOException($"A file cannot have {end} bytes.", BlockError.NoSpace);
+        }
     }
 
     private void Grow(int length)
