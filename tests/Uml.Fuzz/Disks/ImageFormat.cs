@@ -51,11 +51,12 @@ internal sealed record ImageFormat(string Name, int HeaderLength, Action<FuzzRan
     private static void MakeQcow2(FuzzRandom random, ScratchDirectory scratch)
     {
         string path = scratch[ImagePath];
+        bool isOld = random.OneIn(3);
         Qcow2BlockDevice.Create(path, Length, new Qcow2CreateOptions
         {
             ClusterSize = 512 << random.Below(8),
-            Version = 2 + random.Below(2),
-            RefcountBits = random.OneIn(2) ? 16 : 1 << random.Below(7),
+            Version = isOld ? 2 : 3,
+            RefcountBits = isOld || random.OneIn(2) ? 16 : 1 << random.Below(7),
             BackingPath = random.OneIn(2) ? scratch[BackingPath] : null,
         });
 
