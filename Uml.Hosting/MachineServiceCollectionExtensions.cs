@@ -102,7 +102,7 @@ public static class MachineServiceCollectionExtensions
             boot.Protocol = settings.Protocol ?? boot.Protocol;
             boot.Kernel = kernel ?? boot.Kernel;
             boot.Initrd = initrd ?? boot.Initrd;
-            boot.CommandLine = settings.CommandLine ?? boot.CommandLine;
+            boot.CommandLine = settings.CommandLine is { } commandLine ? UmlDeviceNames.Map(commandLine) : boot.CommandLine;
         });
     }
 

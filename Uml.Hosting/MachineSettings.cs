@@ -23,7 +23,7 @@ public sealed class MachineSettings
     /// <summary>The path of the initial RAM disk, or <c>busybox-static</c>, an image with a shell; null leaves the default.</summary>
     public string? Initrd { get; set; }
 
-    /// <summary>The kernel's command line; null leaves the default.</summary>
+    /// <summary>The kernel's command line, in which disks may have UML's names (<see cref="Uml.Hosting.CommandLine.UmlDeviceNames"/>); null leaves the default.</summary>
     public string? CommandLine { get; set; }
 
     /// <summary>Where guest time comes from; null leaves the default (<see cref="MachineOptions.ClockMode"/>).</summary>

@@ -12,7 +12,7 @@ namespace Uml.Core.Machine;
 /// <param name="RequestExit">Ends the machine.</param>
 /// <param name="Post">Runs an action on the machine's thread.</param>
 internal sealed record DeviceHost(
-    IMachineBus Bus, IGuestMemory Memory, IMachineClock Clock, IReadOnlyList<IProcessor> Processors, Action<MachineExit> RequestExit, Action<Action> Post);
+    IMachineBus Bus, IGuestMemory Memory, IMachineClock Clock, IReadOnlyList<IProcessor> Processors, Action<MachineExit> RequestExit, Action<PostedAction> Post);
 
 /// <summary>
 /// The machine as one device sees it: records what the device claims and creates, and releases all of it when the device is detached.
@@ -80,13 +80,7 @@ internal sealed class DeviceContext(DeviceHost host, string id, IMachineDevices 
     public void Post(Action action)
     {
         ArgumentNullException.ThrowIfNull(action);
-        host.Post(() =>
-        {
-            if (!_isDetached)
-            {
-                action();
-            }
-        });
+        host.Post(new PostedAction(action, this));
     }
 
     public IDisposable MapMemory(GuestPhysicalAddress start, ulong length, IBusDevice device)

@@ -15,7 +15,7 @@ internal sealed class MachineLoop
 
     /// <summary>Guards everything below, and is what an idle or paused loop waits on.</summary>
     private readonly object _sync = new();
-    private readonly Queue<Action> _actions = new();
+    private readonly Queue<PostedAction> _actions = new();
     private MachineExit? _exit;
     private bool _pauseRequested;
     private bool _started;
@@ -93,7 +93,7 @@ internal sealed class MachineLoop
     }
 
     /// <summary>Queues an action for the machine's thread.</summary>
-    public void Post(Action action)
+    public void Post(PostedAction action)
     {
         lock (_sync)
         {
@@ -268,7 +268,7 @@ internal sealed class MachineLoop
         int remaining = -1;
         while (true)
         {
-            Action action;
+            PostedAction action;
             StandStill();
             lock (_sync)
             {
@@ -292,7 +292,7 @@ internal sealed class MachineLoop
                 action = _actions.Dequeue();
             }
 
-            action();
+            action.Run();
         }
     }
 

@@ -26,7 +26,7 @@ internal sealed partial class VirtualMachine
         }
         else if (Interlocked.CompareExchange(ref _reboot, exit, null) is null)
         {
-            _loop.Post(Reset);
+            _loop.Post(new PostedAction(Reset));
         }
     }
 

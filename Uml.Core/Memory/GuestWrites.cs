@@ -150,6 +150,11 @@ internal sealed unsafe class GuestWrites(GuestRam ram)
         lock (_sync)
         {
             _writing.Remove(writer);
+            if (_observers.Length == 0)
+            {
+                return;
+            }
+
             for (int i = 0; i < writer.Ranges.Count; i++)
             {
                 _completed.Add(writer.Ranges[i]);

@@ -32,7 +32,7 @@ public sealed class DeviceSandbox : IDisposable
     private readonly SandboxProcessor[] _processors;
     private readonly MachineDevices _devices;
     private readonly List<MachineExit> _exits = [];
-    private readonly Queue<Action> _posted = new();
+    private readonly Queue<PostedAction> _posted = new();
 
     /// <summary>Builds a machine's devices, attaches and resets them.</summary>
     /// <param name="compose">Registers them, as for a machine.</param>
@@ -150,7 +150,7 @@ public sealed class DeviceSandbox : IDisposable
         _ram.Dispose();
     }
 
-    private void Post(Action action)
+    private void Post(PostedAction action)
     {
         lock (_posted)
         {
@@ -161,16 +161,21 @@ public sealed class DeviceSandbox : IDisposable
     private void RunPosted()
     {
         // Only the actions posted so far, so that one that posts itself again does not keep time from advancing.
-        Action[] actions;
+        int count;
         lock (_posted)
         {
-            actions = [.. _posted];
-            _posted.Clear();
+            count = _posted.Count;
         }
 
-        foreach (Action action in actions)
+        for (; count > 0; count--)
         {
-            action();
+            PostedAction action;
+            lock (_posted)
+            {
+                action = _posted.Dequeue();
+            }
+
+            action.Run();
         }
     }
 }

@@ -1,4 +1,5 @@
 using System.Globalization;
+using System.Text.RegularExpressions;
 
 namespace Uml.Hosting.Assets;
 
@@ -11,7 +12,7 @@ namespace Uml.Hosting.Assets;
 internal sealed record AptPackage(string Name, string Version, string Depends, long Bytes, string Sha256);
 
 /// <summary>Queries and fetches packages by apt; needs no root.</summary>
-internal sealed class AptClient(ICommandRunner runner, IProgress<string>? progress)
+internal sealed partial class AptClient(ICommandRunner runner, IProgress<string>? progress)
 {
     private const int DownloadAttempts = 2;
     private const string GuestArchitecture = "amd64";
@@ -106,12 +107,86 @@ internal sealed class AptClient(ICommandRunner runner, IProgress<string>? progre
             + "check this host's disk and what lies between it and the mirror.");
     }
 
+    /// <summary>Finds out which packages a system is made of.</summary>
+    /// <param name="names">Packages, and patterns as <c>?essential</c> (apt-patterns(7)).</param>
+    /// <param name="environment">How apt is run.</param>
+    /// <param name="directory">A directory for apt's state of a system without packages.</param>
+    /// <param name="cancellationToken">Ends the work.</param>
+    /// <returns>The names of their files, in the order in which they are unpacked.</returns>
+    /// <exception cref="GuestAssetException">A package is not there, or they exclude each other.</exception>
+    public async Task<IReadOnlyList<string>> SelectAsync(
+        IReadOnlyList<string> names, AptEnvironment environment, string directory, CancellationToken cancellationToken)
+    {
+        CommandResult result = await RunAsync(
+            "apt-get", [.. InstallInto(directory), "--simulate", "install", .. names], environment, directory, cancellationToken).ConfigureAwait(false);
+        List<string> files = [];
+        foreach (Match match in SimulatedInstallation().Matches(result.Output))
+        {
+            string version = match.Groups["version"].Value.Replace(":", "%3a", StringComparison.Ordinal);
+            files.Add($"{match.Groups["name"].Value}_{version}_{match.Groups["architecture"].Value}.deb");
+        }
+
+        return result.ExitCode == 0 && files.Count != 0 ? files : throw Explain($"The packages {string.Join(' ', names)} cannot be installed together", result);
+    }
+
+    /// <summary>Downloads the packages that <see cref="SelectAsync"/> names, with the same arguments; apt checks them against the signed lists.</summary>
+    /// <param name="names">Packages and patterns.</param>
+    /// <param name="environment">How apt is run.</param>
+    /// <param name="directory">Where the files get to.</param>
+    /// <param name="onPercent">Told how much has arrived.</param>
+    /// <param name="cancellationToken">Ends the work.</param>
+    /// <exception cref="GuestAssetException">They cannot be downloaded.</exception>
+    public async Task DownloadSystemAsync(
+        IReadOnlyList<string> names, AptEnvironment environment, string directory, Action<double> onPercent, CancellationToken cancellationToken)
+    {
+        CommandResult result = await FetchAsync(
+            ["install", .. InstallInto(directory), "--download-only", .. names], environment, directory, onPercent, cancellationToken).ConfigureAwait(false);
+        if (result.ExitCode != 0)
+        {
+            throw Explain("The packages cannot be downloaded", result);
+        }
+    }
+
+    // A system without packages, whose packages are looked for and put below the directory; nothing of the host's is read or written but its lists.
+    private static string[] InstallInto(string directory)
+    {
+        string status = Path.Combine(directory, "status");
+        File.WriteAllText(status, "");
+        Directory.CreateDirectory(Path.Combine(directory, "partial"));
+        return
+        [
+            "-q", "-y", "--no-install-recommends", "-o", $"Dir::State::status={status}", "-o", $"Dir::State::extended_states={status}-extended",
+            "-o", $"Dir::Cache::archives={directory}", "-o", "Dir::Cache::pkgcache=", "-o", "Dir::Cache::srcpkgcache=", "-o", "Debug::NoLocking=true",
+            "-o", "APT::Sandbox::User=root", "-o", $"APT::Architecture={GuestArchitecture}", "-o", $"APT::Architectures={GuestArchitecture}",
+        ];
+    }
+
+    // "Inst bash (5.2.15-2+b7 Debian:12.9/stable [amd64]) []"
+    [GeneratedRegex(@"^Inst (?<name>[a-z0-9][a-z0-9+.\-]+) \((?<version>[A-Za-z0-9.+:~\-]+) .*\[(?<architecture>[a-z0-9]+)\]\)", RegexOptions.Multiline)]
+    private static partial Regex SimulatedInstallation();
+
     /// <summary>Runs apt-get and reports its progress in steps of ten per cent.</summary>
-    private async Task<CommandResult> FetchAsync(
+    private Task<CommandResult> FetchAsync(
         string[] arguments, AptEnvironment environment, string directory, string what, CancellationToken cancellationToken)
     {
         progress?.Report(what);
         int told = 0;
+        return FetchAsync(arguments, environment, directory, OnPercent, cancellationToken);
+
+        void OnPercent(double percent)
+        {
+            if ((int)percent / 10 * 10 is var step && step > told)
+            {
+                told = step;
+                progress?.Report($"{what}: {step} %");
+            }
+        }
+    }
+
+    /// <summary>Runs apt-get and reports its progress in per cent.</summary>
+    private async Task<CommandResult> FetchAsync(
+        string[] arguments, AptEnvironment environment, string directory, Action<double> onPercent, CancellationToken cancellationToken)
+    {
         return await RunAsync(
             "apt-get", [arguments[0], "-q", "-o", "APT::Status-Fd=1", .. arguments[1..]], environment, directory, cancellationToken, OnOutput).ConfigureAwait(false);
 
@@ -120,11 +195,9 @@ internal sealed class AptClient(ICommandRunner runner, IProgress<string>? progre
         {
             string[] parts = line.Split(':', 4);
             if (parts.Length == 4 && parts[0] == "dlstatus"
-                && double.TryParse(parts[2], NumberStyles.AllowDecimalPoint, CultureInfo.InvariantCulture, out double percent) && percent <= 100
-                && (int)percent / 10 * 10 is var step && step > told)
+                && double.TryParse(parts[2], NumberStyles.AllowDecimalPoint, CultureInfo.InvariantCulture, out double percent) && percent <= 100)
             {
-                told = step;
-                progress?.Report($"{what}: {step} %");
+                onPercent(percent);
             }
         }
     }

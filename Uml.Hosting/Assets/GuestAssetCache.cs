@@ -103,6 +103,33 @@ public sealed class GuestAssetCache
         throw new GuestAssetException($"The package {package.Name} {package.Version} has no busybox program.");
     }
 
+    /// <summary>Downloads the packages that a system is made of.</summary>
+    /// <param name="names">Packages, and patterns as <c>?essential</c>. Recommended packages are left out.</param>
+    /// <param name="suite">The Debian suite; null for the host's own.</param>
+    /// <param name="directory">A directory for the files.</param>
+    /// <param name="onProgress">Told what is done, and how much of it in per cent.</param>
+    /// <param name="cancellationToken">Ends the work.</param>
+    /// <returns>The files, in the order in which they are unpacked.</returns>
+    /// <exception cref="GuestAssetException">They cannot be fetched; the message says why.</exception>
+    internal async Task<IReadOnlyList<string>> DownloadSystemAsync(
+        IReadOnlyList<string> names, string? suite, string directory, Action<string, double> onProgress, CancellationToken cancellationToken)
+    {
+        onProgress("Asking apt for packages", 0);
+
+        // Every system has it, so where it comes from is where all come from.
+        AptFetcher fetcher = new(AssetName.Parse(suite is null ? "base-files" : $"base-files/{suite}"), _store, _client, _probe, _options, _etc);
+        AptEnvironment environment;
+        using (await _store.LockAsync(_options.Progress, cancellationToken).ConfigureAwait(false))
+        {
+            (_, environment) = await fetcher.FindAsync(cancellationToken).ConfigureAwait(false);
+        }
+
+        IReadOnlyList<string> files = await _client.SelectAsync(names, environment, directory, cancellationToken).ConfigureAwait(false);
+        string what = $"Downloading {files.Count} packages";
+        await _client.DownloadSystemAsync(names, environment, directory, percent => onProgress(what, percent), cancellationToken).ConfigureAwait(false);
+        return files.Select(file => Path.Combine(directory, file)).ToList();
+    }
+
     private static string? FindModules(string directory, string release)
     {
         foreach (string place in (string[])["lib/modules", "usr/lib/modules"])

@@ -75,6 +75,23 @@ public interface IFlushable
     ValueTask FlushAsync(CancellationToken cancellationToken = default);
 }
 
+/// <summary>
+/// A block device that says which of its calls never wait for the storage: they do at once what takes no wait, and leave the rest to other
+/// threads. Such calls may be made by a thread that others wait for, as a machine's is.
+/// </summary>
+public interface INonBlocking
+{
+    /// <summary>Whether <see cref="IBlockDevice.ReadAsync"/> of a range returns without waiting. Does not wait itself.</summary>
+    /// <param name="offset">The first byte, aligned as for a read and within the device.</param>
+    /// <param name="length">Bytes, likewise.</param>
+    bool ReadNeverWaits(long offset, int length);
+
+    /// <summary>Whether <see cref="IBlockDevice.WriteAsync"/> does, in the same way.</summary>
+    /// <param name="offset">The first byte, aligned as for a write and within the device.</param>
+    /// <param name="length">Bytes, likewise.</param>
+    bool WriteNeverWaits(long offset, int length);
+}
+
 /// <summary>A block device that can be told what is not needed any more.</summary>
 public interface IDiscardable
 {

@@ -1,7 +1,7 @@
 namespace Uml.Storage.Blocks;
 
 /// <summary>A block device in memory, for tests and for disks that nobody keeps. Memory is taken by what was written, in pieces of 1 MiB.</summary>
-public sealed class MemoryBlockDevice : IBlockDevice, IFlushable, IDiscardable, IZeroable, IResizable, IExtentMap
+public sealed class MemoryBlockDevice : IBlockDevice, IFlushable, IDiscardable, IZeroable, IResizable, INonBlocking, IExtentMap
 {
     private const int PieceSize = 1 << 20;
 
@@ -30,6 +30,12 @@ public sealed class MemoryBlockDevice : IBlockDevice, IFlushable, IDiscardable, 
 
     /// <inheritdoc/>
     public BlockLimits Limits => BlockLimits.Default;
+
+    /// <inheritdoc/>
+    public bool ReadNeverWaits(long offset, int length) => true;
+
+    /// <inheritdoc/>
+    public bool WriteNeverWaits(long offset, int length) => true;
 
     /// <inheritdoc/>
     public ValueTask ReadAsync(long offset, BlockBuffers buffers, CancellationToken cancellationToken = default)

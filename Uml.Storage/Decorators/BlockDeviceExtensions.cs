@@ -22,6 +22,10 @@ public static class BlockDeviceExtensions
     /// <param name="seed">What is kept follows from it.</param>
     public static VolatileCacheBlockDevice WithVolatileCache(this IBlockDevice device, int seed = 0) => new(device, seed);
 
+    /// <summary>Has every change be durable when it has ended.</summary>
+    /// <param name="device">The device.</param>
+    public static WriteThroughBlockDevice WithWriteThrough(this IBlockDevice device) => new(device);
+
     /// <summary>Has requests take longer.</summary>
     /// <param name="device">The device.</param>
     /// <param name="latency">How much.</param>

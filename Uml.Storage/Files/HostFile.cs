@@ -22,7 +22,7 @@ internal sealed class HostFile : IImageFile
     private readonly ConcurrentQueue<HostFileRequest> _free = new();
     private readonly Lock _lock = new();
     private readonly Queue<HostFileRequest> _waiting = new();
-    private readonly bool _isDirect, _isInMemory, _writesWait;
+    private readonly bool _isDirect, _isInMemory, _writesElsewhere;
     private int _running;
     private volatile int _flushError;
     private bool _knowsNoWait = true;
@@ -32,7 +32,7 @@ internal sealed class HostFile : IImageFile
         (Path, _handle, IsReadOnly, _isDirect) = (path, handle, mode.IsReadOnly, mode.IsDirect);
         Status = status;
         _isInMemory = Statfs.IsInMemory(Descriptor);
-        _writesWait = mode.IsDirect || mode.IsSynchronous;
+        _writesElsewhere = mode.IsDirect || mode.IsSynchronous;
     }
 
     /// <summary>Where it is, as it was opened.</summary>
@@ -44,6 +44,9 @@ internal sealed class HostFile : IImageFile
 
     /// <summary>As it was when the file was opened.</summary>
     public Statx Status { get; }
+
+    /// <summary>Whether a write is done without waiting for the storage: the file is in memory, or its writes are made by other threads.</summary>
+    public bool WritesNeverWait => _isInMemory || _writesElsewhere;
 
     /// <summary>Valid until the file is disposed; for calls that take a moment, made by the owner.</summary>
     public int Descriptor => (int)_handle.DangerousGetHandle();
@@ -113,7 +116,7 @@ internal sealed class HostFile : IImageFile
             return ValueTask.CompletedTask;
         }
 
-        if (_writesWait)
+        if (_writesElsewhere)
         {
             return Start(HostFileOperation.Write, offset, buffers, 0);
         }

@@ -13,6 +13,9 @@ internal interface IImageFile : IDisposable
 
     bool IsReadOnly { get; }
 
+    /// <summary>Whether a write returns without waiting for the storage; reads always do.</summary>
+    bool WritesNeverWait { get; }
+
     /// <summary>Bytes that the file has now.</summary>
     /// <exception cref="BlockIOException">The host does not say.</exception>
     long GetLength();

@@ -20,6 +20,24 @@ internal static class CompressedStream
         _ => stream,
     };
 
+    /// <summary>Recognizes compressed data by its first bytes.</summary>
+    /// <param name="stream">The data, at its start, where it is afterwards.</param>
+    /// <returns>The ending of a name for it, or null when it is not compressed in a way that is known.</returns>
+    public static string? EndingOf(Stream stream)
+    {
+        Span<byte> first = stackalloc byte[6];
+        int read = stream.ReadAtLeast(first, first.Length, throwOnEndOfStream: false);
+        stream.Position -= read;
+        return first switch
+        {
+            [0x1F, 0x8B, ..] => ".gz",
+            [0xFD, (byte)'7', (byte)'z', (byte)'X', (byte)'Z', 0] => ".xz",
+            [0x28, 0xB5, 0x2F, 0xFD, ..] => ".zst",
+            [(byte)'B', (byte)'Z', (byte)'h', ..] => ".bz2",
+            _ => null,
+        };
+    }
+
     /// <summary>A name without the ending of a compressed file.</summary>
     public static string PlainName(string name) =>
         Path.GetExtension(name) is ".gz" or ".xz" or ".zst" or ".bz2" ? Path.GetFileNameWithoutExtension(name) : name;

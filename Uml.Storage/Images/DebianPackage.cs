@@ -105,6 +105,35 @@ public sealed class DebianPackage : IDisposable
         }
     }
 
+    /// <summary>Reads all files of the control archive: the control file itself, scripts, lists.</summary>
+    /// <returns>The contents by the names.</returns>
+    /// <exception cref="ImageContentException">The package is damaged, or these files are too large.</exception>
+    internal IReadOnlyDictionary<string, byte[]> ReadControlFiles()
+    {
+        Dictionary<string, byte[]> files = new(StringComparer.Ordinal);
+        long bytes = 0;
+        ForEachEntry(_control, (name, entry) =>
+        {
+            if (entry.EntryType is TarEntryType.RegularFile or TarEntryType.V7RegularFile)
+            {
+                bytes += entry.Length;
+                files[name] = bytes <= MaximumControlBytes * 16 ? ReadContents(entry, name) : throw new ImageContentException(
+                    $"The control files of the package '{_name}' have more than {MaximumControlBytes * 16} bytes; it is hostile or damaged: do not use it.");
+            }
+
+            return true;
+        }, CancellationToken.None);
+        return files;
+    }
+
+    /// <summary>Visits what the package holds, in its order, by normalized paths; the root directory has an empty one.</summary>
+    /// <exception cref="ImageContentException">The package is damaged or too large.</exception>
+    internal void ForEachFile(Action<string, TarEntry> visit, CancellationToken cancellationToken) => ForEachEntry(_data, (path, entry) =>
+    {
+        visit(path, entry);
+        return true;
+    }, cancellationToken);
+
     /// <summary>Reads one regular file of the package.</summary>
     /// <param name="path">The path inside the package, such as <c>bin/busybox</c>.</param>
     /// <param name="maximumBytes">The most bytes that it may have.</param>
@@ -170,13 +199,18 @@ public sealed class DebianPackage : IDisposable
                     $"'{path}' in the package '{_name}' has {entry.Length} bytes; the limit given is {maximumBytes}.");
             }
 
-            // Memory is allocated as data arrives, not for the size in the header.
-            using MemoryStream contents = new();
-            entry.DataStream?.CopyTo(contents);
-            found = contents.Length == entry.Length ? contents.ToArray() : throw new EndOfStreamException($"'{path}' ends in the middle.");
+            found = ReadContents(entry, path);
             return false;
         }, CancellationToken.None);
         return found ?? throw new ImageContentException($"The package '{_name}' has no file '{path}'.");
+    }
+
+    private static byte[] ReadContents(TarEntry entry, string path)
+    {
+        // Memory is allocated as data arrives, not for the size in the header.
+        using MemoryStream contents = new();
+        entry.DataStream?.CopyTo(contents);
+        return contents.Length == entry.Length ? contents.ToArray() : throw new EndOfStreamException($"'{path}' ends in the middle.");
     }
 
     private void ForEachEntry(ArMember member, Func<string, TarEntry, bool> visit, CancellationToken cancellationToken)

@@ -3,8 +3,8 @@ namespace Uml.Storage.Interop;
 /// <summary>errno.h of Linux.</summary>
 internal static class Errno
 {
-    public const int NotPermitted = 1, NoEntry = 2, Interrupted = 4, NoDevice = 6, TryAgain = 11, AccessDenied = 13, Exists = 17, IsDirectory = 21, Invalid = 22,
-        FileTooLarge = 27, NoSpace = 28, ReadOnlyFileSystem = 30, NotSupported = 95, QuotaExceeded = 122, NotImplemented = 38, Busy = 16;
+    public const int NotPermitted = 1, NoEntry = 2, Interrupted = 4, NoDevice = 6, TryAgain = 11, AccessDenied = 13, Busy = 16, Exists = 17, IsDirectory = 21,
+        Invalid = 22, FileTooLarge = 27, NoSpace = 28, ReadOnlyFileSystem = 30, Range = 34, NotImplemented = 38, NotSupported = 95, QuotaExceeded = 122;
 
     /// <summary>Whether an error says that there is no room.</summary>
     public static bool IsNoSpace(int error) => error is NoSpace or QuotaExceeded or FileTooLarge;

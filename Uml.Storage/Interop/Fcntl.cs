@@ -17,11 +17,18 @@ internal static unsafe partial class Fcntl
     /// <summary>F_RDLCK, F_WRLCK and F_UNLCK.</summary>
     public const short ReadLock = 0, WriteLock = 1, NoLock = 2;
 
+    /// <summary>O_NOFOLLOW, which differs between architectures.</summary>
+    public static int NoFollow => RuntimeInformation.ProcessArchitecture == Architecture.Arm64 ? 0x8000 : 0x2_0000;
+
     /// <summary>O_DIRECT, which differs between architectures.</summary>
     public static int Direct => RuntimeInformation.ProcessArchitecture == Architecture.Arm64 ? 0x1_0000 : 0x4000;
 
     [LibraryImport("libc", EntryPoint = "open", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
     public static partial int Open(string path, int flags, int mode);
+
+    /// <param name="path">Ends with a zero byte.</param>
+    [LibraryImport("libc", EntryPoint = "open", SetLastError = true)]
+    public static partial int Open(ReadOnlySpan<byte> path, int flags, int mode);
 
     [LibraryImport("libc", EntryPoint = "fcntl", SetLastError = true)]
     public static partial int Lock(int descriptor, int command, FileLockRange* range);

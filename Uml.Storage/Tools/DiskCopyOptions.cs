@@ -12,6 +12,9 @@ public sealed record DiskCopyOptions
     /// <summary>Where the image below the source is, if not where the source says.</summary>
     public string? BackingPath { get; init; }
 
+    /// <summary>The format of the image below a qcow2 image, if the source does not say.</summary>
+    public DiskImageFormat? BackingFormat { get; init; }
+
     /// <summary>
     /// Whether the image below a copy-on-write file of User Mode Linux may have been changed at another time than the file says: after a merge
     /// into it that the host's end cut off, or a copy that lost its date.

@@ -1,4 +1,6 @@
 using Uml.Storage.Blocks;
+using Uml.Storage.Decorators;
+using Uml.Storage.Formats.Qcow2;
 using Uml.Storage.Formats.Raw;
 using Uml.Storage.Formats.UmlCow;
 
@@ -33,6 +35,7 @@ public static class DiskImage
                 BackingPath = options.BackingPath,
                 AcceptsChangedTime = options.AcceptsChangedTime,
             }),
+            DiskImageFormat.Qcow2 => OpenQcow2(path, options),
             _ => throw Unknown(format),
         };
     }
@@ -49,6 +52,9 @@ public static class DiskImage
         {
             case DiskImageFormat.Raw:
                 RawBlockDevice.Create(path, length);
+                break;
+            case DiskImageFormat.Qcow2:
+                Qcow2BlockDevice.Create(path, length);
                 break;
             case DiskImageFormat.UmlCow:
                 throw new DiskImageException($"'{path}' cannot be made: a copy-on-write file of User Mode Linux has the size of the image below it. Name that image.");
@@ -68,12 +74,15 @@ public static class DiskImage
         switch (format)
         {
             case DiskImageFormat.Raw:
-                throw new DiskImageException($"'{path}' cannot be made over '{backingPath}': a raw image has none below it. Use the format cow.");
+                throw new DiskImageException($"'{path}' cannot be made over '{backingPath}': a raw image has none below it. Use the format cow or qcow2.");
             case DiskImageFormat.UmlCow when backingFormat != DiskImageFormat.Raw:
                 throw new DiskImageException($"'{path}' cannot be made over '{backingPath}': copy-on-write files of User Mode Linux are over raw images only. "
                     + "Convert that image to raw.");
             case DiskImageFormat.UmlCow:
                 UmlCowBlockDevice.Create(path, backingPath);
+                break;
+            case DiskImageFormat.Qcow2:
+                CreateQcow2(path, backingPath, backingFormat);
                 break;
             default:
                 throw Unknown(format);
@@ -172,6 +181,7 @@ public static class DiskImage
         CancellationToken cancellationToken = default) => format switch
         {
             DiskImageFormat.UmlCow => UmlCowCommit.RunAsync(path, options ?? new DiskCopyOptions(), progress, cancellationToken),
+            DiskImageFormat.Qcow2 => Qcow2Commit.RunAsync(path, options ?? new DiskCopyOptions(), progress, cancellationToken),
             DiskImageFormat.Raw => throw new DiskImageException($"'{path}' is raw, and has no image below it to be merged into."),
             _ => throw Unknown(format),
         };
@@ -207,8 +217,38 @@ public static class DiskImage
         }
     }
 
+    /// <exception cref="DiskImageException">It is none that can be below a qcow2 image.</exception>
+    internal static Qcow2BackingFormat? GetBackingFormat(DiskImageFormat? format) => format switch
+    {
+        null => null,
+        DiskImageFormat.Raw => Qcow2BackingFormat.Raw,
+        DiskImageFormat.Qcow2 => Qcow2BackingFormat.Qcow2,
+        _ => throw new DiskImageException("A qcow2 image is over a raw or another qcow2 image. Convert the image below to one of them."),
+    };
+
     internal static ArgumentOutOfRangeException Unknown(DiskImageFormat format) => new(nameof(format), format, "There is no such format.");
 
     internal static ValueTask FlushAsync(IBlockDevice device, CancellationToken cancellationToken) =>
         device.GetCapability<IFlushable>()?.FlushAsync(cancellationToken) ?? ValueTask.CompletedTask;
+
+    private static IBlockDevice OpenQcow2(string path, DiskImageOptions options)
+    {
+        Qcow2BlockDevice device = Qcow2BlockDevice.Open(path, new Qcow2Options
+        {
+            IsReadOnly = options.IsReadOnly,
+            Locks = options.Locks,
+            Discards = options.Discards,
+            BackingPath = options.BackingPath,
+            BackingFormat = GetBackingFormat(options.BackingFormat),
+        });
+        return options is { IsSynchronous: true, IsReadOnly: false } ? device.WithWriteThrough() : device;
+    }
+
+    private static void CreateQcow2(string path, string backingPath, DiskImageFormat backingFormat)
+    {
+        Qcow2BackingFormat format = GetBackingFormat(backingFormat)!.Value;
+        backingPath = Path.GetFullPath(backingPath);
+        long length = DiskImageInspection.Run(backingPath, backingFormat).VirtualSize;
+        Qcow2BlockDevice.Create(path, length, new Qcow2CreateOptions { BackingPath = backingPath, BackingFormat = format });
+    }
 }

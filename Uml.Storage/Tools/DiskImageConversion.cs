@@ -21,6 +21,7 @@ internal sealed class DiskImageConversion(string source, DiskImageFormat sourceF
             IsReadOnly = true,
             Locks = options.Locks,
             BackingPath = options.BackingPath,
+            BackingFormat = options.BackingFormat,
             AcceptsChangedTime = options.AcceptsChangedTime,
         });
         using NewImageFile file = new(destination, options.Overwrites);

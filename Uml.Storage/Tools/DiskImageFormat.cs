@@ -8,6 +8,9 @@ public enum DiskImageFormat
 
     /// <summary>A copy-on-write file of User Mode Linux, over a raw image.</summary>
     UmlCow,
+
+    /// <summary>An image of QEMU, by itself or over a raw or another such image.</summary>
+    Qcow2,
 }
 
 /// <summary>How an image is opened, whatever its format.</summary>
@@ -27,6 +30,9 @@ public sealed record DiskImageOptions
 
     /// <summary>Where the image below is, if not where the file says.</summary>
     public string? BackingPath { get; init; }
+
+    /// <summary>The format of the image below a qcow2 image, if the file does not say.</summary>
+    public DiskImageFormat? BackingFormat { get; init; }
 
     /// <summary>Whether the image below a copy-on-write file of User Mode Linux may have been changed at another time than the file says.</summary>
     public bool AcceptsChangedTime { get; init; }

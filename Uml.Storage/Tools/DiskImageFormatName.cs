@@ -6,7 +6,7 @@ namespace Uml.Storage.Tools;
 public static class DiskImageFormatName
 {
     /// <summary>All names, in the order of <see cref="DiskImageFormat"/>.</summary>
-    public static ImmutableArray<string> All { get; } = ["raw", "cow"];
+    public static ImmutableArray<string> All { get; } = ["raw", "cow", "qcow2"];
 
     /// <summary>The name of a format.</summary>
     /// <param name="format">The format.</param>

@@ -1,5 +1,6 @@
 using Uml.Storage.Blocks;
 using Uml.Storage.Files;
+using Uml.Storage.Formats.Qcow2;
 using Uml.Storage.Formats.Raw;
 using Uml.Storage.Formats.UmlCow;
 
@@ -11,19 +12,28 @@ internal static class DiskImageInspection
     /// <summary>"QFI\xFB", the start of qcow2 (docs/interop/qcow2 of QEMU).</summary>
     private static ReadOnlySpan<byte> Qcow2Magic => [0x51, 0x46, 0x49, 0xFB];
 
-    public static DiskImageInfo Run(string path, DiskImageFormat format)
+    /// <summary>Images below one another that are looked at; what a circle of them ends with.</summary>
+    private const int MaximumDepth = 64;
+
+    public static DiskImageInfo Run(string path, DiskImageFormat format, int depth = 0)
     {
         using HostFile file = HostFile.Open(path, new HostFileMode(IsReadOnly: true));
         return format switch
         {
             DiskImageFormat.Raw => GetRaw(file),
             DiskImageFormat.UmlCow => GetCow(file),
+            DiskImageFormat.Qcow2 => GetQcow2(file, depth),
             _ => throw DiskImage.Unknown(format),
         };
     }
 
     public static DiskImageCheckResult Check(string path, DiskImageFormat format, bool repairs, CancellationToken cancellationToken)
     {
+        if (format == DiskImageFormat.Qcow2)
+        {
+            return CheckQcow2(path, repairs);
+        }
+
         using HostFile file = HostFile.Open(path, new HostFileMode(IsReadOnly: !repairs));
         FileLock.Take(file);
         return format switch
@@ -68,6 +78,69 @@ internal static class DiskImageInspection
             Backing = backing,
             Notes = notes,
         };
+    }
+
+    private static DiskImageInfo GetQcow2(HostFile file, int depth)
+    {
+        Qcow2Info info = Qcow2BlockDevice.GetInfo(file.Path);
+        List<string> notes = [];
+        if (info.IsCorrupt)
+        {
+            notes.Add("It was found damaged and marked so: check and repair it.");
+        }
+
+        return Describe(file, DiskImageFormat.Qcow2, info.Length) with
+        {
+            Version = info.Version,
+            ClusterSize = info.ClusterSize,
+            IsDirty = info.IsDirty,
+            BackingPath = info.BackingPath,
+            Backing = info.BackingPath is null ? null : FindBelow(file.Path, info, depth, notes),
+            Snapshots = [.. info.Snapshots.Select(snapshot => $"{snapshot.Id} {snapshot.Name}")],
+            Notes = notes,
+        };
+    }
+
+    private static DiskImageInfo? FindBelow(string path, Qcow2Info info, int depth, List<string> notes)
+    {
+        if (!DiskImageFormatName.TryParse(info.BackingFormat, out DiskImageFormat format))
+        {
+            notes.Add(info.BackingFormat is null ? "It does not say of which format the image below it is; that has to be stated when it is opened."
+                : $"The image below it is of the format '{info.BackingFormat}', which is not supported.");
+            return null;
+        }
+
+        if (depth == MaximumDepth)
+        {
+            notes.Add($"There are more than {MaximumDepth} images below one another, in a circle perhaps.");
+            return null;
+        }
+
+        try
+        {
+            return Run(Qcow2Backing.Resolve(path, info.BackingPath!), format, depth + 1);
+        }
+        catch (IOException e)
+        {
+            notes.Add(e.Message);
+            return null;
+        }
+    }
+
+    private static DiskImageCheckResult CheckQcow2(string path, bool repairs)
+    {
+        Qcow2CheckResult found = repairs ? Qcow2Check.Repair(path) : Qcow2Check.Run(path);
+        if (found.IsClean)
+        {
+            return new DiskImageCheckResult([]);
+        }
+
+        IReadOnlyList<string> left = repairs ? Qcow2Check.Run(path).Messages : found.Messages;
+        return new DiskImageCheckResult(
+        [
+            new DiskImageProblem($"{found.Leaks} leaked clusters and {found.Corruptions} corruptions.", CanRepair: true, IsRepaired: left.Count == 0),
+            .. found.Messages.Select(message => new DiskImageProblem(message, CanRepair: true, IsRepaired: !left.Contains(message))),
+        ]);
     }
 
     private static DiskImageInfo Describe(HostFile file, DiskImageFormat format, long virtualSize) => new()

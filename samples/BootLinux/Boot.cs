@@ -23,7 +23,7 @@ internal static class Boot
     public static async Task<int> RunAsync(BootSettings settings, CancellationToken cancellationToken)
     {
         // A second port beside the console passes the terminal's size to the guest, which writes to it when it is ready for input.
-        bool hasControl = settings.Initrd is null;
+        bool hasControl = settings.Initrd is null && !RootDisk.IsWanted(settings);
         using var console = new StdioConsoleChannel(new StdioConsoleOptions { HoldsInput = hasControl });
         try
         {
@@ -52,8 +52,8 @@ internal static class Boot
     {
         var assets = new GuestAssetCache(new GuestAssetCacheOptions { Progress = new StandardErrorProgress() });
         BootFile kernel = NamedFile.Kernel(NamedFile.IsKernelPackage(settings.Kernel) ? settings.Kernel : Existing("kernel", settings.Kernel), assets);
-        BootFile initrd = settings.Initrd is { } path
-            ? BootFile.FromPath(Existing("initrd", path))
+        BootFile? initrd = settings.Initrd is { } path ? BootFile.FromPath(Existing("initrd", path))
+            : RootDisk.IsWanted(settings) ? await RootDisk.CreateInitrdAsync(settings, assets, cancellationToken)
             : await BusyBoxImage.CreateAsync(assets, GetImageOptions(settings), cancellationToken);
         VirtualMachineBuilder builder = UmlMachine.CreateDefaultBuilder()
             .Configure(options =>
@@ -106,7 +106,7 @@ internal static class Boot
     {
         // A command's output is not mixed with the kernel's messages.
         string messages = settings.Run is null ? "" : " quiet loglevel=1";
-        return $"{UmlMachine.DefaultCommandLine}{messages} {settings.Append}".TrimEnd();
+        return UmlDeviceNames.Map($"{UmlMachine.DefaultCommandLine}{messages} {settings.Append}".TrimEnd());
     }
 
     private static int GetExitCode(MachineExit exit, StdioConsoleChannel console)

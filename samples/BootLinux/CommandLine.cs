@@ -17,6 +17,7 @@ internal static class CommandLine
           BootLinux --run "uname -a"                             one command, its output and its exit code
           BootLinux --kernel linux-image-amd64/trixie --mem 1G   another kernel, and more memory
           BootLinux --disk root.cow,format=cow,backing=root.img  a disk that keeps the image as it is
+          BootLinux --disk root.img --append "root=/dev/ubda rw" a root file system from a disk; UML's names and /dev/vda are the same
           BootLinux --kernel ./vmlinuz --initrd ./initrd.img --append "loglevel=7"
 
         Keys on a terminal:
@@ -40,8 +41,15 @@ internal static class CommandLine
             "How the kernel is entered. Auto: as its header says; BzImage64 and BzImage32 let a bzImage unpack itself in the guest.");
         Option<string?> initrd = new("--initrd")
         {
-            Description = "Initial RAM disk. Default: busybox, with an /init that runs a shell or the command of --run.",
+            Description = "Initial RAM disk. Default: with a --disk and root= in --append, one that mounts the disk and starts its init; "
+                + "else busybox, with an /init that runs a shell or the command of --run.",
             HelpName = "file",
+        };
+        Option<string?> modules = new("--modules")
+        {
+            Description = "Where the drivers for a root disk are, when the kernel is a file: its directory in /lib/modules, its package, "
+                + $"or '{RootDisk.NoModules}' when they are built into it. Default: the kernel's package.",
+            HelpName = $"directory|package|{RootDisk.NoModules}",
         };
         Option<string?> append = new("--append")
         {
@@ -56,7 +64,7 @@ internal static class CommandLine
         };
         Option<string[]> disks = new("--disk")
         {
-            Description = "A disk, as often as wanted: FILE[,format=raw|cow][,backing=FILE][,ro][,sync][,nolock]. /dev/vda is the first.",
+            Description = "A disk, as often as wanted: FILE[,format=raw|cow|qcow2][,backing=FILE][,ro][,sync][,nolock]. /dev/vda is the first.",
             HelpName = "image",
         };
         Option<string?> run = new("--run")
@@ -75,15 +83,15 @@ internal static class CommandLine
             "What becomes of translated code that the checker refuses (SECURITY.md). None does not check, and starts guests faster.");
         RootCommand root = new("Boots a stock x86-64 Linux kernel in this process.")
         {
-            kernel, protocol, initrd, append, memory, disks, run, engine, cpu, check,
+            kernel, protocol, initrd, modules, append, memory, disks, run, engine, cpu, check,
         };
         root.Validators.Add(result =>
         {
-            foreach (Option<string?> file in (Option<string?>[])[kernel, initrd])
+            foreach (Option<string?> file in (Option<string?>[])[kernel, initrd, modules])
             {
                 if (result.GetResult(file) is { Implicit: false } && result.GetValue(file) is { Length: 0 })
                 {
-                    result.AddError($"{file.Name} is empty; name a file{(file == kernel ? " or a package" : "")}, or leave the option out.");
+                    result.AddError($"{file.Name} is empty; name a file{(file == initrd ? "" : " or a package")}, or leave the option out.");
                 }
             }
 
@@ -105,9 +113,9 @@ internal static class CommandLine
                 result.AddError("--run is empty; write a command, such as --run \"uname -a\", or leave the option out for a shell.");
             }
 
-            if (result.GetValue(initrd) is not null && result.GetValue(run) is not null)
+            if (result.GetValue(run) is not null && (result.GetValue(initrd) is not null || (result.GetValue(disks) is { Length: > 0 } && RootDisk.IsNamed(result.GetValue(append)))))
             {
-                result.AddError("--run needs the built-in initial RAM disk; use it without --initrd.");
+                result.AddError("--run needs the initial RAM disk with a shell; use it without --initrd, and without root= for a --disk.");
             }
         });
         root.SetAction((result, cancellationToken) => Boot.RunAsync(
@@ -115,6 +123,7 @@ internal static class CommandLine
                 result.GetRequiredValue(kernel)!,
                 result.GetValue(protocol),
                 result.GetValue(initrd),
+                result.GetValue(modules),
                 result.GetValue(append),
                 GetBytes(result.GetRequiredValue(memory)),
                 [.. (result.GetValue(disks) ?? []).Select(GetDisk)],
@@ -190,6 +199,7 @@ internal sealed record BootSettings(
     string Kernel,
     BootProtocol Protocol,
     string? Initrd,
+    string? Modules,
     string? Append,
     ulong Memory,
     IReadOnlyList<DiskOption> Disks,

@@ -7,6 +7,12 @@ namespace DiskImages;
 internal sealed class CopyOptions
 {
     private readonly Option<string?> _backing = new("--backing", "-b") { Description = "Where the image below is, if not where the file says.", HelpName = "file" };
+    private readonly Option<string?> _backingFormat = new Option<string?>("--backing-format", "-F")
+    {
+        Description = "The format of the image below a qcow2 image, if the file does not say.",
+        HelpName = "raw|qcow2",
+    }.AcceptOnlyFromAmong("raw", "qcow2");
+
     private readonly Option<bool> _acceptsChanged = new("--accept-changed")
     {
         Description = "Accepts an image below whose date is not the one in the file: after a copy that lost it, or a merge that was cut off.",
@@ -26,6 +32,7 @@ internal sealed class CopyOptions
             }
         });
         command.Options.Add(_backing);
+        command.Options.Add(_backingFormat);
         command.Options.Add(_acceptsChanged);
         command.Options.Add(_overwrites);
         command.Options.Add(_keepsZeroes);
@@ -35,6 +42,7 @@ internal sealed class CopyOptions
     public DiskCopyOptions Get(ParseResult result) => new()
     {
         BackingPath = result.GetValue(_backing),
+        BackingFormat = DiskImageFormatName.TryParse(result.GetValue(_backingFormat), out DiskImageFormat format) ? format : null,
         AcceptsChangedTime = result.GetValue(_acceptsChanged),
         Overwrites = result.GetValue(_overwrites),
         FindsZeroes = !result.GetValue(_keepsZeroes),

@@ -22,11 +22,7 @@ internal static class PeerTool
 
     public static (int Code, string Output) TryRun(string package, string command, params string[] arguments)
     {
-        if (!IsInstalled(command))
-        {
-            Assert.Ignore($"{command} is not here: apt-get install {package}");
-        }
-
+        IgnoreUnlessInstalled(package, command);
         ProcessStartInfo start = new(command, arguments) { RedirectStandardOutput = true, RedirectStandardError = true, RedirectStandardInput = true };
         using Process process = Process.Start(start)!;
         using Timer impatience = new(_ => process.Kill(entireProcessTree: true), null, s_patience, Timeout.InfiniteTimeSpan);
@@ -35,6 +31,15 @@ internal static class PeerTool
         string output = process.StandardOutput.ReadToEnd();
         process.WaitForExit();
         return (process.ExitCode, output + errors.Result);
+    }
+
+    /// <summary>Skips the test where a program is not installed.</summary>
+    public static void IgnoreUnlessInstalled(string package, string command)
+    {
+        if (!IsInstalled(command))
+        {
+            Assert.Ignore($"{command} is not here: apt-get install {package}");
+        }
     }
 
     private static bool IsInstalled(string command) =>

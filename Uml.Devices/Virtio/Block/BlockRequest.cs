@@ -38,6 +38,11 @@ internal sealed class BlockRequest(IGuestMemory memory)
     /// <summary>Whether the result is known. Set last, on whatever thread.</summary>
     public volatile bool IsDone;
 
+    /// <summary>What the disk does elsewhere, and what is called when it has; made once for each object, as requests allocate nothing.</summary>
+    public ValueTask Pending { get; set; }
+
+    public Action? OnEnded { get; set; }
+
     /// <summary>When the guest is told of the result, in virtual time.</summary>
     public ulong Deadline { get; set; }
 

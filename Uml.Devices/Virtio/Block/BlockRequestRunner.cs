@@ -1,4 +1,5 @@
 using System.Collections.Concurrent;
+using System.Runtime.CompilerServices;
 using Microsoft.Extensions.Logging;
 using Uml.Storage.Blocks;
 
@@ -31,6 +32,25 @@ internal sealed class BlockRequestRunner(IBlockDevice disk, string name, ILogger
         }
 
         _submitted.Enqueue(request);
+    }
+
+    /// <summary>Carries a request out on the calling thread, as far as that needs no wait; whoever calls has a disk that does not wait.</summary>
+    /// <returns>Whether it is done. If it is not, <c>onDone</c> is told of it later, as of those that are submitted.</returns>
+    public bool TryRunNow(BlockRequest request)
+    {
+        lock (_idle)
+        {
+            _running++;
+        }
+
+        if (!TryRun(request))
+        {
+            return false;
+        }
+
+        request.IsDone = true;
+        CountDown();
+        return true;
     }
 
     /// <summary>Has the pool carry out what was submitted.</summary>
@@ -70,7 +90,10 @@ internal sealed class BlockRequestRunner(IBlockDevice disk, string name, ILogger
     {
         while (_submitted.TryDequeue(out BlockRequest? request))
         {
-            Run(request);
+            if (TryRun(request))
+            {
+                Finish(request);
+            }
         }
 
         // What came meanwhile is either seen here or schedules anew.
@@ -79,15 +102,19 @@ internal sealed class BlockRequestRunner(IBlockDevice disk, string name, ILogger
     }
 
 #pragma warning disable CA1031 // Whatever a disk throws is that request's failure, and logged.
-    private void Run(BlockRequest request)
+    /// <summary>Hands a request to the disk.</summary>
+    /// <returns>Whether the disk did it before the call returned.</returns>
+    private bool TryRun(BlockRequest request)
     {
         try
         {
             ValueTask task = Carry(request);
-            if (!task.IsCompletedSuccessfully)
+            if (!task.IsCompleted)
             {
-                _ = FinishAsync(request, task);
-                return;
+                request.Pending = task;
+                request.OnEnded ??= CreateContinuation(request);
+                task.ConfigureAwait(false).GetAwaiter().UnsafeOnCompleted(request.OnEnded);
+                return false;
             }
 
             task.GetAwaiter().GetResult();
@@ -98,14 +125,18 @@ internal sealed class BlockRequestRunner(IBlockDevice disk, string name, ILogger
             Report(request, failure);
         }
 
-        Finish(request);
+        return true;
     }
 
-    private async Task FinishAsync(BlockRequest request, ValueTask task)
+    /// <summary>A method of its own: a closure is made where its variables are, at every call.</summary>
+    private Action CreateContinuation(BlockRequest request) => () => End(request);
+
+    /// <summary>Takes the result of a request that the disk did elsewhere, on whatever thread.</summary>
+    private void End(BlockRequest request)
     {
         try
         {
-            await task.ConfigureAwait(false);
+            request.Pending.GetAwaiter().GetResult();
             request.Status = VirtioBlockLayout.Ok;
         }
         catch (Exception failure)
@@ -123,6 +154,11 @@ internal sealed class BlockRequestRunner(IBlockDevice disk, string name, ILogger
         onDone(request);
 
         // Last: who has waited may forget all requests, and nobody tells of one afterwards.
+        CountDown();
+    }
+
+    private void CountDown()
+    {
         lock (_idle)
         {
             _running--;
@@ -149,12 +185,14 @@ internal sealed class BlockRequestRunner(IBlockDevice disk, string name, ILogger
 
     private ValueTask FlushAsync() => disk.GetCapability<IFlushable>() is { } flushable ? flushable.FlushAsync() : ValueTask.CompletedTask;
 
+    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder))]
     private async ValueTask WriteThroughAsync(BlockRequest request)
     {
         await disk.WriteAsync(request.Offset, request.Data).ConfigureAwait(false);
         await FlushAsync().ConfigureAwait(false);
     }
 
+    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder))]
     private async ValueTask RunRangesAsync(BlockRequest request)
     {
         for (int i = 0; i < request.Ranges.Length; i++)

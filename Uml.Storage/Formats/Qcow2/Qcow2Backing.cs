@@ -57,7 +57,8 @@ internal static partial class Qcow2Backing
     }
 
     /// <summary>A relative path counts from where the image is.</summary>
-    private static string Resolve(string path, string name)
+    /// <exception cref="DiskImageException">It is no path of a file.</exception>
+    internal static string Resolve(string path, string name)
     {
         if (Protocol().IsMatch(name))
         {

@@ -12,7 +12,7 @@ namespace Uml.Storage.Formats.Qcow2;
 /// Tables change in memory and are written by a flush, in an order in which the image is usable wherever it is interrupted: it has what it had
 /// at the last flush or what was written since, and at worst clusters that are counted and not used, which a check frees.
 /// </remarks>
-public sealed class Qcow2BlockDevice : IBlockDevice, IFlushable, IDiscardable, IZeroable, IResizable
+public sealed class Qcow2BlockDevice : IBlockDevice, IFlushable, IDiscardable, IZeroable, IResizable, IExtentMap, INonBlocking
 {
     private readonly Qcow2Image _image;
     private readonly IBlockDevice? _backing;
@@ -23,6 +23,7 @@ public sealed class Qcow2BlockDevice : IBlockDevice, IFlushable, IDiscardable, I
     private readonly Qcow2Writer _writer;
     private readonly Qcow2Zeroer _zeroer;
     private readonly Qcow2WriteBack _writeBack;
+    private readonly Qcow2Extents _extents;
     private readonly SemaphoreSlim _resizing = new(1);
     private long _length;
 
@@ -41,7 +42,8 @@ public sealed class Qcow2BlockDevice : IBlockDevice, IFlushable, IDiscardable, I
         Qcow2Mapping mapping = new(image.Content, geometry, l1, options.CacheBytes, imageLock);
         Qcow2Refcounts refcounts = new(image.Content, geometry, counts, reclaimer, options.CacheBytes / 4);
         _decompressor = new Qcow2Decompressor(image.Content, geometry, header.Compression);
-        _reader = new Qcow2Reader(image.Content, mapping, _decompressor, backing);
+        _extents = new Qcow2Extents(mapping, backing);
+        _reader = new Qcow2Reader(image.Content, geometry, mapping, _decompressor, backing);
         _writeBack = new Qcow2WriteBack(image.Content, geometry, image.Sector, mapping, refcounts, reclaimer, options.Discards, imageLock);
         _writer = new Qcow2Writer(image.Content, geometry, mapping, refcounts, reclaimer, _reader, _writeBack, ranges, imageLock);
         _zeroer = new Qcow2Zeroer(geometry, mapping, refcounts, reclaimer, _reader, _writer, _writeBack, ranges, imageLock);
@@ -57,6 +59,9 @@ public sealed class Qcow2BlockDevice : IBlockDevice, IFlushable, IDiscardable, I
 
     /// <summary>What the image said of itself when it was opened.</summary>
     public Qcow2Info Info => _image.Info;
+
+    /// <summary>The image below, or null.</summary>
+    internal IBlockDevice? Backing => _backing;
 
     /// <inheritdoc/>
     public long Length => Volatile.Read(ref _length);
@@ -150,6 +155,12 @@ public sealed class Qcow2BlockDevice : IBlockDevice, IFlushable, IDiscardable, I
     }
 
     /// <inheritdoc/>
+    public bool ReadNeverWaits(long offset, int length) => _reader.NeverWaits(offset, length);
+
+    /// <inheritdoc/>
+    public bool WriteNeverWaits(long offset, int length) => _image.File.WritesNeverWait && _writer.NeverWaits(offset, length);
+
+    /// <inheritdoc/>
     public ValueTask FlushAsync(CancellationToken cancellationToken = default)
     {
         cancellationToken.ThrowIfCancellationRequested();
@@ -199,6 +210,23 @@ public sealed class Qcow2BlockDevice : IBlockDevice, IFlushable, IDiscardable, I
         }
 
         Resized?.Invoke(this, EventArgs.Empty);
+    }
+
+    /// <inheritdoc/>
+    public async ValueTask<BlockExtent> FindExtentAsync(long offset, long length, CancellationToken cancellationToken = default)
+    {
+        cancellationToken.ThrowIfCancellationRequested();
+        ArgumentOutOfRangeException.ThrowIfZero(length);
+        BlockRange.Check(this, offset, length);
+        int epoch = _epochs.Enter();
+        try
+        {
+            return await _extents.FindAsync(offset, length, cancellationToken).ConfigureAwait(false);
+        }
+        finally
+        {
+            _epochs.Leave(epoch);
+        }
     }
 
     /// <summary>Flushes what was written, and closes the file and those below it.</summary>

@@ -73,6 +73,13 @@ internal sealed class Qcow2Mapping
         }
     }
 
+    /// <summary>The entry of a cluster, if it is known without reading a table.</summary>
+    public bool TryGet(long cluster, out ulong entry)
+    {
+        int index = (int)(cluster >> _geometry.L2Bits);
+        return Tables.TryGetEntry(index, (int)(cluster & ((1 << _geometry.L2Bits) - 1)), out entry) || Qcow2Entry.OffsetOf(L1[index]) == 0;
+    }
+
     /// <summary>An L2 table, or null if there is none. With the image's lock.</summary>
     /// <exception cref="BlockIOException">It could not be read, or the L1 table is damaged.</exception>
     public Qcow2Table? GetTable(int index)

@@ -4,7 +4,7 @@ using Uml.Storage.Blocks;
 namespace Uml.Storage.Formats.Qcow2;
 
 /// <summary>Reads what the disk has, from the file or from the image below. Also behind the end of the disk, up to the end of its last cluster.</summary>
-internal sealed class Qcow2Reader(Qcow2File file, Qcow2Mapping mapping, Qcow2Decompressor decompressor, IBlockDevice? backing)
+internal sealed class Qcow2Reader(Qcow2File file, Qcow2Geometry geometry, Qcow2Mapping mapping, Qcow2Decompressor decompressor, IBlockDevice? backing)
 {
     /// <summary>Whether a range reads as zeroes where the file does not have it: the image below has none of it.</summary>
     public bool IsZeroBelow(long offset) => backing is null || offset >= backing.Length;
@@ -26,6 +26,23 @@ internal sealed class Qcow2Reader(Qcow2File file, Qcow2Mapping mapping, Qcow2Dec
         }
 
         return ValueTask.CompletedTask;
+    }
+
+    /// <summary>Whether a range is read without waiting: no table has to be read for it, and nothing decompressed.</summary>
+    public bool NeverWaits(long offset, int length)
+    {
+        long end = geometry.CountClusters(offset + length);
+        for (long cluster = geometry.IndexOf(offset); cluster < end; cluster++)
+        {
+            bool isKnown = mapping.TryGet(cluster, out ulong entry);
+            Qcow2ClusterKind kind = Qcow2Entry.KindOf(entry);
+            if (!isKnown || kind == Qcow2ClusterKind.Compressed || (kind == Qcow2ClusterKind.Unallocated && !IsZeroBelow(cluster << geometry.ClusterBits)))
+            {
+                return false;
+            }
+        }
+
+        return true;
     }
 
     private ValueTask ReadRunAsync(in Qcow2Run run, long offset, BlockBuffers buffers)

@@ -29,6 +29,21 @@ internal sealed class Qcow2Writer(
         return run.Length == buffers.Length && run.IsInPlace ? file.WriteAsync(run.Offset, buffers) : WriteSlowlyAsync(offset, buffers);
     }
 
+    /// <summary>Whether a range is written without waiting, if the file is: all of it is written where it is.</summary>
+    public bool NeverWaits(long offset, int length)
+    {
+        long end = geometry.CountClusters(offset + length);
+        for (long cluster = geometry.IndexOf(offset); cluster < end; cluster++)
+        {
+            if (!mapping.TryGet(cluster, out ulong entry) || !Qcow2Entry.IsInPlace(entry))
+            {
+                return false;
+            }
+        }
+
+        return true;
+    }
+
     /// <summary>Writes zeroes as data.</summary>
     public async ValueTask WriteZeroesAsync(long offset, long length)
     {

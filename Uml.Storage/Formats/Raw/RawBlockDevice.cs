@@ -8,7 +8,7 @@ namespace Uml.Storage.Formats.Raw;
 /// where discards or zeroes have given room back.
 /// </summary>
 /// <remarks>A file that ends within a sector of 512 bytes reads as if zeroes followed, and grows when its last sector is written.</remarks>
-public sealed class RawBlockDevice : IBlockDevice, IFlushable, IDiscardable, IZeroable, IResizable, IExtentMap
+public sealed class RawBlockDevice : IBlockDevice, IFlushable, IDiscardable, IZeroable, IResizable, INonBlocking, IExtentMap
 {
     private readonly HostFile _file;
     private readonly bool _discards;
@@ -46,6 +46,12 @@ public sealed class RawBlockDevice : IBlockDevice, IFlushable, IDiscardable, IZe
 
     /// <inheritdoc/>
     public BlockLimits Limits { get; }
+
+    /// <inheritdoc/>
+    public bool ReadNeverWaits(long offset, int length) => true;
+
+    /// <inheritdoc/>
+    public bool WriteNeverWaits(long offset, int length) => _file.WritesNeverWait;
 
     /// <summary>Of the open file: what a copy-on-write image compares its header with.</summary>
     internal HostFile File => _file;

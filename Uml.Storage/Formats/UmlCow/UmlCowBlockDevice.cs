@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using Uml.Storage.Blocks;
 using Uml.Storage.Files;
 using Uml.Storage.Formats.Raw;
@@ -12,7 +13,7 @@ namespace Uml.Storage.Formats.UmlCow;
 /// A flush makes the data durable first, and then the bitmap that says which sectors the file has. So whatever happens to the process or
 /// the host, a sector has what it had at the last flush or what was written since, and never anything else.
 /// </remarks>
-public sealed class UmlCowBlockDevice : IBlockDevice, IFlushable, IDiscardable, IZeroable, IExtentMap
+public sealed class UmlCowBlockDevice : IBlockDevice, IFlushable, IDiscardable, IZeroable, INonBlocking, IExtentMap
 {
     private readonly IImageFile _file;
     private readonly RawBlockDevice _backing;
@@ -42,6 +43,12 @@ public sealed class UmlCowBlockDevice : IBlockDevice, IFlushable, IDiscardable, 
 
     /// <inheritdoc/>
     public BlockLimits Limits { get; }
+
+    /// <inheritdoc/>
+    public bool ReadNeverWaits(long offset, int length) => true;
+
+    /// <inheritdoc/>
+    public bool WriteNeverWaits(long offset, int length) => _file.WritesNeverWait && !_options.IsSynchronous;
 
     /// <summary>What the file says of itself.</summary>
     internal UmlCowHeader Header => _header;
@@ -345,6 +352,7 @@ public sealed class UmlCowBlockDevice : IBlockDevice, IFlushable, IDiscardable, 
     private ValueTask ReadRunAsync(long offset, BlockBuffers buffers, bool isPresent) =>
         isPresent ? _file.ReadAsync(_header.DataOffset + offset, buffers) : _backing.ReadAsync(offset, buffers);
 
+    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder))]
     private async ValueTask ReadRestAsync(ValueTask first, long offset, BlockBuffers buffers)
     {
         await first.ConfigureAwait(false);
@@ -356,6 +364,7 @@ public sealed class UmlCowBlockDevice : IBlockDevice, IFlushable, IDiscardable, 
         }
     }
 
+    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder))]
     private async ValueTask EndWriteAsync(ValueTask write, long offset, int length)
     {
         await write.ConfigureAwait(false);
@@ -363,6 +372,7 @@ public sealed class UmlCowBlockDevice : IBlockDevice, IFlushable, IDiscardable, 
     }
 
     /// <summary>A write that is synchronous, or of parts of sectors, whose other parts are copied from the image first.</summary>
+    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder))]
     private async ValueTask WriteSlowlyAsync(long offset, BlockBuffers buffers)
     {
         await _copying.WaitAsync().ConfigureAwait(false);

@@ -63,6 +63,30 @@ internal sealed class DiskBench : IDisposable
         return Queue.Add([new(header, 16, false), .. data, new(header + 16, 1, true)], isIndirect);
     }
 
+    /// <summary>Makes requests available again and again, all at once, and waits for their results each time; without allocation.</summary>
+    public void RunAgain(int times, params ReadOnlySpan<ushort> heads)
+    {
+        for (int i = 0; i < times; i++)
+        {
+            foreach (ushort head in heads)
+            {
+                Queue.Publish(head);
+            }
+
+            Driver.Notify(0);
+            for (int turn = 0; Queue.UsedIndex != Queue.AvailableIndex; turn++)
+            {
+                if (turn == 1_000_000)
+                {
+                    Assert.Fail("the requests do not end");
+                }
+
+                Thread.Yield();
+                Sandbox.Advance(0);
+            }
+        }
+    }
+
     public byte Result(int slot = 0)
     {
         byte[] result = new byte[1];

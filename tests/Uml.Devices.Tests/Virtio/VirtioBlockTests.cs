@@ -200,6 +200,93 @@ internal sealed class VirtioBlockTests
         Assert.That(bench.Run(DiskBench.In, 0, new VirtioBuffer(DiskBench.Data, 512, true)), Is.Zero);
     }
 
+    [Test]
+    public async Task A_disk_that_never_waits_is_read_and_written_by_the_machine_s_thread([Values] bool isVirtual)
+    {
+        await using TestDisk disk = new() { NeverWaits = true };
+        using DiskBench bench = new(disk, isVirtual: isVirtual);
+        bench.Submit(DiskBench.Out, 0, 0, false, new VirtioBuffer(DiskBench.Data, 512, false));
+        bench.Submit(DiskBench.In, 0, 1, false, new VirtioBuffer(DiskBench.Data, 512, true));
+        bench.Driver.Notify(0);
+        Assert.That(disk.Threads, Is.EqualTo(new[] { Thread.CurrentThread, Thread.CurrentThread }));
+        Assert.That(bench.Queue.UsedIndex, Is.EqualTo(isVirtual ? 0 : 2), "in virtual time a request takes its time");
+        bench.Sandbox.Advance(1_000_000);
+        Assert.That(bench.Queue.UsedIndex, Is.EqualTo(2));
+        Assert.That((bench.Result(), bench.Result(1)), Is.EqualTo((0, 0)));
+    }
+
+    [Test]
+    public async Task One_notification_keeps_the_machine_s_thread_for_no_more_than_a_mebibyte()
+    {
+        await using TestDisk disk = new() { NeverWaits = true };
+        using DiskBench bench = new(disk);
+        for (int i = 0; i < 3; i++)
+        {
+            bench.Submit(DiskBench.In, 0, i, false, new VirtioBuffer(DiskBench.Data, 512 << 10, true));
+        }
+
+        bench.Driver.Notify(0);
+        bench.Sandbox.Advance(1_000_000);
+        Assert.That((bench.Result(), bench.Result(1), bench.Result(2)), Is.EqualTo((0, 0, 0)));
+        Assert.That(disk.Threads.Count(thread => thread == Thread.CurrentThread), Is.EqualTo(2));
+        while (bench.Queue.TryTakeUsed(out _, out _))
+        {
+        }
+
+        Assert.That(bench.Run(DiskBench.In, 0, new VirtioBuffer(DiskBench.Data, 512, true)), Is.Zero);
+        Assert.That(disk.Threads[^1], Is.EqualTo(Thread.CurrentThread), "the next notification begins anew");
+    }
+
+    [Test]
+    public async Task What_a_disk_that_never_waits_does_not_do_at_once_is_waited_for_elsewhere()
+    {
+        await using TestDisk disk = new() { NeverWaits = true, Gate = new TaskCompletionSource() };
+        using DiskBench bench = new(disk);
+        bench.Submit(DiskBench.In, 0, 0, false, new VirtioBuffer(DiskBench.Data, 512, true));
+        bench.Driver.Notify(0);
+        Assert.That(bench.Result(), Is.EqualTo(0xEE));
+        disk.Gate.SetResult();
+        bench.Sandbox.Advance(1_000_000);
+        Assert.That(bench.Result(), Is.Zero);
+    }
+
+    [Test]
+    public async Task Requests_in_steady_state_allocate_nothing([Values] bool isAtOnce)
+    {
+        await using IBlockDevice disk = isAtOnce ? new MemoryBlockDevice(1 << 20) : new LaterDisk(1 << 20);
+        using DiskBench bench = new(disk, isVirtual: false);
+        ushort write = bench.Submit(DiskBench.Out, 0, 0, false, new VirtioBuffer(DiskBench.Data, 4096, false));
+        ushort read = bench.Submit(DiskBench.In, 8, 1, false, new VirtioBuffer(DiskBench.Data, 4096, true));
+        bench.RunAgain(1000, write, read);
+        long least = long.MaxValue;
+        for (int turn = 0; turn < 5 && least > 4000; turn++)
+        {
+            long before = GC.GetTotalAllocatedBytes(precise: true);
+            bench.RunAgain(4000, write, read);
+            least = Math.Min(least, GC.GetTotalAllocatedBytes(precise: true) - before);
+        }
+
+        Assert.That(least, Is.LessThanOrEqualTo(4000), "bytes for 8000 requests: the runtime allocates now and then itself");
+    }
+
+    [Test]
+    public async Task An_error_of_a_disk_that_never_waits_is_the_request_s()
+    {
+        await using TestDisk disk = new() { NeverWaits = true, Failure = new BlockIOException("gone") };
+        using DiskBench bench = new(disk);
+        Assert.That(bench.Run(DiskBench.In, 0, new VirtioBuffer(DiskBench.Data, 512, true)), Is.EqualTo(1));
+    }
+
+    [Test]
+    public async Task A_driver_without_flushes_is_not_acknowledged_at_once()
+    {
+        await using TestDisk disk = new() { NeverWaits = true };
+        using DiskBench bench = new(disk, ~DiskBench.FlushFeature);
+        Assert.That(bench.Run(DiskBench.Out, 0, new VirtioBuffer(DiskBench.Data, 512, false)), Is.Zero);
+        Assert.That(disk.Flushes, Is.EqualTo(1));
+        Assert.That(disk.Threads[0], Is.Not.EqualTo(Thread.CurrentThread));
+    }
+
     private static byte[] Range(ulong sector, uint sectors, uint flags)
     {
         byte[] range = new byte[16];

@@ -25,6 +25,8 @@ internal sealed class PowerCutFile(byte[] contents, string path = "/tmp/power-cu
 
     public bool IsReadOnly { get; init; }
 
+    public bool WritesNeverWait => false;
+
     /// <summary>What the file has, for who reads it now.</summary>
     public byte[] Contents => _now[.._length];
 

@@ -15,6 +15,8 @@ internal sealed class SlowFile(string path) : IImageFile
 
     public bool IsReadOnly => false;
 
+    public bool WritesNeverWait => false;
+
     public long GetLength() => _file.GetLength();
 
     public void SetLength(long length) => _file.SetLength(length);

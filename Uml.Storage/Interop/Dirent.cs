@@ -1,0 +1,57 @@
+using System.Runtime.InteropServices;
+
+namespace Uml.Storage.Interop;
+
+/// <summary>dirent.h of 64-bit Linux: the layout of struct dirent is the same in glibc and musl.</summary>
+internal static unsafe partial class Dirent
+{
+    private const int NameOffset = 19;
+
+    /// <summary>Lists a directory, without "." and "..".</summary>
+    /// <param name="path">The directory, without a zero byte behind it.</param>
+    /// <param name="names">Gets the names.</param>
+    /// <returns>False when the host refuses; the last P/Invoke error says why.</returns>
+    public static bool TryList(byte[] path, List<byte[]> names)
+    {
+        // SAFETY: the path is a terminated copy. An entry is valid until the next is read, and its name ends with a zero byte within it.
+        nint directory = Open([.. path, 0]);
+        if (directory == 0)
+        {
+            return false;
+        }
+
+        try
+        {
+            while (true)
+            {
+                // At the end there is no error: each call begins with none.
+                byte* entry = Read(directory);
+                if (entry is null)
+                {
+                    return Marshal.GetLastPInvokeError() == 0;
+                }
+
+                ReadOnlySpan<byte> name = MemoryMarshal.CreateReadOnlySpanFromNullTerminated(entry + NameOffset);
+                if (!name.SequenceEqual("."u8) && !name.SequenceEqual(".."u8))
+                {
+                    names.Add(name.ToArray());
+                }
+            }
+        }
+        finally
+        {
+            int error = Marshal.GetLastPInvokeError();
+            _ = Close(directory);
+            Marshal.SetLastPInvokeError(error);
+        }
+    }
+
+    [LibraryImport("libc", EntryPoint = "opendir", SetLastError = true)]
+    private static partial nint Open(ReadOnlySpan<byte> path);
+
+    [LibraryImport("libc", EntryPoint = "readdir", SetLastError = true)]
+    private static partial byte* Read(nint directory);
+
+    [LibraryImport("libc", EntryPoint = "closedir")]
+    private static partial int Close(nint directory);
+}
