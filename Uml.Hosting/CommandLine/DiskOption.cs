@@ -1,11 +1,15 @@
 using System.Diagnostics.CodeAnalysis;
 using Uml.Storage.Blocks;
+using Uml.Storage.Nbd.Client;
 using Uml.Storage.Tools;
 
 namespace Uml.Hosting.CommandLine;
 
-/// <summary>A disk as a command line names it: <c>FILE[,format=raw|cow|qcow2][,backing=FILE][,backing-format=raw|qcow2][,ro][,sync][,nolock]</c>. The format is raw unless it is given.</summary>
-/// <param name="Path">The image.</param>
+/// <summary>
+/// A disk as a command line names it: <c>FILE[,format=raw|cow|qcow2][,backing=FILE][,backing-format=raw|qcow2][,ro][,sync][,nolock]</c>, whose format
+/// is raw unless it is given, or the URI of an NBD export, <c>nbd://HOST/EXPORT[,ro][,sync]</c>.
+/// </summary>
+/// <param name="Path">The image, or the URI.</param>
 /// <param name="Format">Its format, which is never guessed.</param>
 /// <param name="Backing">The image below a copy-on-write file or qcow2 image; null when the file names it.</param>
 /// <param name="IsReadOnly">Whether the guest may only read.</param>
@@ -21,6 +25,8 @@ public sealed record DiskOption(
     bool Locks = true,
     DiskImageFormat? BackingFormat = null)
 {
+    private bool IsOnServer => Path.StartsWith("nbd", StringComparison.Ordinal) && Path.Contains("://", StringComparison.Ordinal);
+
     /// <summary>Reads the text of an option.</summary>
     /// <param name="text">What the user wrote.</param>
     /// <param name="disk">The disk.</param>
@@ -61,6 +67,11 @@ public sealed record DiskOption(
             problem = $"'{text}' has a format of a backing file, which only qcow2 images need; write format=qcow2 as well, or leave it out.";
         }
 
+        if (problem is null && disk.IsOnServer && disk.Format != DiskImageFormat.Raw)
+        {
+            problem = $"'{text}' has a format, which the server of a disk knows and its client does not; leave it out.";
+        }
+
         disk = problem is null ? disk : null;
         return problem is null;
     }
@@ -69,6 +80,11 @@ public sealed record DiskOption(
     /// <exception cref="DiskImageException">It cannot be opened; the message says what to do.</exception>
     public IBlockDevice Open()
     {
+        if (IsOnServer)
+        {
+            return OpenOnServer();
+        }
+
         if (Backing is not null && !File.Exists(Path))
         {
             DiskImage.CreateOverlay(Path, Format, Backing, BackingFormat ?? DiskImageFormat.Raw);
@@ -82,5 +98,17 @@ public sealed record DiskOption(
             BackingPath = Backing,
             BackingFormat = BackingFormat,
         });
+    }
+
+    /// <summary>Connects to a server, at most for as long as the options of a client say.</summary>
+    private NbdBlockDevice OpenOnServer()
+    {
+        if (!Uri.TryCreate(Path, UriKind.Absolute, out Uri? uri))
+        {
+            throw new DiskImageException($"'{Path}' is no URI of a disk on a server: write nbd://HOST/EXPORT, or nbd+unix:///EXPORT?socket=FILE.");
+        }
+
+        // A machine's devices are made by functions that return them: the start of a machine waits for its disks.
+        return NbdBlockDevice.ConnectAsync(uri, new NbdClientOptions { IsReadOnly = IsReadOnly, IsSynchronous = IsSynchronous }).GetAwaiter().GetResult();
     }
 }

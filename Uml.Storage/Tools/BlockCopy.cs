@@ -47,15 +47,9 @@ public static class BlockCopy
         using ExtentCursor cursor = new(source, destination, options, progress);
         IZeroable? zeroable = destination.GetCapability<IZeroable>();
         Task[] workers = [.. Enumerable.Range(0, options.ParallelRequests).Select(_ => Task.Run(WorkAsync, CancellationToken.None))];
-        try
-        {
-            await Task.WhenAll(workers).ConfigureAwait(false);
-        }
-        catch (OperationCanceledException) when (workers.FirstOrDefault(worker => worker.IsFaulted) is { } failed)
-        {
-            await failed.ConfigureAwait(false);
-        }
 
+        // An error of one cancels the others, and goes before their cancellation.
+        await Task.WhenAll(workers).ConfigureAwait(false);
         if (destination.GetCapability<IFlushable>() is { } flushable)
         {
             await flushable.FlushAsync(cancellationToken).ConfigureAwait(false);

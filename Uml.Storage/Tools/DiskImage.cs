@@ -44,7 +44,7 @@ public static class DiskImage
     /// <param name="path">The file, which must not be there.</param>
     /// <param name="format">Its format, one that needs no image below.</param>
     /// <param name="length">Bytes, a multiple of 512.</param>
-    /// <exception cref="ArgumentOutOfRangeException">The length is negative or no multiple of 512.</exception>
+    /// <exception cref="ArgumentOutOfRangeException">The length is negative, no multiple of 512, or more than the format can have.</exception>
     /// <exception cref="DiskImageException">The file is there, or cannot be made so; the message says what to do.</exception>
     public static void Create(string path, DiskImageFormat format, long length)
     {
@@ -95,7 +95,8 @@ public static class DiskImage
     /// <param name="length">Bytes, a multiple of 512.</param>
     /// <param name="mayShrink">Whether it may become smaller, which loses what is cut off.</param>
     /// <param name="cancellationToken">Looked at before it begins.</param>
-    /// <exception cref="ArgumentOutOfRangeException">The length is negative or no multiple of 512.</exception>
+    /// <exception cref="ArgumentOutOfRangeException">The length is negative, no multiple of 512, or more than the format can have.</exception>
+    /// <exception cref="NotSupportedException">It is a block device of the host, or a qcow2 image of version 2 with snapshots.</exception>
     /// <exception cref="DiskImageException">The image cannot be opened, or not have that size; the message says what to do.</exception>
     /// <exception cref="IOException">It could not be done.</exception>
     public static async Task ResizeAsync(

@@ -1,6 +1,15 @@
 using System.Globalization;
 using BenchmarkDotNet.Running;
 using Uml.Benchmarks;
+using Uml.Storage.FileSystems;
+using Uml.Storage.FileSystems.Ext4;
+
+// "ext4 tree image" makes an image; benchmarks/ext4.sh compares that with mke2fs.
+if (args is ["ext4", var tree, var image])
+{
+    await new DiskImageBuilder { FileSystem = new Ext4Options { FreeBytes = 64 << 20 } }.AddDirectory(tree).BuildAsync(image);
+    return;
+}
 
 // "boot [kernel package or file] [MiB] [kernel arguments]" measures a boot in this fresh process; everything else is BenchmarkDotNet's.
 if (args is ["boot", ..])

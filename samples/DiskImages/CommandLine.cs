@@ -1,6 +1,8 @@
 using System.CommandLine;
+using System.Net.Sockets;
 using Uml.Hosting.CommandLine;
 using Uml.Storage.Blocks;
+using Uml.Storage.Nbd.Server;
 using Uml.Storage.Tools;
 
 namespace DiskImages;
@@ -18,6 +20,7 @@ internal static class CommandLine
         CreateCheck(report),
         CreateResize(report),
         CreateMap(report),
+        CreateServe(report),
     };
 
     private static Command CreateCreate(Report report)
@@ -162,6 +165,30 @@ internal static class CommandLine
             });
     }
 
+    private static Command CreateServe(Report report)
+    {
+        Argument<string> file = File("file", "The image.");
+        Argument<string> socket = File("socket", "The Unix socket to make, which is this user's alone.");
+        Option<string> format = Format("--format", "-f");
+        Option<bool> isReadOnly = new("--read-only", "-r") { Description = "Refuses writes." };
+        return Make(
+            new Command("serve", "Serves an image to NBD clients, until it is interrupted.") { file, socket, format, isReadOnly },
+            report,
+            async (result, cancellationToken) =>
+            {
+                await using IBlockDevice device = DiskImage.Open(
+                    result.GetRequiredValue(file), GetFormat(result, format), new DiskImageOptions { IsReadOnly = result.GetValue(isReadOnly) });
+                await using NbdServer server = NbdServer.Start(new NbdServerOptions
+                {
+                    EndPoint = new UnixDomainSocketEndPoint(result.GetRequiredValue(socket)),
+                    Exports = [new NbdExport(device)],
+                });
+                report.WriteMessage($"nbd+unix:///?socket={result.GetRequiredValue(socket)}");
+                await Task.Delay(Timeout.Infinite, cancellationToken).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+                return ExitCodes.Success;
+            });
+    }
+
     private static Command Make(Command command, Report report, Func<ParseResult, CancellationToken, Task<int>> run)
     {
         command.SetAction(async (result, cancellationToken) =>
@@ -170,7 +197,7 @@ internal static class CommandLine
             {
                 return await run(result, cancellationToken);
             }
-            catch (IOException e)
+            catch (Exception e) when (e is IOException or NotSupportedException or ArgumentOutOfRangeException)
             {
                 report.WriteMessage(e.Message);
                 return ExitCodes.Failure;

@@ -1,4 +1,3 @@
-using System.Buffers.Binary;
 using System.Text;
 using Uml.Storage.FileSystems.Trees;
 using Uml.Storage.Images;
@@ -46,6 +45,7 @@ internal sealed class TarArchive(ArchiveFile file, int maximumEntries)
                 TarArchiveEntry entry = Make(type, place, size, extended);
                 yield return entry;
                 size = entry.Size;
+                place += entry.HeaderBytes;
                 extended = [];
             }
 
@@ -130,14 +130,8 @@ internal sealed class TarArchive(ArchiveFile file, int maximumEntries)
         // GNU tar's own format has no prefix: other fields are in its place.
         bool isUstar = _header.AsSpan(257, 6).SequenceEqual("ustar\0"u8);
         ReadOnlySpan<byte> name = UntilZero(_header.AsSpan(0, 100)), prefix = isUstar ? UntilZero(_header.AsSpan(345, 155)) : [];
-        byte[] path = Find(extended, "path") ?? (prefix.IsEmpty ? name.ToArray() : [.. prefix, (byte)'/', .. name]);
+        byte[] path = Find(extended, "GNU.sparse.name") ?? Find(extended, "path") ?? (prefix.IsEmpty ? name.ToArray() : [.. prefix, (byte)'/', .. name]);
         bool hasData = type is '0' or '\0' or '7' or 'S' || type > '7';
-        if (type == 'S' || extended.Keys.Any(key => key.StartsWith("GNU.sparse.", StringComparison.Ordinal)))
-        {
-            throw new ImageContentException(
-                $"The archive '{file.Name}' has '{HostPath.Show(path)}' in a format for sparse files that is not read: pack it without --sparse.");
-        }
-
         TarArchiveEntry entry = new()
         {
             Type = type is '\0' or '7' ? '0' : type,
@@ -153,7 +147,40 @@ internal sealed class TarArchive(ArchiveFile file, int maximumEntries)
             Minor = (uint)Number(_header.AsSpan(337, 8), "devminor"),
             Records = _global.Count == 0 ? extended : new Dictionary<string, byte[]>(_global.Concat(extended.Where(own => !_global.ContainsKey(own.Key)))),
         };
-        return entry.Size <= file.Length - place ? entry : throw Damaged($"'{HostPath.Show(path)}' of {entry.Size} bytes, and ends at {file.Length}");
+        bool isSparse = type == 'S' || extended.Keys.Any(key => key.StartsWith("GNU.sparse.", StringComparison.Ordinal));
+        if (entry.Size > file.Length - place)
+        {
+            throw Damaged($"'{HostPath.Show(path)}' of {entry.Size} bytes, and ends at {file.Length}");
+        }
+
+        entry.Content = isSparse ? ReadSparse(entry, extended) : new ArchiveFileContent(file, place, entry.Size);
+        return entry;
+    }
+
+    private SparseArchiveContent ReadSparse(TarArchiveEntry entry, Dictionary<string, byte[]> extended)
+    {
+        bool isOld = entry.Type == 'S';
+        if (!isOld && !(extended.GetValueOrDefault("GNU.sparse.major") is [(byte)'1'] && extended.GetValueOrDefault("GNU.sparse.minor") is [(byte)'0']))
+        {
+            throw Damaged($"'{HostPath.Show(entry.Path)}' in a format for sparse files that is not read (1.0 and the old one of GNU tar are)");
+        }
+
+        TarSparseMap map = new(file);
+        long start = isOld ? map.ReadOld(_header, entry.Start) : map.ReadLines(entry.Start);
+        long length = isOld ? Number(_header.AsSpan(483, 12), "size")
+            : Decimal(extended.GetValueOrDefault("GNU.sparse.realsize") ?? throw Damaged("a sparse file without a size"), "size");
+
+        // The old format's size is that of the data; what is before it is counted by the reader.
+        long end = entry.Start + entry.Size;
+        if (isOld)
+        {
+            end += start - entry.Start;
+            entry.HeaderBytes = start - entry.Start;
+        }
+
+        IReadOnlyList<FileRange> pieces = map.Pieces;
+        bool isWhole = start >= 0 && map.DataBytes <= end - start && end <= file.Length && (pieces.Count == 0 || pieces[^1].Offset + pieces[^1].Length <= length);
+        return isWhole ? new SparseArchiveContent(file, start, length, pieces) : throw Damaged($"the sparse file '{HostPath.Show(entry.Path)}', whose map of {pieces.Count} pieces is wrong");
     }
 
     private byte[]? Find(Dictionary<string, byte[]> extended, string key) => extended.GetValueOrDefault(key) ?? _global.GetValueOrDefault(key);
@@ -175,29 +202,8 @@ internal sealed class TarArchive(ArchiveFile file, int maximumEntries)
             : throw Damaged($"the time '{HostPath.Show(text)}'");
     }
 
-    /// <summary>Octal digits between spaces and zeroes, or GNU tar's binary numbers.</summary>
-    private long Number(ReadOnlySpan<byte> field, string what)
-    {
-        if ((field[0] & 0x80) != 0)
-        {
-            bool isNegative = field[0] == 0xFF;
-            long number = BinaryPrimitives.ReadInt64BigEndian(field[^8..]);
-            if (field.Length == 8)
-            {
-                number = isNegative ? number : number & long.MaxValue;
-            }
-
-            return isNegative == number < 0 && (what == "mtime" || !isNegative) ? number : throw Damaged($"a {what} that is too large");
-        }
-
-        long value = 0;
-        foreach (byte digit in field.Trim(" \0"u8))
-        {
-            value = digit is >= (byte)'0' and <= (byte)'7' ? checked((value * 8) + digit - '0') : throw Damaged($"a {what} with other digits than octal ones");
-        }
-
-        return value;
-    }
+    private long Number(ReadOnlySpan<byte> field, string what) => TarNumber.TryRead(field, out long number) && (number >= 0 || what == "mtime")
+        ? number : throw Damaged($"a {what} that is no octal number, or too large");
 
     private ImageContentException Damaged(string what) => new($"The archive '{file.Name}' has {what}; it is hostile or damaged: get it again.");
 }
@@ -212,10 +218,16 @@ internal sealed class TarArchiveEntry
 
     public required byte[] Target { get; init; }
 
-    /// <summary>Bytes of contents, and the first of them in the archive.</summary>
+    /// <summary>Bytes in the archive, and the first of them.</summary>
     public required long Size { get; init; }
 
     public required long Start { get; init; }
+
+    /// <summary>Bytes of headers before them, besides the first.</summary>
+    public long HeaderBytes { get; set; }
+
+    /// <summary>What a regular file has in it.</summary>
+    public FileContent? Content { get; set; }
 
     public required int Mode { get; init; }
 

@@ -100,8 +100,8 @@ internal sealed class TarLayer(FileTree tree, ArchiveFile file, TarSourceOptions
         FileMetadata metadata = Metadata(entry);
         switch (entry.Type)
         {
-            case '0':
-                tree.Set(path, FileNode.CreateFile(metadata, new ArchiveFileContent(file, entry.Start, entry.Size)));
+            case '0' or 'S':
+                tree.Set(path, FileNode.CreateFile(metadata, entry.Content!));
                 break;
             case '1':
                 Link(path, entry);

@@ -27,18 +27,16 @@ public sealed class Qcow2BlockDevice : IBlockDevice, IFlushable, IDiscardable, I
     private readonly SemaphoreSlim _resizing = new(1);
     private long _length;
 
-    private Qcow2BlockDevice(Qcow2Image image, IBlockDevice? backing, Qcow2Options options)
+    private Qcow2BlockDevice(
+        Qcow2Image image, Qcow2SnapshotInfo? snapshot, Qcow2RootTable l1, Qcow2RootTable counts, IBlockDevice? backing, Qcow2Options options)
     {
         (_image, _backing, _options) = (image, backing, options);
         Qcow2Header header = image.Header;
         Qcow2Geometry geometry = header.Geometry;
-        Qcow2SnapshotInfo? snapshot = options.Snapshot is { } name ? image.FindSnapshot(name) : null;
         _length = (snapshot?.Length ?? header.Length) / BlockLimits.SectorSize * BlockLimits.SectorSize;
         Lock imageLock = new();
         Qcow2Reclaimer reclaimer = new(_epochs);
         Qcow2RangeLocks ranges = new();
-        Qcow2RootTable l1 = Qcow2RootTable.Read(image.Content, snapshot?.L1Offset ?? header.L1Offset, snapshot?.L1Count ?? header.L1Count);
-        Qcow2RootTable counts = Qcow2RootTable.Read(image.Content, header.RefcountTableOffset, header.RefcountTableClusters << (geometry.ClusterBits - 3));
         Qcow2Mapping mapping = new(image.Content, geometry, l1, options.CacheBytes, imageLock);
         Qcow2Refcounts refcounts = new(image.Content, geometry, counts, reclaimer, options.CacheBytes / 4);
         _decompressor = new Qcow2Decompressor(image.Content, geometry, header.Compression);
@@ -48,7 +46,7 @@ public sealed class Qcow2BlockDevice : IBlockDevice, IFlushable, IDiscardable, I
         _writer = new Qcow2Writer(image.Content, geometry, mapping, refcounts, reclaimer, _reader, _writeBack, ranges, imageLock);
         _zeroer = new Qcow2Zeroer(geometry, mapping, refcounts, reclaimer, _reader, _writer, _writeBack, ranges, imageLock);
         IsReadOnly = image.File.IsReadOnly || snapshot is not null;
-        Limits = new BlockLimits(BlockLimits.SectorSize, Math.Max(BlockLimits.Default.PhysicalBlockSize, BlockLimits.SectorSize), Math.Max(geometry.ClusterSize, 512));
+        Limits = new BlockLimits(BlockLimits.SectorSize, BlockLimits.Default.PhysicalBlockSize, geometry.ClusterSize);
     }
 
     /// <inheritdoc/>
@@ -281,8 +279,14 @@ public sealed class Qcow2BlockDevice : IBlockDevice, IFlushable, IDiscardable, I
                 image = image.PrepareToWrite();
             }
 
-            IBlockDevice? backing = Qcow2Backing.Open(file.Path, image.Header, options, [.. above, file.Path]);
-            return new Qcow2BlockDevice(image, backing, options);
+            Qcow2Header header = image.Header;
+            Qcow2SnapshotInfo? snapshot = options.Snapshot is { } name ? image.FindSnapshot(name) : null;
+            Qcow2RootTable l1 = Qcow2RootTable.Read(image.Content, snapshot?.L1Offset ?? header.L1Offset, snapshot?.L1Count ?? header.L1Count);
+            Qcow2RootTable counts = Qcow2RootTable.Read(image.Content, header.RefcountTableOffset, header.RefcountTableClusters << (header.Geometry.ClusterBits - 3));
+
+            // The last that can fail: nobody would close those below.
+            IBlockDevice? backing = Qcow2Backing.Open(file.Path, header, options, [.. above, file.Path]);
+            return new Qcow2BlockDevice(image, snapshot, l1, counts, backing, options);
         }
         catch (BlockIOException e)
         {

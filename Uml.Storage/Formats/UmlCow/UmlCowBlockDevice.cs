@@ -15,6 +15,9 @@ namespace Uml.Storage.Formats.UmlCow;
 /// </remarks>
 public sealed class UmlCowBlockDevice : IBlockDevice, IFlushable, IDiscardable, IZeroable, INonBlocking, IExtentMap
 {
+    /// <summary>Bytes that one question for an extent looks at: a limit of ours, of the time that it takes.</summary>
+    private const long LargestLook = 1 << 30;
+
     private readonly IImageFile _file;
     private readonly RawBlockDevice _backing;
     private readonly UmlCowHeader _header;
@@ -257,7 +260,7 @@ public sealed class UmlCowBlockDevice : IBlockDevice, IFlushable, IDiscardable, 
         cancellationToken.ThrowIfCancellationRequested();
         ArgumentOutOfRangeException.ThrowIfZero(length);
         BlockRange.Check(this, offset, length);
-        length = FindRun(offset, length, out bool isPresent);
+        length = FindRun(offset, Math.Min(length, LargestLook), out bool isPresent);
         return isPresent ? HostFileExtents.Find(_file, _header.DataOffset + offset, length, BlockLimits.SectorSize)
             : await _backing.FindExtentAsync(offset, length, cancellationToken).ConfigureAwait(false) with { IsBelow = true };
     }

@@ -16,7 +16,8 @@ namespace Uml.Storage.Nbd.Client;
 /// it. Where the server says of one of those writes, or of a flush, that it could not be done, every later flush fails.
 /// </para>
 /// <para>
-/// Of overlapping writes that were under way at once either may be the later one, and after a crash of the server the other one.
+/// A server that lives on when a connection is lost may still carry out an old request after the one that was sent again. The protocol has nothing
+/// against that: a server should end what it has begun before it lets go of the export. Of overlapping writes that were under way at once either may be the later one, and after a crash of the server the other one.
 /// Discards are not done again. A server without NBD_FLAG_SEND_FLUSH is taken for one that acknowledges what is durable.
 /// </para>
 /// <para>

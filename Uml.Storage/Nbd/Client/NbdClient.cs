@@ -198,6 +198,7 @@ internal sealed class NbdClient : INbdMessageSource
         lock (_lock)
         {
             _toSend.Clear();
+            _idle?.TrySetResult();
             if (_slots.All[_slots.ReplayPlace] is { } replay)
             {
                 _slots.Remove(replay);
@@ -247,12 +248,12 @@ internal sealed class NbdClient : INbdMessageSource
         Signal.Set();
     }
 
-    /// <summary>Waits until no request is under way.</summary>
+    /// <summary>Waits until no request is under way, or there is no connection for any.</summary>
     public Task WaitUntilIdleAsync()
     {
         lock (_lock)
         {
-            if (_slots.IsIdle && _waiting.Count == 0)
+            if (_state != NbdClientState.Ready || (_slots.IsIdle && _waiting.Count == 0))
             {
                 return Task.CompletedTask;
             }
@@ -315,7 +316,7 @@ internal sealed class NbdClient : INbdMessageSource
 
     private void Finish(NbdRequest request)
     {
-        BlockIOException? failure = request.Error == NbdErrors.None ? null : Refused(request);
+        BlockIOException? failure = request.Error == NbdErrors.None ? null : NbdFailure.OfServer(_end, request);
         bool isReplay = request == _slots.All[_slots.ReplayPlace];
         _slots.Remove(request);
         if (request.HasReservation)
@@ -379,7 +380,7 @@ internal sealed class NbdClient : INbdMessageSource
     /// </summary>
     private void LoseWrites(BlockIOException failure)
     {
-        _flushFailure ??= new BlockIOException($"What was written to {_end} since the last flush may be lost: {failure.Message}", failure.Error);
+        _flushFailure ??= NbdFailure.OfFlush(_end, failure);
         _journal = null;
     }
 
@@ -425,15 +426,7 @@ internal sealed class NbdClient : INbdMessageSource
     private bool IsOverdue(NbdRequest request, TimeSpan limit) =>
         limit == TimeSpan.MinValue || (request.LostAt is { } lost && _time.GetElapsedTime(lost) > limit);
 
-    private BlockIOException Gone(NbdRequest request) => new(
-        $"{Describe(request)} of {_end} was not answered: {(_reason.Length > 0 ? _reason : "the connection was lost for too long")}.", BlockError.Gone);
-
-    private BlockIOException Refused(NbdRequest request) => new(
-        $"{Describe(request)} of {_end} failed: {NbdErrors.Describe(request.Error)}{(request.ErrorText.Length > 0 ? $"; it says: {request.ErrorText}" : "")}.",
-        NbdErrors.ToBlockError(request.Error));
-
-    private static string Describe(NbdRequest request) =>
-        request.Command == NbdCommand.Flush ? "A flush" : $"{request.Command} of {request.Length} bytes at {request.Offset}";
+    private BlockIOException Gone(NbdRequest request) => NbdFailure.OfConnection(_end, request, _reason);
 }
 
 /// <summary>What is done with requests.</summary>

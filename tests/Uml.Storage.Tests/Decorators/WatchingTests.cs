@@ -114,6 +114,38 @@ public sealed class WatchingTests
     }
 
     [Test]
+    public async Task Requests_that_wait_allocate_nothing_once_there_are_enough_of_them()
+    {
+        await using MeteredBlockDevice device = new MemoryBlockDevice(1 << 20).WithLatency(TimeSpan.FromMilliseconds(1)).WithCounters("slow");
+        byte[] buffer = new byte[512];
+        await RunAsync(50);
+        long before = GC.GetTotalAllocatedBytes(precise: true);
+        await RunAsync(500);
+
+        // Less than the smallest object for each, with room for the runtime's own.
+        Assert.That(GC.GetTotalAllocatedBytes(precise: true) - before, Is.LessThan(500 * 32));
+
+        async Task RunAsync(int count)
+        {
+            for (int i = 0; i < count; i++)
+            {
+                await device.ReadAsync(0, buffer);
+            }
+        }
+    }
+
+    [Test]
+    public async Task With_write_through_each_change_is_flushed()
+    {
+        await using MeteredBlockDevice inside = new MemoryBlockDevice(4096).WithCounters("inside");
+        WriteThroughBlockDevice device = inside.WithWriteThrough();
+        await device.WriteAsync(0, new byte[512]);
+        await device.WriteZeroesAsync(0, 512, mayDiscard: false);
+        await device.ReadAsync(0, new byte[512]);
+        Assert.That(inside.Flushes.Requests, Is.EqualTo(2));
+    }
+
+    [Test]
     public async Task A_decorator_has_the_capabilities_of_the_device_inside()
     {
         await using IBlockDevice device = new PlainDevice().WithCounters("plain").WithTrace(new Idle());

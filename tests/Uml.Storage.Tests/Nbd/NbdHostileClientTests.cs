@@ -2,7 +2,6 @@ using System.Buffers.Binary;
 using System.Net.Sockets;
 using Uml.Storage.Blocks;
 using Uml.Storage.Nbd.Client;
-using Uml.Storage.Nbd.Server;
 
 namespace Uml.Storage.Tests.Nbd;
 

@@ -1,5 +1,6 @@
 using System.Diagnostics.CodeAnalysis;
 using System.Net;
+using System.Runtime.Versioning;
 using Uml.Storage.Blocks;
 using Uml.Storage.Nbd.Client;
 using Uml.Storage.Nbd.Server;
@@ -166,12 +167,13 @@ public sealed class NbdTransferTests
         Assert.That(disk.Writes, Is.EqualTo(1));
     }
 
-    [Test]
+    [Test, Platform("Linux"), UnsupportedOSPlatform("windows")]
     public async Task A_socket_is_private_and_gone_with_its_server()
     {
         _rig.Start(new MemoryBlockDevice(1 << 20));
         Assert.That(File.GetUnixFileMode(_rig.Socket), Is.EqualTo(UnixFileMode.UserRead | UnixFileMode.UserWrite));
-        Assert.That(() => new NbdRig().Start(new MemoryBlockDevice(512), o => o with { EndPoint = _rig.Server!.EndPoint }), Throws.InstanceOf<DiskImageException>().With.Message.Contains(_rig.Socket));
+        await using NbdRig second = new();
+        Assert.That(() => second.Start(new MemoryBlockDevice(512), o => o with { EndPoint = _rig.Server!.EndPoint }), Throws.InstanceOf<DiskImageException>().With.Message.Contains(_rig.Socket));
         await _rig.StopAsync();
         Assert.That(File.Exists(_rig.Socket), Is.False);
     }

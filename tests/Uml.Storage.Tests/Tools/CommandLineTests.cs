@@ -53,6 +53,7 @@ public sealed class CommandLineTests
     [TestCase("merge root.cow", 2, "--in-place")]
     [TestCase("resize root.cow 1G --format cow", 1, "Merge it into a new image")]
     [TestCase("info x --format vmdk", 2, "cow")]
+    [TestCase("create new.img 8388607T --format qcow2", 1, "less than")]
     public void Errors_say_what_to_do_and_have_an_exit_code_each(string arguments, int expected, string part)
     {
         (int code, string output) = Run([.. arguments.Split(' ').Select(Place)]);

@@ -1,3 +1,4 @@
+using System.Runtime.Versioning;
 using System.Text;
 using Uml.Storage.FileSystems;
 using Uml.Storage.FileSystems.Ext4;
@@ -8,7 +9,7 @@ using Uml.Storage.Images;
 namespace Uml.Storage.Tests.FileSystems.Sources;
 
 [TestFixture]
-[Platform("Linux")]
+[SupportedOSPlatform("linux")]
 public sealed class DirectorySourceTests
 {
     private TemporaryFolder _folder = null!;

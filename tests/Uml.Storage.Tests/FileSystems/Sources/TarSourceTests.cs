@@ -77,6 +77,34 @@ public sealed class TarSourceTests
         Assert.That(() => new TarSource(_folder["image"]).AddTo(_tree), Throws.TypeOf<ImageContentException>());
     }
 
+    [TestCase("posix")]
+    [TestCase("gnu")]
+    public void Sparse_files_of_GNU_tar_keep_their_holes(string format)
+    {
+        using (FileStream sparse = File.Create(_folder["sparse"]))
+        {
+            for (int i = 1; i <= 40; i++)
+            {
+                sparse.Position = i * 1_000_000L;
+                sparse.WriteByte((byte)i);
+            }
+
+            sparse.SetLength(1L << 33);
+        }
+
+        File.WriteAllText(_folder["behind"], "text");
+        PeerTool.Run("tar", "tar", "--sparse", $"--format={format}", "-C", Path.GetDirectoryName(_folder["sparse"])!, "-cf", _folder["tar"], "sparse", "behind");
+        Assert.That(new FileInfo(_folder["tar"]).Length, Is.LessThan(1 << 20));
+        _tree.Add(new TarSource(_folder["tar"]));
+        FileContent content = _tree.Find("sparse")!.Content!;
+        byte[] around = new byte[3];
+        content.Read(39_999_999, around);
+        Assert.That(content.Length, Is.EqualTo(1L << 33));
+        Assert.That(content.Data.Sum(range => range.Length), Is.LessThan(1 << 20));
+        Assert.That(around, Is.EqualTo(new byte[] { 0, 40, 0 }));
+        Assert.That(_tree.Text("behind"), Is.EqualTo("text"));
+    }
+
     [Test]
     public void Nothing_leads_out_of_the_tree()
     {

@@ -1,4 +1,3 @@
-using Uml.Storage.Blocks;
 using Uml.Storage.Formats.Qcow2;
 
 namespace Uml.Storage.Tests.Formats.Qcow2;
