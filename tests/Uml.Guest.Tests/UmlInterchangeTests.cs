@@ -1,4 +1,3 @@
-using Uml.Core.Machine;
 using Uml.Devices.Virtio;
 using Uml.Storage.Formats.UmlCow;
 

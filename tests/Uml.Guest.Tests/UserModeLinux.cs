@@ -33,7 +33,7 @@ internal static class UserModeLinux
             mount -o remount,ro / && echo the end
             poweroff -f
             """);
-        File.SetUnixFileMode(init, UnixFileMode.UserRead | UnixFileMode.UserExecute);
+        PeerTool.Run("coreutils", "chmod", "755", init);
         PeerTool.Run("e2fsprogs", "mke2fs", "-q", "-t", "ext4", "-d", tree, folder["base"], "32M");
     }
 

@@ -23,10 +23,10 @@ internal sealed class PowerLossRounds(DiskFormat format, ulong seed, TextWriter 
         Random random = new((int)seed);
         for (int round = 1; round <= rounds; round++)
         {
-            long last = await WriteAsync(image, book.Next, random);
+            (long last, long later) = await WriteAsync(image, book.Next, random);
             await using (IBlockDevice device = format.Open(image))
             {
-                await book.CheckAsync(device, last);
+                await book.CheckAsync(device, last, later);
             }
 
             format.Check(image);
@@ -35,21 +35,23 @@ internal sealed class PowerLossRounds(DiskFormat format, ulong seed, TextWriter 
         await output.WriteLineAsync($"{format.Name}, power: {rounds} rounds, {book.Confirmed} records acknowledged, none lost");
     }
 
-    private async Task<long> WriteAsync(string image, long first, Random random)
+    /// <returns>The last record that was acknowledged before the cut, and how many may have been written behind it.</returns>
+    private async Task<(long Last, long Later)> WriteAsync(string image, long first, Random random)
     {
         VolatileDisk disk = format.OpenVolatile(image, random.Next());
-        long last = first - 1;
-        TimeSpan time = TimeSpan.FromMicroseconds(random.Next(20_000));
+        long last = first - 1, beforeCut = last;
+        TimeSpan time = TimeSpan.FromMicroseconds(random.Next(50_000));
         using (DriverWriter writer = new(disk.Device, _plan, random.Next()))
         {
             Task cut = Task.Run(async () =>
             {
                 await Task.Delay(time);
+                beforeCut = Volatile.Read(ref last);
                 await disk.CutPowerAsync();
             });
             try
             {
-                writer.Run(first, () => true, number => last = number);
+                writer.Run(first, () => true, number => Volatile.Write(ref last, number));
             }
             catch (DiskFailedException)
             {
@@ -60,7 +62,7 @@ internal sealed class PowerLossRounds(DiskFormat format, ulong seed, TextWriter 
         }
 
         await disk.CloseAsync();
-        return last;
+        return (beforeCut, last - beforeCut + RecordBook.Window);
     }
 }
 

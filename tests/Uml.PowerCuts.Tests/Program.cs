@@ -9,7 +9,7 @@ namespace Uml.PowerCuts.Tests;
 /// </summary>
 internal static class Program
 {
-    private static readonly Option<string> s_format = new("--format") { Description = "raw, cow or qcow2.", Required = true };
+    private static readonly Option<string> s_format = new("--format") { Description = "raw, cow, qcow2 (over an image) or qcow2-small (clusters of 512 bytes).", Required = true };
     private static readonly Option<long> s_seed = new("--seed") { Description = "What everything random follows from.", DefaultValueFactory = _ => 1 };
     private static readonly Option<int> s_rounds = new("--rounds") { Description = "How often the power is cut.", DefaultValueFactory = _ => 300 };
     private static readonly Option<string> s_image = new("--image") { Description = "The image.", Required = true };
@@ -22,6 +22,7 @@ internal static class Program
         root.Subcommands.Add(CreateRounds("kill-guest", "Kills a machine whose guest writes to its disk.", "guest"));
         root.Subcommands.Add(CreateFileRounds());
         root.Subcommands.Add(CreateLossRounds());
+        root.Subcommands.Add(CreateExercise());
         root.Subcommands.Add(CreateWriter("drive", (disk, plan, first) =>
         {
             using DriverWriter writer = new(disk, plan, (int)first);
@@ -54,6 +55,14 @@ internal static class Program
         Command command = new("lose-power", "Cuts the host's power: what was not flushed is lost in part.") { s_format, s_rounds, s_seed };
         command.SetAction(result => new PowerLossRounds(DiskFormat.Get(result.GetValue(s_format)!), (ulong)result.GetValue(s_seed), Console.Out)
             .RunAsync(result.GetValue(s_rounds)));
+        return command;
+    }
+
+    private static Command CreateExercise()
+    {
+        Option<DirectoryInfo> tree = new("--tree") { Description = "What the guest has, /etc/exercise among it.", Required = true };
+        Command command = new("exercise", "Runs a script in a guest that exercises a disk; see tests/soak/disks.sh.") { s_format, tree };
+        command.SetAction(result => GuestExercise.RunAsync(DiskFormat.Get(result.GetValue(s_format)!), result.GetValue(tree)!.FullName));
         return command;
     }
 

@@ -20,8 +20,9 @@ internal sealed class RecordBook(RecordPlan plan)
     /// <summary>Reads a disk that was opened again, and takes what it has as what it has to keep.</summary>
     /// <param name="device">The disk.</param>
     /// <param name="acknowledged">The last record that was acknowledged.</param>
+    /// <param name="later">How many records behind that may have been written.</param>
     /// <exception cref="InvalidDataException">The disk has lost a record, or has what nobody wrote.</exception>
-    public async Task CheckAsync(IBlockDevice device, long acknowledged)
+    public async Task CheckAsync(IBlockDevice device, long acknowledged, long later = Window)
     {
         byte[] disk = new byte[RecordPlan.DiskLength];
         await device.ReadAsync(0, disk);
@@ -32,14 +33,14 @@ internal sealed class RecordBook(RecordPlan plan)
             Confirmed++;
         }
 
-        ILookup<long, long> later = Enumerable.Range(0, Window).Select(i => acknowledged + 1 + i).ToLookup(plan.GetSlot);
+        ILookup<long, long> candidates = Enumerable.Range(0, (int)later).Select(i => acknowledged + 1 + i).ToLookup(plan.GetSlot);
         for (int i = 0; i < _sectors.Length; i++)
         {
             long offset = (long)i * RecordPlan.SectorLength;
-            CheckSector(i, RecordPlan.Read(disk.AsSpan((int)offset, RecordPlan.SectorLength), offset), later[offset / RecordPlan.RecordLength]);
+            CheckSector(i, RecordPlan.Read(disk.AsSpan((int)offset, RecordPlan.SectorLength), offset), candidates[offset / RecordPlan.RecordLength]);
         }
 
-        Next += Window;
+        Next += later;
     }
 
     private void CheckSector(int sector, long found, IEnumerable<long> later)

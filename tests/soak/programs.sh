@@ -21,19 +21,7 @@ mkdir -p "$tree"/{bin,dev,proc,sys,tmp,etc/ssl,usr/bin,usr/include,usr/share,usr
 libraries=/usr/lib/x86_64-linux-gnu
 python=$(PATH=/usr/bin:/bin readlink -f /usr/bin/python3)
 
-# add FILE...: programs with the libraries they are linked to, at the same paths.
-add() {
-    local file each
-    for file in "$@"; do
-        mkdir -p "$tree$(dirname "$file")"
-        cp -Lf "$file" "$tree$file"
-        ldd "$file" 2>/dev/null | grep -o '/[^ ]*' | while read -r each; do
-            mkdir -p "$tree$(dirname "$each")"
-            cp -Lf "$each" "$tree$each"
-        done || true
-    done
-}
-
+. "$here/tree.bash"
 add /usr/bin/{stress-ng,openssl,node,perl,gcc,as,ld,md5sum} /bin/bash "$python" "$(gcc -print-prog-name=cc1)" "$(gcc -print-prog-name=collect2)"
 cp -Lf "$python" "$tree/usr/bin/python3"
 compiler=$(dirname "$(gcc -print-libgcc-file-name)")

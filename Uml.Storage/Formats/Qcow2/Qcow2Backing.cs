@@ -65,7 +65,9 @@ internal static partial class Qcow2Backing
             throw new DiskImageException($"The image below '{path}' is '{name}', and only files are supported. Name a file instead (BackingPath).");
         }
 
-        return Path.GetFullPath(Path.Combine(Path.GetDirectoryName(Path.GetFullPath(path))!, name));
+        return name.Contains('\0', StringComparison.Ordinal)
+            ? throw new DiskImageException($"The name of the image below '{path}' has a zero in it, which no file's has: it is damaged. Name the file (BackingPath).")
+            : Path.GetFullPath(Path.Combine(Path.GetDirectoryName(Path.GetFullPath(path))!, name));
     }
 
     private static bool IsSame(string one, string other)

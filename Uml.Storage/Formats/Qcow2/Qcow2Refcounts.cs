@@ -194,6 +194,11 @@ internal sealed class Qcow2Refcounts
 
     private void AddBlock(int index, long cluster)
     {
+        if (cluster == 0)
+        {
+            throw Qcow2Errors.Damaged(_file.Path, "its refcount table says that its first clusters are free, and the header is one of them");
+        }
+
         Blocks.Add(index, cluster << _geometry.ClusterBits);
         Table[index] = (ulong)cluster << _geometry.ClusterBits;
         Set(cluster, 1);

@@ -15,7 +15,7 @@ internal sealed class UmlCowBitmap
     /// <summary>What is written at once when a bit in it has changed: a page has 8 of them.</summary>
     private const int UnitSize = 512, UnitBits = UnitSize * 8;
 
-    private readonly HostFile _file;
+    private readonly IImageFile _file;
     private readonly UmlCowHeader _header;
     private readonly Lock _lock = new();
     private readonly byte[]?[] _pages;
@@ -24,7 +24,7 @@ internal sealed class UmlCowBitmap
     private readonly byte[] _changed;
     private int _changedUnits;
 
-    public UmlCowBitmap(HostFile file, UmlCowHeader header)
+    public UmlCowBitmap(IImageFile file, UmlCowHeader header)
     {
         (_file, _header) = (file, header);
         int count = checked((int)((header.BitmapLength + PageSize - 1) / PageSize));

@@ -18,14 +18,14 @@ public sealed class UmlCowBlockDevice : IBlockDevice, IFlushable, IDiscardable, 
     /// <summary>Bytes that one question for an extent looks at: a limit of ours, of the time that it takes.</summary>
     private const long LargestLook = 1 << 30;
 
-    private readonly HostFile _file;
+    private readonly IImageFile _file;
     private readonly RawBlockDevice _backing;
     private readonly UmlCowHeader _header;
     private readonly UmlCowBitmap _bitmap;
     private readonly UmlCowOptions _options;
     private readonly SemaphoreSlim _flushing = new(1), _copying = new(1);
 
-    private UmlCowBlockDevice(HostFile file, RawBlockDevice backing, UmlCowHeader header, UmlCowOptions options)
+    private UmlCowBlockDevice(IImageFile file, RawBlockDevice backing, UmlCowHeader header, UmlCowOptions options)
     {
         (_file, _backing, _header, _options) = (file, backing, header, options);
         _bitmap = new UmlCowBitmap(file, header);
@@ -102,7 +102,6 @@ public sealed class UmlCowBlockDevice : IBlockDevice, IFlushable, IDiscardable, 
     internal static UmlCowBlockDevice Open(string path, UmlCowOptions options, bool writesBacking)
     {
         HostFile file = HostFile.Open(path, new HostFileMode(options.IsReadOnly));
-        RawBlockDevice? backing = null;
         try
         {
             if (options.Locks)
@@ -110,14 +109,27 @@ public sealed class UmlCowBlockDevice : IBlockDevice, IFlushable, IDiscardable, 
                 FileLock.Take(file);
             }
 
-            UmlCowHeader header = ReadHeader(file);
-            backing = UmlCowBacking.Open(path, header, options, !writesBacking);
+            return Open(file, options, writesBacking);
+        }
+        catch
+        {
+            file.Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>Opens a copy-on-write image in a file that is open, and belongs to the device from then on.</summary>
+    internal static UmlCowBlockDevice Open(IImageFile file, UmlCowOptions options, bool writesBacking)
+    {
+        UmlCowHeader header = ReadHeader(file);
+        RawBlockDevice backing = UmlCowBacking.Open(file.Path, header, options, !writesBacking);
+        try
+        {
             return new UmlCowBlockDevice(file, backing, Accept(file, header, backing), options);
         }
         catch
         {
-            backing?.File.Dispose();
-            file.Dispose();
+            backing.File.Dispose();
             throw;
         }
     }
@@ -269,7 +281,7 @@ public sealed class UmlCowBlockDevice : IBlockDevice, IFlushable, IDiscardable, 
     }
 
     /// <exception cref="DiskImageException">It is none, damaged or cut off.</exception>
-    internal static UmlCowHeader ReadHeader(HostFile file)
+    internal static UmlCowHeader ReadHeader(IImageFile file)
     {
         byte[] bytes = new byte[Math.Min(UmlCowHeader.MaximumLength, file.GetLength())];
         file.Run(HostFileOperation.Read, 0, bytes, 0);
@@ -284,7 +296,7 @@ public sealed class UmlCowBlockDevice : IBlockDevice, IFlushable, IDiscardable, 
     }
 
     /// <summary>Makes sure that the file can be used as asked, and has it name the image where that is now.</summary>
-    private static UmlCowHeader Accept(HostFile file, UmlCowHeader header, RawBlockDevice backing)
+    private static UmlCowHeader Accept(IImageFile file, UmlCowHeader header, RawBlockDevice backing)
     {
         if (file.IsReadOnly)
         {

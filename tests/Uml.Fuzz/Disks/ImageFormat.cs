@@ -1,5 +1,6 @@
 using Uml.Fuzz.Running;
 using Uml.Storage.Blocks;
+using Uml.Storage.Formats.Qcow2;
 using Uml.Storage.Formats.Raw;
 using Uml.Storage.Formats.UmlCow;
 using Uml.Storage.Tests.Formats.UmlCow;
@@ -25,6 +26,7 @@ internal sealed record ImageFormat(string Name, int HeaderLength, Action<FuzzRan
         new("cow of version 1", 288, static (random, scratch) => MakeCow(random, scratch, 1), OpenCow),
         new("cow of version 2", 4120, static (random, scratch) => MakeCow(random, scratch, 2), OpenCow),
         new("cow of version 3", 4128, static (random, scratch) => MakeCow(random, scratch, 3), OpenCow),
+        new("qcow2", 4096, MakeQcow2, OpenQcow2),
     ];
 
     /// <summary>Sectors of any size; of old versions eight at least, since they have bits for no fewer.</summary>
@@ -44,5 +46,37 @@ internal sealed record ImageFormat(string Name, int HeaderLength, Action<FuzzRan
             Locks = !random.OneIn(4),
             Discards = !random.OneIn(4),
             BackingPath = random.OneIn(2) ? scratch[BackingPath] : null,
+        });
+
+    private static void MakeQcow2(FuzzRandom random, ScratchDirectory scratch)
+    {
+        string path = scratch[ImagePath];
+        bool isOld = random.OneIn(3);
+        Qcow2BlockDevice.Create(path, Length, new Qcow2CreateOptions
+        {
+            ClusterSize = 512 << random.Below(8),
+            Version = isOld ? 2 : 3,
+            RefcountBits = isOld || random.OneIn(2) ? 16 : 1 << random.Below(7),
+            BackingPath = random.OneIn(2) ? scratch[BackingPath] : null,
+        });
+
+        // Something to be damaged: tables and counts.
+        Qcow2BlockDevice device = Qcow2BlockDevice.Open(path);
+        for (int i = random.Below(20); i > 0; i--)
+        {
+            device.WriteAsync(random.Below(Length / 512) * 512L, random.Bytes(512)).AsTask().GetAwaiter().GetResult();
+        }
+
+        device.DisposeAsync().AsTask().GetAwaiter().GetResult();
+    }
+
+    private static Qcow2BlockDevice OpenQcow2(FuzzRandom random, ScratchDirectory scratch) => Qcow2BlockDevice.Open(
+        scratch[ImagePath],
+        new Qcow2Options
+        {
+            IsReadOnly = random.OneIn(8),
+            Locks = !random.OneIn(4),
+            Discards = !random.OneIn(4),
+            CacheBytes = random.OneIn(2) ? 8 << 20 : random.Below(10_000),
         });
 }

@@ -95,7 +95,7 @@ internal static class ImageFuzz
                 if (canBeCut is not null && random.OneIn(10))
                 {
                     using FileStream file = new(canBeCut, FileMode.Open, FileAccess.Write, FileShare.ReadWrite);
-                    file.SetLength(random.Below((int)file.Length + 1));
+                    file.SetLength(random.Below((int)Math.Min(file.Length, 4 * ImageFormat.Length) + 1));
                 }
             }
         }

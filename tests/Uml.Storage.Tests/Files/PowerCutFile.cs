@@ -7,7 +7,7 @@ namespace Uml.Storage.Tests.Files;
 /// A file in memory that knows which writes were not flushed: it can say what the storage may have after a power cut, and fail. Not for several
 /// threads at once, except that the calls themselves are serialised.
 /// </summary>
-internal sealed class PowerCutFile(byte[] contents) : IImageFile
+internal sealed class PowerCutFile(byte[] contents, string path = "/tmp/power-cut.qcow2") : IImageFile
 {
     private const int SectorSize = 512, MaximumLength = 64 << 20;
 
@@ -21,7 +21,7 @@ internal sealed class PowerCutFile(byte[] contents) : IImageFile
     /// <summary>Called before each operation that changes something; what it throws is the operation's error.</summary>
     public Action<HostFileOperation>? Before { get; set; }
 
-    public string Path => "/tmp/power-cut.qcow2";
+    public string Path => path;
 
     public bool IsReadOnly { get; init; }
 

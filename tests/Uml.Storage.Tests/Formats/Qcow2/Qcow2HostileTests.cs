@@ -110,6 +110,27 @@ public sealed class Qcow2HostileTests
     }
 
     [Test]
+    public async Task Counts_that_have_the_header_free_are_an_error_of_the_write_and_leave_the_header()
+    {
+        Set(ClusterSize, 8, 0);
+        PowerCutFile file = new(_image);
+        Qcow2BlockDevice device = Qcow2BlockDevice.Open(file, new Qcow2Options(), []);
+
+        Assert.That(async () => await device.WriteAsync(0, new byte[512]), Throws.InstanceOf<BlockIOException>().With.Message.Contains("its first clusters are free"));
+        await device.DisposeAsync();
+        Assert.That(file.Contents[..512], Is.EqualTo(_image[..512]));
+    }
+
+    [Test]
+    public void A_name_of_the_image_below_that_no_file_can_have_is_refused()
+    {
+        Set(8, 8, 512);
+        Set(16, 4, 4);
+        "/a\0b"u8.CopyTo(_image.AsSpan(512));
+        Assert.That(() => Open(), Throws.InstanceOf<DiskImageException>().With.Message.Contains("has a zero in it"));
+    }
+
+    [Test]
     public async Task Random_damage_leads_to_typed_errors_only([Range(1, 40)] int seed)
     {
         Random random = new(seed);

@@ -1,0 +1,55 @@
+using Uml.Core.Boot;
+using Uml.Core.Machine;
+using Uml.Devices.Consoles;
+using Uml.Devices.Virtio;
+using Uml.Hosting;
+using Uml.Hosting.Assets;
+using Uml.Hosting.Images;
+using Uml.Storage.Blocks;
+using Uml.Storage.Formats.Raw;
+using Uml.Storage.Images;
+
+namespace Uml.PowerCuts.Tests;
+
+/// <summary>A guest that exercises a disk with programs of the host's, by a script of tests/soak.</summary>
+internal static class GuestExercise
+{
+    private const long DiskLength = 512 << 20, LogLength = 4L << 30;
+
+    private static readonly string[] s_modules = ["virtio_pci", "virtio_blk", "ext4", "dm_flakey", "dm_log_writes"];
+
+    /// <summary>Runs /etc/exercise of a directory on the terminal.</summary>
+    /// <param name="format">The format of the disk, /dev/vda; /dev/vdb is a raw one.</param>
+    /// <param name="tree">The directory, which becomes the guest's root together with busybox.</param>
+    /// <returns>The script's exit code.</returns>
+    public static async Task<int> RunAsync(DiskFormat format, string tree)
+    {
+        using TemporaryFolder folder = new();
+        RawBlockDevice.Create(folder["backing"], DiskLength);
+        RawBlockDevice.Create(folder["log"], LogLength);
+        format.Make(folder["image"], folder["backing"]);
+        GuestAssetCache cache = new();
+        KernelAsset kernel = await cache.GetKernelAsync("linux-image-cloud-amd64");
+        InitramfsBuilder image = BusyBoxImage.CreateBuilder(
+            await cache.GetBusyBoxAsync(),
+            new BusyBoxImageOptions { Command = "export PATH=/usr/sbin:/sbin:/usr/bin:/bin; . /etc/exercise" });
+        image.AddHostDirectory("/", tree).AddModules(kernel.ModulesDirectory!, s_modules);
+        MachineExit exit;
+        await using (IBlockDevice disk = format.Open(folder["image"]))
+        await using (RawBlockDevice log = RawBlockDevice.Open(folder["log"]))
+        await using (IVirtualMachine machine = UmlMachine.CreateDefaultBuilder()
+            .Configure(options => options.MemorySize = 1 << 30)
+            .UseKernel(BootFile.FromPath(kernel.ImagePath), BootFile.FromBytes(image.Build(), "(initramfs)"), UmlMachine.DefaultCommandLine + " quiet loglevel=1")
+            .AddBlockDevice(disk)
+            .AddBlockDevice(log)
+            .AddStdioConsole()
+            .Build())
+        {
+            await machine.StartAsync();
+            exit = await machine.WaitForExitAsync();
+        }
+
+        format.Check(folder["image"]);
+        return (int)exit.Status;
+    }
+}
