@@ -1,7 +1,6 @@
 using System.Text;
 using Uml.Core.Boot;
 using Uml.Core.Machine;
-using Uml.Devices.Board;
 using Uml.Devices.Consoles;
 using Uml.Devices.Virtio;
 using Uml.Hosting;
