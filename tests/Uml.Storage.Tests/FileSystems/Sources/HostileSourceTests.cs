@@ -136,6 +136,16 @@ public sealed class HostileSourceTests
         Assert.That(isDone);
     }
 
+    [Test]
+    public void A_directory_that_became_a_link_is_not_followed()
+    {
+        Directory.CreateDirectory(_folder["elsewhere/secret"]);
+        Directory.CreateSymbolicLink(_folder["root"], _folder["elsewhere"]);
+        Assert.That(() => HostPath.List(Encoding.UTF8.GetBytes(_folder["root"])), Throws.TypeOf<IOException>());
+        new DirectorySource(_folder["root"]).AddTo(_tree);
+        Assert.That(_tree.Names("/"), Is.EqualTo(new[] { "secret" }), "the root may be a link");
+    }
+
     private static byte[] Record(string key, string value)
     {
         int rest = key.Length + value.Length + 3, length = rest;
