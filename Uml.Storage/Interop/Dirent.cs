@@ -1,4 +1,5 @@
 using System.Runtime.InteropServices;
+using Microsoft.Win32.SafeHandles;
 
 namespace Uml.Storage.Interop;
 
@@ -14,11 +15,22 @@ internal static unsafe partial class Dirent
     public static bool TryList(byte[] path, List<byte[]> names)
     {
         // SAFETY: the path is a terminated copy. An entry is valid until the next is read, and its name ends with a zero byte within it.
-        nint directory = Open([.. path, 0]);
+        // A link is not followed, nor a pipe waited for: what the path leads to may have changed since it was looked at.
+        int descriptor = Fcntl.Open([.. path, 0], Fcntl.ReadOnly | Fcntl.CloseOnExec | Fcntl.NoFollow | Fcntl.NonBlocking, 0);
+        if (descriptor < 0)
+        {
+            return false;
+        }
+
+        using SafeFileHandle handle = new(descriptor, ownsHandle: true);
+        nint directory = Open(descriptor);
         if (directory == 0)
         {
             return false;
         }
+
+        // It is the directory's now, and closed with it.
+        handle.SetHandleAsInvalid();
 
         try
         {
@@ -46,8 +58,8 @@ internal static unsafe partial class Dirent
         }
     }
 
-    [LibraryImport("libc", EntryPoint = "opendir", SetLastError = true)]
-    private static partial nint Open(ReadOnlySpan<byte> path);
+    [LibraryImport("libc", EntryPoint = "fdopendir", SetLastError = true)]
+    private static partial nint Open(int descriptor);
 
     [LibraryImport("libc", EntryPoint = "readdir", SetLastError = true)]
     private static partial byte* Read(nint directory);

@@ -6,7 +6,10 @@ public sealed record DiskCopyOptions
     /// <summary>Whether the images are locked meanwhile.</summary>
     public bool Locks { get; init; } = true;
 
-    /// <summary>Whether an image that is made may take the place of a file of its name. That is kept until the new one is complete.</summary>
+    /// <summary>
+    /// Whether an image that is made may take the place of a file of its name. That is kept until the new one is complete, and locked: one that is in
+    /// use is not replaced, nor is what the new image is made of.
+    /// </summary>
     public bool Overwrites { get; init; }
 
     /// <summary>Where the image below the source is, if not where the source says.</summary>

@@ -24,7 +24,7 @@ internal sealed class DiskImageConversion(string source, DiskImageFormat sourceF
             BackingFormat = options.BackingFormat,
             AcceptsChangedTime = options.AcceptsChangedTime,
         });
-        using NewImageFile file = new(destination, options.Overwrites);
+        using NewImageFile file = new(destination, options);
         DiskImage.Create(file.TemporaryPath, format, device.Length);
         await CopyAsync(device, file.TemporaryPath, format, cancellationToken).ConfigureAwait(false);
         file.Complete();

@@ -10,18 +10,22 @@ internal sealed class NewImageFile : IDisposable
 {
     private readonly string _path;
     private readonly bool _overwrites;
+    private readonly HostFile? _former;
     private bool _isComplete;
 
-    /// <exception cref="DiskImageException">There is such a file, and it is not to be overwritten.</exception>
-    public NewImageFile(string path, bool overwrites)
+    /// <param name="path">The name that it gets.</param>
+    /// <param name="options">Whether it may take the place of another file, which is locked until then: whoever uses that would go on with what nobody sees.</param>
+    /// <exception cref="DiskImageException">There is such a file, and it is not to be overwritten, is in use, or is none that may be replaced.</exception>
+    public NewImageFile(string path, DiskCopyOptions options)
     {
-        (_path, _overwrites) = (Path.GetFullPath(path), overwrites);
-        if (!overwrites && Path.Exists(_path))
+        (_path, _overwrites) = (Path.GetFullPath(path), options.Overwrites);
+        if (Path.Exists(_path))
         {
-            throw new DiskImageException($"'{path}' is there already and would be overwritten. Name another file, or delete this one.");
+            _former = OpenFormer(path, options);
         }
 
-        TemporaryPath = Path.Combine(Path.GetDirectoryName(_path)!, $".{Path.GetFileName(_path)}.{Path.GetRandomFileName()}.part");
+        // Without the file's own name, which may be the longest that there can be.
+        TemporaryPath = Path.Combine(Path.GetDirectoryName(_path)!, $".{Path.GetRandomFileName()}.part");
     }
 
     /// <summary>Where it is until it is complete.</summary>
@@ -50,6 +54,37 @@ internal sealed class NewImageFile : IDisposable
         if (!_isComplete)
         {
             File.Delete(TemporaryPath);
+        }
+
+        _former?.Dispose();
+    }
+
+    private static HostFile OpenFormer(string path, DiskCopyOptions options)
+    {
+        if (!options.Overwrites)
+        {
+            throw new DiskImageException($"'{path}' is there already and would be overwritten. Name another file, or delete this one.");
+        }
+
+        HostFile former = HostFile.Open(path, default);
+        try
+        {
+            if (former.IsBlockDevice)
+            {
+                throw new DiskImageException($"'{path}' is a block device, and no file that can be replaced. Name a file.");
+            }
+
+            if (options.Locks)
+            {
+                FileLock.Take(former);
+            }
+
+            return former;
+        }
+        catch
+        {
+            former.Dispose();
+            throw;
         }
     }
 }

@@ -1,4 +1,5 @@
 using System.CommandLine;
+using System.CommandLine.Parsing;
 using System.Net.Sockets;
 using Uml.Hosting.CommandLine;
 using Uml.Storage.Blocks;
@@ -10,6 +11,8 @@ namespace DiskImages;
 /// <summary>The commands of this program.</summary>
 internal static class CommandLine
 {
+    private const string EmptyName = "The name of a file is empty.";
+
     public static RootCommand Create(Report report) => new("Makes, merges, converts, checks and shows disk images. The format of an image is stated, never guessed.")
     {
         CreateCreate(report),
@@ -62,6 +65,10 @@ internal static class CommandLine
             if (result.GetValue(inPlace) == (result.GetValue(target) is not null))
             {
                 result.AddError("merge makes a new image or changes the one below: name the new image, or write --in-place, and not both.");
+            }
+            else if (result.GetValue(target) is "")
+            {
+                result.AddError(EmptyName);
             }
         });
         return Make(command, report, async (result, cancellationToken) =>
@@ -211,7 +218,20 @@ internal static class CommandLine
         return command;
     }
 
-    private static Argument<string> File(string name, string description) => new(name) { Description = description };
+    public static void RefuseEmptyNames(SymbolResult result)
+    {
+        if (result.Tokens.Any(token => token.Value.Length == 0))
+        {
+            result.AddError(EmptyName);
+        }
+    }
+
+    private static Argument<string> File(string name, string description)
+    {
+        Argument<string> file = new(name) { Description = description };
+        file.Validators.Add(RefuseEmptyNames);
+        return file;
+    }
 
     private static Argument<string> Size()
     {

@@ -1,4 +1,6 @@
 using System.CommandLine;
+using System.CommandLine.Parsing;
+using System.Globalization;
 using Uml.Storage.Tools;
 
 namespace DiskImages;
@@ -20,17 +22,17 @@ internal sealed class CopyOptions
 
     private readonly Option<bool> _overwrites = new("--force") { Description = "Replaces an image of that name, when the new one is complete." };
     private readonly Option<bool> _keepsZeroes = new("--keep-zeroes") { Description = "Writes stored zeroes as data, instead of holes." };
-    private readonly Option<int> _parallel = new("--parallel") { Description = "Requests at once, 1 to 64.", DefaultValueFactory = _ => 4, HelpName = "number" };
+    private readonly Option<int> _parallel = new("--parallel")
+    {
+        Description = "Requests at once, 1 to 64.",
+        DefaultValueFactory = _ => 4,
+        HelpName = "number",
+        CustomParser = ParseParallel,
+    };
 
     public void AddTo(Command command)
     {
-        _parallel.Validators.Add(result =>
-        {
-            if (result.GetValue(_parallel) is < 1 or > 64)
-            {
-                result.AddError("--parallel takes a number from 1 to 64.");
-            }
-        });
+        _backing.Validators.Add(CommandLine.RefuseEmptyNames);
         command.Options.Add(_backing);
         command.Options.Add(_backingFormat);
         command.Options.Add(_acceptsChanged);
@@ -48,4 +50,15 @@ internal sealed class CopyOptions
         FindsZeroes = !result.GetValue(_keepsZeroes),
         ParallelRequests = result.GetValue(_parallel),
     };
+
+    private static int ParseParallel(ArgumentResult result)
+    {
+        if (int.TryParse(result.Tokens[0].Value, CultureInfo.InvariantCulture, out int number) && number is >= 1 and <= 64)
+        {
+            return number;
+        }
+
+        result.AddError("--parallel takes a number from 1 to 64.");
+        return default;
+    }
 }

@@ -39,7 +39,8 @@ public sealed class DirectorySource : IFileTreeSource
         Stack<(byte[] Path, FileNode Node)> pending = new([(_path, tree.Root)]);
         while (pending.TryPop(out (byte[] Path, FileNode Node) directory))
         {
-            foreach (byte[] name in HostPath.List(directory.Path))
+            // The root alone may be a link, which is followed on the way to what is in it.
+            foreach (byte[] name in HostPath.List(directory.Node == tree.Root ? HostPath.Join(_path, [(byte)'.']) : directory.Path))
             {
                 cancellationToken.ThrowIfCancellationRequested();
                 byte[] path = HostPath.Join(directory.Path, name);

@@ -79,7 +79,8 @@ internal sealed class HostFileContent : FileContent
 
     private static SafeFileHandle Open(byte[] path)
     {
-        int descriptor = Fcntl.Open([.. path, 0], Fcntl.ReadOnly | Fcntl.CloseOnExec | Fcntl.NoFollow, 0);
+        // What has become a pipe since it was found is not waited for. Files do not care.
+        int descriptor = Fcntl.Open([.. path, 0], Fcntl.ReadOnly | Fcntl.CloseOnExec | Fcntl.NoFollow | Fcntl.NonBlocking, 0);
         return descriptor >= 0 ? new SafeFileHandle(descriptor, ownsHandle: true) : throw HostPath.Failure("It could not be opened", path);
     }
 }

@@ -8,7 +8,8 @@ namespace Uml.Storage.FileSystems.Sources;
 /// <summary>The files of a layout of images, most of which are called by their SHA-256 (OCI image specification, "Image Layout").</summary>
 /// <param name="files">The layout.</param>
 /// <param name="name">What messages call it.</param>
-internal sealed class OciBlobs(FileTree files, string name)
+/// <param name="maximumBytes">The most that one may have; holes of an archive cost nothing, and take as long to read as data.</param>
+internal sealed class OciBlobs(FileTree files, string name, long maximumBytes)
 {
     private const string Algorithm = "sha256:";
 
@@ -40,6 +41,11 @@ internal sealed class OciBlobs(FileTree files, string name)
         if (blob.Length != size)
         {
             throw new ImageContentException($"'{name}' has {digest} with {blob.Length} bytes in place of {size}: get it again.");
+        }
+
+        if (size > maximumBytes)
+        {
+            throw new ImageContentException($"'{name}' has {digest} with {size} bytes; the limit against hostile images is {maximumBytes}.");
         }
 
         string found = Hash(blob, cancellationToken);

@@ -40,7 +40,6 @@ public sealed class OciImageSource : IFileTreeSource
         IFileTreeSource source = Directory.Exists(_path)
             ? new DirectorySource(_path, new DirectorySourceOptions { ReadsExtendedAttributes = false }) : new TarSource(_path, _options.Layers);
         source.AddTo(files, cancellationToken);
-        OciBlobs blobs = new(files, _path);
         foreach (FileContent layer in FindLayers(files, cancellationToken))
         {
             ArchiveFile file = ArchiveFile.Open(layer.OpenRead(), $"{_path}, a layer", path: null, _options.Layers.MaximumBytes, cancellationToken);
@@ -52,7 +51,7 @@ public sealed class OciImageSource : IFileTreeSource
     /// <summary>Finds the layers, the lowest first.</summary>
     private List<FileContent> FindLayers(FileTree files, CancellationToken cancellationToken)
     {
-        OciBlobs blobs = new(files, _path);
+        OciBlobs blobs = new(files, _path, _options.Layers.MaximumBytes);
         try
         {
             return files.Find("index.json") is null && files.Find("manifest.json") is not null ? ListDockerLayers(blobs) : ListLayers(blobs, cancellationToken);

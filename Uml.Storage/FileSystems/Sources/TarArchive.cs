@@ -19,6 +19,7 @@ internal sealed class TarArchive(ArchiveFile file, int maximumEntries)
 
     private readonly byte[] _header = new byte[BlockBytes];
     private Dictionary<string, byte[]> _global = [];
+    private long _extendedBytes, _globalBytes;
 
     /// <summary>Reads the entries in order.</summary>
     /// <exception cref="ImageContentException">The archive is damaged.</exception>
@@ -26,6 +27,7 @@ internal sealed class TarArchive(ArchiveFile file, int maximumEntries)
     {
         Dictionary<string, byte[]> extended = [];
         int count = 0;
+        (_global, _extendedBytes, _globalBytes) = ([], 0, 0);
         for (long place = 0; TryReadHeader(place);)
         {
             place += BlockBytes;
@@ -46,7 +48,7 @@ internal sealed class TarArchive(ArchiveFile file, int maximumEntries)
                 yield return entry;
                 size = entry.Size;
                 place += entry.HeaderBytes;
-                extended = [];
+                (extended, _extendedBytes) = ([], 0);
             }
 
             place = checked(place + ((size + BlockBytes - 1) / BlockBytes * BlockBytes));
@@ -82,12 +84,15 @@ internal sealed class TarArchive(ArchiveFile file, int maximumEntries)
 
     private void ReadExtended(char type, long place, long size, Dictionary<string, byte[]> extended)
     {
-        if (size > MaximumHeaderBytes)
+        // All of one entry, and all that are for the rest of the archive, count together: each of them is kept.
+        ref long bytes = ref type == 'g' ? ref _globalBytes : ref _extendedBytes;
+        if (size > MaximumHeaderBytes - bytes)
         {
             throw new ImageContentException(
-                $"The archive '{file.Name}' has an extended header of {size} bytes; the limit against hostile archives is {MaximumHeaderBytes}.");
+                $"The archive '{file.Name}' has extended headers of {bytes} and {size} bytes; the limit against hostile archives is {MaximumHeaderBytes}.");
         }
 
+        bytes += size;
         byte[] data = new byte[size];
         file.Read(place, data);
         switch (type)
@@ -197,7 +202,7 @@ internal sealed class TarArchive(ArchiveFile file, int maximumEntries)
     /// <summary>Seconds, with a fraction.</summary>
     private FileTime Time(ReadOnlySpan<byte> text)
     {
-        return decimal.TryParse(text, System.Globalization.NumberStyles.Float, null, out decimal value) && Math.Abs(value) < 1L << 40
+        return decimal.TryParse(text, System.Globalization.NumberStyles.Float, System.Globalization.CultureInfo.InvariantCulture, out decimal value) && Math.Abs(value) < 1L << 40
             ? new FileTime((long)Math.Floor(value), (int)((value - Math.Floor(value)) * 1_000_000_000))
             : throw Damaged($"the time '{HostPath.Show(text)}'");
     }

@@ -12,6 +12,12 @@ internal sealed class TarLayer(FileTree tree, ArchiveFile file, TarSourceOptions
 {
     private const string AttributePrefix = "SCHILY.xattr.";
 
+    /// <summary>Of attributes, what counts as an entry: more than ext4 has room for.</summary>
+    private const int AttributeUnit = 4096;
+
+    private readonly long _impliedBefore = tree.ImpliedDirectories;
+    private long _attributeBytes;
+
     /// <summary>Of containers' images (OCI image specification, "Layer Filesystem Changeset"): names that stand for what is removed.</summary>
     private static ReadOnlySpan<byte> Whiteout => ".wh."u8;
 
@@ -24,6 +30,7 @@ internal sealed class TarLayer(FileTree tree, ArchiveFile file, TarSourceOptions
         {
             cancellationToken.ThrowIfCancellationRequested();
             Put(Check(entry.Path), entry);
+            CheckCount();
         }
     }
 
@@ -48,6 +55,7 @@ internal sealed class TarLayer(FileTree tree, ArchiveFile file, TarSourceOptions
             if (!NameOf(path).StartsWith(Whiteout))
             {
                 Put(path, entry);
+                CheckCount();
             }
         }
     }
@@ -93,6 +101,18 @@ internal sealed class TarLayer(FileTree tree, ArchiveFile file, TarSourceOptions
         }
 
         return false;
+    }
+
+    /// <summary>What takes memory besides the entries, which the reader counts, is limited like them.</summary>
+    private void CheckCount()
+    {
+        long implied = tree.ImpliedDirectories - _impliedBefore;
+        if (implied + (_attributeBytes / AttributeUnit) > options.MaximumEntries)
+        {
+            throw new ImageContentException(
+                $"The archive '{file.Name}' has {implied} directories that are not in it, and {_attributeBytes} bytes of attributes, which count as more than "
+                + $"{options.MaximumEntries} entries; it is hostile, or the limit is to be raised.");
+        }
     }
 
     private void Put(ReadOnlySpan<byte> path, TarArchiveEntry entry)
@@ -154,6 +174,7 @@ internal sealed class TarLayer(FileTree tree, ArchiveFile file, TarSourceOptions
             {
                 attributes ??= metadata.ExtendedAttributes.ToBuilder();
                 attributes[key[AttributePrefix.Length..]] = value;
+                _attributeBytes += value.Length;
             }
         }
 

@@ -45,6 +45,9 @@ public sealed record TarSourceOptions
     /// <summary>The most bytes that an archive may unpack to, a limit against hostile ones; 64 GiB unless set.</summary>
     public long MaximumBytes { get; init; } = 64L << 30;
 
-    /// <summary>The most entries that an archive may have, a limit against hostile ones; 5 million unless set.</summary>
+    /// <summary>
+    /// The most entries that an archive may have, a limit against hostile ones; 5 million unless set. Directories that it only implies count as
+    /// entries too, and so do every 4096 bytes of extended attributes.
+    /// </summary>
     public int MaximumEntries { get; init; } = 5_000_000;
 }

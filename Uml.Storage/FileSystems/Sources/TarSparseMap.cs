@@ -112,19 +112,42 @@ internal sealed class TarSparseMap(ArchiveFile file)
 /// <param name="data">The ranges that are no holes, whose data follow each other in the archive.</param>
 internal sealed class SparseArchiveContent(ArchiveFile file, long start, long length, IReadOnlyList<FileRange> data) : FileContent(length, data)
 {
+    private readonly long[] _places = FindPlaces(start, data);
+
     public override void Read(long offset, Span<byte> buffer)
     {
         buffer.Clear();
-        long place = start, end = offset + buffer.Length;
-        foreach (FileRange range in Data)
+        long end = offset + buffer.Length;
+        for (int i = FindFirst(offset); i < Data.Count && Data[i].Offset < end; i++)
         {
+            FileRange range = Data[i];
             long from = Math.Max(range.Offset, offset), to = Math.Min(range.Offset + range.Length, end);
-            if (from < to)
-            {
-                file.Read(place + (from - range.Offset), buffer.Slice((int)(from - offset), (int)(to - from)));
-            }
-
-            place += range.Length;
+            file.Read(_places[i] + (from - range.Offset), buffer.Slice((int)(from - offset), (int)(to - from)));
         }
+    }
+
+    private static long[] FindPlaces(long start, IReadOnlyList<FileRange> data)
+    {
+        long[] places = new long[data.Count];
+        for (int i = 0; i < places.Length; i++)
+        {
+            places[i] = start;
+            start += data[i].Length;
+        }
+
+        return places;
+    }
+
+    /// <summary>The first piece that does not end before a place. There may be a million, and every read asks.</summary>
+    private int FindFirst(long offset)
+    {
+        int low = 0, high = Data.Count;
+        while (low < high)
+        {
+            int middle = (low + high) / 2;
+            (low, high) = Data[middle].Offset + Data[middle].Length <= offset ? (middle + 1, high) : (low, middle);
+        }
+
+        return low;
     }
 }

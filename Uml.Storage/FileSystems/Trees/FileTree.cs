@@ -17,6 +17,9 @@ public sealed class FileTree : IDisposable
     /// <summary>The root directory.</summary>
     public FileNode Root { get; } = FileNode.CreateDirectory(new FileMetadata(FileMetadata.DefaultDirectoryMode));
 
+    /// <summary>Directories that were made for what stands in them.</summary>
+    internal long ImpliedDirectories { get; private set; }
+
     /// <summary>Finds an entry.</summary>
     /// <param name="path">Its path.</param>
     /// <param name="follow">Whether the target is meant when it is a symbolic link.</param>
@@ -157,6 +160,7 @@ public sealed class FileTree : IDisposable
 
                 FileMetadata metadata = new(FileMetadata.DefaultDirectoryMode) { ModificationTime = directory.Metadata.ModificationTime };
                 directory.Entries[name] = next = FileNode.CreateDirectory(metadata);
+                ImpliedDirectories++;
             }
 
             if (next.Kind != FileKind.SymbolicLink || (pending.Count == 0 && !follow))

@@ -343,9 +343,10 @@ public sealed class Qcow2BlockDevice : IBlockDevice, IFlushable, IDiscardable, I
             return;
         }
 
-        // Behind the old end are perhaps bytes of its last cluster, and what the image below has there.
+        // Behind the old end are perhaps bytes of its last cluster, what a write that was under way left when the image became smaller, and what the
+        // image below has there.
+        long visible = Math.Max(_backing?.Length ?? 0, _writeBack.MappedLength);
         _writeBack.GrowL1(_image.Header.Geometry.CountL1Entries(length));
-        long visible = Math.Max(_backing?.Length ?? 0, _image.Header.Geometry.CountClusters(old) << _image.Header.Geometry.ClusterBits);
         await _zeroer.ZeroAsync(old, Math.Clamp(visible - old, 0, length - old), length, mayDiscard: true, mustZero: true).ConfigureAwait(false);
         await _writeBack.SetLengthAsync(length).ConfigureAwait(false);
         Volatile.Write(ref _length, length);

@@ -22,6 +22,9 @@ internal sealed class Qcow2WriteBack(
     private (long Offset, int Count)? _movedRefcountTable, _movedL1;
 
     /// <summary>Whether there is something that the file does not have.</summary>
+    /// <summary>Bytes of the disk that the L1 table stands for, which may be more than the disk has.</summary>
+    public long MappedLength => mapping.L1.Count * geometry.BytesPerL1Entry;
+
     private bool HasChanges => mapping.Tables.HasChanges || mapping.L1.HasChanges || refcounts.Blocks.HasChanges || refcounts.Table.HasChanges;
 
     /// <summary>Makes all that was written durable.</summary>

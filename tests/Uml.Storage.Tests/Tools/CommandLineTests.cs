@@ -54,10 +54,16 @@ public sealed class CommandLineTests
     [TestCase("resize root.cow 1G --format cow", 1, "Merge it into a new image")]
     [TestCase("info x --format vmdk", 2, "cow")]
     [TestCase("create new.img 8388607T --format qcow2", 1, "less than")]
+    [TestCase("convert a.img b.img --parallel x", 2, "--parallel")]
+    [TestCase("convert a.img b.img --parallel 65", 2, "1 to 64")]
+    [TestCase("create  1M", 2, "empty")]
+    [TestCase("info ", 2, "empty")]
+    [TestCase("merge a.cow ", 2, "empty")]
+    [TestCase("serve a.img ", 2, "empty")]
     public void Errors_say_what_to_do_and_have_an_exit_code_each(string arguments, int expected, string part)
     {
         (int code, string output) = Run([.. arguments.Split(' ').Select(Place)]);
-        Assert.That(code, Is.EqualTo(expected));
+        Assert.That(code, Is.EqualTo(expected), output);
         Assert.That(output, Does.Contain(part).And.Not.Contain("   at "));
     }
 

@@ -94,6 +94,52 @@ public sealed class ConvertTests
     }
 
     [Test]
+    public async Task An_image_in_use_is_not_replaced()
+    {
+        DiskCopyOptions options = new() { Overwrites = true };
+        TestImages.MakeRaw(_folder["image"], 1 << 20, 2);
+        TestImages.MakeRaw(_folder["base"], 1 << 20, 3);
+        DiskImage.CreateOverlay(_folder["overlay"], DiskImageFormat.Qcow2, _folder["base"]);
+        File.CreateSymbolicLink(_folder["link"], _folder["base"]);
+        await using (DiskImage.Open(_folder["overlay"], DiskImageFormat.Qcow2))
+        {
+            await RefuseAsync("image", DiskImageFormat.Raw, "overlay");
+            await RefuseAsync("image", DiskImageFormat.Raw, "base");
+        }
+
+        await RefuseAsync("overlay", DiskImageFormat.Qcow2, "base");
+        await RefuseAsync("overlay", DiskImageFormat.Qcow2, "link");
+        Assert.That(Directory.GetFiles(Path.GetDirectoryName(_folder["base"])!), Has.Length.EqualTo(4));
+
+        async Task RefuseAsync(string source, DiskImageFormat format, string destination) => await Assert.ThatAsync(
+            () => DiskImage.ConvertAsync(_folder[source], format, _folder[destination], DiskImageFormat.Raw, options),
+            Throws.TypeOf<DiskImageException>().With.Message.Contains("in use"));
+    }
+
+    /// <summary>As a device's node would be, by a program of root's.</summary>
+    [Test]
+    public async Task What_is_no_file_is_not_replaced()
+    {
+        TestImages.MakeRaw(_folder["image"], 1 << 20, 2);
+        PeerTool.Run("coreutils", "mkfifo", _folder["pipe"]);
+        foreach (string path in (string[])["/", _folder["."], _folder["pipe"]])
+        {
+            await Assert.ThatAsync(
+                () => DiskImage.ConvertAsync(_folder["image"], DiskImageFormat.Raw, path, DiskImageFormat.Raw, new DiskCopyOptions { Overwrites = true }),
+                Throws.TypeOf<DiskImageException>().With.Message.Contains("name the image itself"));
+        }
+    }
+
+    [Test]
+    public async Task A_new_image_may_have_the_longest_name()
+    {
+        byte[] image = TestImages.MakeRaw(_folder["image"], 1 << 20, 2);
+        string name = new('n', 255);
+        await DiskImage.ConvertAsync(_folder["image"], DiskImageFormat.Raw, _folder[name], DiskImageFormat.Raw);
+        Assert.That((await File.ReadAllBytesAsync(_folder[name])).AsSpan().SequenceEqual(image));
+    }
+
+    [Test]
     public async Task A_copy_on_write_file_is_no_format_to_convert_to()
     {
         TestImages.MakeRaw(_folder["image"], 1 << 20, 2);

@@ -84,6 +84,28 @@ public sealed class Qcow2ConcurrencyTests
         QemuImage.AssertClean(Disk);
     }
 
+    [Test]
+    public async Task What_a_late_write_leaves_behind_the_end_does_not_come_back_with_a_larger_size()
+    {
+        Qcow2BlockDevice.Create(Disk, 1 << 20);
+        SlowFile file = new(Disk);
+        await using Qcow2BlockDevice device = Qcow2BlockDevice.Open(file, new Qcow2Options(), []);
+        await device.WriteAsync(3 * (64 << 10), Filled(1));
+
+        TaskCompletionSource gate = new(TaskCreationOptions.RunContinuationsAsynchronously);
+        file.Gate = gate.Task;
+        Task late = device.WriteAsync(3 * (64 << 10), new byte[][] { Filled(2), Filled(3) }.SelectMany(part => part).ToArray()).AsTask();
+        file.Gate = null;
+        await device.ResizeAsync(256 << 10);
+        gate.SetResult();
+        await late;
+        await device.ResizeAsync(1 << 20);
+
+        byte[] read = new byte[64 << 10];
+        await device.ReadAsync(256 << 10, read);
+        Assert.That(read, Has.All.Zero);
+    }
+
     private static async Task UseAsync(Qcow2BlockDevice device, byte[] contents, int task)
     {
         Random random = new(task);
