@@ -24,6 +24,7 @@ public sealed class UmlCowBlockDevice : IBlockDevice, IFlushable, IDiscardable, 
     private readonly UmlCowBitmap _bitmap;
     private readonly UmlCowOptions _options;
     private readonly SemaphoreSlim _flushing = new(1), _copying = new(1);
+    private int _isDisposed;
 
     private UmlCowBlockDevice(IImageFile file, RawBlockDevice backing, UmlCowHeader header, UmlCowOptions options)
     {
@@ -269,6 +270,11 @@ public sealed class UmlCowBlockDevice : IBlockDevice, IFlushable, IDiscardable, 
     /// <exception cref="IOException">What was written since the last flush could not be made durable; the files are closed all the same.</exception>
     public async ValueTask DisposeAsync()
     {
+        if (Interlocked.Exchange(ref _isDisposed, 1) != 0)
+        {
+            return;
+        }
+
         try
         {
             await FlushAsync().ConfigureAwait(false);
