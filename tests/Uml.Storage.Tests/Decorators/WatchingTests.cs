@@ -33,6 +33,14 @@ public sealed class WatchingTests
     }
 
     [Test]
+    public async Task A_request_that_is_refused_before_it_begins_counts_as_failed()
+    {
+        await using MeteredBlockDevice device = new MemoryBlockDevice(4096, isReadOnly: true).WithCounters("disk");
+        Assert.That((await Failure.OfAsync(() => device.WriteAsync(0, new byte[512]))).Error, Is.EqualTo(BlockError.ReadOnly));
+        Assert.That((device.Writes.Requests, device.Writes.Errors, device.Writes.Bytes), Is.EqualTo((1L, 1L, 0L)));
+    }
+
+    [Test]
     public async Task Instruments_have_the_same_with_the_name_of_the_disk()
     {
         Dictionary<string, long> sums = [];
@@ -118,7 +126,7 @@ public sealed class WatchingTests
     {
         await using MeteredBlockDevice device = new MemoryBlockDevice(1 << 20).WithLatency(TimeSpan.FromMilliseconds(1)).WithCounters("slow");
         byte[] buffer = new byte[512];
-        await RunAsync(50);
+        await RunAsync(500);
         long before = GC.GetTotalAllocatedBytes(precise: true);
         await RunAsync(500);
 
@@ -129,7 +137,8 @@ public sealed class WatchingTests
         {
             for (int i = 0; i < count; i++)
             {
-                await device.ReadAsync(0, buffer);
+                // The test runner's synchronization context allocates for each wait that comes back to it.
+                await device.ReadAsync(0, buffer).ConfigureAwait(false);
             }
         }
     }
@@ -159,6 +168,37 @@ public sealed class WatchingTests
         full.GetCapability<IResizable>()!.Resized += (_, _) => resized++;
         await full.GetCapability<IResizable>()!.ResizeAsync(1024);
         Assert.That((full.Length, resized), Is.EqualTo((1024L, 1)));
+    }
+
+    [Test]
+    public async Task A_decorator_that_may_wait_does_not_promise_otherwise()
+    {
+        await using IBlockDevice counted = new MemoryBlockDevice(4096).WithCounters("disk");
+        Assert.That(NeverWaits(counted), Is.EqualTo((true, true)));
+
+        // A flush follows the write, and flushes wait.
+        await using IBlockDevice durable = new MemoryBlockDevice(4096).WithWriteThrough();
+        Assert.That(NeverWaits(durable), Is.EqualTo((true, false)));
+
+        // A sink writes to a file perhaps.
+        await using IBlockDevice idle = new MemoryBlockDevice(4096).WithTrace(new Idle());
+        Assert.That(NeverWaits(idle), Is.EqualTo((true, true)));
+        using CsvBlockTrace csv = new(new StringWriter());
+        await using IBlockDevice traced = new MemoryBlockDevice(4096).WithTrace(csv);
+        Assert.That(NeverWaits(traced), Is.EqualTo((false, false)));
+
+        await using SharedBlockDevice shared = new(new MemoryBlockDevice(4096));
+        await using IBlockDevice lease = shared.Lease();
+        Assert.That(NeverWaits(lease), Is.EqualTo((true, true)));
+
+        await using IBlockDevice plain = new PlainDevice().WithCounters("plain");
+        Assert.That(plain.GetCapability<INonBlocking>(), Is.Null);
+
+        static (bool Read, bool Write) NeverWaits(IBlockDevice device)
+        {
+            INonBlocking capability = device.GetCapability<INonBlocking>()!;
+            return (capability.ReadNeverWaits(0, 512), capability.WriteNeverWaits(0, 512));
+        }
     }
 
     [Test]
