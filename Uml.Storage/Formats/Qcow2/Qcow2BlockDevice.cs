@@ -325,6 +325,7 @@ public sealed class Qcow2BlockDevice : IBlockDevice, IFlushable, IDiscardable, I
         }
     }
 
+    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder))]
     private async ValueTask ZeroAsync(long offset, long length, bool mayDiscard, bool mustZero)
     {
         int epoch = _epochs.Enter();

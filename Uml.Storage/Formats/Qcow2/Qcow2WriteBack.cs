@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using Uml.Storage.Blocks;
 
 namespace Uml.Storage.Formats.Qcow2;
@@ -26,6 +27,7 @@ internal sealed class Qcow2WriteBack(
 
     /// <summary>Makes all that was written durable.</summary>
     /// <exception cref="BlockIOException">It could not be done; it is tried again by the next flush, unless that could lose data.</exception>
+    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder))]
     public async ValueTask FlushAsync()
     {
         await _turn.WaitAsync().ConfigureAwait(false);
@@ -95,6 +97,7 @@ internal sealed class Qcow2WriteBack(
 
     public void Dispose() => _turn.Dispose();
 
+    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder))]
     private async ValueTask WriteAllAsync()
     {
         if (!Collect())
@@ -138,6 +141,7 @@ internal sealed class Qcow2WriteBack(
         }
     }
 
+    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder))]
     private async ValueTask WriteCollectedAsync()
     {
         await _blocks.WriteAsync(file).ConfigureAwait(false);
@@ -160,12 +164,14 @@ internal sealed class Qcow2WriteBack(
         }
     }
 
+    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder))]
     private async ValueTask WriteHeaderAsync()
     {
         await file.WriteAsync(0, header.Bytes).ConfigureAwait(false);
         await file.FlushAsync().ConfigureAwait(false);
     }
 
+    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder))]
     private async ValueTask WriteDurablyAsync(Qcow2WriteBatch batch)
     {
         if (!batch.IsEmpty)
@@ -193,6 +199,7 @@ internal sealed class Qcow2WriteBack(
     }
 
     /// <summary>Frees what nothing uses any more, and gives its room back to the host before it can be used again.</summary>
+    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder))]
     private async ValueTask ReclaimAsync()
     {
         lock (imageLock)

@@ -183,6 +183,7 @@ public sealed class UmlCowBlockDevice : IBlockDevice, IFlushable, IDiscardable, 
     }
 
     /// <inheritdoc/>
+    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder))]
     public async ValueTask FlushAsync(CancellationToken cancellationToken = default)
     {
         cancellationToken.ThrowIfCancellationRequested();
@@ -225,6 +226,7 @@ public sealed class UmlCowBlockDevice : IBlockDevice, IFlushable, IDiscardable, 
         _options.Discards ? WriteZeroesAsync(offset, length, mayDiscard: true, cancellationToken) : ValueTask.CompletedTask;
 
     /// <inheritdoc/>
+    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder))]
     public async ValueTask WriteZeroesAsync(long offset, long length, bool mayDiscard, CancellationToken cancellationToken = default)
     {
         cancellationToken.ThrowIfCancellationRequested();
@@ -402,6 +404,7 @@ public sealed class UmlCowBlockDevice : IBlockDevice, IFlushable, IDiscardable, 
         }
     }
 
+    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder))]
     private async ValueTask CopyEdgesAsync(long offset, long length)
     {
         long first = offset / _header.SectorSize * _header.SectorSize;
@@ -420,6 +423,7 @@ public sealed class UmlCowBlockDevice : IBlockDevice, IFlushable, IDiscardable, 
     }
 
     /// <summary>Copies part of a sector from the image, if the file does not have that sector.</summary>
+    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder))]
     private async ValueTask CopyAsync(long offset, int length)
     {
         _bitmap.CountAlike(offset / _header.SectorSize, 1, out bool isPresent);
