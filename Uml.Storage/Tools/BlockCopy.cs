@@ -28,7 +28,7 @@ public static class BlockCopy
     /// <param name="source">What is read. Nobody may write to it meanwhile.</param>
     /// <param name="destination">What is written, at least as long. What is behind the source's length stays as it is.</param>
     /// <param name="options">How; as a new object of it says when null.</param>
-    /// <param name="progress">Told of what is done, from any thread.</param>
+    /// <param name="progress">Notified of what is done, from any thread.</param>
     /// <param name="cancellationToken">Ends the copy between requests; the destination has part of it then.</param>
     /// <exception cref="ArgumentException">The destination is shorter, or a number is out of range.</exception>
     /// <exception cref="IOException">A request failed; those that were under way have ended.</exception>
