@@ -157,7 +157,7 @@ public sealed class WatchingTests
     [Test]
     public async Task A_decorator_has_the_capabilities_of_the_device_inside()
     {
-        await using IBlockDevice device = new PlainDevice().WithCounters("plain").WithTrace(new Idle());
+        await using IBlockDevice device = new PlainDevice(new MemoryBlockDevice(4096)).WithCounters("plain").WithTrace(new Idle());
         Assert.That(device.GetCapability<IFlushable>(), Is.Null);
         Assert.That(device.GetCapability<IResizable>(), Is.Null);
         Assert.That(device.GetCapability<IComparable>(), Is.InstanceOf<PlainDevice>());
@@ -191,7 +191,7 @@ public sealed class WatchingTests
         await using IBlockDevice lease = shared.Lease();
         Assert.That(NeverWaits(lease), Is.EqualTo((true, true)));
 
-        await using IBlockDevice plain = new PlainDevice().WithCounters("plain");
+        await using IBlockDevice plain = new PlainDevice(new MemoryBlockDevice(4096)).WithCounters("plain");
         Assert.That(plain.GetCapability<INonBlocking>(), Is.Null);
 
         static (bool Read, bool Write) NeverWaits(IBlockDevice device)
@@ -204,7 +204,7 @@ public sealed class WatchingTests
     [Test]
     public async Task A_shared_image_is_closed_by_the_last_of_its_holders()
     {
-        PlainDevice inside = new();
+        PlainDevice inside = new(new MemoryBlockDevice(4096));
         SharedBlockDevice shared = new(inside);
         IBlockDevice first = shared.Lease(), second = shared.Lease();
         Assert.That(shared.Leases, Is.EqualTo(2));
@@ -227,29 +227,5 @@ public sealed class WatchingTests
         public bool IsEnabled => false;
 
         public void Write(in BlockTraceEntry entry) => Assert.Fail("it is not enabled");
-    }
-
-    /// <summary>Only reads and writes, and something that decorators do not know.</summary>
-    private sealed class PlainDevice : IBlockDevice, IComparable
-    {
-        public int Disposals { get; private set; }
-
-        public long Length => 4096;
-
-        public bool IsReadOnly => false;
-
-        public BlockLimits Limits => BlockLimits.Default;
-
-        public int CompareTo(object? obj) => 0;
-
-        public ValueTask ReadAsync(long offset, BlockBuffers buffers, CancellationToken cancellationToken = default) => ValueTask.CompletedTask;
-
-        public ValueTask WriteAsync(long offset, BlockBuffers buffers, CancellationToken cancellationToken = default) => ValueTask.CompletedTask;
-
-        public ValueTask DisposeAsync()
-        {
-            Disposals++;
-            return ValueTask.CompletedTask;
-        }
     }
 }
