@@ -122,15 +122,21 @@ public sealed class UmlCowBlockDevice : IBlockDevice, IFlushable, IDiscardable, 
     /// <summary>Opens a copy-on-write image in a file that is open, and belongs to the device from then on.</summary>
     internal static UmlCowBlockDevice Open(IImageFile file, UmlCowOptions options, bool writesBacking)
     {
-        UmlCowHeader header = ReadHeader(file);
-        RawBlockDevice backing = UmlCowBacking.Open(file.Path, header, options, !writesBacking);
+        RawBlockDevice? backing = null;
         try
         {
+            UmlCowHeader header = ReadHeader(file);
+            backing = UmlCowBacking.Open(file.Path, header, options, !writesBacking);
             return new UmlCowBlockDevice(file, backing, Accept(file, header, backing), options);
+        }
+        catch (BlockIOException e)
+        {
+            backing?.File.Dispose();
+            throw new DiskImageException($"'{file.Path}' cannot be opened: {e.Message}", e);
         }
         catch
         {
-            backing.File.Dispose();
+            backing?.File.Dispose();
             throw;
         }
     }
