@@ -176,11 +176,7 @@ public sealed class VolatileCacheBlockDevice : BlockDeviceDecorator
             await WriteAsync(block, versions[^1]).ConfigureAwait(false);
         }
 
-        if (Inner.GetCapability<IFlushable>() is { } flushable)
-        {
-            await flushable.FlushAsync(cancellationToken).ConfigureAwait(false);
-        }
-
+        await CapabilityFallback.FlushAsync(Inner, cancellationToken).ConfigureAwait(false);
         _versions.Clear();
     }
 

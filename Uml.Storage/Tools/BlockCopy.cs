@@ -45,21 +45,17 @@ public static class BlockCopy
         Check(source, destination, options);
         using CancellationTokenSource ending = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
         using ExtentCursor cursor = new(source, destination, options, progress);
-        IZeroable? zeroable = destination.GetCapability<IZeroable>();
         Task[] workers = [.. Enumerable.Range(0, options.ParallelRequests).Select(_ => Task.Run(WorkAsync, CancellationToken.None))];
 
         // An error of one cancels the others, and goes before their cancellation.
         await Task.WhenAll(workers).ConfigureAwait(false);
-        if (destination.GetCapability<IFlushable>() is { } flushable)
-        {
-            await flushable.FlushAsync(cancellationToken).ConfigureAwait(false);
-        }
+        await CapabilityFallback.FlushAsync(destination, cancellationToken).ConfigureAwait(false);
 
         async Task WorkAsync()
         {
             try
             {
-                BlockCopyWorker worker = new(source, destination, zeroable, options);
+                BlockCopyWorker worker = new(source, destination, options);
                 while (await cursor.NextAsync(ending.Token).ConfigureAwait(false) is { Length: > 0 } part)
                 {
                     await worker.CopyAsync(part, ending.Token).ConfigureAwait(false);

@@ -118,7 +118,7 @@ public static class DiskImage
         IResizable resizable = device.GetCapability<IResizable>()
             ?? throw new DiskImageException($"The size of '{path}' cannot change. Convert it to another image, and resize that.");
         await resizable.ResizeAsync(length, cancellationToken).ConfigureAwait(false);
-        await FlushAsync(device, cancellationToken).ConfigureAwait(false);
+        await CapabilityFallback.FlushAsync(device, cancellationToken).ConfigureAwait(false);
     }
 
     /// <summary>Says what an image is. It is not locked, and may be in use.</summary>
@@ -228,9 +228,6 @@ public static class DiskImage
     };
 
     internal static ArgumentOutOfRangeException Unknown(DiskImageFormat format) => new(nameof(format), format, "There is no such format.");
-
-    internal static ValueTask FlushAsync(IBlockDevice device, CancellationToken cancellationToken) =>
-        device.GetCapability<IFlushable>()?.FlushAsync(cancellationToken) ?? ValueTask.CompletedTask;
 
     private static IBlockDevice OpenQcow2(string path, DiskImageOptions options)
     {
