@@ -23,11 +23,12 @@ public sealed partial class SafetyTests
     [TestCase("int width = Unsafe.SizeOf<T>();", false)]
     [TestCase("zstd.SetParameter(ZstdSharp.Unsafe.ZSTD_dParameter.A, 1);", false)]
     [TestCase("int a; // unsafe", false)]
+    [TestCase("string options = \"--force-unsafe-io\";", false)]
     public void Code_that_no_compiler_checks_is_told_from_other_code(string code, bool isUnsafe) =>
         Assert.That(Unsafe().IsMatch(Comment().Replace(code, "")), Is.EqualTo(isUnsafe));
 
     /// <summary>What works without the keyword, and is checked neither by the compiler nor when it runs, too.</summary>
-    [GeneratedRegex(@"\bunsafe\b|(?<![\w.])Unsafe\.(?!BitCast\b|SizeOf\b)|\bMemoryMarshal\.(Create\w*Span|Get\w*Reference|AsRef)\b|\bNativeMemory\.")]
+    [GeneratedRegex(@"\bunsafe\b(?!-)|(?<![\w.])Unsafe\.(?!BitCast\b|SizeOf\b)|\bMemoryMarshal\.(Create\w*Span|Get\w*Reference|AsRef)\b|\bNativeMemory\.")]
     private static partial Regex Unsafe();
 
     [GeneratedRegex(@"//.*")]

@@ -13,10 +13,9 @@ internal sealed class DpkgDatabase
 
     private const int MaximumEntries = 1_000_000; // TarLayer has counted them
 
-    private static readonly FileMetadata PlainFile = new(FileMetadata.DefaultFileMode);
-    private static readonly FileMetadata Script = new(FileMetadata.DefaultDirectoryMode);
     private static readonly string[] Scripts = ["preinst", "postinst", "prerm", "postrm", "config"];
 
+    private readonly FileMetadata _plainFile = new(FileMetadata.DefaultFileMode), _script = new(FileMetadata.DefaultDirectoryMode);
     private readonly StringBuilder _status = new();
     private readonly SortedDictionary<string, List<string>> _interests = new(StringComparer.Ordinal);
 
@@ -45,22 +44,22 @@ internal sealed class DpkgDatabase
         {
             if (file != "control" && !file.Contains('/', StringComparison.Ordinal))
             {
-                Set(tree, $"info/{instance}.{file}", contents, Scripts.Contains(file) ? Script : PlainFile);
+                Set(tree, $"info/{instance}.{file}", contents, Scripts.Contains(file) ? _script : _plainFile);
             }
         }
 
-        Set(tree, $"info/{instance}.list", List(files), PlainFile);
+        Set(tree, $"info/{instance}.list", List(files), _plainFile);
         AddInterests(instance, control);
     }
 
     /// <summary>Adds the files about all packages.</summary>
     public void WriteTo(FileTree tree)
     {
-        Set(tree, "info/format", "1\n"u8.ToArray(), PlainFile);
-        Set(tree, "status", Encoding.UTF8.GetBytes(_status.ToString()), PlainFile);
-        Set(tree, "available", [], PlainFile);
-        tree.Set($"{Place}/updates", FileNode.CreateDirectory(Script));
-        tree.Set($"{Place}/triggers", FileNode.CreateDirectory(Script));
+        Set(tree, "info/format", "1\n"u8.ToArray(), _plainFile);
+        Set(tree, "status", Encoding.UTF8.GetBytes(_status.ToString()), _plainFile);
+        Set(tree, "available", [], _plainFile);
+        tree.Set($"{Place}/updates", FileNode.CreateDirectory(_script));
+        tree.Set($"{Place}/triggers", FileNode.CreateDirectory(_script));
         StringBuilder files = new();
         foreach ((string trigger, List<string> packages) in _interests)
         {
@@ -70,11 +69,11 @@ internal sealed class DpkgDatabase
             }
             else
             {
-                Set(tree, $"triggers/{trigger}", Encoding.UTF8.GetBytes(string.Concat(packages.Select(package => package + "\n"))), PlainFile);
+                Set(tree, $"triggers/{trigger}", Encoding.UTF8.GetBytes(string.Concat(packages.Select(package => package + "\n"))), _plainFile);
             }
         }
 
-        Set(tree, "triggers/File", Encoding.UTF8.GetBytes(files.ToString()), PlainFile);
+        Set(tree, "triggers/File", Encoding.UTF8.GetBytes(files.ToString()), _plainFile);
     }
 
     // A path on each line, and the root as "/.".

@@ -1,3 +1,5 @@
+using System.Collections.Frozen;
+
 namespace Uml.Storage.FileSystems.Trees;
 
 /// <summary>
@@ -27,7 +29,7 @@ public sealed class FileNode
     public FileMetadata Metadata { get; set; }
 
     /// <summary>What a directory has in it, in no order; nothing for others.</summary>
-    public IReadOnlyDictionary<FileName, FileNode> Children => _children ?? EmptyChildren;
+    public IReadOnlyDictionary<FileName, FileNode> Children => _children is null ? FrozenDictionary<FileName, FileNode>.Empty : _children;
 
     /// <summary>The contents of a regular file; null for others.</summary>
     public FileContent? Content { get; private init; }
@@ -42,8 +44,6 @@ public sealed class FileNode
     public uint Minor { get; private init; }
 
     internal Dictionary<FileName, FileNode> Entries => _children ?? throw new InvalidOperationException("It is no directory.");
-
-    private static IReadOnlyDictionary<FileName, FileNode> EmptyChildren { get; } = new Dictionary<FileName, FileNode>().AsReadOnly();
 
     /// <summary>Makes an empty directory.</summary>
     /// <param name="metadata">Its metadata.</param>
