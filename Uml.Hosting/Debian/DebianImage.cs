@@ -26,7 +26,7 @@ public static class DebianImage
     /// <summary>Makes the image, unless one with these options is there.</summary>
     /// <param name="options">What is on it; null is the default.</param>
     /// <param name="assets">Where packages come from and images are kept; null is the default cache.</param>
-    /// <param name="progress">Told what is done when the image is made, which takes minutes.</param>
+    /// <param name="progress">Notified of what is done when the image is made, which takes minutes.</param>
     /// <param name="cancellationToken">Ends the work.</param>
     /// <returns>The raw image. Put a copy-on-write file over it: machines that write to it directly change what others start from.</returns>
     /// <exception cref="MachineConfigurationException">It cannot be made; the message says why.</exception>

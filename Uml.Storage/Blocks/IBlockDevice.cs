@@ -92,7 +92,7 @@ public interface INonBlocking
     bool WriteNeverWaits(long offset, int length);
 }
 
-/// <summary>A block device that can be told what is not needed any more.</summary>
+/// <summary>A block device that takes note of what is not needed any more.</summary>
 public interface IDiscardable
 {
     /// <summary>Gives up the contents of a range, and with it room on the host where that is possible. What is read afterwards is not known.</summary>

@@ -4,15 +4,19 @@ namespace Uml.Storage.Decorators;
 
 /// <summary>
 /// A device around another one, which passes everything on: a base class for what changes, delays or watches requests. It has the
-/// capabilities of the device inside, which it closes with itself unless it is told to leave it open.
+/// capabilities of the device inside, which it closes with itself unless that is to stay open.
 /// </summary>
-/// <remarks>Every request goes through <see cref="SendAsync"/>, the one member that most decorators override.</remarks>
-public abstract class BlockDeviceDecorator : IBlockDevice, IFlushable, IDiscardable, IZeroable, IResizable
+/// <remarks>
+/// Every request goes through <see cref="SendAsync"/>, the one member that most decorators override. One that may wait in it before it
+/// returns overrides <see cref="ReadNeverWaits"/> and <see cref="WriteNeverWaits"/> as well.
+/// </remarks>
+public abstract class BlockDeviceDecorator : IBlockDevice, IFlushable, IDiscardable, IZeroable, IResizable, INonBlocking
 {
     private readonly IFlushable? _flushable;
     private readonly IDiscardable? _discardable;
     private readonly IZeroable? _zeroable;
     private readonly IResizable? _resizable;
+    private readonly INonBlocking? _nonBlocking;
     private readonly bool _leavesOpen;
 
     /// <summary>Makes a decorator.</summary>
@@ -26,6 +30,7 @@ public abstract class BlockDeviceDecorator : IBlockDevice, IFlushable, IDiscarda
         _discardable = inner.GetCapability<IDiscardable>();
         _zeroable = inner.GetCapability<IZeroable>();
         _resizable = inner.GetCapability<IResizable>();
+        _nonBlocking = inner.GetCapability<INonBlocking>();
     }
 
     /// <inheritdoc/>
@@ -48,9 +53,18 @@ public abstract class BlockDeviceDecorator : IBlockDevice, IFlushable, IDiscarda
     public BlockLimits Limits => Inner.Limits;
 
     /// <inheritdoc/>
+    /// <remarks>Of the device inside; no, where that makes no such promise.</remarks>
+    public virtual bool ReadNeverWaits(long offset, int length) => _nonBlocking?.ReadNeverWaits(offset, length) ?? false;
+
+    /// <inheritdoc/>
+    /// <remarks>Of the device inside; no, where that makes no such promise.</remarks>
+    public virtual bool WriteNeverWaits(long offset, int length) => _nonBlocking?.WriteNeverWaits(offset, length) ?? false;
+
+    /// <inheritdoc/>
     /// <remarks>What is not an interface of requests comes from the device inside as it is.</remarks>
     public virtual T? GetCapability<T>()
-        where T : class => IsOfRequests(typeof(T)) && Inner.GetCapability<T>() is null ? null : this as T ?? Inner.GetCapability<T>();
+        where T : class => (IsOfRequests(typeof(T)) || typeof(T) == typeof(INonBlocking)) && Inner.GetCapability<T>() is null
+            ? null : this as T ?? Inner.GetCapability<T>();
 
     /// <inheritdoc/>
     public ValueTask ReadAsync(long offset, BlockBuffers buffers, CancellationToken cancellationToken = default) =>

@@ -10,7 +10,7 @@ internal sealed class DelayPool(TimeProvider time) : IDisposable
     private static readonly TimeSpan Longest = TimeSpan.FromDays(1);
 
     private readonly ConcurrentQueue<Delay> _free = new();
-    private volatile bool _disposed;
+    private volatile bool _isDisposed;
 
     public TimeProvider Time => time;
 
@@ -33,7 +33,7 @@ internal sealed class DelayPool(TimeProvider time) : IDisposable
     /// <summary>Gives the timers up that nobody waits for, and the others when their time is over.</summary>
     public void Dispose()
     {
-        _disposed = true;
+        _isDisposed = true;
         while (_free.TryDequeue(out Delay? delay))
         {
             delay.Dispose();
@@ -43,7 +43,7 @@ internal sealed class DelayPool(TimeProvider time) : IDisposable
     private void Return(Delay delay)
     {
         _free.Enqueue(delay);
-        if (_disposed)
+        if (_isDisposed)
         {
             Dispose();
         }

@@ -62,7 +62,18 @@ public sealed class MeteredBlockDevice : BlockDeviceDecorator
     protected override ValueTask SendAsync(BlockRequest request, CancellationToken cancellationToken)
     {
         long start = _time.GetTimestamp();
-        ValueTask task = base.SendAsync(request, cancellationToken);
+        ValueTask task;
+        try
+        {
+            task = base.SendAsync(request, cancellationToken);
+        }
+        catch
+        {
+            // Refused before it began: a range that is not within the device, say.
+            Find(request.Kind).Count(request.Length, isError: true, _time.GetElapsedTime(start));
+            throw;
+        }
+
         if (!task.IsCompletedSuccessfully)
         {
             return WaitAsync(task, request, start);

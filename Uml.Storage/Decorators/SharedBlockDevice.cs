@@ -52,7 +52,8 @@ public sealed class SharedBlockDevice : IAsyncDisposable
 
         /// <summary>Only what does not change the device.</summary>
         public override T? GetCapability<T>()
-            where T : class => typeof(T) == typeof(IExtentMap) ? Inner.GetCapability<T>() : IsOfRequests(typeof(T)) ? null : this as T;
+            where T : class => IsOfRequests(typeof(T)) ? null
+                : typeof(T) == typeof(IExtentMap) || typeof(T) == typeof(INonBlocking) ? base.GetCapability<T>() : this as T;
 
         public override async ValueTask DisposeAsync()
         {

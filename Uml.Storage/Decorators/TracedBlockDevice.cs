@@ -42,6 +42,14 @@ public sealed class TracedBlockDevice : BlockDeviceDecorator
     }
 
     /// <inheritdoc/>
+    /// <remarks>A sink that is enabled may wait, for a file perhaps.</remarks>
+    public override bool ReadNeverWaits(long offset, int length) => !_sink.IsEnabled && base.ReadNeverWaits(offset, length);
+
+    /// <inheritdoc/>
+    /// <remarks>As for reads.</remarks>
+    public override bool WriteNeverWaits(long offset, int length) => !_sink.IsEnabled && base.WriteNeverWaits(offset, length);
+
+    /// <inheritdoc/>
     protected override ValueTask SendAsync(BlockRequest request, CancellationToken cancellationToken) =>
         _sink.IsEnabled ? TraceAsync(request, cancellationToken) : base.SendAsync(request, cancellationToken);
 

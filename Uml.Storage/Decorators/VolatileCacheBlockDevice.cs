@@ -19,6 +19,7 @@ public sealed class VolatileCacheBlockDevice : BlockDeviceDecorator
     private readonly SemaphoreSlim _lock = new(1);
     private readonly Random _random;
     private bool _hasPower = true;
+    private int _isDisposed;
 
     /// <summary>Makes a device with a volatile cache.</summary>
     /// <param name="inner">The device inside, which has what survives.</param>
@@ -87,6 +88,11 @@ public sealed class VolatileCacheBlockDevice : BlockDeviceDecorator
     /// <summary>Flushes what is in the cache, unless the power is gone, and closes the device.</summary>
     public override async ValueTask DisposeAsync()
     {
+        if (Interlocked.Exchange(ref _isDisposed, 1) != 0)
+        {
+            return;
+        }
+
         try
         {
             if (_hasPower)
@@ -170,11 +176,7 @@ public sealed class VolatileCacheBlockDevice : BlockDeviceDecorator
             await WriteAsync(block, versions[^1]).ConfigureAwait(false);
         }
 
-        if (Inner.GetCapability<IFlushable>() is { } flushable)
-        {
-            await flushable.FlushAsync(cancellationToken).ConfigureAwait(false);
-        }
-
+        await CapabilityFallback.FlushAsync(Inner, cancellationToken).ConfigureAwait(false);
         _versions.Clear();
     }
 

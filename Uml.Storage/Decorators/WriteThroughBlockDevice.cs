@@ -10,6 +10,10 @@ public sealed class WriteThroughBlockDevice(IBlockDevice inner) : BlockDeviceDec
     private readonly bool _canFlush = inner.GetCapability<IFlushable>() is not null;
 
     /// <inheritdoc/>
+    /// <remarks>A flush may wait, so a write that one follows may as well.</remarks>
+    public override bool WriteNeverWaits(long offset, int length) => !_canFlush && base.WriteNeverWaits(offset, length);
+
+    /// <inheritdoc/>
     protected override ValueTask SendAsync(BlockRequest request, CancellationToken cancellationToken) =>
         request.IsChange && _canFlush ? ChangeAsync(request, cancellationToken) : base.SendAsync(request, cancellationToken);
 

@@ -64,7 +64,7 @@ public sealed class DiskImageBuilder
 
     /// <summary>Makes a raw image, a sparse file.</summary>
     /// <param name="path">The image, which must not be there yet. It is not there either when this fails.</param>
-    /// <param name="progress">Told how much of the contents is written.</param>
+    /// <param name="progress">Notified of how much of the contents is written.</param>
     /// <param name="cancellationToken">Ends the work.</param>
     /// <exception cref="ArgumentException">An option is not valid.</exception>
     /// <exception cref="ImageContentException">A source is damaged, or has what ext4 cannot hold.</exception>
@@ -78,7 +78,7 @@ public sealed class DiskImageBuilder
 
     /// <summary>Writes to a device of any format, whose former contents are lost.</summary>
     /// <param name="device">The device; <see cref="Measure"/> says how large it has to be.</param>
-    /// <param name="progress">Told how much of the contents is written.</param>
+    /// <param name="progress">Notified of how much of the contents is written.</param>
     /// <param name="cancellationToken">Ends the work.</param>
     /// <exception cref="ArgumentException">An option is not valid.</exception>
     /// <exception cref="ImageContentException">A source is damaged, or has what ext4 cannot hold.</exception>

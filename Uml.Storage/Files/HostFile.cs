@@ -151,9 +151,9 @@ internal sealed class HostFile : IImageFile
         {
             _handle.DangerousAddRef(ref kept);
         }
-        catch (ObjectDisposedException closed)
+        catch (ObjectDisposedException)
         {
-            throw new BlockIOException($"'{Path}' was closed before a request to it began.", closed);
+            throw new BlockIOException($"'{Path}' was closed before a request to it began.", BlockError.Gone);
         }
 
         try
@@ -218,7 +218,8 @@ internal sealed class HostFile : IImageFile
     /// <returns>Bytes that were read, from the first on.</returns>
     private int TryReadAtOnce(long offset, BlockBuffers buffers)
     {
-        if (!_isInMemory && !_knowsNoWait)
+        // The descriptor of a closed file may be another file's by now. The full request reports it.
+        if (_handle.IsClosed || (!_isInMemory && !_knowsNoWait))
         {
             return 0;
         }

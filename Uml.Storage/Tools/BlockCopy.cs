@@ -28,7 +28,7 @@ public static class BlockCopy
     /// <param name="source">What is read. Nobody may write to it meanwhile.</param>
     /// <param name="destination">What is written, at least as long. What is behind the source's length stays as it is.</param>
     /// <param name="options">How; as a new object of it says when null.</param>
-    /// <param name="progress">Told of what is done, from any thread.</param>
+    /// <param name="progress">Notified of what is done, from any thread.</param>
     /// <param name="cancellationToken">Ends the copy between requests; the destination has part of it then.</param>
     /// <exception cref="ArgumentException">The destination is shorter, or a number is out of range.</exception>
     /// <exception cref="IOException">A request failed; those that were under way have ended.</exception>
@@ -45,21 +45,17 @@ public static class BlockCopy
         Check(source, destination, options);
         using CancellationTokenSource ending = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
         using ExtentCursor cursor = new(source, destination, options, progress);
-        IZeroable? zeroable = destination.GetCapability<IZeroable>();
         Task[] workers = [.. Enumerable.Range(0, options.ParallelRequests).Select(_ => Task.Run(WorkAsync, CancellationToken.None))];
 
         // An error of one cancels the others, and goes before their cancellation.
         await Task.WhenAll(workers).ConfigureAwait(false);
-        if (destination.GetCapability<IFlushable>() is { } flushable)
-        {
-            await flushable.FlushAsync(cancellationToken).ConfigureAwait(false);
-        }
+        await CapabilityFallback.FlushAsync(destination, cancellationToken).ConfigureAwait(false);
 
         async Task WorkAsync()
         {
             try
             {
-                BlockCopyWorker worker = new(source, destination, zeroable, options);
+                BlockCopyWorker worker = new(source, destination, options);
                 while (await cursor.NextAsync(ending.Token).ConfigureAwait(false) is { Length: > 0 } part)
                 {
                     await worker.CopyAsync(part, ending.Token).ConfigureAwait(false);

@@ -65,7 +65,7 @@ internal sealed class ExtentCursor(IBlockDevice source, IBlockDevice destination
 }
 
 /// <summary>Copies one part after another.</summary>
-internal sealed class BlockCopyWorker(IBlockDevice source, IBlockDevice destination, IZeroable? zeroable, BlockCopyOptions options)
+internal sealed class BlockCopyWorker(IBlockDevice source, IBlockDevice destination, BlockCopyOptions options)
 {
     private const int ZeroBlock = 4096;
 
@@ -75,7 +75,7 @@ internal sealed class BlockCopyWorker(IBlockDevice source, IBlockDevice destinat
     {
         if (part.IsZero)
         {
-            await ZeroAsync(part.Offset, part.Length, cancellationToken).ConfigureAwait(false);
+            await CapabilityFallback.ZeroAsync(destination, part.Offset, part.Length, cancellationToken).ConfigureAwait(false);
             return;
         }
 
@@ -90,7 +90,7 @@ internal sealed class BlockCopyWorker(IBlockDevice source, IBlockDevice destinat
             }
             else if (!options.IsDestinationZero)
             {
-                await ZeroAsync(part.Offset + done, run, cancellationToken).ConfigureAwait(false);
+                await CapabilityFallback.ZeroAsync(destination, part.Offset + done, run, cancellationToken).ConfigureAwait(false);
             }
 
             done += run;
@@ -117,20 +117,4 @@ internal sealed class BlockCopyWorker(IBlockDevice source, IBlockDevice destinat
     }
 
     private bool IsZero(int start, int length) => _buffer.AsSpan(start, Math.Min(ZeroBlock, length - start)).IndexOfAnyExcept((byte)0) < 0;
-
-    private async ValueTask ZeroAsync(long offset, long length, CancellationToken cancellationToken)
-    {
-        if (zeroable is not null)
-        {
-            await zeroable.WriteZeroesAsync(offset, length, mayDiscard: true, cancellationToken).ConfigureAwait(false);
-            return;
-        }
-
-        byte[] zeroes = new byte[(int)Math.Min(length, options.RequestSize)];
-        for (long done = 0; done < length; done += zeroes.Length)
-        {
-            int count = (int)Math.Min(zeroes.Length, length - done);
-            await destination.WriteAsync(offset + done, zeroes.AsMemory(0, count), cancellationToken).ConfigureAwait(false);
-        }
-    }
 }

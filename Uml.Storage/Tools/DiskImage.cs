@@ -118,7 +118,7 @@ public static class DiskImage
         IResizable resizable = device.GetCapability<IResizable>()
             ?? throw new DiskImageException($"The size of '{path}' cannot change. Convert it to another image, and resize that.");
         await resizable.ResizeAsync(length, cancellationToken).ConfigureAwait(false);
-        await FlushAsync(device, cancellationToken).ConfigureAwait(false);
+        await CapabilityFallback.FlushAsync(device, cancellationToken).ConfigureAwait(false);
     }
 
     /// <summary>Says what an image is. It is not locked, and may be in use.</summary>
@@ -147,7 +147,7 @@ public static class DiskImage
     /// <param name="destination">The image to make.</param>
     /// <param name="destinationFormat">The format of it. A raw one ends where the source does, within a sector if need be.</param>
     /// <param name="options">How; as a new object of it says when null.</param>
-    /// <param name="progress">Told of what is done, from any thread.</param>
+    /// <param name="progress">Notified of what is done, from any thread.</param>
     /// <param name="cancellationToken">Ends it; no new image is left then.</param>
     /// <exception cref="DiskImageException">An image cannot be opened or made; the message says what to do.</exception>
     /// <exception cref="IOException">A request failed; no new image is left.</exception>
@@ -169,7 +169,7 @@ public static class DiskImage
     /// <param name="path">The image over the other.</param>
     /// <param name="format">Its format.</param>
     /// <param name="options">How; as a new object of it says when null.</param>
-    /// <param name="progress">Told of what is done, from any thread.</param>
+    /// <param name="progress">Notified of what is done, from any thread.</param>
     /// <param name="cancellationToken">Ends it. The image below has part of the contents then, and the other one over it still has all.</param>
     /// <returns>The image below.</returns>
     /// <exception cref="DiskImageException">An image cannot be opened, or is in use; the message says what to do.</exception>
@@ -228,9 +228,6 @@ public static class DiskImage
     };
 
     internal static ArgumentOutOfRangeException Unknown(DiskImageFormat format) => new(nameof(format), format, "There is no such format.");
-
-    internal static ValueTask FlushAsync(IBlockDevice device, CancellationToken cancellationToken) =>
-        device.GetCapability<IFlushable>()?.FlushAsync(cancellationToken) ?? ValueTask.CompletedTask;
 
     private static IBlockDevice OpenQcow2(string path, DiskImageOptions options)
     {

@@ -9,12 +9,6 @@ namespace Uml.Storage.Tools;
 /// <summary>Looks at images.</summary>
 internal static class DiskImageInspection
 {
-    /// <summary>"QFI\xFB", the start of qcow2 (docs/interop/qcow2 of QEMU).</summary>
-    private static ReadOnlySpan<byte> Qcow2Magic => [0x51, 0x46, 0x49, 0xFB];
-
-    /// <summary>Images below one another that are looked at; what a circle of them ends with.</summary>
-    private const int MaximumDepth = 64;
-
     public static DiskImageInfo Run(string path, DiskImageFormat format, int depth = 0)
     {
         using HostFile file = HostFile.Open(path, new HostFileMode(IsReadOnly: true));
@@ -48,7 +42,7 @@ internal static class DiskImageInspection
     {
         byte[] start = new byte[Math.Min(4, file.GetLength())];
         file.Run(HostFileOperation.Read, 0, start, 0);
-        string? seems = start.AsSpan().SequenceEqual(Qcow2Magic) ? "qcow2" : UmlCowHeader.IsOne(start) ? "cow" : null;
+        string? seems = Qcow2Header.IsOne(start) ? "qcow2" : UmlCowHeader.IsOne(start) ? "cow" : null;
         return Describe(file, DiskImageFormat.Raw, RoundUp(file.GetLength())) with
         {
             Notes = seems is null ? [] : [$"It begins like a file of the format {seems}. If it is one, and not a disk that a guest has written so, state that format."],
@@ -110,9 +104,10 @@ internal static class DiskImageInspection
             return null;
         }
 
-        if (depth == MaximumDepth)
+        // What a circle of images ends with.
+        if (depth == Qcow2Backing.MaximumDepth)
         {
-            notes.Add($"There are more than {MaximumDepth} images below one another, in a circle perhaps.");
+            notes.Add($"There are more than {Qcow2Backing.MaximumDepth} images below one another, in a circle perhaps.");
             return null;
         }
 

@@ -11,8 +11,8 @@ namespace Uml.Devices.Virtio.Block;
 /// </summary>
 /// <param name="disk">The disk.</param>
 /// <param name="name">Its name, for messages.</param>
-/// <param name="logger">Told of requests that fail.</param>
-/// <param name="onDone">Told of each request that is done, on whatever thread.</param>
+/// <param name="logger">Gets requests that fail.</param>
+/// <param name="onDone">Notified of each request that is done, on whatever thread.</param>
 internal sealed class BlockRequestRunner(IBlockDevice disk, string name, ILogger logger, Action<BlockRequest> onDone) : IThreadPoolWorkItem
 {
     /// <summary>Failures that are logged in full; a limit of ours against a disk that is gone.</summary>
@@ -35,7 +35,7 @@ internal sealed class BlockRequestRunner(IBlockDevice disk, string name, ILogger
     }
 
     /// <summary>Carries a request out on the calling thread, as far as that needs no wait; whoever calls has a disk that does not wait.</summary>
-    /// <returns>Whether it is done. If it is not, <c>onDone</c> is told of it later, as of those that are submitted.</returns>
+    /// <returns>Whether it is done. If it is not, <c>onDone</c> is notified of it later, as of those that are submitted.</returns>
     public bool TryRunNow(BlockRequest request)
     {
         lock (_idle)
@@ -153,7 +153,7 @@ internal sealed class BlockRequestRunner(IBlockDevice disk, string name, ILogger
         request.IsDone = true;
         onDone(request);
 
-        // Last: who has waited may forget all requests, and nobody tells of one afterwards.
+        // Last: who has waited may forget all requests, and no notification follows.
         CountDown();
     }
 

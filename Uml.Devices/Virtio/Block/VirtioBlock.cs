@@ -299,7 +299,7 @@ internal sealed class VirtioBlock : VirtioDevice, IDisposable
         }
     }
 
-    /// <summary>A request is done; on whatever thread. In virtual time the guest is told when it is time for that.</summary>
+    /// <summary>A request is done; on whatever thread. In virtual time the guest is notified when that is due.</summary>
     private void OnDone(BlockRequest request)
     {
         if (IsVirtualTime)

@@ -6,7 +6,7 @@ namespace Uml.Storage.FileSystems.Ext4;
 /// <summary>Copies the contents of files to their blocks: in the order of the blocks, in large writes, with files read beside each other.</summary>
 /// <param name="plan">The file system.</param>
 /// <param name="output">Where to.</param>
-/// <param name="progress">Told behind each write.</param>
+/// <param name="progress">Notified after each write.</param>
 internal sealed class Ext4DataCopy(Ext4Plan plan, Ext4Output output, IProgress<Ext4Progress>? progress)
 {
     /// <summary>One write, which stays in a processor's cache between reading and writing. A limit of ours.</summary>

@@ -26,7 +26,7 @@ public static class Ext4Writer
     /// <param name="tree">The files.</param>
     /// <param name="path">The image, which must not be there yet. It is not there either when this fails.</param>
     /// <param name="options">What the file system has besides its files; defaults when null.</param>
-    /// <param name="progress">Told how much of the contents is written.</param>
+    /// <param name="progress">Notified of how much of the contents is written.</param>
     /// <param name="cancellationToken">Ends the work.</param>
     /// <exception cref="ArgumentException">An option is not valid.</exception>
     /// <exception cref="ImageContentException">There is something in the tree that ext4 cannot hold, or a file changed meanwhile.</exception>
@@ -57,7 +57,7 @@ public static class Ext4Writer
     /// <param name="tree">The files.</param>
     /// <param name="device">Of at least the length in the options; all of it is used when they have none.</param>
     /// <param name="options">What the file system has besides its files; defaults when null.</param>
-    /// <param name="progress">Told how much of the contents is written.</param>
+    /// <param name="progress">Notified of how much of the contents is written.</param>
     /// <param name="cancellationToken">Ends the work; there is no file system on the device then.</param>
     /// <exception cref="ArgumentException">An option is not valid.</exception>
     /// <exception cref="ImageContentException">There is something in the tree that ext4 cannot hold, or a file changed meanwhile.</exception>

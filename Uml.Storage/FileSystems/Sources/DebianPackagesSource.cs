@@ -25,7 +25,7 @@ public sealed class DebianPackagesSource : IFileTreeSource
 
     /// <summary>Names packages.</summary>
     /// <param name="packages">The package files (<c>.deb</c>), each behind those that its scripts need before it.</param>
-    /// <param name="progress">Told how many are unpacked.</param>
+    /// <param name="progress">Notified of how many are unpacked.</param>
     public DebianPackagesSource(IReadOnlyList<string> packages, IProgress<int>? progress = null)
     {
         ArgumentNullException.ThrowIfNull(packages);

@@ -9,7 +9,7 @@ namespace Uml.Storage.Formats.Qcow2;
 internal static partial class Qcow2Backing
 {
     /// <summary>More than anyone needs; each has tables in memory.</summary>
-    private const int MaximumDepth = 64;
+    public const int MaximumDepth = 64;
 
     /// <param name="path">The image above.</param>
     /// <param name="header">What it says.</param>

@@ -26,6 +26,7 @@ public sealed class Qcow2BlockDevice : IBlockDevice, IFlushable, IDiscardable, I
     private readonly Qcow2Extents _extents;
     private readonly SemaphoreSlim _resizing = new(1);
     private long _length;
+    private int _isDisposed;
 
     private Qcow2BlockDevice(
         Qcow2Image image, Qcow2SnapshotInfo? snapshot, Qcow2RootTable l1, Qcow2RootTable counts, IBlockDevice? backing, Qcow2Options options)
@@ -231,6 +232,11 @@ public sealed class Qcow2BlockDevice : IBlockDevice, IFlushable, IDiscardable, I
     /// <exception cref="IOException">What was written since the last flush could not be made durable; the files are closed all the same.</exception>
     public async ValueTask DisposeAsync()
     {
+        if (Interlocked.Exchange(ref _isDisposed, 1) != 0)
+        {
+            return;
+        }
+
         try
         {
             if (!IsReadOnly)
@@ -319,6 +325,7 @@ public sealed class Qcow2BlockDevice : IBlockDevice, IFlushable, IDiscardable, I
         }
     }
 
+    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder))]
     private async ValueTask ZeroAsync(long offset, long length, bool mayDiscard, bool mustZero)
     {
         int epoch = _epochs.Enter();

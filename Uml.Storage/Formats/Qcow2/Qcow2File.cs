@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using Uml.Storage.Blocks;
 using Uml.Storage.Files;
 
@@ -63,6 +64,7 @@ internal sealed class Qcow2File(IImageFile file)
         return ValueTask.CompletedTask;
     }
 
+    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder))]
     private async ValueTask WaitAsync(ValueTask write, long end)
     {
         await write.ConfigureAwait(false);

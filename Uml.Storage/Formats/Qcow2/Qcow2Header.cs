@@ -88,9 +88,12 @@ internal sealed record Qcow2Header
         return header;
     }
 
+    /// <summary>Whether a file begins like one of the format.</summary>
+    public static bool IsOne(ReadOnlySpan<byte> start) => start.Length >= 4 && BinaryPrimitives.ReadUInt32BigEndian(start) == Magic;
+
     private static int ReadClusterBits(ReadOnlySpan<byte> start, string path)
     {
-        if (start.Length < BlockLimits.SectorSize || BinaryPrimitives.ReadUInt32BigEndian(start) != Magic)
+        if (start.Length < BlockLimits.SectorSize || !IsOne(start))
         {
             throw Qcow2Errors.Unusable(path, start.Length < BlockLimits.SectorSize ? $"it has {start.Length} bytes, which are less than a header"
                 : "it has no magic number: it is a file of another format, raw perhaps");

@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using Uml.Storage.Blocks;
 
 namespace Uml.Storage.Formats.Qcow2;
@@ -29,6 +30,7 @@ internal sealed class Qcow2WriteBack(
 
     /// <summary>Makes all that was written durable.</summary>
     /// <exception cref="BlockIOException">It could not be done; it is tried again by the next flush, unless that could lose data.</exception>
+    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder))]
     public async ValueTask FlushAsync()
     {
         await _turn.WaitAsync().ConfigureAwait(false);
@@ -98,6 +100,7 @@ internal sealed class Qcow2WriteBack(
 
     public void Dispose() => _turn.Dispose();
 
+    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder))]
     private async ValueTask WriteAllAsync()
     {
         if (!Collect())
@@ -141,6 +144,7 @@ internal sealed class Qcow2WriteBack(
         }
     }
 
+    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder))]
     private async ValueTask WriteCollectedAsync()
     {
         await _blocks.WriteAsync(file).ConfigureAwait(false);
@@ -163,12 +167,14 @@ internal sealed class Qcow2WriteBack(
         }
     }
 
+    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder))]
     private async ValueTask WriteHeaderAsync()
     {
         await file.WriteAsync(0, header.Bytes).ConfigureAwait(false);
         await file.FlushAsync().ConfigureAwait(false);
     }
 
+    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder))]
     private async ValueTask WriteDurablyAsync(Qcow2WriteBatch batch)
     {
         if (!batch.IsEmpty)
@@ -196,6 +202,7 @@ internal sealed class Qcow2WriteBack(
     }
 
     /// <summary>Frees what nothing uses any more, and gives its room back to the host before it can be used again.</summary>
+    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder))]
     private async ValueTask ReclaimAsync()
     {
         lock (imageLock)

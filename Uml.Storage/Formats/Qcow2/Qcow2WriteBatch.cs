@@ -1,4 +1,5 @@
 using System.Buffers;
+using System.Runtime.CompilerServices;
 
 namespace Uml.Storage.Formats.Qcow2;
 
@@ -38,6 +39,7 @@ internal sealed class Qcow2WriteBatch
     }
 
     /// <exception cref="Blocks.BlockIOException">Not all could be written.</exception>
+    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder))]
     public async ValueTask WriteAsync(Qcow2File file)
     {
         for (int i = 0; i < _parts.Count; i++)

@@ -45,6 +45,7 @@ internal sealed class Qcow2Writer(
     }
 
     /// <summary>Writes zeroes as data.</summary>
+    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder))]
     public async ValueTask WriteZeroesAsync(long offset, long length)
     {
         for (long done = 0; done < length;)
@@ -143,6 +144,7 @@ internal sealed class Qcow2Writer(
     }
 
     /// <summary>Writes the data, and around them what the disk has there.</summary>
+    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder))]
     private async ValueTask FillAsync(Place place, long offset, BlockBuffers buffers)
     {
         long start = place.Cluster << geometry.ClusterBits;
@@ -161,6 +163,7 @@ internal sealed class Qcow2Writer(
     }
 
     /// <summary>Copies part of a cluster to its new place.</summary>
+    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder))]
     private async ValueTask CopyAsync(Place place, long offset, int length, long to)
     {
         Qcow2ClusterKind kind = Qcow2Entry.KindOf(mapping.Get(geometry.IndexOf(offset)));

@@ -1,3 +1,5 @@
+using System.Runtime.CompilerServices;
+
 namespace Uml.Storage.Formats.Qcow2;
 
 /// <summary>Zeroes and discards: by the tables for whole clusters where the version can say it, else by writing.</summary>
@@ -11,6 +13,7 @@ internal sealed class Qcow2Zeroer(
     /// <param name="end">Where the disk ends: a part of a cluster before it is a whole one.</param>
     /// <param name="mayDiscard">Whether room is given back.</param>
     /// <param name="mustZero">False for a discard, which leaves what cannot be zeroed by the tables.</param>
+    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder))]
     public async ValueTask ZeroAsync(long offset, long length, long end, bool mayDiscard, bool mustZero)
     {
         while (length > 0)
@@ -32,6 +35,7 @@ internal sealed class Qcow2Zeroer(
         }
     }
 
+    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder))]
     private async ValueTask ZeroPartAsync(long offset, long length)
     {
         Qcow2ClusterKind kind = Qcow2Entry.KindOf(mapping.Get(geometry.IndexOf(offset)));
@@ -43,6 +47,7 @@ internal sealed class Qcow2Zeroer(
 
     /// <summary>Zeroes clusters that are in one L2 table, or the first of them.</summary>
     /// <returns>Bytes.</returns>
+    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))]
     private async ValueTask<long> ZeroWholeAsync(long offset, long length, bool mayDiscard, bool mustZero)
     {
         long first = geometry.IndexOf(offset);

@@ -1,4 +1,5 @@
 using System.Buffers;
+using System.Runtime.CompilerServices;
 using Uml.Storage.Blocks;
 using Uml.Storage.Files;
 
@@ -178,6 +179,7 @@ internal sealed class UmlCowBitmap
     {
         /// <summary>Writes them.</summary>
         /// <exception cref="BlockIOException">Not all of them could be written.</exception>
+        [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder))]
         public async ValueTask WriteAsync()
         {
             for (int done = 0; done < count;)

@@ -24,6 +24,7 @@ public sealed class UmlCowBlockDevice : IBlockDevice, IFlushable, IDiscardable, 
     private readonly UmlCowBitmap _bitmap;
     private readonly UmlCowOptions _options;
     private readonly SemaphoreSlim _flushing = new(1), _copying = new(1);
+    private int _isDisposed;
 
     private UmlCowBlockDevice(IImageFile file, RawBlockDevice backing, UmlCowHeader header, UmlCowOptions options)
     {
@@ -121,15 +122,21 @@ public sealed class UmlCowBlockDevice : IBlockDevice, IFlushable, IDiscardable, 
     /// <summary>Opens a copy-on-write image in a file that is open, and belongs to the device from then on.</summary>
     internal static UmlCowBlockDevice Open(IImageFile file, UmlCowOptions options, bool writesBacking)
     {
-        UmlCowHeader header = ReadHeader(file);
-        RawBlockDevice backing = UmlCowBacking.Open(file.Path, header, options, !writesBacking);
+        RawBlockDevice? backing = null;
         try
         {
+            UmlCowHeader header = ReadHeader(file);
+            backing = UmlCowBacking.Open(file.Path, header, options, !writesBacking);
             return new UmlCowBlockDevice(file, backing, Accept(file, header, backing), options);
+        }
+        catch (BlockIOException e)
+        {
+            backing?.File.Dispose();
+            throw new DiskImageException($"'{file.Path}' cannot be opened: {e.Message}", e);
         }
         catch
         {
-            backing.File.Dispose();
+            backing?.File.Dispose();
             throw;
         }
     }
@@ -182,6 +189,7 @@ public sealed class UmlCowBlockDevice : IBlockDevice, IFlushable, IDiscardable, 
     }
 
     /// <inheritdoc/>
+    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder))]
     public async ValueTask FlushAsync(CancellationToken cancellationToken = default)
     {
         cancellationToken.ThrowIfCancellationRequested();
@@ -224,6 +232,7 @@ public sealed class UmlCowBlockDevice : IBlockDevice, IFlushable, IDiscardable, 
         _options.Discards ? WriteZeroesAsync(offset, length, mayDiscard: true, cancellationToken) : ValueTask.CompletedTask;
 
     /// <inheritdoc/>
+    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder))]
     public async ValueTask WriteZeroesAsync(long offset, long length, bool mayDiscard, CancellationToken cancellationToken = default)
     {
         cancellationToken.ThrowIfCancellationRequested();
@@ -269,6 +278,11 @@ public sealed class UmlCowBlockDevice : IBlockDevice, IFlushable, IDiscardable, 
     /// <exception cref="IOException">What was written since the last flush could not be made durable; the files are closed all the same.</exception>
     public async ValueTask DisposeAsync()
     {
+        if (Interlocked.Exchange(ref _isDisposed, 1) != 0)
+        {
+            return;
+        }
+
         try
         {
             await FlushAsync().ConfigureAwait(false);
@@ -396,6 +410,7 @@ public sealed class UmlCowBlockDevice : IBlockDevice, IFlushable, IDiscardable, 
         }
     }
 
+    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder))]
     private async ValueTask CopyEdgesAsync(long offset, long length)
     {
         long first = offset / _header.SectorSize * _header.SectorSize;
@@ -414,6 +429,7 @@ public sealed class UmlCowBlockDevice : IBlockDevice, IFlushable, IDiscardable, 
     }
 
     /// <summary>Copies part of a sector from the image, if the file does not have that sector.</summary>
+    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder))]
     private async ValueTask CopyAsync(long offset, int length)
     {
         _bitmap.CountAlike(offset / _header.SectorSize, 1, out bool isPresent);

@@ -17,8 +17,8 @@ namespace Uml.Storage.Nbd.Client;
 /// </para>
 /// <para>
 /// A server that lives on when a connection is lost may still carry out an old request after the one that was sent again. The protocol has nothing
-/// against that: a server should end what it has begun before it lets go of the export. Of overlapping writes that were under way at once either may be the later one, and after a crash of the server the other one.
-/// Discards are not done again. A server without NBD_FLAG_SEND_FLUSH is taken for one that acknowledges what is durable.
+/// against that: a server should end what it has begun before it lets go of the export. Of overlapping writes that were under way at once either may be
+/// the later one, and after a crash of the server the other one. Discards are not done again. A server without NBD_FLAG_SEND_FLUSH is taken for one that acknowledges what is durable.
 /// </para>
 /// <para>
 /// A server that breaks the protocol, or whose export has changed when it comes back, is not used again: all requests fail.

@@ -18,7 +18,7 @@ internal static class NbdProtocol
     /// <summary>Zeroes behind the answer to <see cref="NbdOption.ExportName"/>, unless both sides leave them out.</summary>
     public const int Padding = 124;
 
-    /// <summary>"Block size constraints": what a client may send that was told nothing.</summary>
+    /// <summary>"Block size constraints": what a client may send when the server gave no sizes.</summary>
     public const uint DefaultMaximumBlock = 32 << 20;
 
     /// <summary>"Block size constraints": the largest minimum block size.</summary>

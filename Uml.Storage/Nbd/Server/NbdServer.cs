@@ -7,7 +7,7 @@ namespace Uml.Storage.Nbd.Server;
 /// <summary>An NBD server (doc/proto.md of NetworkBlockDevice/nbd) that serves block devices to any number of clients.</summary>
 /// <remarks>
 /// <para>
-/// A request has to be in whole blocks of the device (<see cref="BlockLimits.LogicalBlockSize"/>, which clients are told); others are answered with
+/// A request has to be in whole blocks of the device (<see cref="BlockLimits.LogicalBlockSize"/>, which the handshake says); others are answered with
 /// EINVAL: reading and writing around them could undo a write of another client.
 /// </para>
 /// <para>

@@ -9,7 +9,7 @@ namespace Uml.Storage.Nbd.Server;
 public sealed record NbdServerOptions
 {
     /// <summary>
-    /// Where it listens: this host's loopback address unless told otherwise, with port 10809; port 0 for any that is free. A
+    /// Where it listens: this host's loopback address unless set, with port 10809; port 0 for any that is free. A
     /// <see cref="System.Net.Sockets.UnixDomainSocketEndPoint"/> makes a socket that only this user may use, and that is gone with the server.
     /// </summary>
     public EndPoint EndPoint { get; init; } = new IPEndPoint(IPAddress.Loopback, NbdProtocol.DefaultPort);

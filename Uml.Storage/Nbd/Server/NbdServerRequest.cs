@@ -64,7 +64,7 @@ internal sealed class NbdServerRequest : INbdMessage
         Data = _kept.AsMemory(0, length);
     }
 
-    /// <summary>Begins to carry it out. The connection is told when it has ended, maybe before this returns.</summary>
+    /// <summary>Begins to carry it out. The connection is notified when it has ended, maybe before this returns.</summary>
     public void Start()
     {
         _error = Check();

@@ -33,6 +33,14 @@ public sealed class WatchingTests
     }
 
     [Test]
+    public async Task A_request_that_is_refused_before_it_begins_counts_as_failed()
+    {
+        await using MeteredBlockDevice device = new MemoryBlockDevice(4096, isReadOnly: true).WithCounters("disk");
+        Assert.That((await Failure.OfAsync(() => device.WriteAsync(0, new byte[512]))).Error, Is.EqualTo(BlockError.ReadOnly));
+        Assert.That((device.Writes.Requests, device.Writes.Errors, device.Writes.Bytes), Is.EqualTo((1L, 1L, 0L)));
+    }
+
+    [Test]
     public async Task Instruments_have_the_same_with_the_name_of_the_disk()
     {
         Dictionary<string, long> sums = [];
@@ -157,7 +165,7 @@ public sealed class WatchingTests
     [Test]
     public async Task A_decorator_has_the_capabilities_of_the_device_inside()
     {
-        await using IBlockDevice device = new PlainDevice().WithCounters("plain").WithTrace(new Idle());
+        await using IBlockDevice device = new PlainDevice(new MemoryBlockDevice(4096)).WithCounters("plain").WithTrace(new Idle());
         Assert.That(device.GetCapability<IFlushable>(), Is.Null);
         Assert.That(device.GetCapability<IResizable>(), Is.Null);
         Assert.That(device.GetCapability<IComparable>(), Is.InstanceOf<PlainDevice>());
@@ -171,9 +179,40 @@ public sealed class WatchingTests
     }
 
     [Test]
+    public async Task A_decorator_that_may_wait_does_not_promise_otherwise()
+    {
+        await using IBlockDevice counted = new MemoryBlockDevice(4096).WithCounters("disk");
+        Assert.That(NeverWaits(counted), Is.EqualTo((true, true)));
+
+        // A flush follows the write, and flushes wait.
+        await using IBlockDevice durable = new MemoryBlockDevice(4096).WithWriteThrough();
+        Assert.That(NeverWaits(durable), Is.EqualTo((true, false)));
+
+        // A sink writes to a file perhaps.
+        await using IBlockDevice idle = new MemoryBlockDevice(4096).WithTrace(new Idle());
+        Assert.That(NeverWaits(idle), Is.EqualTo((true, true)));
+        using CsvBlockTrace csv = new(new StringWriter());
+        await using IBlockDevice traced = new MemoryBlockDevice(4096).WithTrace(csv);
+        Assert.That(NeverWaits(traced), Is.EqualTo((false, false)));
+
+        await using SharedBlockDevice shared = new(new MemoryBlockDevice(4096));
+        await using IBlockDevice lease = shared.Lease();
+        Assert.That(NeverWaits(lease), Is.EqualTo((true, true)));
+
+        await using IBlockDevice plain = new PlainDevice(new MemoryBlockDevice(4096)).WithCounters("plain");
+        Assert.That(plain.GetCapability<INonBlocking>(), Is.Null);
+
+        static (bool Read, bool Write) NeverWaits(IBlockDevice device)
+        {
+            INonBlocking capability = device.GetCapability<INonBlocking>()!;
+            return (capability.ReadNeverWaits(0, 512), capability.WriteNeverWaits(0, 512));
+        }
+    }
+
+    [Test]
     public async Task A_shared_image_is_closed_by_the_last_of_its_holders()
     {
-        PlainDevice inside = new();
+        PlainDevice inside = new(new MemoryBlockDevice(4096));
         SharedBlockDevice shared = new(inside);
         IBlockDevice first = shared.Lease(), second = shared.Lease();
         Assert.That(shared.Leases, Is.EqualTo(2));
@@ -196,29 +235,5 @@ public sealed class WatchingTests
         public bool IsEnabled => false;
 
         public void Write(in BlockTraceEntry entry) => Assert.Fail("it is not enabled");
-    }
-
-    /// <summary>Only reads and writes, and something that decorators do not know.</summary>
-    private sealed class PlainDevice : IBlockDevice, IComparable
-    {
-        public int Disposals { get; private set; }
-
-        public long Length => 4096;
-
-        public bool IsReadOnly => false;
-
-        public BlockLimits Limits => BlockLimits.Default;
-
-        public int CompareTo(object? obj) => 0;
-
-        public ValueTask ReadAsync(long offset, BlockBuffers buffers, CancellationToken cancellationToken = default) => ValueTask.CompletedTask;
-
-        public ValueTask WriteAsync(long offset, BlockBuffers buffers, CancellationToken cancellationToken = default) => ValueTask.CompletedTask;
-
-        public ValueTask DisposeAsync()
-        {
-            Disposals++;
-            return ValueTask.CompletedTask;
-        }
     }
 }

@@ -75,7 +75,7 @@ public sealed class NbdTransferTests
     public async Task A_device_has_the_capabilities_and_limits_that_the_server_offers()
     {
         VolatileDevice all = new(1 << 20) { Limits = new BlockLimits(4096, 8192, 8192) };
-        _rig.Start(all, options => options with { Exports = [.. options.Exports, new NbdExport(new Plain(all), "plain"), new NbdExport(all, "ro") { IsReadOnly = true }] });
+        _rig.Start(all, options => options with { Exports = [.. options.Exports, new NbdExport(new PlainDevice(all), "plain"), new NbdExport(all, "ro") { IsReadOnly = true }] });
         await using NbdBlockDevice full = await _rig.ConnectAsync();
         await using NbdBlockDevice plain = await NbdBlockDevice.ConnectAsync(NbdEndPoint.Unix(_rig.Socket, "plain"));
         await using NbdBlockDevice readOnly = await NbdBlockDevice.ConnectAsync(NbdEndPoint.Unix(_rig.Socket, "ro"));
@@ -229,20 +229,5 @@ public sealed class NbdTransferTests
         byte[] data = new byte[length];
         data.AsSpan().Fill(value);
         return data;
-    }
-
-    private sealed class Plain(IBlockDevice device) : IBlockDevice
-    {
-        public long Length => device.Length;
-
-        public bool IsReadOnly => false;
-
-        public BlockLimits Limits => device.Limits;
-
-        public ValueTask ReadAsync(long offset, BlockBuffers buffers, CancellationToken cancellationToken = default) => device.ReadAsync(offset, buffers, cancellationToken);
-
-        public ValueTask WriteAsync(long offset, BlockBuffers buffers, CancellationToken cancellationToken = default) => device.WriteAsync(offset, buffers, cancellationToken);
-
-        public ValueTask DisposeAsync() => ValueTask.CompletedTask;
     }
 }

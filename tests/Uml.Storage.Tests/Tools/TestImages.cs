@@ -1,11 +1,29 @@
 using Uml.Storage.Blocks;
 using Uml.Storage.Formats.UmlCow;
+using Uml.Storage.Tools;
 
 namespace Uml.Storage.Tests.Tools;
 
-/// <summary>A raw image, and a copy-on-write file over it with random writes, in a folder.</summary>
+/// <summary>Images of all formats in a folder, empty or with random writes.</summary>
 internal static class TestImages
 {
+    /// <summary>Makes and opens an image of a mebibyte of zeroes; one over another where the format has nothing else.</summary>
+    public static IBlockDevice OpenNew(TemporaryFolder folder, DiskImageFormat format)
+    {
+        string path = folder["image"];
+        if (format == DiskImageFormat.UmlCow)
+        {
+            DiskImage.Create(folder["below"], DiskImageFormat.Raw, 1 << 20);
+            DiskImage.CreateOverlay(path, format, folder["below"]);
+        }
+        else
+        {
+            DiskImage.Create(path, format, 1 << 20);
+        }
+
+        return DiskImage.Open(path, format);
+    }
+
     /// <summary>An image with data and holes.</summary>
     public static byte[] MakeRaw(string path, int length, int seed)
     {

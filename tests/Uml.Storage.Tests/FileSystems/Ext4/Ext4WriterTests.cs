@@ -257,7 +257,7 @@ public sealed class Ext4WriterTests
             await device.WriteAsync(place, noise);
         }
 
-        await Ext4Writer.WriteAsync(tree, new WithoutCapabilities(device));
+        await Ext4Writer.WriteAsync(tree, new PlainDevice(device));
         byte[] image = new byte[device.Length];
         await device.ReadAsync(0, image);
         await System.IO.File.WriteAllBytesAsync(_folder["disk"], image);
@@ -336,23 +336,5 @@ public sealed class Ext4WriterTests
     private sealed class Cancel(CancellationTokenSource source) : IProgress<Ext4Progress>
     {
         public void Report(Ext4Progress value) => source.Cancel();
-    }
-
-    private sealed class WithoutCapabilities(IBlockDevice device) : IBlockDevice
-    {
-        public long Length => device.Length;
-
-        public bool IsReadOnly => device.IsReadOnly;
-
-        public BlockLimits Limits => device.Limits;
-
-        public ValueTask ReadAsync(long offset, BlockBuffers buffers, CancellationToken cancellationToken = default) => device.ReadAsync(offset, buffers, cancellationToken);
-
-        public ValueTask WriteAsync(long offset, BlockBuffers buffers, CancellationToken cancellationToken = default) => device.WriteAsync(offset, buffers, cancellationToken);
-
-        public T? GetCapability<T>()
-            where T : class => null;
-
-        public ValueTask DisposeAsync() => ValueTask.CompletedTask;
     }
 }

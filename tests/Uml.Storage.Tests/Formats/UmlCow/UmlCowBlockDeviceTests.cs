@@ -1,5 +1,6 @@
 using Uml.Storage.Blocks;
 using Uml.Storage.Formats.UmlCow;
+using Uml.Storage.Tests.Files;
 
 namespace Uml.Storage.Tests.Formats.UmlCow;
 
@@ -138,6 +139,19 @@ public sealed class UmlCowBlockDeviceTests
         await using UmlCowBlockDevice again = UmlCowBlockDevice.Open(_folder["cow"]);
 
         Assert.That(again.BackingPath, Is.EqualTo(_folder["moved"]));
+    }
+
+    [Test]
+    public void A_file_that_cannot_be_written_when_it_is_opened_is_no_usable_image()
+    {
+        MakeImage(4096);
+        UmlCowBlockDevice.Create(_folder["cow"], _folder["image"]);
+        File.Move(_folder["image"], _folder["moved"]);
+        using PowerCutFile file = new(File.ReadAllBytes(_folder["cow"]), _folder["cow"]) { Before = _ => throw new BlockIOException("The storage is gone.") };
+
+        Assert.That(
+            () => UmlCowBlockDevice.Open(file, new UmlCowOptions { BackingPath = _folder["moved"] }, writesBacking: false),
+            Throws.InstanceOf<DiskImageException>().With.Message.Contains("cannot be opened: The storage is gone."));
     }
 
     [Test]
