@@ -25,7 +25,7 @@ internal static unsafe class FileLock
         int error = Marshal.GetLastPInvokeError();
         if (error is Errno.TryAgain or Errno.AccessDenied)
         {
-            throw new DiskImageException($"'{file.Path}' is in use by {FindHolder(file)}, and would be damaged by a second writer. Stop that one, put "
+            throw new DiskImageException($"'{file.Path}' is in use by {FindHolder(file)}, and would be damaged by a second writer. Stop or close that one, put "
                 + "copy-on-write images over the file, or switch locking off if you know that both only read.");
         }
 
@@ -45,7 +45,7 @@ internal static unsafe class FileLock
 
         if (id == Environment.ProcessId)
         {
-            return "another machine of this process";
+            return "another disk of this process";
         }
 
         string number = id.ToString(CultureInfo.InvariantCulture);

@@ -45,7 +45,7 @@ internal static class DiskImageInspection
         string? seems = Qcow2Header.IsOne(start) ? "qcow2" : UmlCowHeader.IsOne(start) ? "cow" : null;
         return Describe(file, DiskImageFormat.Raw, RoundUp(file.GetLength())) with
         {
-            Notes = seems is null ? [] : [$"It begins like a file of the format {seems}. If it is one, and not a disk that a guest has written so, state that format."],
+            Notes = seems is null ? [] : [$"'{file.Path}' begins like a file of the format {seems}. If it is one, and not a disk that a guest has written so, state that format."],
         };
     }
 

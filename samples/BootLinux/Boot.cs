@@ -8,6 +8,8 @@ using Uml.Hosting;
 using Uml.Hosting.Assets;
 using Uml.Hosting.CommandLine;
 using Uml.Hosting.Images;
+using Uml.Storage.Images;
+using Uml.Storage.Tools;
 
 namespace BootLinux;
 
@@ -36,7 +38,7 @@ internal static class Boot
             console.Dispose();
             return GetExitCode(exit, console);
         }
-        catch (Exception e) when (e is MachineConfigurationException or GuestAssetException)
+        catch (Exception e) when (e is MachineConfigurationException or GuestAssetException or ImageContentException)
         {
             Tell(e.Message);
             return MachineFailed;
@@ -54,7 +56,7 @@ internal static class Boot
         BootFile kernel = NamedFile.Kernel(NamedFile.IsKernelPackage(settings.Kernel) ? settings.Kernel : Existing("kernel", settings.Kernel), assets);
         BootFile? initrd = settings.Initrd is { } path ? BootFile.FromPath(Existing("initrd", path))
             : RootDisk.IsWanted(settings) ? await RootDisk.CreateInitrdAsync(settings, assets, cancellationToken)
-            : await BusyBoxImage.CreateAsync(assets, GetImageOptions(settings), cancellationToken);
+            : await RootDisk.CreateShellAsync(settings, GetImageOptions(settings), assets, cancellationToken);
         VirtualMachineBuilder builder = UmlMachine.CreateDefaultBuilder()
             .Configure(options =>
             {
@@ -68,7 +70,11 @@ internal static class Boot
             .AddConsole(console);
         foreach (DiskOption disk in settings.Disks)
         {
-            builder.AddBlockDevice(_ => disk.Open());
+            builder.AddBlockDevice(_ =>
+            {
+                TellNotes(disk);
+                return disk.Open();
+            });
         }
 
         if (hasControl)
@@ -77,6 +83,19 @@ internal static class Boot
         }
 
         return builder.Build();
+    }
+
+    /// <summary>Tells when what is taken for a raw image begins like another format: a guest that writes to it would damage that.</summary>
+    private static void TellNotes(DiskOption disk)
+    {
+        string? raw = disk.Format == DiskImageFormat.Raw ? disk.Path : disk.BackingFormat is null && !File.Exists(disk.Path) ? disk.Backing : null;
+        if (File.Exists(raw))
+        {
+            foreach (string note in DiskImage.GetInfo(raw, DiskImageFormat.Raw).Notes)
+            {
+                Tell(note);
+            }
+        }
     }
 
     private static BusyBoxImageOptions GetImageOptions(BootSettings settings)

@@ -17,6 +17,7 @@ internal static class CommandLine
           BootLinux --run "uname -a"                             one command, its output and its exit code
           BootLinux --kernel linux-image-amd64/trixie --mem 1G   another kernel, and more memory
           BootLinux --disk root.cow,format=cow,backing=root.img  a disk that keeps the image as it is
+          BootLinux --disk data.img --run "mke2fs /dev/vda"      a command that uses a disk
           BootLinux --disk root.img --append "root=/dev/ubda rw" a root file system from a disk; UML's names and /dev/vda are the same
           BootLinux --kernel ./vmlinuz --initrd ./initrd.img --append "loglevel=7"
 
@@ -42,12 +43,12 @@ internal static class CommandLine
         Option<string?> initrd = new("--initrd")
         {
             Description = "Initial RAM disk. Default: with a --disk and root= in --append, one that mounts the disk and starts its init; "
-                + "else busybox, with an /init that runs a shell or the command of --run.",
+                + "else busybox, with an /init that loads the drivers for disks if there are any, and runs a shell or the command of --run.",
             HelpName = "file",
         };
         Option<string?> modules = new("--modules")
         {
-            Description = "Where the drivers for a root disk are, when the kernel is a file: its directory in /lib/modules, its package, "
+            Description = "Where the drivers for disks are, when the kernel is a file: its directory in /lib/modules, its package, "
                 + $"or '{RootDisk.NoModules}' when they are built into it. Default: the kernel's package.",
             HelpName = $"directory|package|{RootDisk.NoModules}",
         };
@@ -64,7 +65,8 @@ internal static class CommandLine
         };
         Option<string[]> disks = new("--disk")
         {
-            Description = "A disk, as often as wanted: FILE[,format=raw|cow|qcow2][,backing=FILE][,ro][,sync][,nolock]. /dev/vda is the first.",
+            Description = "A disk, as often as wanted: FILE[,format=raw|cow|qcow2][,backing=FILE][,backing-format=raw|qcow2][,ro][,sync][,nolock], "
+                + "or nbd://HOST/EXPORT[,ro][,sync]. /dev/vda is the first.",
             HelpName = "image",
         };
         Option<string?> run = new("--run")

@@ -3,10 +3,11 @@ using Uml.Core.Boot;
 using Uml.Hosting;
 using Uml.Hosting.Assets;
 using Uml.Hosting.Images;
+using Uml.Storage.Images;
 
 namespace BootLinux;
 
-/// <summary>A root file system on a disk: the initial RAM disk for it has the drivers of the kernel that is booted.</summary>
+/// <summary>The initial RAM disks of machines with disks: they have the drivers of the kernel that is booted.</summary>
 internal static class RootDisk
 {
     /// <summary>What the user writes for a kernel that has its drivers built in.</summary>
@@ -37,6 +38,19 @@ internal static class RootDisk
         return await RootDiskInitramfs.CreateAsync(await FindModulesAsync(settings, assets, cancellationToken), assets, options, cancellationToken);
     }
 
+    /// <summary>Makes the initial RAM disk with a shell. It loads the drivers for disks when the machine has any.</summary>
+    public static async Task<BootFile> CreateShellAsync(
+        BootSettings settings, BusyBoxImageOptions options, GuestAssetCache assets, CancellationToken cancellationToken)
+    {
+        InitramfsBuilder image = BusyBoxImage.CreateBuilder(await assets.GetBusyBoxAsync(cancellationToken), options);
+        if (settings.Disks.Count != 0 && settings.Modules != NoModules)
+        {
+            image.AddModules(await FindModulesAsync(settings, assets, cancellationToken), ["virtio_pci", "virtio_blk", "ext4"]);
+        }
+
+        return BootFile.FromBytes(image.Build(), "(busybox initramfs)");
+    }
+
     private static async Task<string> FindModulesAsync(BootSettings settings, GuestAssetCache assets, CancellationToken cancellationToken)
     {
         string source = settings.Modules ?? settings.Kernel;
@@ -47,9 +61,9 @@ internal static class RootDisk
         }
 
         return settings.Modules ?? throw new MachineConfigurationException(
-            $"The kernel '{source}' is a file without its modules, which the root disk's drivers are among. Write --modules with their directory or package, such as "
+            $"The kernel '{source}' is a file without its modules, which the drivers for disks are among. Write --modules with their directory or package, such as "
             + $"--modules /lib/modules/6.1.0-56-cloud-amd64 or --modules linux-image-cloud-amd64; --modules {NoModules} if virtio_pci, virtio_blk and the file "
-            + "system are built into it; or --initrd with an image that mounts the disk.");
+            + "system are built into it; or --initrd with an image that loads them.");
     }
 
     private static string? FindValue(string? append, string name) =>

@@ -42,11 +42,11 @@ internal static class CommandLine
     {
         Argument<string> file = File("file", "The copy-on-write file to make.");
         Argument<string> backing = File("base", "The image below it, which stays as it is. It may not be changed any more.");
-        Option<string> format = Format("--format", "-f", "cow"), backingFormat = Format("--base-format", "-F");
+        Option<string> format = Format("--format", "-f", "cow"), backingFormat = Format("--base-format", "-F", whose: "the image below");
         return Make(new Command("cow", "Makes a copy-on-write file over an image.") { file, backing, format, backingFormat }, report, (result, _) =>
         {
-            DiskImage.CreateOverlay(
-                result.GetRequiredValue(file), GetFormat(result, format), result.GetRequiredValue(backing), GetFormat(result, backingFormat));
+            string below = result.GetRequiredValue(backing);
+            DiskImage.CreateOverlay(result.GetRequiredValue(file), GetFormat(result, format), below, GetFormat(result, backingFormat, report, below));
             return Task.FromResult(ExitCodes.Success);
         });
     }
@@ -92,15 +92,17 @@ internal static class CommandLine
     private static Command CreateConvert(Report report)
     {
         Argument<string> source = File("source", "The image."), target = File("new", "The image to make.");
-        Option<string> from = Format("--format", "-f"), to = Format("--to", "-O");
+        Option<string> from = Format("--format", "-f", whose: "the source"), to = Format("--to", "-O", whose: "the new image");
         CopyOptions copy = new();
         Command command = new("convert", "Makes an image of the same contents in another format. Zeroes become holes.") { source, target, from, to };
         copy.AddTo(command);
         return Make(command, report, async (result, cancellationToken) =>
         {
+            string path = result.GetRequiredValue(source);
+            DiskImageFormat format = GetFormat(result, from, report, path);
             await report.RunAsync("Converting", progress => DiskImage.ConvertAsync(
-                result.GetRequiredValue(source),
-                GetFormat(result, from),
+                path,
+                format,
                 result.GetRequiredValue(target),
                 GetFormat(result, to),
                 copy.Get(result),
@@ -132,8 +134,9 @@ internal static class CommandLine
             report,
             async (result, cancellationToken) =>
             {
+                string path = result.GetRequiredValue(file);
                 DiskImageCheckResult found = await DiskImage.CheckAsync(
-                    result.GetRequiredValue(file), GetFormat(result, format), result.GetValue(repairs), cancellationToken);
+                    path, GetFormat(result, format, report, path), result.GetValue(repairs), cancellationToken);
                 report.Write(found);
                 return found.IsSound ? ExitCodes.Success : ExitCodes.ProblemsFound;
             });
@@ -150,8 +153,9 @@ internal static class CommandLine
             report,
             async (result, cancellationToken) =>
             {
+                string path = result.GetRequiredValue(file);
                 await DiskImage.ResizeAsync(
-                    result.GetRequiredValue(file), GetFormat(result, format), GetSize(result, size), result.GetValue(shrink), cancellationToken);
+                    path, GetFormat(result, format, report, path), GetSize(result, size), result.GetValue(shrink), cancellationToken);
                 return ExitCodes.Success;
             });
     }
@@ -161,12 +165,12 @@ internal static class CommandLine
         Argument<string> file = File("file", "The image.");
         Option<string> format = Format("--format", "-f");
         return Make(
-            new Command("map", "Lists where an image has data, zeroes, and what comes from an image below.") { file, format },
+            new Command("map", "Lists where an image has data and where zeroes: offset, length, contents, and whether they are its own or of an image below.") { file, format },
             report,
             async (result, cancellationToken) =>
             {
-                await using IBlockDevice device = DiskImage.Open(
-                    result.GetRequiredValue(file), GetFormat(result, format), new DiskImageOptions { IsReadOnly = true });
+                string path = result.GetRequiredValue(file);
+                await using IBlockDevice device = DiskImage.Open(path, GetFormat(result, format, report, path), new DiskImageOptions { IsReadOnly = true });
                 await report.WriteMapAsync(DiskImage.MapAsync(device, cancellationToken));
                 return ExitCodes.Success;
             });
@@ -183,8 +187,9 @@ internal static class CommandLine
             report,
             async (result, cancellationToken) =>
             {
+                string path = result.GetRequiredValue(file);
                 await using IBlockDevice device = DiskImage.Open(
-                    result.GetRequiredValue(file), GetFormat(result, format), new DiskImageOptions { IsReadOnly = result.GetValue(isReadOnly) });
+                    path, GetFormat(result, format, report, path), new DiskImageOptions { IsReadOnly = result.GetValue(isReadOnly) });
                 await using NbdServer server = NbdServer.Start(new NbdServerOptions
                 {
                     EndPoint = new UnixDomainSocketEndPoint(result.GetRequiredValue(socket)),
@@ -254,11 +259,11 @@ internal static class CommandLine
     private static long GetSize(ParseResult result, Argument<string> size) =>
         ByteSize.TryParse(result.GetRequiredValue(size), out ulong bytes, out string? problem) ? (long)bytes : throw new ArgumentException(problem, nameof(size));
 
-    private static Option<string> Format(string name, string alias, string standard = "raw")
+    private static Option<string> Format(string name, string alias, string standard = "raw", string whose = "the image")
     {
         Option<string> option = new(name, alias)
         {
-            Description = "The format.",
+            Description = $"The format of {whose}.",
             DefaultValueFactory = _ => standard,
             HelpName = string.Join('|', DiskImageFormatName.All),
         };
@@ -268,4 +273,16 @@ internal static class CommandLine
     private static DiskImageFormat GetFormat(ParseResult result, Option<string> option) =>
         DiskImageFormatName.TryParse(result.GetRequiredValue(option), out DiskImageFormat format) ? format
         : throw new ArgumentException("The options accept only names of formats.", nameof(option));
+
+    /// <summary>The format of an image that is there. What is taken for a raw one and begins like another is seldom meant so: that is told.</summary>
+    private static DiskImageFormat GetFormat(ParseResult result, Option<string> option, Report report, string path)
+    {
+        DiskImageFormat format = GetFormat(result, option);
+        if (format == DiskImageFormat.Raw)
+        {
+            report.WriteNotes(DiskImage.GetInfo(path, format));
+        }
+
+        return format;
+    }
 }

@@ -44,10 +44,15 @@ internal sealed class Report
         for (DiskImageInfo? image = info; image is not null; image = image.Backing)
         {
             WriteTable(["", image == info ? "image" : "image below"], [.. Describe(image)]);
-            foreach (string note in image.Notes)
-            {
-                WriteMessage(note);
-            }
+            WriteNotes(image);
+        }
+    }
+
+    public void WriteNotes(DiskImageInfo image)
+    {
+        foreach (string note in image.Notes)
+        {
+            WriteMessage(note);
         }
     }
 

@@ -3,6 +3,7 @@ using System.Runtime.InteropServices;
 using System.Text;
 using Uml.Storage.FileSystems.Ext4;
 using Uml.Storage.FileSystems.Trees;
+using Uml.Storage.Formats.Qcow2;
 
 namespace Uml.Guest.Tests;
 
@@ -147,6 +148,27 @@ public sealed partial class BootLinuxTests
                 "", "--kernel", GuestAssets.Kernel.ImagePath, "--modules", GuestAssets.Kernel.ModulesDirectory!, "--disk", image, "--append", "root=/dev/vda rw PATH=/bin");
             Assert.That(output, Does.Contain("starts: 2"), error);
             Assert.That(status, Is.Zero);
+        }
+        finally
+        {
+            File.Delete(image);
+        }
+    }
+
+    [Test]
+    public async Task A_command_finds_the_disks_and_an_image_of_a_forgotten_format_is_told()
+    {
+        string image = Path.Combine(Path.GetTempPath(), $"{Guid.NewGuid():n}.qcow2");
+        try
+        {
+            Qcow2BlockDevice.Create(image, 1 << 20);
+            (int status, string output, string error) = await RunAsync("", "--disk", $"{image},format=qcow2", "--run", "cat /sys/block/vda/size");
+            Assert.That((status, output), Is.EqualTo((0, "2048\n")), error);
+            Assert.That(error, Does.Not.Contain("begins like"));
+
+            (status, output, error) = await RunAsync("", "--disk", image, "--run", "head -c 3 /dev/vda");
+            Assert.That((status, output), Is.EqualTo((0, "QFI")), error);
+            Assert.That(error, Does.Contain($"'{image}' begins like a file of the format qcow2"));
         }
         finally
         {

@@ -128,7 +128,7 @@ public sealed class InspectionTests
         await using RawBlockDevice first = RawBlockDevice.Open(_folder["image"]);
         Assert.That(
             () => DiskImage.Open(_folder["image"], DiskImageFormat.Raw),
-            Throws.TypeOf<DiskImageException>().With.Message.Contains("another machine of this process"));
+            Throws.TypeOf<DiskImageException>().With.Message.Contains("another disk of this process"));
         await using IBlockDevice second = DiskImage.Open(_folder["image"], DiskImageFormat.Raw, new DiskImageOptions { Locks = false });
     }
 

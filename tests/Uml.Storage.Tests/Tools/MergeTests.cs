@@ -128,7 +128,7 @@ public sealed class MergeTests
 
         await Assert.ThatAsync(
             () => DiskImage.CommitAsync(_folder["cow"], DiskImageFormat.UmlCow),
-            Throws.TypeOf<DiskImageException>().With.Message.Contains("another machine of this process"));
+            Throws.TypeOf<DiskImageException>().With.Message.Contains("another disk of this process"));
     }
 
     [Test]
