@@ -6,6 +6,7 @@ using Uml.Storage.Formats.Raw;
 using Uml.Storage.Formats.UmlCow;
 using Uml.Storage.Tests.Files;
 using Uml.Storage.Tests.Formats.Qcow2;
+using Uml.Storage.Tools;
 
 namespace Uml.PowerCuts.Tests;
 
@@ -34,7 +35,7 @@ internal sealed record DiskFormat(string Name, Action<string, string> Make, Func
             QemuImage.AssertUsable),
         new(
             "qcow2-small",
-            static (path, backing) => Qcow2BlockDevice.Create(path, new FileInfo(backing).Length, new Qcow2CreateOptions { ClusterSize = 512, Version = 2 }),
+            MakeSmall,
             static path => Qcow2BlockDevice.Open(path),
             static (path, seed) => OpenIn(path, seed, file => Qcow2BlockDevice.Open(file, new Qcow2Options { CacheBytes = 16384 }, [])),
             QemuImage.AssertUsable),
@@ -42,6 +43,20 @@ internal sealed record DiskFormat(string Name, Action<string, string> Make, Func
 
     public static DiskFormat Get(string name) => All.FirstOrDefault(format => format.Name == name)
         ?? throw new ArgumentException($"There is no format '{name}': write one of {string.Join(", ", All.Select(format => format.Name))}.", nameof(name));
+
+    /// <summary>An image of its own, with what the raw one has.</summary>
+    private static void MakeSmall(string path, string backing)
+    {
+        Qcow2BlockDevice.Create(path, new FileInfo(backing).Length, new Qcow2CreateOptions { ClusterSize = 512, Version = 2 });
+        CopyAsync().GetAwaiter().GetResult();
+
+        async Task CopyAsync()
+        {
+            await using RawBlockDevice source = RawBlockDevice.Open(backing, new RawImageOptions { IsReadOnly = true });
+            await using Qcow2BlockDevice destination = Qcow2BlockDevice.Open(path);
+            await BlockCopy.CopyAsync(source, destination);
+        }
+    }
 
     /// <summary>A device with a cache that is lost: what a raw image has is what its file has.</summary>
     private static VolatileDisk OpenVolatileRaw(string path, int seed)
