@@ -18,6 +18,9 @@ internal sealed class BlockRequestRunner(IBlockDevice disk, string name, ILogger
     /// <summary>Failures that are logged in full; a limit of ours against a disk that is gone.</summary>
     private const int MaximumReports = 8;
 
+    private readonly IFlushable? _flushable = disk.GetCapability<IFlushable>();
+    private readonly IDiscardable? _discardable = disk.GetCapability<IDiscardable>();
+    private readonly IZeroable? _zeroable = disk.GetCapability<IZeroable>();
     private readonly ConcurrentQueue<BlockRequest> _submitted = new();
     private readonly object _idle = new();
     private int _scheduled, _reports;
@@ -26,11 +29,7 @@ internal sealed class BlockRequestRunner(IBlockDevice disk, string name, ILogger
     /// <summary>Takes a request; <see cref="Start"/> follows behind the last of several.</summary>
     public void Submit(BlockRequest request)
     {
-        lock (_idle)
-        {
-            _running++;
-        }
-
+        CountUp();
         _submitted.Enqueue(request);
     }
 
@@ -38,17 +37,12 @@ internal sealed class BlockRequestRunner(IBlockDevice disk, string name, ILogger
     /// <returns>Whether it is done. If it is not, <c>onDone</c> is notified of it later, as of those that are submitted.</returns>
     public bool TryRunNow(BlockRequest request)
     {
-        lock (_idle)
-        {
-            _running++;
-        }
-
+        CountUp();
         if (!TryRun(request))
         {
             return false;
         }
 
-        request.IsDone = true;
         CountDown();
         return true;
     }
@@ -157,6 +151,14 @@ internal sealed class BlockRequestRunner(IBlockDevice disk, string name, ILogger
         CountDown();
     }
 
+    private void CountUp()
+    {
+        lock (_idle)
+        {
+            _running++;
+        }
+    }
+
     private void CountDown()
     {
         lock (_idle)
@@ -183,7 +185,7 @@ internal sealed class BlockRequestRunner(IBlockDevice disk, string name, ILogger
         _ => RunRangesAsync(request),
     };
 
-    private ValueTask FlushAsync() => disk.GetCapability<IFlushable>() is { } flushable ? flushable.FlushAsync() : ValueTask.CompletedTask;
+    private ValueTask FlushAsync() => _flushable?.FlushAsync() ?? ValueTask.CompletedTask;
 
     [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder))]
     private async ValueTask WriteThroughAsync(BlockRequest request)
@@ -200,11 +202,11 @@ internal sealed class BlockRequestRunner(IBlockDevice disk, string name, ILogger
             (long offset, long length, bool mayUnmap) = request.Ranges[i];
             if (request.Type == VirtioBlockLayout.DiscardRequest)
             {
-                await disk.GetCapability<IDiscardable>()!.DiscardAsync(offset, length).ConfigureAwait(false);
+                await _discardable!.DiscardAsync(offset, length).ConfigureAwait(false);
             }
             else
             {
-                await disk.GetCapability<IZeroable>()!.WriteZeroesAsync(offset, length, mayUnmap).ConfigureAwait(false);
+                await _zeroable!.WriteZeroesAsync(offset, length, mayUnmap).ConfigureAwait(false);
             }
         }
 
