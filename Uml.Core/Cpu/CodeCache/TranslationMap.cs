@@ -16,7 +16,7 @@ internal sealed unsafe class TranslationMap
     /// <summary>Notes a translation.</summary>
     /// <param name="hot">Offset of its hot code in code memory.</param>
     /// <param name="cold">Offset of its cold code, which seldom runs.</param>
-    public void Add(uint hot, uint cold, Block* block, Flavor flavor) => _entries.Add(new Entry(hot, cold, (nint)block, block->Mode, flavor));
+    public void Add(uint hot, uint cold, Block* block, Flavor flavor) => _entries.Add(new Entry(hot, cold, block, block->Mode, flavor));
 
     public void Clear() => _entries.Clear();
 
@@ -38,8 +38,17 @@ internal sealed unsafe class TranslationMap
     }
 
     /// <summary>One translation of a block, which stays in memory until everything is dropped.</summary>
-    internal readonly record struct Entry(uint Hot, uint Cold, nint Address, CpuMode Mode, Flavor Flavor)
+    // Not a record: the native compiler cannot make code that prints a pointer.
+    internal readonly struct Entry(uint hot, uint cold, Block* block, CpuMode mode, Flavor flavor)
     {
-        public Block* Block => (Block*)Address;
+        public uint Hot => hot;
+
+        public uint Cold => cold;
+
+        public Block* Block => block;
+
+        public CpuMode Mode => mode;
+
+        public Flavor Flavor => flavor;
     }
 }
