@@ -80,6 +80,9 @@ internal sealed unsafe class JitEngine : TranslatedCode, IBlockListener, IDispos
     /// <inheritdoc/>
     public override JumpTables Jumps { get; }
 
+    /// <inheritdoc/>
+    public override JumpTargets Targets { get; } = new();
+
     /// <summary>All emitted code.</summary>
     public CodeMemory Code => _memory;
 
@@ -168,6 +171,7 @@ internal sealed unsafe class JitEngine : TranslatedCode, IBlockListener, IDispos
         _store.Clear();
         _specializations.Clear();
         Jumps.Reset();
+        Targets.Clear();
     }
 
     public void Dispose()
@@ -177,6 +181,7 @@ internal sealed unsafe class JitEngine : TranslatedCode, IBlockListener, IDispos
         Sites.Dispose();
         _specializations.Dispose();
         Jumps.Dispose();
+        Targets.Dispose();
     }
 
     /// <summary>64-bit code, or 32-bit code with flat segments, in memory.</summary>

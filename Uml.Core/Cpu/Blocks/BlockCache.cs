@@ -14,7 +14,7 @@ namespace Uml.Core.Cpu.Blocks;
 // the jump cache are masked; pages are indexed by offsets that TryGetOffset, or a host page within RAM, has bounded.
 internal sealed unsafe class BlockCache : IDisposable
 {
-    private const int HashBits = 16;
+    private const int HashBits = 18;
 
     /// <summary>
     /// The most blocks with code in one page, one for each byte; it bounds how long a write to the page takes. Code that is entered at

@@ -1,3 +1,5 @@
+using System.Numerics;
+using System.Runtime.InteropServices;
 using Uml.Core.Cpu.Contract;
 using Uml.Core.Cpu.Paging;
 using Uml.Core.Cpu.State;
@@ -20,7 +22,7 @@ namespace Uml.Core.Cpu.CodeCache;
 // later than when they are dropped.
 internal sealed unsafe class JumpTables : IAddressSpaceListener, IDisposable
 {
-    private const int Entries = 16384;
+    private const int Entries = 32768;
 
     /// <summary>Size of an entry: the address jumped to, and the code to run.</summary>
     public const int EntrySize = 16;
@@ -29,21 +31,24 @@ internal sealed unsafe class JumpTables : IAddressSpaceListener, IDisposable
     /// The hash from an address to the byte offset of its entry: multiply (2^32 by the golden ratio), shift, mask. The lowest bits count
     /// too: neighboring calls return to within a few bytes of each other.
     /// </summary>
-    public const int HashMultiplier = unchecked((int)0x9E3779B1), HashShift = 32 - 18 /* log2(Entries * EntrySize) */, IndexMask = -EntrySize;
+    public const int HashMultiplier = unchecked((int)0x9E3779B1), HashShift = 32 - 19 /* log2(Entries * EntrySize) */, IndexMask = -EntrySize;
 
     /// <summary>From the start of a table to its epoch.</summary>
     public const int EpochOffset = -8;
 
-    // A page, so that a table can be emptied by returning its pages to the host.
     private const int HeaderSize = GuestRam.PageSize;
     private const int FlavorSize = Entries * EntrySize;
     private const int TableSize = HeaderSize + (FlavorSize * (int)Flavor.Count);
 
     /// <summary>Size of the page filter for each half of the address space: kernels invalidate pages of programs all the time.</summary>
-    private const int PageBits = 1024;
+    private const int PageBits = 16384;
 
-    /// <summary>Entries that are recorded one by one, so that emptying a nearly empty table is cheap.</summary>
-    private const int MaximumTouched = 512;
+    /// <summary>
+    /// What is emptied at once, 16 entries: a new program enters some hundred, and must not pay for all of the table. Its memory is kept, for
+    /// a fault on each page that is touched again costs many times what clearing it does.
+    /// </summary>
+    private const int GranuleShift = 8, GranuleSize = 1 << GranuleShift;
+    private const int Granules = FlavorSize * (int)Flavor.Count / GranuleSize;
 
     private readonly HostMemory _memory;
     private readonly Notes[] _notes;
@@ -58,7 +63,7 @@ internal sealed unsafe class JumpTables : IAddressSpaceListener, IDisposable
         for (int i = 0; i < _notes.Length; i++)
         {
             _notes[i].Pages = new ulong[2 * PageBits / 64];
-            _notes[i].Touched = new int[MaximumTouched];
+            _notes[i].Granules = new ulong[Granules / 64];
             Prepare(i);
         }
     }
@@ -93,11 +98,8 @@ internal sealed unsafe class JumpTables : IAddressSpaceListener, IDisposable
         int index = Index(space, view);
         ref Notes note = ref _notes[index];
         int offset = RipOffset(flavor) + ((int)(((uint)rip * unchecked((uint)HashMultiplier)) >> HashShift) & IndexMask);
-        if (note.TouchedCount < MaximumTouched)
-        {
-            note.Touched[note.TouchedCount++] = offset;
-        }
-
+        int granule = offset >> GranuleShift;
+        note.Granules[granule / 64] |= 1UL << (granule % 64);
         ulong* entry = (ulong*)(Table(index) + offset);
         entry[0] = rip;
         entry[1] = (ulong)code;
@@ -187,19 +189,18 @@ internal sealed unsafe class JumpTables : IAddressSpaceListener, IDisposable
     {
         ref Notes note = ref _notes[index];
         byte* table = Table(index);
-        if (note.TouchedCount < MaximumTouched)
+        ulong[] granules = note.Granules;
+        for (int i = 0; i < granules.Length; i++)
         {
-            for (int i = 0; i < note.TouchedCount; i++)
+            for (ulong left = granules[i]; left != 0; left &= left - 1)
             {
-                Empty(table, note.Touched[i]);
+                int granule = (i * 64) + BitOperations.TrailingZeroCount(left);
+                NativeMemory.Clear(table + (granule << GranuleShift), GranuleSize);
             }
-        }
-        else
-        {
-            _memory.Discard((ulong)index * TableSize, TableSize);
+
+            granules[i] = 0;
         }
 
-        note.TouchedCount = 0;
         Prepare(index);
         note.Used = note.HasLocal = false;
         Array.Clear(note.Pages);
@@ -212,18 +213,15 @@ internal sealed unsafe class JumpTables : IAddressSpaceListener, IDisposable
         *(int*)(table + EpochOffset) = ++_lastEpoch;
         for (Flavor flavor = Flavor.Integer; flavor < Flavor.Count; flavor++)
         {
-            Empty(table, RipOffset(flavor));
+            // An address that hashes to another entry, so that no lookup of this one matches.
+            *(ulong*)(table + RipOffset(flavor)) = EntrySize;
         }
     }
 
-    /// <summary>Writes an address that hashes to another entry, so that no lookup of this entry matches.</summary>
-    private static void Empty(byte* table, int offset) => *(ulong*)(table + offset) = offset % FlavorSize == 0 ? EntrySize : 0UL;
-
     private struct Notes
     {
-        /// <summary>Offsets of the entries made, up to <see cref="MaximumTouched"/>.</summary>
-        public int[] Touched;
-        public int TouchedCount;
+        /// <summary>A bit for each granule with entries.</summary>
+        public ulong[] Granules;
 
         public CpuMode Mode;
         public bool Used;

@@ -75,7 +75,8 @@ internal static unsafe class MemoryOperands
     public static int NoteJump(CpuState* s, JumpTables jumps, ulong rip) => 
         jumps.Note(MemoryUnit.Of(s).Spaces.CurrentNumber, Mmu.View(s), rip, IsGlobal(s, rip));
 
-    private static bool IsGlobal(CpuState* s, ulong rip) => (s->Cr4 & Cr4.PGE) != 0 && PageWalk.IsGlobal(s, rip);
+    /// <summary>Whether the page's mapping outlives changes of the address space. A table of user mode is for one of them anyway.</summary>
+    private static bool IsGlobal(CpuState* s, ulong rip) => Mmu.View(s) != TlbView.User && (s->Cr4 & Cr4.PGE) != 0 && PageWalk.IsGlobal(s, rip);
 
     /// <summary>
     /// Notifies observers of a write to the operand's page, before the write. False when that drops the running block, which must stay

@@ -302,16 +302,31 @@ internal static unsafe class Runtime
     }
 
     /// <summary>Enters a jump's target into the jump table if it is translated and mapped.</summary>
+    /// <param name="epoch">Where a direct jump keeps the epoch of the table. Its target is linked, and so has to be there still.</param>
     /// <returns>The target, or null.</returns>
     private static Block* Remember(CpuState* s, TranslatedCode jit, ulong rip, Flavor flavor, int* epoch = null)
     {
-        Block* block = jit.Blocks.Peek(s, rip);
-        if (block == null || !jit.IsTranslated(block, flavor))
+        JumpTargets.Target* known = jit.Targets.Find(s, rip, flavor);
+        Block* block;
+        byte* code;
+        if (known != null && (epoch == null || known->Block->Mode == s->Mode))
         {
-            return null;
+            block = known->Block;
+            code = known->Code;
+        }
+        else
+        {
+            block = jit.Blocks.Peek(s, rip);
+            if (block == null || !jit.IsTranslated(block, flavor))
+            {
+                return null;
+            }
+
+            code = block->Translations[(int)flavor].Entry;
+            jit.Targets.Enter(s, rip, flavor, block);
         }
 
-        int number = MemoryOperands.EnterJump(s, jit.Jumps, flavor, rip, block->Translations[(int)flavor].Entry);
+        int number = MemoryOperands.EnterJump(s, jit.Jumps, flavor, rip, code);
         if (epoch != null)
         {
             *epoch = number;
@@ -382,6 +397,7 @@ internal static unsafe class Runtime
             return LeaveFor(s, next);
         }
 
+        jit.Targets.Remove(rip, flavor);
         Remember(s, jit, rip, flavor);
         return GoOn(s, jit, block, flavor, s->Mode, next);
     }

@@ -18,6 +18,9 @@ internal abstract unsafe class TranslatedCode
     /// <summary>Targets of computed jumps.</summary>
     public abstract JumpTables Jumps { get; }
 
+    /// <summary>Targets of jumps in all address spaces.</summary>
+    public abstract JumpTargets Targets { get; }
+
     /// <summary>An exception of a slow path, which is rethrown once translated code is off the stack.</summary>
     public ExceptionDispatchInfo? Failure { get; set; }
 
