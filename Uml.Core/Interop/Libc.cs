@@ -9,7 +9,7 @@ internal static unsafe partial class Libc
 {
     public const int ProtNone = 0, ProtRead = 1, ProtWrite = 2, ProtExecute = 4;
     public const int MapShared = 1, MapPrivate = 2, MapFixed = 0x10, MapAnonymous = 0x20, MapNoReserve = 0x4000, MapFixedNoReplace = 0x10_0000;
-    public const int MadviseDontNeed = 4, MadviseRemove = 9;
+    public const int MadviseDontNeed = 4, MadviseRemove = 9, MadviseCollapse = 25;
     public const uint MfdCloseOnExec = 1, MfdAllowSealing = 2;
     public const int AddSeals = 1033, SealSeals = 1, SealShrink = 2, SealGrow = 4;
     public const int LimitFileSize = 1, LimitAddressSpace = 9;

@@ -36,7 +36,8 @@ internal sealed unsafe class TranslationStore
         _sites = sites;
         _counters = counters;
         _hotStart = start;
-        _coldStart = memory.Writable + (memory.Size / 3);
+        ulong third = memory.Size / 3;
+        _coldStart = memory.Writable + (third - (third < CodeMemory.HugePage ? 0 : third % CodeMemory.HugePage));
         Clear();
     }
 
@@ -71,6 +72,8 @@ internal sealed unsafe class TranslationStore
         _counters->TranslationTicks += (ulong)(Stopwatch.GetTimestamp() - _began);
         Hot = made.HotEnd;
         Cold = made.ColdEnd;
+        _memory.NoteUse(Hot);
+        _memory.NoteUse(Cold);
         return new TranslatedBlock
         {
             Entry = _memory.ToExecutable(made.Hot),
