@@ -138,6 +138,41 @@ public sealed unsafe class CodeCacheTests : IDisposable
         Assert.That(_pair.Jit.Cpu.Blocks.Epoch, Is.GreaterThan(1UL), "the cache was emptied");
     }
 
+    /// <summary>Hot and cold code each fill more than one huge page of the host.</summary>
+    [Test]
+    public void A_cache_of_many_huge_pages_is_filled_and_emptied()
+    {
+        using EnginePair pair = new(codeCacheSize: 12 << 20);
+        byte[] program = Assemble(a =>
+        {
+            Label again = a.CreateLabel();
+            a.mov(ecx, 3);
+            a.Label(ref again);
+            for (int i = 0; i < 40_000; i++)
+            {
+                Label next = a.CreateLabel();
+                a.add(__[BareGuest.Data + (ulong)(i % 512 * 8)], rcx);
+                a.jmp(next);
+                a.Label(ref next);
+            }
+
+            a.dec(ecx);
+            a.jne(again);
+            a.hlt();
+        });
+        pair.Each(machine =>
+        {
+            for (int i = 0; i < program.Length; i++)
+            {
+                machine.Poke(Target + (ulong)i, program[i]);
+            }
+        });
+        pair.Run(Target, budget: 1_000_000);
+        Assert.That(pair.Vector, Is.EqualTo(-1));
+        Assert.That(pair.Jit.Peek<ulong>(BareGuest.Data), Is.EqualTo(6UL * ((40_000 + 511) / 512)));
+        Assert.That(pair.Jit.Cpu.Blocks.Epoch, Is.GreaterThan(1UL), "the cache was emptied");
+    }
+
     [Test]
     public void A_block_is_translated_only_when_it_has_run_often_enough([Values(1, 16)] int threshold)
     {

@@ -120,6 +120,34 @@ public sealed unsafe class RemappingTests : IDisposable
         _pair.AssertTranslated();
     }
 
+    [Test]
+    public void Code_rewritten_while_the_jumps_to_it_are_forgotten_runs_as_it_stands([Values] Way way, [Values] bool isForgottenFirst)
+    {
+        const ulong number = FirstFrame + 2; // of ADD RAX, imm32
+        Load(way, a =>
+        {
+            Label keep = a.CreateLabel();
+            Forget(isForgottenFirst);
+            a.cmp(r15d, 10);
+            a.jne(keep);
+            a.mov(__byte_ptr[number], 100);
+            a.Label(ref keep);
+            Forget(!isForgottenFirst);
+
+            void Forget(bool now)
+            {
+                if (now)
+                {
+                    a.mov(rcx, cr3);
+                    a.mov(cr3, rcx);
+                }
+            }
+        });
+        _pair.Run();
+        Assert.That(_pair.Jit.Rax, Is.EqualTo(11UL + 900), "eleven rounds, and nine");
+        _pair.AssertTranslated();
+    }
+
     [TestCase(NoExecute | Normal, 0UL)]
     [TestCase(0UL, 0UL)]
     [TestCase(Normal, Smep)]
