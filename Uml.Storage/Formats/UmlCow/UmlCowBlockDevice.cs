@@ -24,11 +24,12 @@ public sealed class UmlCowBlockDevice : IBlockDevice, IFlushable, IDiscardable, 
     private readonly UmlCowBitmap _bitmap;
     private readonly UmlCowOptions _options;
     private readonly SemaphoreSlim _flushing = new(1), _copying = new(1);
-    private int _isDisposed;
+    private readonly OpenState _state;
 
     private UmlCowBlockDevice(IImageFile file, RawBlockDevice backing, UmlCowHeader header, UmlCowOptions options)
     {
         (_file, _backing, _header, _options) = (file, backing, header, options);
+        _state = new OpenState($"'{file.Path}'");
         _bitmap = new UmlCowBitmap(file, header);
         Limits = new BlockLimits(BlockLimits.SectorSize, Math.Max(header.SectorSize, BlockLimits.Default.PhysicalBlockSize), Math.Max(header.SectorSize, 4096));
     }
@@ -148,7 +149,7 @@ public sealed class UmlCowBlockDevice : IBlockDevice, IFlushable, IDiscardable, 
     /// <inheritdoc/>
     public ValueTask ReadAsync(long offset, BlockBuffers buffers, CancellationToken cancellationToken = default)
     {
-        cancellationToken.ThrowIfCancellationRequested();
+        _state.Check(cancellationToken);
         BlockRange.Check(this, offset, buffers.Length);
         ValueTask part;
         for (int done = 0; done < buffers.Length;)
@@ -170,7 +171,7 @@ public sealed class UmlCowBlockDevice : IBlockDevice, IFlushable, IDiscardable, 
     /// <inheritdoc/>
     public ValueTask WriteAsync(long offset, BlockBuffers buffers, CancellationToken cancellationToken = default)
     {
-        cancellationToken.ThrowIfCancellationRequested();
+        _state.Check(cancellationToken);
         BlockRange.CheckWrite(this, offset, buffers.Length);
         if (_options.IsSynchronous || !IsWhole(offset, buffers.Length))
         {
@@ -189,53 +190,24 @@ public sealed class UmlCowBlockDevice : IBlockDevice, IFlushable, IDiscardable, 
     }
 
     /// <inheritdoc/>
-    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder))]
-    public async ValueTask FlushAsync(CancellationToken cancellationToken = default)
+    public ValueTask FlushAsync(CancellationToken cancellationToken = default)
     {
-        cancellationToken.ThrowIfCancellationRequested();
-        if (IsReadOnly)
-        {
-            return;
-        }
-
-        await _flushing.WaitAsync(cancellationToken).ConfigureAwait(false);
-        try
-        {
-            if (!_bitmap.HasChanges)
-            {
-                await _file.FlushAsync().ConfigureAwait(false);
-                return;
-            }
-
-            // Only bits of data that the first flush makes durable.
-            using UmlCowBitmap.Snapshot changes = _bitmap.Take();
-            try
-            {
-                await _file.FlushAsync().ConfigureAwait(false);
-                await changes.WriteAsync().ConfigureAwait(false);
-                await _file.FlushAsync().ConfigureAwait(false);
-            }
-            catch
-            {
-                changes.PutBack();
-                throw;
-            }
-        }
-        finally
-        {
-            _flushing.Release();
-        }
+        _state.Check(cancellationToken);
+        return FlushChangesAsync();
     }
 
     /// <inheritdoc/>
-    public ValueTask DiscardAsync(long offset, long length, CancellationToken cancellationToken = default) =>
-        _options.Discards ? WriteZeroesAsync(offset, length, mayDiscard: true, cancellationToken) : ValueTask.CompletedTask;
+    public ValueTask DiscardAsync(long offset, long length, CancellationToken cancellationToken = default)
+    {
+        _state.Check(cancellationToken);
+        return _options.Discards ? WriteZeroesAsync(offset, length, mayDiscard: true, cancellationToken) : ValueTask.CompletedTask;
+    }
 
     /// <inheritdoc/>
     [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder))]
     public async ValueTask WriteZeroesAsync(long offset, long length, bool mayDiscard, CancellationToken cancellationToken = default)
     {
-        cancellationToken.ThrowIfCancellationRequested();
+        _state.Check(cancellationToken);
         BlockRange.CheckWrite(this, offset, length);
         bool isWhole = IsWhole(offset, length);
         if (!isWhole)
@@ -259,14 +231,14 @@ public sealed class UmlCowBlockDevice : IBlockDevice, IFlushable, IDiscardable, 
 
         if (_options.IsSynchronous)
         {
-            await FlushAsync(CancellationToken.None).ConfigureAwait(false);
+            await FlushChangesAsync().ConfigureAwait(false);
         }
     }
 
     /// <inheritdoc/>
     public async ValueTask<BlockExtent> FindExtentAsync(long offset, long length, CancellationToken cancellationToken = default)
     {
-        cancellationToken.ThrowIfCancellationRequested();
+        _state.Check(cancellationToken);
         ArgumentOutOfRangeException.ThrowIfZero(length);
         BlockRange.Check(this, offset, length);
         length = FindRun(offset, Math.Min(length, LargestLook), out bool isPresent);
@@ -278,14 +250,14 @@ public sealed class UmlCowBlockDevice : IBlockDevice, IFlushable, IDiscardable, 
     /// <exception cref="IOException">What was written since the last flush could not be made durable; the files are closed all the same.</exception>
     public async ValueTask DisposeAsync()
     {
-        if (Interlocked.Exchange(ref _isDisposed, 1) != 0)
+        if (!_state.TryClose())
         {
             return;
         }
 
         try
         {
-            await FlushAsync().ConfigureAwait(false);
+            await FlushChangesAsync().ConfigureAwait(false);
         }
         finally
         {
@@ -366,6 +338,43 @@ public sealed class UmlCowBlockDevice : IBlockDevice, IFlushable, IDiscardable, 
         return Math.Min(length, (count * _header.SectorSize) - before);
     }
 
+    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder))]
+    private async ValueTask FlushChangesAsync()
+    {
+        if (IsReadOnly)
+        {
+            return;
+        }
+
+        await _flushing.WaitAsync().ConfigureAwait(false);
+        try
+        {
+            if (!_bitmap.HasChanges)
+            {
+                await _file.FlushAsync().ConfigureAwait(false);
+                return;
+            }
+
+            // Only bits of data that the first flush makes durable.
+            using UmlCowBitmap.Snapshot changes = _bitmap.Take();
+            try
+            {
+                await _file.FlushAsync().ConfigureAwait(false);
+                await changes.WriteAsync().ConfigureAwait(false);
+                await _file.FlushAsync().ConfigureAwait(false);
+            }
+            catch
+            {
+                changes.PutBack();
+                throw;
+            }
+        }
+        finally
+        {
+            _flushing.Release();
+        }
+    }
+
     private ValueTask ReadRunAsync(long offset, BlockBuffers buffers, bool isPresent) =>
         isPresent ? _file.ReadAsync(_header.DataOffset + offset, buffers) : _backing.ReadAsync(offset, buffers);
 
@@ -406,7 +415,7 @@ public sealed class UmlCowBlockDevice : IBlockDevice, IFlushable, IDiscardable, 
 
         if (_options.IsSynchronous)
         {
-            await FlushAsync().ConfigureAwait(false);
+            await FlushChangesAsync().ConfigureAwait(false);
         }
     }
 
