@@ -173,20 +173,7 @@ public sealed class UmlCowBlockDevice : IBlockDevice, IFlushable, IDiscardable, 
     {
         _state.Check(cancellationToken);
         BlockRange.CheckWrite(this, offset, buffers.Length);
-        if (_options.IsSynchronous || !IsWhole(offset, buffers.Length))
-        {
-            return WriteSlowlyAsync(offset, buffers);
-        }
-
-        ValueTask write = _file.WriteAsync(_header.DataOffset + offset, buffers);
-        if (!write.IsCompletedSuccessfully)
-        {
-            return EndWriteAsync(write, offset, buffers.Length);
-        }
-
-        write.GetAwaiter().GetResult();
-        SetPresent(offset, buffers.Length);
-        return ValueTask.CompletedTask;
+        return EndChange(IsWhole(offset, buffers.Length) ? WriteWhole(offset, buffers) : WritePartsAsync(offset, buffers));
     }
 
     /// <inheritdoc/>
@@ -204,35 +191,11 @@ public sealed class UmlCowBlockDevice : IBlockDevice, IFlushable, IDiscardable, 
     }
 
     /// <inheritdoc/>
-    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder))]
-    public async ValueTask WriteZeroesAsync(long offset, long length, bool mayDiscard, CancellationToken cancellationToken = default)
+    public ValueTask WriteZeroesAsync(long offset, long length, bool mayDiscard, CancellationToken cancellationToken = default)
     {
         _state.Check(cancellationToken);
         BlockRange.CheckWrite(this, offset, length);
-        bool isWhole = IsWhole(offset, length);
-        if (!isWhole)
-        {
-            await _copying.WaitAsync(cancellationToken).ConfigureAwait(false);
-        }
-
-        try
-        {
-            await CopyEdgesAsync(offset, length).ConfigureAwait(false);
-            await _file.ZeroAsync(_header.DataOffset + offset, length, mayDiscard && _options.Discards).ConfigureAwait(false);
-            SetPresent(offset, length);
-        }
-        finally
-        {
-            if (!isWhole)
-            {
-                _copying.Release();
-            }
-        }
-
-        if (_options.IsSynchronous)
-        {
-            await FlushChangesAsync().ConfigureAwait(false);
-        }
+        return EndChange(ZeroAsync(offset, length, mayDiscard && _options.Discards));
     }
 
     /// <inheritdoc/>
@@ -375,6 +338,45 @@ public sealed class UmlCowBlockDevice : IBlockDevice, IFlushable, IDiscardable, 
         }
     }
 
+    private ValueTask EndChange(ValueTask change) => _options.IsSynchronous ? WriteThrough.FlushBehindAsync(change, this) : change;
+
+    private ValueTask WriteWhole(long offset, BlockBuffers buffers)
+    {
+        ValueTask write = _file.WriteAsync(_header.DataOffset + offset, buffers);
+        if (!write.IsCompletedSuccessfully)
+        {
+            return EndWriteAsync(write, offset, buffers.Length);
+        }
+
+        write.GetAwaiter().GetResult();
+        SetPresent(offset, buffers.Length);
+        return ValueTask.CompletedTask;
+    }
+
+    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder))]
+    private async ValueTask ZeroAsync(long offset, long length, bool mayDiscard)
+    {
+        bool isWhole = IsWhole(offset, length);
+        if (!isWhole)
+        {
+            await _copying.WaitAsync().ConfigureAwait(false);
+        }
+
+        try
+        {
+            await CopyEdgesAsync(offset, length).ConfigureAwait(false);
+            await _file.ZeroAsync(_header.DataOffset + offset, length, mayDiscard).ConfigureAwait(false);
+            SetPresent(offset, length);
+        }
+        finally
+        {
+            if (!isWhole)
+            {
+                _copying.Release();
+            }
+        }
+    }
+
     private ValueTask ReadRunAsync(long offset, BlockBuffers buffers, bool isPresent) =>
         isPresent ? _file.ReadAsync(_header.DataOffset + offset, buffers) : _backing.ReadAsync(offset, buffers);
 
@@ -397,9 +399,9 @@ public sealed class UmlCowBlockDevice : IBlockDevice, IFlushable, IDiscardable, 
         SetPresent(offset, length);
     }
 
-    /// <summary>A write that is synchronous, or of parts of sectors, whose other parts are copied from the image first.</summary>
+    /// <summary>A write with parts of sectors, whose other parts are copied from the image first.</summary>
     [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder))]
-    private async ValueTask WriteSlowlyAsync(long offset, BlockBuffers buffers)
+    private async ValueTask WritePartsAsync(long offset, BlockBuffers buffers)
     {
         await _copying.WaitAsync().ConfigureAwait(false);
         try
@@ -411,11 +413,6 @@ public sealed class UmlCowBlockDevice : IBlockDevice, IFlushable, IDiscardable, 
         finally
         {
             _copying.Release();
-        }
-
-        if (_options.IsSynchronous)
-        {
-            await FlushChangesAsync().ConfigureAwait(false);
         }
     }
 

@@ -133,7 +133,7 @@ public sealed class NbdBlockDevice : IBlockDevice, IFlushable, IDiscardable, IZe
         ValueTask write = buffers.Length <= _maximumWrite
             ? _client.Submit(NbdCommand.Write, _writeFlags, offset, (uint)buffers.Length, buffers)
             : TransferPartsAsync(NbdCommand.Write, _writeFlags, offset, buffers, _maximumWrite);
-        return _flushesWrites ? FlushBehindAsync(write) : write;
+        return _flushesWrites ? WriteThrough.FlushBehindAsync(write, this) : write;
     }
 
     /// <inheritdoc/>
@@ -163,7 +163,7 @@ public sealed class NbdBlockDevice : IBlockDevice, IFlushable, IDiscardable, IZe
         }
 
         ValueTask write = ChangeRange(NbdCommand.WriteZeroes, _writeFlags | (mayDiscard ? NbdCommandFlags.None : NbdCommandFlags.NoHole), offset, length);
-        return _flushesWrites ? FlushBehindAsync(write) : write;
+        return _flushesWrites ? WriteThrough.FlushBehindAsync(write, this) : write;
     }
 
     /// <summary>Waits up to 5 seconds for requests under way, and closes the connection. It does not flush.</summary>
@@ -175,13 +175,6 @@ public sealed class NbdBlockDevice : IBlockDevice, IFlushable, IDiscardable, IZe
         length == 0 ? ValueTask.CompletedTask
         : length <= MaximumRange ? _client.Submit(command, flags, offset, (uint)length, default)
         : ChangePartsAsync(command, flags, offset, length);
-
-    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder))]
-    private async ValueTask FlushBehindAsync(ValueTask write)
-    {
-        await write.ConfigureAwait(false);
-        await Flush().ConfigureAwait(false);
-    }
 
     [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder))]
     private async ValueTask TransferPartsAsync(NbdCommand command, NbdCommandFlags flags, long offset, BlockBuffers buffers, int maximum)
