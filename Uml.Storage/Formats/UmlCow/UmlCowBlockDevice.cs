@@ -26,12 +26,13 @@ public sealed class UmlCowBlockDevice : IBlockDevice, IFlushable, IDiscardable, 
     private readonly SemaphoreSlim _flushing = new(1), _copying = new(1);
     private readonly OpenState _state;
 
-    private UmlCowBlockDevice(IImageFile file, RawBlockDevice backing, UmlCowHeader header, UmlCowOptions options)
+    private UmlCowBlockDevice(UmlCowImage image, UmlCowOptions options)
     {
-        (_file, _backing, _header, _options) = (file, backing, header, options);
-        _state = new OpenState($"'{file.Path}'");
-        _bitmap = new UmlCowBitmap(file, header);
-        Limits = new BlockLimits(BlockLimits.SectorSize, Math.Max(header.SectorSize, BlockLimits.Default.PhysicalBlockSize), Math.Max(header.SectorSize, 4096));
+        (_file, _backing, _header) = image;
+        _options = options;
+        _state = new OpenState($"'{Path}'");
+        _bitmap = new UmlCowBitmap(_file, _header);
+        Limits = new BlockLimits(BlockLimits.SectorSize, Math.Max(_header.SectorSize, BlockLimits.Default.PhysicalBlockSize), Math.Max(_header.SectorSize, 4096));
     }
 
     /// <summary>The copy-on-write file.</summary>
@@ -65,27 +66,7 @@ public sealed class UmlCowBlockDevice : IBlockDevice, IFlushable, IDiscardable, 
     /// <param name="path">The file, which must not be there.</param>
     /// <param name="backingPath">The image, a raw one. The file keeps its absolute path.</param>
     /// <exception cref="DiskImageException">The file is there, or the image is not, or too large.</exception>
-    public static void Create(string path, string backingPath)
-    {
-        ArgumentException.ThrowIfNullOrEmpty(path);
-        ArgumentException.ThrowIfNullOrEmpty(backingPath);
-        backingPath = System.IO.Path.GetFullPath(backingPath);
-        using HostFile backing = HostFile.Open(backingPath, new HostFileMode(IsReadOnly: true));
-        UmlCowHeader header = UmlCowHeader.Create(backingPath, backing.GetLength(), backing.Status.ModifiedSeconds);
-        using HostFile file = HostFile.Open(path, new HostFileMode(IsNew: true));
-        try
-        {
-            // The header last: what was interrupted has no magic number.
-            file.SetLength(header.DataOffset + (header.SectorCount * header.SectorSize));
-            file.Run(HostFileOperation.Write, 0, header.Write(), 0);
-            file.Run(HostFileOperation.Flush, 0, default, 0);
-        }
-        catch (BlockIOException e)
-        {
-            File.Delete(path);
-            throw new DiskImageException($"'{path}' cannot be made: {e.Message}", e);
-        }
-    }
+    public static void Create(string path, string backingPath) => UmlCowImage.Create(path, backingPath);
 
     /// <summary>Opens a copy-on-write file, and the image below it to be read only.</summary>
     /// <param name="path">The file.</param>
@@ -101,46 +82,12 @@ public sealed class UmlCowBlockDevice : IBlockDevice, IFlushable, IDiscardable, 
 
     /// <summary>Opens a copy-on-write file, and the image below it to be written if it is to be merged into that.</summary>
     /// <exception cref="DiskImageException">As for the other overload; or the image below is in use, by another such file perhaps.</exception>
-    internal static UmlCowBlockDevice Open(string path, UmlCowOptions options, bool writesBacking)
-    {
-        HostFile file = HostFile.Open(path, new HostFileMode(options.IsReadOnly));
-        try
-        {
-            if (options.Locks)
-            {
-                FileLock.Take(file);
-            }
-
-            return Open(file, options, writesBacking);
-        }
-        catch
-        {
-            file.Dispose();
-            throw;
-        }
-    }
+    internal static UmlCowBlockDevice Open(string path, UmlCowOptions options, bool writesBacking) =>
+        new(UmlCowImage.Open(path, options, writesBacking), options);
 
     /// <summary>Opens a copy-on-write image in a file that is open, and belongs to the device from then on.</summary>
-    internal static UmlCowBlockDevice Open(IImageFile file, UmlCowOptions options, bool writesBacking)
-    {
-        RawBlockDevice? backing = null;
-        try
-        {
-            UmlCowHeader header = ReadHeader(file);
-            backing = UmlCowBacking.Open(file.Path, header, options, !writesBacking);
-            return new UmlCowBlockDevice(file, backing, Accept(file, header, backing), options);
-        }
-        catch (BlockIOException e)
-        {
-            backing?.File.Dispose();
-            throw new DiskImageException($"'{file.Path}' cannot be opened: {e.Message}", e);
-        }
-        catch
-        {
-            backing?.File.Dispose();
-            throw;
-        }
-    }
+    internal static UmlCowBlockDevice Open(IImageFile file, UmlCowOptions options, bool writesBacking) =>
+        new(UmlCowImage.Open(file, options, writesBacking), options);
 
     /// <inheritdoc/>
     public T? GetCapability<T>()
@@ -227,66 +174,6 @@ public sealed class UmlCowBlockDevice : IBlockDevice, IFlushable, IDiscardable, 
             _file.Dispose();
             await _backing.DisposeAsync().ConfigureAwait(false);
         }
-    }
-
-    /// <exception cref="DiskImageException">It is none, damaged or cut off.</exception>
-    internal static UmlCowHeader ReadHeader(IImageFile file)
-    {
-        byte[] bytes = new byte[Math.Min(UmlCowHeader.MaximumLength, file.GetLength())];
-        file.Run(HostFileOperation.Read, 0, bytes, 0);
-        UmlCowHeader header = UmlCowHeader.Parse(bytes, file.Path);
-        if (file.GetLength() < header.DataOffset)
-        {
-            throw new DiskImageException($"'{file.Path}' has {file.GetLength()} bytes, and its header needs {header.DataOffset} before the data: it was cut off, "
-                + "and what was in it is lost. Make a new copy-on-write file.");
-        }
-
-        return header;
-    }
-
-    /// <summary>Makes sure that the file can be used as asked, and has it name the image where that is now.</summary>
-    private static UmlCowHeader Accept(IImageFile file, UmlCowHeader header, RawBlockDevice backing)
-    {
-        if (file.IsReadOnly)
-        {
-            return header;
-        }
-
-        if (header.MappedSectors < header.SectorCount)
-        {
-            throw new DiskImageException($"'{file.Path}' has version {header.Version}, whose bitmap lacks the last {header.SectorCount - header.MappedSectors} sectors "
-                + "of this image, so that they cannot be written. Open it to be read only, or merge it into a new image.");
-        }
-
-        if (header.CanRename && header.BackingPath != backing.Path)
-        {
-            header = header with { BackingPath = backing.Path };
-            file.Run(HostFileOperation.Write, 0, header.Write(), 0);
-        }
-
-        return header;
-    }
-
-    /// <summary>
-    /// Has a file belong to the image below as that is now. Behind a merge into that which was cut off: every sector that the merge writes is
-    /// in the file, so that the two still make the same disk.
-    /// </summary>
-    /// <returns>Whether the file's version can say so.</returns>
-    /// <exception cref="DiskImageException">The file is damaged or in use.</exception>
-    /// <exception cref="BlockIOException">It could not be written.</exception>
-    internal static bool RenewTime(string path, long modifiedSeconds)
-    {
-        using HostFile file = HostFile.Open(path, default);
-        FileLock.Take(file);
-        UmlCowHeader header = ReadHeader(file);
-        if (!header.CanRename)
-        {
-            return false;
-        }
-
-        file.Run(HostFileOperation.Write, 0, (header with { ModifiedTime = (uint)modifiedSeconds }).Write(), 0);
-        file.Run(HostFileOperation.Flush, 0, default, 0);
-        return true;
     }
 
     /// <summary>Whether a range has no sectors of the format in part.</summary>
