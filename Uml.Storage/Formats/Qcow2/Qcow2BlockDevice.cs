@@ -39,13 +39,14 @@ public sealed class Qcow2BlockDevice : IBlockDevice, IFlushable, IDiscardable, I
         Qcow2Reclaimer reclaimer = new(_epochs);
         Qcow2RangeLocks ranges = new();
         Qcow2Mapping mapping = new(image.Content, geometry, l1, options.CacheBytes, imageLock);
-        Qcow2Refcounts refcounts = new(image.Content, geometry, counts, reclaimer, options.CacheBytes / 4);
+        Qcow2Metadata metadata = new(image, l1, counts);
+        Qcow2Refcounts refcounts = new(image.Content, geometry, counts, reclaimer, metadata, options.CacheBytes / 4);
         Qcow2Decompressor decompressor = new(image.Content, geometry, header.Compression);
         _extents = new Qcow2Extents(mapping, backing);
         _reader = new Qcow2Reader(image.Content, geometry, mapping, decompressor, backing);
-        _writeBack = new Qcow2WriteBack(image.Content, geometry, image.Sector, mapping, refcounts, reclaimer, options.Discards, imageLock);
-        _writer = new Qcow2Writer(image.Content, geometry, mapping, refcounts, reclaimer, _reader, _writeBack, ranges, imageLock);
-        _zeroer = new Qcow2Zeroer(geometry, mapping, refcounts, reclaimer, _reader, _writer, _writeBack, ranges, imageLock);
+        _writeBack = new Qcow2WriteBack(image.Content, geometry, image.Sector, mapping, refcounts, reclaimer, metadata, options.Discards, imageLock);
+        _writer = new Qcow2Writer(image.Content, geometry, mapping, refcounts, reclaimer, _reader, _writeBack, ranges, metadata, imageLock);
+        _zeroer = new Qcow2Zeroer(geometry, mapping, refcounts, reclaimer, _reader, _writer, _writeBack, ranges, metadata, imageLock);
         IsReadOnly = image.File.IsReadOnly || snapshot is not null;
         Limits = new BlockLimits(BlockLimits.SectorSize, BlockLimits.Default.PhysicalBlockSize, geometry.ClusterSize);
     }

@@ -12,7 +12,7 @@ namespace Uml.Storage.Formats.Qcow2;
 [SuppressMessage("Reliability", "CA1001", Justification = "Requests that meet the closing of the image wait for their turn still, and find the file closed. Nothing asks for the wait handle, all that could be disposed.")]
 internal sealed class Qcow2WriteBack(
     Qcow2File file, Qcow2Geometry geometry, Qcow2HeaderSector header, Qcow2Mapping mapping, Qcow2Refcounts refcounts, Qcow2Reclaimer reclaimer,
-    bool discards, Lock imageLock)
+    Qcow2Metadata metadata, bool discards, Lock imageLock)
 {
     /// <summary>Clusters that wait to be reused, at which a request writes the tables back that would be the next flush's to write.</summary>
     private const int MaximumUnlinked = 4096;
@@ -66,6 +66,11 @@ internal sealed class Qcow2WriteBack(
             long first = refcounts.AllocateRow((int)geometry.CountClusters(count * 8));
             mapping.Tables.Grow((int)count);
             mapping.L1.Move(first << geometry.ClusterBits, (int)count);
+            for (long i = 0; i < geometry.CountClusters(count * 8); i++)
+            {
+                metadata.Add(first + i);
+            }
+
             for (long i = 0; i < geometry.CountClusters(old * 8L); i++)
             {
                 reclaimer.Unlink(oldFirst + i);
@@ -207,6 +212,12 @@ internal sealed class Qcow2WriteBack(
     {
         lock (imageLock)
         {
+            // Of a damaged image, no count is relied on.
+            if (metadata.IsDamaged)
+            {
+                return;
+            }
+
             reclaimer.TakeUnused(_unused);
         }
 
