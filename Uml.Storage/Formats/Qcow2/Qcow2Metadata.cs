@@ -1,5 +1,4 @@
 using Uml.Storage.Blocks;
-using Uml.Storage.Files;
 
 namespace Uml.Storage.Formats.Qcow2;
 
