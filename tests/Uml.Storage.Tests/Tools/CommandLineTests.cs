@@ -1,5 +1,4 @@
 using System.Diagnostics;
-using System.Net.Sockets;
 using System.Reflection;
 using System.Text.Json;
 
@@ -86,27 +85,25 @@ public sealed class CommandLineTests
     public async Task A_socket_of_a_server_that_was_killed_is_no_hindrance_and_one_in_use_is_refused(CancellationToken cancellationToken)
     {
         Run("create", _folder["a.img"], "1M");
-        using (Socket killed = new(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified))
+        for (int i = 0; i < 2; i++)
         {
-            killed.Bind(new UnixDomainSocketEndPoint(_folder["a.sock"]));
-            killed.Listen();
-        }
+            ProcessStartInfo start = new("dotnet", [Program, "serve", _folder["a.img"], _folder["a.sock"]]) { RedirectStandardOutput = true, RedirectStandardError = true };
+            using Process server = Process.Start(start)!;
+            try
+            {
+                // Whichever stream it tells the address on, it listens when it has told it.
+                Task<string?> told = server.StandardOutput.ReadLineAsync(cancellationToken).AsTask(), error = server.StandardError.ReadLineAsync(cancellationToken).AsTask();
+                Assert.That(await await Task.WhenAny(told, error), Does.Contain("nbd+unix:"));
+                (int code, string output) = Run("serve", _folder["a.img"], _folder["a.sock"], "--read-only");
+                Assert.That((code, output), Is.EqualTo((1, $"DiskImages: A server listens on '{_folder["a.sock"]}' already. Name another socket, or end that server.\n")));
+            }
+            finally
+            {
+                server.Kill();
+                await server.WaitForExitAsync(CancellationToken.None);
+            }
 
-        // What a server that was killed leaves: a socket nobody listens on. (The runtime does not delete it.)
-        Assert.That(File.Exists(_folder["a.sock"]));
-        using Process server = Process.Start(new ProcessStartInfo("dotnet", [Program, "serve", _folder["a.img"], _folder["a.sock"]]) { RedirectStandardOutput = true, RedirectStandardError = true })!;
-        try
-        {
-            // Whichever stream it tells the address on, it listens when it has told it.
-            Task<string?> told = server.StandardOutput.ReadLineAsync(cancellationToken).AsTask(), error = server.StandardError.ReadLineAsync(cancellationToken).AsTask();
-            Assert.That(await await Task.WhenAny(told, error), Does.StartWith("nbd+unix:"));
-            (int code, string output) = Run("serve", _folder["a.img"], _folder["a.sock"], "--read-only");
-            Assert.That((code, output), Is.EqualTo((1, $"A server listens on '{_folder["a.sock"]}' already. Name another socket, or end that server.\n")));
-        }
-        finally
-        {
-            server.Kill();
-            await server.WaitForExitAsync(CancellationToken.None);
+            Assert.That(File.Exists(_folder["a.sock"]), "what a server leaves that is killed");
         }
 
         await File.WriteAllTextAsync(_folder["text.sock"], "mine", cancellationToken);
