@@ -87,7 +87,7 @@ public sealed record DiskOption(
 
         if (Backing is not null && !File.Exists(Path))
         {
-            DiskImage.CreateOverlay(Path, Format, Backing, BackingFormat ?? DiskImageFormat.Raw);
+            DiskImage.CreateOverlay(Path, Format, Backing, BackingFormat);
         }
 
         return DiskImage.Open(Path, Format, new DiskImageOptions

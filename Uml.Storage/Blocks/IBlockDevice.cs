@@ -17,6 +17,11 @@ namespace Uml.Storage.Blocks;
 /// <para>
 /// A call may do its work before it returns. Cancellation is looked at before a request begins; one that has begun is carried out.
 /// </para>
+/// <para>
+/// Disposal flushes where there is something to flush, and may be done twice. A request that begins after it fails with a
+/// <see cref="BlockIOException"/> of <see cref="BlockError.Gone"/>, whatever the device; one that is under way succeeds or fails so. A flush
+/// that succeeds has made durable what it had to, then as ever.
+/// </para>
 /// </remarks>
 public interface IBlockDevice : IAsyncDisposable
 {

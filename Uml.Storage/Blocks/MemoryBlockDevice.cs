@@ -6,6 +6,7 @@ public sealed class MemoryBlockDevice : IBlockDevice, IFlushable, IDiscardable, 
     private const int PieceSize = 1 << 20;
 
     private readonly Lock _lock = new();
+    private readonly OpenState _state = new("A device in memory");
     private byte[]?[] _pieces;
 
     /// <summary>Makes a device of zeroes.</summary>
@@ -40,7 +41,7 @@ public sealed class MemoryBlockDevice : IBlockDevice, IFlushable, IDiscardable, 
     /// <inheritdoc/>
     public ValueTask ReadAsync(long offset, BlockBuffers buffers, CancellationToken cancellationToken = default)
     {
-        cancellationToken.ThrowIfCancellationRequested();
+        _state.Check(cancellationToken);
         lock (_lock)
         {
             BlockRange.Check(this, offset, buffers.Length);
@@ -67,7 +68,7 @@ public sealed class MemoryBlockDevice : IBlockDevice, IFlushable, IDiscardable, 
     /// <inheritdoc/>
     public ValueTask WriteAsync(long offset, BlockBuffers buffers, CancellationToken cancellationToken = default)
     {
-        cancellationToken.ThrowIfCancellationRequested();
+        _state.Check(cancellationToken);
         lock (_lock)
         {
             BlockRange.CheckWrite(this, offset, buffers.Length);
@@ -86,7 +87,7 @@ public sealed class MemoryBlockDevice : IBlockDevice, IFlushable, IDiscardable, 
     /// <inheritdoc/>
     public ValueTask FlushAsync(CancellationToken cancellationToken = default)
     {
-        cancellationToken.ThrowIfCancellationRequested();
+        _state.Check(cancellationToken);
         return ValueTask.CompletedTask;
     }
 
@@ -97,7 +98,7 @@ public sealed class MemoryBlockDevice : IBlockDevice, IFlushable, IDiscardable, 
     /// <inheritdoc/>
     public ValueTask WriteZeroesAsync(long offset, long length, bool mayDiscard, CancellationToken cancellationToken = default)
     {
-        cancellationToken.ThrowIfCancellationRequested();
+        _state.Check(cancellationToken);
         lock (_lock)
         {
             BlockRange.CheckWrite(this, offset, length);
@@ -110,7 +111,7 @@ public sealed class MemoryBlockDevice : IBlockDevice, IFlushable, IDiscardable, 
     /// <inheritdoc/>
     public ValueTask ResizeAsync(long length, CancellationToken cancellationToken = default)
     {
-        cancellationToken.ThrowIfCancellationRequested();
+        _state.Check(cancellationToken);
         lock (_lock)
         {
             int count = CountPieces(length);
@@ -130,7 +131,7 @@ public sealed class MemoryBlockDevice : IBlockDevice, IFlushable, IDiscardable, 
     /// <inheritdoc/>
     public ValueTask<BlockExtent> FindExtentAsync(long offset, long length, CancellationToken cancellationToken = default)
     {
-        cancellationToken.ThrowIfCancellationRequested();
+        _state.Check(cancellationToken);
         ArgumentOutOfRangeException.ThrowIfZero(length);
         lock (_lock)
         {
@@ -143,9 +144,12 @@ public sealed class MemoryBlockDevice : IBlockDevice, IFlushable, IDiscardable, 
     /// <inheritdoc/>
     public ValueTask DisposeAsync()
     {
-        lock (_lock)
+        if (_state.TryClose())
         {
-            Array.Clear(_pieces);
+            lock (_lock)
+            {
+                Array.Clear(_pieces);
+            }
         }
 
         return ValueTask.CompletedTask;

@@ -86,8 +86,8 @@ public abstract class BlockDeviceDecorator : IBlockDevice, IFlushable, IDiscarda
         SendAsync(new BlockRequest(BlockRequestKind.WriteZeroes, offset, length, MayDiscard: mayDiscard), cancellationToken);
 
     /// <inheritdoc/>
-    public virtual ValueTask ResizeAsync(long length, CancellationToken cancellationToken = default) =>
-        (_resizable ?? throw Lacks("its size cannot change")).ResizeAsync(length, cancellationToken);
+    public ValueTask ResizeAsync(long length, CancellationToken cancellationToken = default) =>
+        SendAsync(new BlockRequest(BlockRequestKind.Resize, Length: length), cancellationToken);
 
     /// <inheritdoc/>
     public virtual ValueTask DisposeAsync()
@@ -110,10 +110,11 @@ public abstract class BlockDeviceDecorator : IBlockDevice, IFlushable, IDiscarda
         BlockRequestKind.Discard => (_discardable ?? throw Lacks("it cannot discard")).DiscardAsync(request.Offset, request.Length, cancellationToken),
         BlockRequestKind.WriteZeroes => (_zeroable ?? throw Lacks("it needs zeroes to be written")).WriteZeroesAsync(
             request.Offset, request.Length, request.MayDiscard, cancellationToken),
+        BlockRequestKind.Resize => (_resizable ?? throw Lacks("its size cannot change")).ResizeAsync(request.Length, cancellationToken),
         _ => throw new ArgumentException($"{request.Kind} is no kind of one request.", nameof(request)),
     };
 
-    /// <summary>Whether a capability is one of requests, which pass through <see cref="SendAsync"/>, or of the size.</summary>
+    /// <summary>Whether a capability is one of requests, which pass through <see cref="SendAsync"/>.</summary>
     private protected static bool IsOfRequests(Type type) =>
         type == typeof(IFlushable) || type == typeof(IDiscardable) || type == typeof(IZeroable) || type == typeof(IResizable);
 

@@ -11,7 +11,7 @@ public sealed record BlockFault
     /// <summary>What kinds of requests it is about.</summary>
     public BlockRequestKind Kinds { get; init; } = BlockRequestKind.All;
 
-    /// <summary>The first byte of the range it is about. A request meets it that has a byte within; a flush has none, and meets only the whole device.</summary>
+    /// <summary>The first byte of the range it is about. A request meets it that has a byte within; a flush or a new size has none, and meets only the whole device.</summary>
     public long Offset { get; init; }
 
     /// <summary>Bytes of the range.</summary>
@@ -41,9 +41,9 @@ public sealed record BlockFault
     /// <summary>Whether a number of blocks by the seed, instead of <see cref="TransferredBytes"/>, is carried out.</summary>
     public bool TransfersAtRandom { get; init; }
 
-    internal bool Concerns(in BlockRequest request) => (request.Kind & Kinds) != 0 && (request.Kind == BlockRequestKind.Flush
-        ? Offset == 0 && Length == long.MaxValue
-        : request.Offset - Offset < Length && request.Offset + request.Length > Offset);
+    internal bool Concerns(in BlockRequest request) => (request.Kind & Kinds) != 0 && (request.HasRange
+        ? request.Offset - Offset < Length && request.Offset + request.Length > Offset
+        : Offset == 0 && Length == long.MaxValue);
 }
 
 /// <summary>What a fault does after the first time.</summary>

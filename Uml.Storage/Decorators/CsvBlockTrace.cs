@@ -77,6 +77,7 @@ public sealed class CsvBlockTrace : IBlockTraceSink, IDisposable
         BlockRequestKind.Write => "write",
         BlockRequestKind.Flush => "flush",
         BlockRequestKind.Discard => "discard",
+        BlockRequestKind.Resize => "resize",
         _ => "write_zeroes",
     };
 

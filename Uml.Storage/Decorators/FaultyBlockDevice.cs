@@ -62,7 +62,7 @@ public sealed class FaultyBlockDevice : BlockDeviceDecorator
                 if (state.Happens(in request, _random))
                 {
                     _hasPower = state.Fault.Repeat != BlockFaultRepeat.PowerLoss;
-                    transferred = GetTransferred(state.Fault, request.Length);
+                    transferred = request.HasRange ? GetTransferred(state.Fault, request.Length) : 0;
                     return state.Fault.Error;
                 }
             }

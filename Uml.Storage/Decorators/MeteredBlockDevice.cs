@@ -34,6 +34,7 @@ public sealed class MeteredBlockDevice : BlockDeviceDecorator
         Flushes = new BlockCounters(instruments, "flush");
         Discards = new BlockCounters(instruments, "discard");
         Zeroes = new BlockCounters(instruments, "write_zeroes");
+        Resizes = new BlockCounters(instruments, "resize");
     }
 
     /// <summary>Of reads.</summary>
@@ -50,6 +51,9 @@ public sealed class MeteredBlockDevice : BlockDeviceDecorator
 
     /// <summary>Of zeroes without data.</summary>
     public BlockCounters Zeroes { get; }
+
+    /// <summary>Of new sizes, which have no bytes.</summary>
+    public BlockCounters Resizes { get; }
 
     /// <inheritdoc/>
     public override ValueTask DisposeAsync()
@@ -70,7 +74,7 @@ public sealed class MeteredBlockDevice : BlockDeviceDecorator
         catch
         {
             // Refused before it began: a range that is not within the device, say.
-            Find(request.Kind).Count(request.Length, isError: true, _time.GetElapsedTime(start));
+            Count(in request, isError: true, start);
             throw;
         }
 
@@ -79,7 +83,7 @@ public sealed class MeteredBlockDevice : BlockDeviceDecorator
             return WaitAsync(task, request, start);
         }
 
-        Find(request.Kind).Count(request.Length, isError: false, _time.GetElapsedTime(start));
+        Count(in request, isError: false, start);
         return task;
     }
 
@@ -94,9 +98,12 @@ public sealed class MeteredBlockDevice : BlockDeviceDecorator
         }
         finally
         {
-            Find(request.Kind).Count(request.Length, isError, _time.GetElapsedTime(start));
+            Count(in request, isError, start);
         }
     }
+
+    private void Count(in BlockRequest request, bool isError, long start) =>
+        Find(request.Kind).Count(request.Kind == BlockRequestKind.Resize ? 0 : request.Length, isError, _time.GetElapsedTime(start));
 
     private BlockCounters Find(BlockRequestKind kind) => kind switch
     {
@@ -104,6 +111,7 @@ public sealed class MeteredBlockDevice : BlockDeviceDecorator
         BlockRequestKind.Write => Writes,
         BlockRequestKind.Flush => Flushes,
         BlockRequestKind.Discard => Discards,
+        BlockRequestKind.Resize => Resizes,
         _ => Zeroes,
     };
 }

@@ -5,8 +5,8 @@ namespace Uml.Storage.Decorators;
 
 /// <summary>A request that has ended.</summary>
 /// <param name="Kind">What it did.</param>
-/// <param name="Offset">The first byte; 0 for a flush.</param>
-/// <param name="Length">Bytes; 0 for a flush.</param>
+/// <param name="Offset">The first byte; 0 for a flush and a new size.</param>
+/// <param name="Length">Bytes; 0 for a flush; of a new size, that.</param>
 /// <param name="Start">When it was made.</param>
 /// <param name="Duration">How long it took.</param>
 /// <param name="Error">What it failed with; null when it succeeded.</param>

@@ -8,7 +8,7 @@ namespace Uml.Storage.Decorators;
 /// </summary>
 /// <remarks>
 /// One request is carried out at a time, and blocks that are not flushed are kept in memory in each version: it is meant for tests. A discard,
-/// and zeroes of more than a mebibyte, reach the device inside at once, as they may on a disk.
+/// zeroes of more than a mebibyte, and a new size reach the device inside at once, as they may on a disk.
 /// </remarks>
 public sealed class VolatileCacheBlockDevice : BlockDeviceDecorator
 {
@@ -63,21 +63,6 @@ public sealed class VolatileCacheBlockDevice : BlockDeviceDecorator
             _versions.Clear();
             _hasPower = false;
             return lost;
-        }
-        finally
-        {
-            _lock.Release();
-        }
-    }
-
-    /// <inheritdoc/>
-    public override async ValueTask ResizeAsync(long length, CancellationToken cancellationToken = default)
-    {
-        await _lock.WaitAsync(cancellationToken).ConfigureAwait(false);
-        try
-        {
-            await base.ResizeAsync(length, cancellationToken).ConfigureAwait(false);
-            Forget(length, long.MaxValue);
         }
         finally
         {
@@ -146,7 +131,8 @@ public sealed class VolatileCacheBlockDevice : BlockDeviceDecorator
     private async ValueTask PassAsync(BlockRequest request, CancellationToken cancellationToken)
     {
         await base.SendAsync(request, cancellationToken).ConfigureAwait(false);
-        Forget(request.Offset, request.Offset + request.Length);
+        (long first, long end) = request.Kind == BlockRequestKind.Resize ? (request.Length, long.MaxValue) : (request.Offset, request.Offset + request.Length);
+        Forget(first, end);
     }
 
     private async ValueTask ReadAsync(BlockRequest request, CancellationToken cancellationToken)

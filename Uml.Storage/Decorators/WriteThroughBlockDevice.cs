@@ -1,4 +1,3 @@
-using System.Runtime.CompilerServices;
 using Uml.Storage.Blocks;
 
 namespace Uml.Storage.Decorators;
@@ -7,20 +6,15 @@ namespace Uml.Storage.Decorators;
 /// <param name="inner">The device inside.</param>
 public sealed class WriteThroughBlockDevice(IBlockDevice inner) : BlockDeviceDecorator(inner)
 {
-    private readonly bool _canFlush = inner.GetCapability<IFlushable>() is not null;
+    private readonly IFlushable? _flushable = inner.GetCapability<IFlushable>();
 
     /// <inheritdoc/>
     /// <remarks>A flush may wait, so a write that one follows may as well.</remarks>
-    public override bool WriteNeverWaits(long offset, int length) => !_canFlush && base.WriteNeverWaits(offset, length);
+    public override bool WriteNeverWaits(long offset, int length) => _flushable is null && base.WriteNeverWaits(offset, length);
 
     /// <inheritdoc/>
     protected override ValueTask SendAsync(BlockRequest request, CancellationToken cancellationToken) =>
-        request.IsChange && _canFlush ? ChangeAsync(request, cancellationToken) : base.SendAsync(request, cancellationToken);
-
-    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder))]
-    private async ValueTask ChangeAsync(BlockRequest request, CancellationToken cancellationToken)
-    {
-        await base.SendAsync(request, cancellationToken).ConfigureAwait(false);
-        await base.SendAsync(new BlockRequest(BlockRequestKind.Flush), CancellationToken.None).ConfigureAwait(false);
-    }
+        request.IsChange && _flushable is not null
+            ? WriteThrough.FlushBehindAsync(base.SendAsync(request, cancellationToken), _flushable)
+            : base.SendAsync(request, cancellationToken);
 }

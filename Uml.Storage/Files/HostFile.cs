@@ -86,9 +86,17 @@ internal sealed class HostFile : IImageFile
     /// <exception cref="BlockIOException">The host does not do it.</exception>
     public void SetLength(long length)
     {
-        if (Unistd.Truncate(Descriptor, length) != 0)
+        Keep();
+        try
         {
-            throw HostFileError.OnRequest(this, "A new size", length, 0, Marshal.GetLastPInvokeError());
+            if (Unistd.Truncate(Descriptor, length) != 0)
+            {
+                throw HostFileError.OnRequest(this, "A new size", length, 0, Marshal.GetLastPInvokeError());
+            }
+        }
+        finally
+        {
+            _handle.DangerousRelease();
         }
     }
 
@@ -145,17 +153,7 @@ internal sealed class HostFile : IImageFile
     /// <exception cref="BlockIOException">The host does not do it.</exception>
     public void Run(HostFileOperation operation, long offset, BlockBuffers buffers, long length)
     {
-        // SAFETY: the descriptor stays open meanwhile, whoever disposes the file.
-        bool kept = false;
-        try
-        {
-            _handle.DangerousAddRef(ref kept);
-        }
-        catch (ObjectDisposedException)
-        {
-            throw new BlockIOException($"'{Path}' was closed before a request to it began.", BlockError.Gone);
-        }
-
+        Keep();
         try
         {
             switch (operation)
@@ -189,6 +187,21 @@ internal sealed class HostFile : IImageFile
 
     /// <summary>Keeps a request for another use, once its result was taken.</summary>
     internal void Return(HostFileRequest request) => _free.Enqueue(request);
+
+    /// <summary>Keeps the descriptor open until the handle is released, whoever disposes the file meanwhile: else it could be another file's by then.</summary>
+    /// <exception cref="BlockIOException">The file is closed.</exception>
+    private void Keep()
+    {
+        bool isKept = false;
+        try
+        {
+            _handle.DangerousAddRef(ref isKept);
+        }
+        catch (ObjectDisposedException)
+        {
+            throw OpenState.Closed($"'{Path}'");
+        }
+    }
 
     private ValueTask Start(HostFileOperation operation, long offset, BlockBuffers buffers, long length)
     {

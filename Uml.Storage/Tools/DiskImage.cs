@@ -67,15 +67,18 @@ public static class DiskImage
     /// <param name="path">The file, which must not be there.</param>
     /// <param name="format">Its format, one that can have an image below.</param>
     /// <param name="backingPath">The image below.</param>
-    /// <param name="backingFormat">The format of the image below.</param>
+    /// <param name="backingFormat">
+    /// The format of the image below. Raw when it is null; but a qcow2 image is not made over what begins like another format then, which has to be
+    /// stated, be it raw: it could be either an image or what a guest has written to a raw disk.
+    /// </param>
     /// <exception cref="DiskImageException">The file is there, or the formats do not go together; the message says what to do.</exception>
-    public static void CreateOverlay(string path, DiskImageFormat format, string backingPath, DiskImageFormat backingFormat = DiskImageFormat.Raw)
+    public static void CreateOverlay(string path, DiskImageFormat format, string backingPath, DiskImageFormat? backingFormat = null)
     {
         switch (format)
         {
             case DiskImageFormat.Raw:
                 throw new DiskImageException($"'{path}' cannot be made over '{backingPath}': a raw image has none below it. Use the format cow or qcow2.");
-            case DiskImageFormat.UmlCow when backingFormat != DiskImageFormat.Raw:
+            case DiskImageFormat.UmlCow when (backingFormat ?? DiskImageFormat.Raw) != DiskImageFormat.Raw:
                 throw new DiskImageException($"'{path}' cannot be made over '{backingPath}': copy-on-write files of User Mode Linux are over raw images only. "
                     + "Convert that image to raw.");
             case DiskImageFormat.UmlCow:
@@ -242,11 +245,18 @@ public static class DiskImage
         return options is { IsSynchronous: true, IsReadOnly: false } ? device.WithWriteThrough() : device;
     }
 
-    private static void CreateQcow2(string path, string backingPath, DiskImageFormat backingFormat)
+    private static void CreateQcow2(string path, string backingPath, DiskImageFormat? stated)
     {
+        DiskImageFormat backingFormat = stated ?? DiskImageFormat.Raw;
         Qcow2BackingFormat format = GetBackingFormat(backingFormat)!.Value;
         backingPath = Path.GetFullPath(backingPath);
-        long length = DiskImageInspection.Run(backingPath, backingFormat).VirtualSize;
-        Qcow2BlockDevice.Create(path, length, new Qcow2CreateOptions { BackingPath = backingPath, BackingFormat = format });
+        DiskImageInfo below = DiskImageInspection.Run(backingPath, backingFormat);
+        if (stated is null && below.Notes.Count != 0)
+        {
+            throw new DiskImageException($"'{path}' cannot be made over an image whose format is not stated: {below.Notes[0]} "
+                + "(backing-format=qcow2 of a disk, --base-format qcow2; or raw, if it is a disk that a guest has written so.)");
+        }
+
+        Qcow2BlockDevice.Create(path, below.VirtualSize, new Qcow2CreateOptions { BackingPath = backingPath, BackingFormat = format });
     }
 }

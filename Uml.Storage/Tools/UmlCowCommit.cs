@@ -65,7 +65,7 @@ internal static class UmlCowCommit
         try
         {
             using HostFile file = HostFile.Open(backing, new HostFileMode(IsReadOnly: true));
-            if (!UmlCowBlockDevice.RenewTime(path, file.Status.ModifiedSeconds))
+            if (!UmlCowImage.RenewTime(path, file.Status.ModifiedSeconds))
             {
                 throw new DiskImageException($"'{path}' has a version whose date cannot be renewed.");
             }

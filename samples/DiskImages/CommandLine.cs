@@ -46,7 +46,8 @@ internal static class CommandLine
         return Make(new Command("cow", "Makes a copy-on-write file over an image.") { file, backing, format, backingFormat }, report, (result, _) =>
         {
             string below = result.GetRequiredValue(backing);
-            DiskImage.CreateOverlay(result.GetRequiredValue(file), GetFormat(result, format), below, GetFormat(result, backingFormat, report, below));
+            DiskImageFormat? ofBelow = result.GetResult(backingFormat) is { Implicit: false } ? GetFormat(result, backingFormat, report, below) : null;
+            DiskImage.CreateOverlay(result.GetRequiredValue(file), GetFormat(result, format), below, ofBelow);
             return Task.FromResult(ExitCodes.Success);
         });
     }
@@ -188,6 +189,7 @@ internal static class CommandLine
             async (result, cancellationToken) =>
             {
                 string path = result.GetRequiredValue(file);
+                StaleSocket.Remove(result.GetRequiredValue(socket));
                 await using IBlockDevice device = DiskImage.Open(
                     path, GetFormat(result, format, report, path), new DiskImageOptions { IsReadOnly = result.GetValue(isReadOnly) });
                 await using NbdServer server = NbdServer.Start(new NbdServerOptions

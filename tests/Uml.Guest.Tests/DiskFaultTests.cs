@@ -80,6 +80,15 @@ public sealed class DiskFaultTests
     }
 
     [Test]
+    public async Task A_discard_that_fails_is_an_error_of_the_guest_and_logged_once()
+    {
+        string disk = await FindAsync("undiscarded");
+        Assert.That(await RunAsync($"blkdiscard -o 0 -l 65536 {disk} 2>&1 || echo failed"), Does.Contain("Input/output error").And.EndWith("failed\n"));
+        Assert.That(await RunAsync($"dd if={disk} of=/dev/null bs=4096 count=1 iflag=direct 2>/dev/null && echo fine"), Is.EqualTo("fine\n"));
+        Assert.That(_events.Get(RequestFailed).Count(message => message.StartsWith("undiscarded ", StringComparison.Ordinal)), Is.EqualTo(1));
+    }
+
+    [Test]
     public async Task A_file_that_is_cut_off_has_errors_behind_its_end()
     {
         string disk = await FindAsync("cut");
@@ -154,6 +163,7 @@ public sealed class DiskFaultTests
         Add(builder, "bad", _ => new MemoryBlockDevice(DiskLength).WithFaults(bad));
         Add(builder, "full", _ => new MemoryBlockDevice(DiskLength).WithFaults(new BlockFault { Kinds = BlockRequestKind.Write, Error = BlockError.NoSpace }));
         Add(builder, "unflushed", _ => new MemoryBlockDevice(DiskLength).WithFaults(new BlockFault { Kinds = BlockRequestKind.Flush, Repeat = BlockFaultRepeat.Sticky }));
+        Add(builder, "undiscarded", _ => new MemoryBlockDevice(DiskLength).WithFaults(new BlockFault { Kinds = BlockRequestKind.Discard }));
         Add(builder, "cut", _ => RawBlockDevice.Open(_folder["cut"]));
         Add(builder, "over-cut", _ => UmlCowBlockDevice.Open(_folder["over-cut"]));
         Add(builder, "over-gone", _ => UmlCowBlockDevice.Open(_folder["over-gone"]));

@@ -2,6 +2,7 @@ using System.Collections.Concurrent;
 using System.Runtime.CompilerServices;
 using Microsoft.Extensions.Logging;
 using Uml.Storage.Blocks;
+using Uml.Storage.Decorators;
 
 namespace Uml.Devices.Virtio.Block;
 
@@ -18,6 +19,8 @@ internal sealed class BlockRequestRunner(IBlockDevice disk, string name, ILogger
     /// <summary>Failures that are logged in full; a limit of ours against a disk that is gone.</summary>
     private const int MaximumReports = 8;
 
+    /// <summary>For a driver that does not flush.</summary>
+    private readonly WriteThroughBlockDevice _durable = disk.WithWriteThrough();
     private readonly IFlushable? _flushable = disk.GetCapability<IFlushable>();
     private readonly IDiscardable? _discardable = disk.GetCapability<IDiscardable>();
     private readonly IZeroable? _zeroable = disk.GetCapability<IZeroable>();
@@ -176,22 +179,16 @@ internal sealed class BlockRequestRunner(IBlockDevice disk, string name, ILogger
         }
     }
 
-    private ValueTask Carry(BlockRequest request) => request.Type switch
+    private ValueTask Carry(BlockRequest request)
     {
-        VirtioBlockLayout.In => disk.ReadAsync(request.Offset, request.Data),
-        VirtioBlockLayout.Out when request.IsWriteThrough => WriteThroughAsync(request),
-        VirtioBlockLayout.Out => disk.WriteAsync(request.Offset, request.Data),
-        VirtioBlockLayout.FlushRequest => FlushAsync(),
-        _ => RunRangesAsync(request),
-    };
-
-    private ValueTask FlushAsync() => _flushable?.FlushAsync() ?? ValueTask.CompletedTask;
-
-    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder))]
-    private async ValueTask WriteThroughAsync(BlockRequest request)
-    {
-        await disk.WriteAsync(request.Offset, request.Data).ConfigureAwait(false);
-        await FlushAsync().ConfigureAwait(false);
+        IBlockDevice target = request.IsWriteThrough ? _durable : disk;
+        return request.Type switch
+        {
+            VirtioBlockLayout.In => disk.ReadAsync(request.Offset, request.Data),
+            VirtioBlockLayout.Out => target.WriteAsync(request.Offset, request.Data),
+            VirtioBlockLayout.FlushRequest => _flushable?.FlushAsync() ?? ValueTask.CompletedTask,
+            _ => RunRangesAsync(request),
+        };
     }
 
     [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder))]
@@ -202,17 +199,12 @@ internal sealed class BlockRequestRunner(IBlockDevice disk, string name, ILogger
             (long offset, long length, bool mayUnmap) = request.Ranges[i];
             if (request.Type == VirtioBlockLayout.DiscardRequest)
             {
-                await _discardable!.DiscardAsync(offset, length).ConfigureAwait(false);
+                await (request.IsWriteThrough ? _durable : _discardable!).DiscardAsync(offset, length).ConfigureAwait(false);
             }
             else
             {
-                await _zeroable!.WriteZeroesAsync(offset, length, mayUnmap).ConfigureAwait(false);
+                await (request.IsWriteThrough ? _durable : _zeroable!).WriteZeroesAsync(offset, length, mayUnmap).ConfigureAwait(false);
             }
-        }
-
-        if (request.IsWriteThrough)
-        {
-            await FlushAsync().ConfigureAwait(false);
         }
     }
 }

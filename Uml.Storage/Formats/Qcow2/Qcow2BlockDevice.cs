@@ -18,7 +18,6 @@ public sealed class Qcow2BlockDevice : IBlockDevice, IFlushable, IDiscardable, I
     private readonly IBlockDevice? _backing;
     private readonly Qcow2Options _options;
     private readonly Qcow2Reader _reader;
-    private readonly Qcow2Decompressor _decompressor;
     private readonly Qcow2RequestEpochs _epochs = new();
     private readonly Qcow2Writer _writer;
     private readonly Qcow2Zeroer _zeroer;
@@ -26,12 +25,13 @@ public sealed class Qcow2BlockDevice : IBlockDevice, IFlushable, IDiscardable, I
     private readonly Qcow2Extents _extents;
     private readonly SemaphoreSlim _resizing = new(1);
     private long _length;
-    private int _isDisposed;
+    private readonly OpenState _state;
 
     private Qcow2BlockDevice(
         Qcow2Image image, Qcow2SnapshotInfo? snapshot, Qcow2RootTable l1, Qcow2RootTable counts, IBlockDevice? backing, Qcow2Options options)
     {
         (_image, _backing, _options) = (image, backing, options);
+        _state = new OpenState($"'{image.File.Path}'");
         Qcow2Header header = image.Header;
         Qcow2Geometry geometry = header.Geometry;
         _length = (snapshot?.Length ?? header.Length) / BlockLimits.SectorSize * BlockLimits.SectorSize;
@@ -39,13 +39,14 @@ public sealed class Qcow2BlockDevice : IBlockDevice, IFlushable, IDiscardable, I
         Qcow2Reclaimer reclaimer = new(_epochs);
         Qcow2RangeLocks ranges = new();
         Qcow2Mapping mapping = new(image.Content, geometry, l1, options.CacheBytes, imageLock);
-        Qcow2Refcounts refcounts = new(image.Content, geometry, counts, reclaimer, options.CacheBytes / 4);
-        _decompressor = new Qcow2Decompressor(image.Content, geometry, header.Compression);
+        Qcow2Metadata metadata = new(image, l1, counts);
+        Qcow2Refcounts refcounts = new(image.Content, geometry, counts, reclaimer, metadata, options.CacheBytes / 4);
+        Qcow2Decompressor decompressor = new(image.Content, geometry, header.Compression);
         _extents = new Qcow2Extents(mapping, backing);
-        _reader = new Qcow2Reader(image.Content, geometry, mapping, _decompressor, backing);
-        _writeBack = new Qcow2WriteBack(image.Content, geometry, image.Sector, mapping, refcounts, reclaimer, options.Discards, imageLock);
-        _writer = new Qcow2Writer(image.Content, geometry, mapping, refcounts, reclaimer, _reader, _writeBack, ranges, imageLock);
-        _zeroer = new Qcow2Zeroer(geometry, mapping, refcounts, reclaimer, _reader, _writer, _writeBack, ranges, imageLock);
+        _reader = new Qcow2Reader(image.Content, geometry, mapping, decompressor, backing);
+        _writeBack = new Qcow2WriteBack(image.Content, geometry, image.Sector, mapping, refcounts, reclaimer, metadata, options.Discards, imageLock);
+        _writer = new Qcow2Writer(image.Content, geometry, mapping, refcounts, reclaimer, _reader, _writeBack, ranges, metadata, imageLock);
+        _zeroer = new Qcow2Zeroer(geometry, mapping, refcounts, reclaimer, _reader, _writer, _writeBack, ranges, metadata, imageLock);
         IsReadOnly = image.File.IsReadOnly || snapshot is not null;
         Limits = new BlockLimits(BlockLimits.SectorSize, BlockLimits.Default.PhysicalBlockSize, geometry.ClusterSize);
     }
@@ -122,7 +123,7 @@ public sealed class Qcow2BlockDevice : IBlockDevice, IFlushable, IDiscardable, I
     /// <inheritdoc/>
     public ValueTask ReadAsync(long offset, BlockBuffers buffers, CancellationToken cancellationToken = default)
     {
-        cancellationToken.ThrowIfCancellationRequested();
+        _state.Check(cancellationToken);
         BlockRange.Check(this, offset, buffers.Length);
         int epoch = _epochs.Enter();
         try
@@ -139,7 +140,7 @@ public sealed class Qcow2BlockDevice : IBlockDevice, IFlushable, IDiscardable, I
     /// <inheritdoc/>
     public ValueTask WriteAsync(long offset, BlockBuffers buffers, CancellationToken cancellationToken = default)
     {
-        cancellationToken.ThrowIfCancellationRequested();
+        _state.Check(cancellationToken);
         BlockRange.CheckWrite(this, offset, buffers.Length);
         int epoch = _epochs.Enter();
         try
@@ -162,14 +163,14 @@ public sealed class Qcow2BlockDevice : IBlockDevice, IFlushable, IDiscardable, I
     /// <inheritdoc/>
     public ValueTask FlushAsync(CancellationToken cancellationToken = default)
     {
-        cancellationToken.ThrowIfCancellationRequested();
+        _state.Check(cancellationToken);
         return IsReadOnly ? ValueTask.CompletedTask : _writeBack.FlushAsync();
     }
 
     /// <inheritdoc/>
     public ValueTask DiscardAsync(long offset, long length, CancellationToken cancellationToken = default)
     {
-        cancellationToken.ThrowIfCancellationRequested();
+        _state.Check(cancellationToken);
         BlockRange.CheckWrite(this, offset, length);
         return _options.Discards ? ZeroAsync(offset, length, mayDiscard: true, mustZero: false) : ValueTask.CompletedTask;
     }
@@ -177,7 +178,7 @@ public sealed class Qcow2BlockDevice : IBlockDevice, IFlushable, IDiscardable, I
     /// <inheritdoc/>
     public ValueTask WriteZeroesAsync(long offset, long length, bool mayDiscard, CancellationToken cancellationToken = default)
     {
-        cancellationToken.ThrowIfCancellationRequested();
+        _state.Check(cancellationToken);
         BlockRange.CheckWrite(this, offset, length);
         return ZeroAsync(offset, length, mayDiscard && _options.Discards, mustZero: true);
     }
@@ -187,7 +188,7 @@ public sealed class Qcow2BlockDevice : IBlockDevice, IFlushable, IDiscardable, I
     /// <exception cref="NotSupportedException">The image has internal snapshots and version 2, in which they have no size of their own.</exception>
     public async ValueTask ResizeAsync(long length, CancellationToken cancellationToken = default)
     {
-        cancellationToken.ThrowIfCancellationRequested();
+        _state.Check(cancellationToken);
         ArgumentOutOfRangeException.ThrowIfNegative(length);
         ArgumentOutOfRangeException.ThrowIfNotEqual(length % BlockLimits.SectorSize, 0, nameof(length));
         BlockRange.CheckWrite(this, 0, 0);
@@ -214,7 +215,7 @@ public sealed class Qcow2BlockDevice : IBlockDevice, IFlushable, IDiscardable, I
     /// <inheritdoc/>
     public async ValueTask<BlockExtent> FindExtentAsync(long offset, long length, CancellationToken cancellationToken = default)
     {
-        cancellationToken.ThrowIfCancellationRequested();
+        _state.Check(cancellationToken);
         ArgumentOutOfRangeException.ThrowIfZero(length);
         BlockRange.Check(this, offset, length);
         int epoch = _epochs.Enter();
@@ -232,7 +233,7 @@ public sealed class Qcow2BlockDevice : IBlockDevice, IFlushable, IDiscardable, I
     /// <exception cref="IOException">What was written since the last flush could not be made durable; the files are closed all the same.</exception>
     public async ValueTask DisposeAsync()
     {
-        if (Interlocked.Exchange(ref _isDisposed, 1) != 0)
+        if (!_state.TryClose())
         {
             return;
         }
@@ -246,7 +247,7 @@ public sealed class Qcow2BlockDevice : IBlockDevice, IFlushable, IDiscardable, I
         }
         finally
         {
-            Close();
+            _image.File.Dispose();
             if (_backing is not null)
             {
                 await _backing.DisposeAsync().ConfigureAwait(false);
@@ -357,13 +358,5 @@ public sealed class Qcow2BlockDevice : IBlockDevice, IFlushable, IDiscardable, I
         await _zeroer.ZeroAsync(old, Math.Clamp(visible - old, 0, length - old), length, mayDiscard: true, mustZero: true).ConfigureAwait(false);
         await _writeBack.SetLengthAsync(length).ConfigureAwait(false);
         Volatile.Write(ref _length, length);
-    }
-
-    private void Close()
-    {
-        _image.File.Dispose();
-        _decompressor.Dispose();
-        _writeBack.Dispose();
-        _resizing.Dispose();
     }
 }

@@ -1,4 +1,5 @@
 using System.Buffers;
+using System.Diagnostics.CodeAnalysis;
 using System.IO.Compression;
 using Uml.Storage.Blocks;
 using ZstdSharp;
@@ -6,7 +7,8 @@ using ZstdSharp;
 namespace Uml.Storage.Formats.Qcow2;
 
 /// <summary>Reads compressed clusters, one at a time. The last one is kept: the next request is often for more of it.</summary>
-internal sealed class Qcow2Decompressor(Qcow2File file, Qcow2Geometry geometry, Qcow2Compression compression) : IDisposable
+[SuppressMessage("Reliability", "CA1001", Justification = "Requests that meet the closing of the image wait for their turn still, and find the file closed. Nothing asks for the wait handle, all that could be disposed.")]
+internal sealed class Qcow2Decompressor(Qcow2File file, Qcow2Geometry geometry, Qcow2Compression compression)
 {
     private readonly SemaphoreSlim _turn = new(1);
     private byte[] _cluster = [];
@@ -35,8 +37,6 @@ internal sealed class Qcow2Decompressor(Qcow2File file, Qcow2Geometry geometry, 
             _turn.Release();
         }
     }
-
-    public void Dispose() => _turn.Dispose();
 
     private async ValueTask DecompressAsync(ulong entry)
     {

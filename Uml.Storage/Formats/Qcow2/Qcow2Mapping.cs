@@ -92,15 +92,17 @@ internal sealed class Qcow2Mapping
 
     /// <summary>An L2 table that can be changed: a new one, or a copy, if need be. With the image's lock.</summary>
     /// <exception cref="BlockIOException">It could not be read, or there is no room for it.</exception>
-    public Qcow2Table GetOwnTable(int index, Qcow2Refcounts refcounts, Qcow2Reclaimer reclaimer)
+    public Qcow2Table GetOwnTable(int index, Qcow2Refcounts refcounts, Qcow2Reclaimer reclaimer, Qcow2Metadata metadata)
     {
         Qcow2Table? table = GetTable(index);
         if (table is not null && (L1[index] & Qcow2Entry.Copied) != 0)
         {
+            metadata.CheckTable(table.Offset);
             return table;
         }
 
         refcounts.Allocate(1, out long cluster, out _);
+        metadata.Add(cluster);
         long offset = cluster << _geometry.ClusterBits;
         if (table is null)
         {

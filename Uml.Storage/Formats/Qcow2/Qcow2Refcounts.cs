@@ -14,6 +14,7 @@ internal sealed class Qcow2Refcounts
     private readonly Qcow2File _file;
     private readonly Qcow2Geometry _geometry;
     private readonly Qcow2Reclaimer _reclaimer;
+    private readonly Qcow2Metadata _metadata;
 
     /// <summary>Below this there is no free cluster.</summary>
     private long _hint;
@@ -21,9 +22,9 @@ internal sealed class Qcow2Refcounts
     /// <summary>From here on no cluster was ever used: they read as zeroes, since the file ends before.</summary>
     private long _fresh;
 
-    public Qcow2Refcounts(Qcow2File file, Qcow2Geometry geometry, Qcow2RootTable table, Qcow2Reclaimer reclaimer, long cacheBytes)
+    public Qcow2Refcounts(Qcow2File file, Qcow2Geometry geometry, Qcow2RootTable table, Qcow2Reclaimer reclaimer, Qcow2Metadata metadata, long cacheBytes)
     {
-        (_file, _geometry, _reclaimer, Table) = (file, geometry, reclaimer, table);
+        (_file, _geometry, _reclaimer, _metadata, Table) = (file, geometry, reclaimer, metadata, table);
         Blocks = new Qcow2TableCache(file, geometry.ClusterSize, table.Count, cacheBytes);
         _fresh = geometry.CountClusters(file.End);
     }
@@ -56,7 +57,7 @@ internal sealed class Qcow2Refcounts
 
         for (int i = 0; i < got; i++)
         {
-            Set(first + i, 1);
+            Claim(first + i);
         }
 
         isFresh = first >= _fresh;
@@ -83,7 +84,7 @@ internal sealed class Qcow2Refcounts
 
         for (int i = 0; i < count; i++)
         {
-            Set(first + i, 1);
+            Claim(first + i);
         }
 
         _fresh = first + count;
@@ -104,6 +105,7 @@ internal sealed class Qcow2Refcounts
         Set(cluster, count - 1);
         if (count == 1)
         {
+            _metadata.Remove(cluster);
             _hint = Math.Min(_hint, cluster);
         }
 
@@ -148,9 +150,16 @@ internal sealed class Qcow2Refcounts
         return count;
     }
 
+    private void Claim(long cluster)
+    {
+        _metadata.CheckFree(cluster);
+        Set(cluster, 1);
+    }
+
     private void Set(long cluster, ulong value)
     {
         Qcow2Table block = FindBlock(cluster)!;
+        _metadata.CheckTable(block.Offset);
         int i = Within(cluster);
         Qcow2Counts.Set(block.Data, i, _geometry.RefcountOrder, value);
         Blocks.MarkDirty(block, Qcow2Counts.ByteOf(i, _geometry.RefcountOrder));
@@ -201,7 +210,8 @@ internal sealed class Qcow2Refcounts
 
         Blocks.Add(index, cluster << _geometry.ClusterBits);
         Table[index] = (ulong)cluster << _geometry.ClusterBits;
-        Set(cluster, 1);
+        Claim(cluster);
+        _metadata.Add(cluster);
         _fresh = Math.Max(_fresh, cluster + 1);
     }
 
@@ -239,7 +249,8 @@ internal sealed class Qcow2Refcounts
 
         for (int i = 0; i < blocks + clusters; i++)
         {
-            Set(start + i, 1);
+            Claim(start + i);
+            _metadata.Add(start + i);
         }
 
         _fresh = Math.Max(_fresh, start + blocks + clusters);

@@ -1,3 +1,4 @@
+using System.Diagnostics.CodeAnalysis;
 using System.Runtime.CompilerServices;
 using Uml.Storage.Blocks;
 
@@ -8,9 +9,10 @@ namespace Uml.Storage.Formats.Qcow2;
 /// before a table refers to a cluster, L2 tables before the L1 table, tables before the header; and what nothing in the file refers to any
 /// more is counted less only afterwards. Clusters may be counted that nothing refers to; never the other way.
 /// </summary>
+[SuppressMessage("Reliability", "CA1001", Justification = "Requests that meet the closing of the image wait for their turn still, and find the file closed. Nothing asks for the wait handle, all that could be disposed.")]
 internal sealed class Qcow2WriteBack(
     Qcow2File file, Qcow2Geometry geometry, Qcow2HeaderSector header, Qcow2Mapping mapping, Qcow2Refcounts refcounts, Qcow2Reclaimer reclaimer,
-    bool discards, Lock imageLock) : IDisposable
+    Qcow2Metadata metadata, bool discards, Lock imageLock)
 {
     /// <summary>Clusters that wait to be reused, at which a request writes the tables back that would be the next flush's to write.</summary>
     private const int MaximumUnlinked = 4096;
@@ -22,10 +24,10 @@ internal sealed class Qcow2WriteBack(
     /// <summary>New places of the root tables, which the header gets when they are written; or null.</summary>
     private (long Offset, int Count)? _movedRefcountTable, _movedL1;
 
-    /// <summary>Whether there is something that the file does not have.</summary>
     /// <summary>Bytes of the disk that the L1 table stands for, which may be more than the disk has.</summary>
     public long MappedLength => mapping.L1.Count * geometry.BytesPerL1Entry;
 
+    /// <summary>Whether there is something that the file does not have.</summary>
     private bool HasChanges => mapping.Tables.HasChanges || mapping.L1.HasChanges || refcounts.Blocks.HasChanges || refcounts.Table.HasChanges;
 
     /// <summary>Makes all that was written durable.</summary>
@@ -64,6 +66,11 @@ internal sealed class Qcow2WriteBack(
             long first = refcounts.AllocateRow((int)geometry.CountClusters(count * 8));
             mapping.Tables.Grow((int)count);
             mapping.L1.Move(first << geometry.ClusterBits, (int)count);
+            for (long i = 0; i < geometry.CountClusters(count * 8); i++)
+            {
+                metadata.Add(first + i);
+            }
+
             for (long i = 0; i < geometry.CountClusters(old * 8L); i++)
             {
                 reclaimer.Unlink(oldFirst + i);
@@ -97,8 +104,6 @@ internal sealed class Qcow2WriteBack(
             await FlushAsync().ConfigureAwait(false);
         }
     }
-
-    public void Dispose() => _turn.Dispose();
 
     [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder))]
     private async ValueTask WriteAllAsync()
@@ -207,6 +212,12 @@ internal sealed class Qcow2WriteBack(
     {
         lock (imageLock)
         {
+            // Of a damaged image, no count is relied on.
+            if (metadata.IsDamaged)
+            {
+                return;
+            }
+
             reclaimer.TakeUnused(_unused);
         }
 

@@ -10,7 +10,7 @@ namespace Uml.Storage.Formats.Qcow2;
 /// </summary>
 internal sealed class Qcow2Writer(
     Qcow2File file, Qcow2Geometry geometry, Qcow2Mapping mapping, Qcow2Refcounts refcounts, Qcow2Reclaimer reclaimer, Qcow2Reader reader,
-    Qcow2WriteBack writeBack, Qcow2RangeLocks ranges, Lock imageLock)
+    Qcow2WriteBack writeBack, Qcow2RangeLocks ranges, Qcow2Metadata metadata, Lock imageLock)
 {
     /// <summary>What is written as zeroes at once.</summary>
     private const int ZeroPiece = 64 << 10;
@@ -26,7 +26,7 @@ internal sealed class Qcow2Writer(
         }
 
         Qcow2Run run = mapping.Find(offset, buffers.Length);
-        return run.Length == buffers.Length && run.IsInPlace ? file.WriteAsync(run.Offset, buffers) : WriteSlowlyAsync(offset, buffers);
+        return run.Length == buffers.Length && run.IsInPlace ? WriteInPlace(run, buffers) : WriteSlowlyAsync(offset, buffers);
     }
 
     /// <summary>Whether a range is written without waiting, if the file is: all of it is written where it is.</summary>
@@ -64,7 +64,7 @@ internal sealed class Qcow2Writer(
             Qcow2Run run = mapping.Find(offset + done, buffers.Length - done);
             if (run.IsInPlace)
             {
-                await file.WriteAsync(run.Offset, buffers.Slice(done, run.Length)).ConfigureAwait(false);
+                await WriteInPlace(run, buffers.Slice(done, run.Length)).ConfigureAwait(false);
                 done += run.Length;
             }
             else
@@ -73,6 +73,12 @@ internal sealed class Qcow2Writer(
                 await writeBack.RelieveAsync().ConfigureAwait(false);
             }
         }
+    }
+
+    private ValueTask WriteInPlace(in Qcow2Run run, BlockBuffers buffers)
+    {
+        metadata.CheckData(run.Offset, buffers.Length);
+        return file.WriteAsync(run.Offset, buffers);
     }
 
     /// <summary>Writes to clusters that get a place.</summary>
@@ -126,6 +132,7 @@ internal sealed class Qcow2Writer(
                 return default;
             }
 
+            metadata.CheckEntry(entry);
             if (Qcow2Entry.IsOwned(entry))
             {
                 mapping.CheckPlace(entry, first);
@@ -135,6 +142,7 @@ internal sealed class Qcow2Writer(
             int count = 1;
             while (count < limit && !Qcow2Entry.IsOwned(mapping.Get(first + count)))
             {
+                metadata.CheckEntry(mapping.Get(first + count));
                 count++;
             }
 
@@ -193,7 +201,7 @@ internal sealed class Qcow2Writer(
     {
         lock (imageLock)
         {
-            Qcow2Table table = mapping.GetOwnTable((int)(first >> geometry.L2Bits), refcounts, reclaimer);
+            Qcow2Table table = mapping.GetOwnTable((int)(first >> geometry.L2Bits), refcounts, reclaimer, metadata);
             for (int i = 0; i < place.Count; i++)
             {
                 int at = (int)((first + i) & ((1L << geometry.L2Bits) - 1));

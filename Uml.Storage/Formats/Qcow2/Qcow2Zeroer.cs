@@ -5,7 +5,7 @@ namespace Uml.Storage.Formats.Qcow2;
 /// <summary>Zeroes and discards: by the tables for whole clusters where the version can say it, else by writing.</summary>
 internal sealed class Qcow2Zeroer(
     Qcow2Geometry geometry, Qcow2Mapping mapping, Qcow2Refcounts refcounts, Qcow2Reclaimer reclaimer, Qcow2Reader reader, Qcow2Writer writer,
-    Qcow2WriteBack writeBack, Qcow2RangeLocks ranges, Lock imageLock)
+    Qcow2WriteBack writeBack, Qcow2RangeLocks ranges, Qcow2Metadata metadata, Lock imageLock)
 {
     /// <summary>Zeroes a range of the disk.</summary>
     /// <param name="offset">The first byte.</param>
@@ -97,7 +97,8 @@ internal sealed class Qcow2Zeroer(
 
             if (zero != old)
             {
-                Qcow2Table table = mapping.GetOwnTable(index, refcounts, reclaimer);
+                metadata.CheckEntry(old);
+                Qcow2Table table = mapping.GetOwnTable(index, refcounts, reclaimer, metadata);
                 mapping.Tables.SetEntry(table, (int)(cluster & ((1L << geometry.L2Bits) - 1)), zero);
                 if (Qcow2Entry.OffsetOf(zero) == 0)
                 {

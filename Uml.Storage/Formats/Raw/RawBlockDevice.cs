@@ -11,6 +11,7 @@ namespace Uml.Storage.Formats.Raw;
 public sealed class RawBlockDevice : IBlockDevice, IFlushable, IDiscardable, IZeroable, IResizable, INonBlocking, IExtentMap
 {
     private readonly HostFile _file;
+    private readonly OpenState _state;
     private readonly bool _discards;
     private long _length;
 
@@ -20,6 +21,7 @@ public sealed class RawBlockDevice : IBlockDevice, IFlushable, IDiscardable, IZe
     private RawBlockDevice(HostFile file, RawImageOptions options)
     {
         _file = file;
+        _state = new OpenState($"'{file.Path}'");
         _discards = options.Discards;
         Limits = options.IsDirect ? new BlockLimits(AlignedBuffer.Alignment, AlignedBuffer.Alignment, AlignedBuffer.Alignment) : BlockLimits.Default;
         _end = file.GetLength();
@@ -110,7 +112,7 @@ public sealed class RawBlockDevice : IBlockDevice, IFlushable, IDiscardable, IZe
     /// <inheritdoc/>
     public ValueTask ReadAsync(long offset, BlockBuffers buffers, CancellationToken cancellationToken = default)
     {
-        cancellationToken.ThrowIfCancellationRequested();
+        _state.Check(cancellationToken);
         BlockRange.Check(this, offset, buffers.Length);
         long end = Volatile.Read(ref _end);
         if (offset + buffers.Length > end && end > offset - BlockLimits.SectorSize && end % BlockLimits.SectorSize != 0)
@@ -126,7 +128,7 @@ public sealed class RawBlockDevice : IBlockDevice, IFlushable, IDiscardable, IZe
     /// <inheritdoc/>
     public ValueTask WriteAsync(long offset, BlockBuffers buffers, CancellationToken cancellationToken = default)
     {
-        cancellationToken.ThrowIfCancellationRequested();
+        _state.Check(cancellationToken);
         BlockRange.CheckWrite(this, offset, buffers.Length);
         return offset + buffers.Length <= Volatile.Read(ref _end) ? _file.WriteAsync(offset, buffers) : WriteLastAsync(offset, buffers);
     }
@@ -134,14 +136,14 @@ public sealed class RawBlockDevice : IBlockDevice, IFlushable, IDiscardable, IZe
     /// <inheritdoc/>
     public ValueTask FlushAsync(CancellationToken cancellationToken = default)
     {
-        cancellationToken.ThrowIfCancellationRequested();
+        _state.Check(cancellationToken);
         return IsReadOnly ? ValueTask.CompletedTask : _file.FlushAsync();
     }
 
     /// <inheritdoc/>
     public ValueTask DiscardAsync(long offset, long length, CancellationToken cancellationToken = default)
     {
-        cancellationToken.ThrowIfCancellationRequested();
+        _state.Check(cancellationToken);
         BlockRange.CheckWrite(this, offset, length);
         return _discards ? _file.ZeroAsync(offset, InFile(offset, length), mayDiscard: true) : ValueTask.CompletedTask;
     }
@@ -149,7 +151,7 @@ public sealed class RawBlockDevice : IBlockDevice, IFlushable, IDiscardable, IZe
     /// <inheritdoc/>
     public ValueTask WriteZeroesAsync(long offset, long length, bool mayDiscard, CancellationToken cancellationToken = default)
     {
-        cancellationToken.ThrowIfCancellationRequested();
+        _state.Check(cancellationToken);
         BlockRange.CheckWrite(this, offset, length);
         return _file.ZeroAsync(offset, InFile(offset, length), mayDiscard && _discards);
     }
@@ -158,7 +160,7 @@ public sealed class RawBlockDevice : IBlockDevice, IFlushable, IDiscardable, IZe
     /// <exception cref="NotSupportedException">It is a block device of the host, whose size is not ours to set.</exception>
     public ValueTask ResizeAsync(long length, CancellationToken cancellationToken = default)
     {
-        cancellationToken.ThrowIfCancellationRequested();
+        _state.Check(cancellationToken);
         ArgumentOutOfRangeException.ThrowIfNegative(length);
         ArgumentOutOfRangeException.ThrowIfNotEqual(length % Limits.LogicalBlockSize, 0, nameof(length));
         BlockRange.CheckWrite(this, 0, 0);
@@ -177,7 +179,7 @@ public sealed class RawBlockDevice : IBlockDevice, IFlushable, IDiscardable, IZe
     /// <inheritdoc/>
     public ValueTask<BlockExtent> FindExtentAsync(long offset, long length, CancellationToken cancellationToken = default)
     {
-        cancellationToken.ThrowIfCancellationRequested();
+        _state.Check(cancellationToken);
         ArgumentOutOfRangeException.ThrowIfZero(length);
         BlockRange.Check(this, offset, length);
         return ValueTask.FromResult(HostFileExtents.Find(_file, offset, length, Limits.LogicalBlockSize));
@@ -186,7 +188,11 @@ public sealed class RawBlockDevice : IBlockDevice, IFlushable, IDiscardable, IZe
     /// <inheritdoc/>
     public ValueTask DisposeAsync()
     {
-        _file.Dispose();
+        if (_state.TryClose())
+        {
+            _file.Dispose();
+        }
+
         return ValueTask.CompletedTask;
     }
 

@@ -24,13 +24,15 @@ public sealed class UmlCowBlockDevice : IBlockDevice, IFlushable, IDiscardable, 
     private readonly UmlCowBitmap _bitmap;
     private readonly UmlCowOptions _options;
     private readonly SemaphoreSlim _flushing = new(1), _copying = new(1);
-    private int _isDisposed;
+    private readonly OpenState _state;
 
-    private UmlCowBlockDevice(IImageFile file, RawBlockDevice backing, UmlCowHeader header, UmlCowOptions options)
+    private UmlCowBlockDevice(UmlCowImage image, UmlCowOptions options)
     {
-        (_file, _backing, _header, _options) = (file, backing, header, options);
-        _bitmap = new UmlCowBitmap(file, header);
-        Limits = new BlockLimits(BlockLimits.SectorSize, Math.Max(header.SectorSize, BlockLimits.Default.PhysicalBlockSize), Math.Max(header.SectorSize, 4096));
+        (_file, _backing, _header) = image;
+        _options = options;
+        _state = new OpenState($"'{Path}'");
+        _bitmap = new UmlCowBitmap(_file, _header);
+        Limits = new BlockLimits(BlockLimits.SectorSize, Math.Max(_header.SectorSize, BlockLimits.Default.PhysicalBlockSize), Math.Max(_header.SectorSize, 4096));
     }
 
     /// <summary>The copy-on-write file.</summary>
@@ -64,27 +66,7 @@ public sealed class UmlCowBlockDevice : IBlockDevice, IFlushable, IDiscardable, 
     /// <param name="path">The file, which must not be there.</param>
     /// <param name="backingPath">The image, a raw one. The file keeps its absolute path.</param>
     /// <exception cref="DiskImageException">The file is there, or the image is not, or too large.</exception>
-    public static void Create(string path, string backingPath)
-    {
-        ArgumentException.ThrowIfNullOrEmpty(path);
-        ArgumentException.ThrowIfNullOrEmpty(backingPath);
-        backingPath = System.IO.Path.GetFullPath(backingPath);
-        using HostFile backing = HostFile.Open(backingPath, new HostFileMode(IsReadOnly: true));
-        UmlCowHeader header = UmlCowHeader.Create(backingPath, backing.GetLength(), backing.Status.ModifiedSeconds);
-        using HostFile file = HostFile.Open(path, new HostFileMode(IsNew: true));
-        try
-        {
-            // The header last: what was interrupted has no magic number.
-            file.SetLength(header.DataOffset + (header.SectorCount * header.SectorSize));
-            file.Run(HostFileOperation.Write, 0, header.Write(), 0);
-            file.Run(HostFileOperation.Flush, 0, default, 0);
-        }
-        catch (BlockIOException e)
-        {
-            File.Delete(path);
-            throw new DiskImageException($"'{path}' cannot be made: {e.Message}", e);
-        }
-    }
+    public static void Create(string path, string backingPath) => UmlCowImage.Create(path, backingPath);
 
     /// <summary>Opens a copy-on-write file, and the image below it to be read only.</summary>
     /// <param name="path">The file.</param>
@@ -100,46 +82,12 @@ public sealed class UmlCowBlockDevice : IBlockDevice, IFlushable, IDiscardable, 
 
     /// <summary>Opens a copy-on-write file, and the image below it to be written if it is to be merged into that.</summary>
     /// <exception cref="DiskImageException">As for the other overload; or the image below is in use, by another such file perhaps.</exception>
-    internal static UmlCowBlockDevice Open(string path, UmlCowOptions options, bool writesBacking)
-    {
-        HostFile file = HostFile.Open(path, new HostFileMode(options.IsReadOnly));
-        try
-        {
-            if (options.Locks)
-            {
-                FileLock.Take(file);
-            }
-
-            return Open(file, options, writesBacking);
-        }
-        catch
-        {
-            file.Dispose();
-            throw;
-        }
-    }
+    internal static UmlCowBlockDevice Open(string path, UmlCowOptions options, bool writesBacking) =>
+        new(UmlCowImage.Open(path, options, writesBacking), options);
 
     /// <summary>Opens a copy-on-write image in a file that is open, and belongs to the device from then on.</summary>
-    internal static UmlCowBlockDevice Open(IImageFile file, UmlCowOptions options, bool writesBacking)
-    {
-        RawBlockDevice? backing = null;
-        try
-        {
-            UmlCowHeader header = ReadHeader(file);
-            backing = UmlCowBacking.Open(file.Path, header, options, !writesBacking);
-            return new UmlCowBlockDevice(file, backing, Accept(file, header, backing), options);
-        }
-        catch (BlockIOException e)
-        {
-            backing?.File.Dispose();
-            throw new DiskImageException($"'{file.Path}' cannot be opened: {e.Message}", e);
-        }
-        catch
-        {
-            backing?.File.Dispose();
-            throw;
-        }
-    }
+    internal static UmlCowBlockDevice Open(IImageFile file, UmlCowOptions options, bool writesBacking) =>
+        new(UmlCowImage.Open(file, options, writesBacking), options);
 
     /// <inheritdoc/>
     public T? GetCapability<T>()
@@ -148,7 +96,7 @@ public sealed class UmlCowBlockDevice : IBlockDevice, IFlushable, IDiscardable, 
     /// <inheritdoc/>
     public ValueTask ReadAsync(long offset, BlockBuffers buffers, CancellationToken cancellationToken = default)
     {
-        cancellationToken.ThrowIfCancellationRequested();
+        _state.Check(cancellationToken);
         BlockRange.Check(this, offset, buffers.Length);
         ValueTask part;
         for (int done = 0; done < buffers.Length;)
@@ -170,35 +118,85 @@ public sealed class UmlCowBlockDevice : IBlockDevice, IFlushable, IDiscardable, 
     /// <inheritdoc/>
     public ValueTask WriteAsync(long offset, BlockBuffers buffers, CancellationToken cancellationToken = default)
     {
-        cancellationToken.ThrowIfCancellationRequested();
+        _state.Check(cancellationToken);
         BlockRange.CheckWrite(this, offset, buffers.Length);
-        if (_options.IsSynchronous || !IsWhole(offset, buffers.Length))
-        {
-            return WriteSlowlyAsync(offset, buffers);
-        }
-
-        ValueTask write = _file.WriteAsync(_header.DataOffset + offset, buffers);
-        if (!write.IsCompletedSuccessfully)
-        {
-            return EndWriteAsync(write, offset, buffers.Length);
-        }
-
-        write.GetAwaiter().GetResult();
-        SetPresent(offset, buffers.Length);
-        return ValueTask.CompletedTask;
+        return EndChange(IsWhole(offset, buffers.Length) ? WriteWhole(offset, buffers) : WritePartsAsync(offset, buffers));
     }
 
     /// <inheritdoc/>
-    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder))]
-    public async ValueTask FlushAsync(CancellationToken cancellationToken = default)
+    public ValueTask FlushAsync(CancellationToken cancellationToken = default)
     {
-        cancellationToken.ThrowIfCancellationRequested();
+        _state.Check(cancellationToken);
+        return FlushChangesAsync();
+    }
+
+    /// <inheritdoc/>
+    public ValueTask DiscardAsync(long offset, long length, CancellationToken cancellationToken = default)
+    {
+        _state.Check(cancellationToken);
+        return _options.Discards ? WriteZeroesAsync(offset, length, mayDiscard: true, cancellationToken) : ValueTask.CompletedTask;
+    }
+
+    /// <inheritdoc/>
+    public ValueTask WriteZeroesAsync(long offset, long length, bool mayDiscard, CancellationToken cancellationToken = default)
+    {
+        _state.Check(cancellationToken);
+        BlockRange.CheckWrite(this, offset, length);
+        return EndChange(ZeroAsync(offset, length, mayDiscard && _options.Discards));
+    }
+
+    /// <inheritdoc/>
+    public async ValueTask<BlockExtent> FindExtentAsync(long offset, long length, CancellationToken cancellationToken = default)
+    {
+        _state.Check(cancellationToken);
+        ArgumentOutOfRangeException.ThrowIfZero(length);
+        BlockRange.Check(this, offset, length);
+        length = FindRun(offset, Math.Min(length, LargestLook), out bool isPresent);
+        return isPresent ? HostFileExtents.Find(_file, _header.DataOffset + offset, length, BlockLimits.SectorSize)
+            : await _backing.FindExtentAsync(offset, length, cancellationToken).ConfigureAwait(false) with { IsBelow = true };
+    }
+
+    /// <summary>Flushes what was written, and closes both files.</summary>
+    /// <exception cref="IOException">What was written since the last flush could not be made durable; the files are closed all the same.</exception>
+    public async ValueTask DisposeAsync()
+    {
+        if (!_state.TryClose())
+        {
+            return;
+        }
+
+        try
+        {
+            await FlushChangesAsync().ConfigureAwait(false);
+        }
+        finally
+        {
+            _file.Dispose();
+            await _backing.DisposeAsync().ConfigureAwait(false);
+        }
+    }
+
+    /// <summary>Whether a range has no sectors of the format in part.</summary>
+    private bool IsWhole(long offset, long length) => ((offset | length) & (_header.SectorSize - 1)) == 0;
+
+    /// <summary>How many bytes from an offset on come from the same place.</summary>
+    private long FindRun(long offset, long length, out bool isPresent)
+    {
+        long sector = offset / _header.SectorSize;
+        long before = offset - (sector * _header.SectorSize);
+        long count = _bitmap.CountAlike(sector, (before + length + _header.SectorSize - 1) / _header.SectorSize, out isPresent);
+        return Math.Min(length, (count * _header.SectorSize) - before);
+    }
+
+    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder))]
+    private async ValueTask FlushChangesAsync()
+    {
         if (IsReadOnly)
         {
             return;
         }
 
-        await _flushing.WaitAsync(cancellationToken).ConfigureAwait(false);
+        await _flushing.WaitAsync().ConfigureAwait(false);
         try
         {
             if (!_bitmap.HasChanges)
@@ -227,26 +225,34 @@ public sealed class UmlCowBlockDevice : IBlockDevice, IFlushable, IDiscardable, 
         }
     }
 
-    /// <inheritdoc/>
-    public ValueTask DiscardAsync(long offset, long length, CancellationToken cancellationToken = default) =>
-        _options.Discards ? WriteZeroesAsync(offset, length, mayDiscard: true, cancellationToken) : ValueTask.CompletedTask;
+    private ValueTask EndChange(ValueTask change) => _options.IsSynchronous ? WriteThrough.FlushBehindAsync(change, this) : change;
 
-    /// <inheritdoc/>
-    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder))]
-    public async ValueTask WriteZeroesAsync(long offset, long length, bool mayDiscard, CancellationToken cancellationToken = default)
+    private ValueTask WriteWhole(long offset, BlockBuffers buffers)
     {
-        cancellationToken.ThrowIfCancellationRequested();
-        BlockRange.CheckWrite(this, offset, length);
+        ValueTask write = _file.WriteAsync(_header.DataOffset + offset, buffers);
+        if (!write.IsCompletedSuccessfully)
+        {
+            return EndWriteAsync(write, offset, buffers.Length);
+        }
+
+        write.GetAwaiter().GetResult();
+        SetPresent(offset, buffers.Length);
+        return ValueTask.CompletedTask;
+    }
+
+    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder))]
+    private async ValueTask ZeroAsync(long offset, long length, bool mayDiscard)
+    {
         bool isWhole = IsWhole(offset, length);
         if (!isWhole)
         {
-            await _copying.WaitAsync(cancellationToken).ConfigureAwait(false);
+            await _copying.WaitAsync().ConfigureAwait(false);
         }
 
         try
         {
             await CopyEdgesAsync(offset, length).ConfigureAwait(false);
-            await _file.ZeroAsync(_header.DataOffset + offset, length, mayDiscard && _options.Discards).ConfigureAwait(false);
+            await _file.ZeroAsync(_header.DataOffset + offset, length, mayDiscard).ConfigureAwait(false);
             SetPresent(offset, length);
         }
         finally
@@ -256,114 +262,6 @@ public sealed class UmlCowBlockDevice : IBlockDevice, IFlushable, IDiscardable, 
                 _copying.Release();
             }
         }
-
-        if (_options.IsSynchronous)
-        {
-            await FlushAsync(CancellationToken.None).ConfigureAwait(false);
-        }
-    }
-
-    /// <inheritdoc/>
-    public async ValueTask<BlockExtent> FindExtentAsync(long offset, long length, CancellationToken cancellationToken = default)
-    {
-        cancellationToken.ThrowIfCancellationRequested();
-        ArgumentOutOfRangeException.ThrowIfZero(length);
-        BlockRange.Check(this, offset, length);
-        length = FindRun(offset, Math.Min(length, LargestLook), out bool isPresent);
-        return isPresent ? HostFileExtents.Find(_file, _header.DataOffset + offset, length, BlockLimits.SectorSize)
-            : await _backing.FindExtentAsync(offset, length, cancellationToken).ConfigureAwait(false) with { IsBelow = true };
-    }
-
-    /// <summary>Flushes what was written, and closes both files.</summary>
-    /// <exception cref="IOException">What was written since the last flush could not be made durable; the files are closed all the same.</exception>
-    public async ValueTask DisposeAsync()
-    {
-        if (Interlocked.Exchange(ref _isDisposed, 1) != 0)
-        {
-            return;
-        }
-
-        try
-        {
-            await FlushAsync().ConfigureAwait(false);
-        }
-        finally
-        {
-            _file.Dispose();
-            await _backing.DisposeAsync().ConfigureAwait(false);
-        }
-    }
-
-    /// <exception cref="DiskImageException">It is none, damaged or cut off.</exception>
-    internal static UmlCowHeader ReadHeader(IImageFile file)
-    {
-        byte[] bytes = new byte[Math.Min(UmlCowHeader.MaximumLength, file.GetLength())];
-        file.Run(HostFileOperation.Read, 0, bytes, 0);
-        UmlCowHeader header = UmlCowHeader.Parse(bytes, file.Path);
-        if (file.GetLength() < header.DataOffset)
-        {
-            throw new DiskImageException($"'{file.Path}' has {file.GetLength()} bytes, and its header needs {header.DataOffset} before the data: it was cut off, "
-                + "and what was in it is lost. Make a new copy-on-write file.");
-        }
-
-        return header;
-    }
-
-    /// <summary>Makes sure that the file can be used as asked, and has it name the image where that is now.</summary>
-    private static UmlCowHeader Accept(IImageFile file, UmlCowHeader header, RawBlockDevice backing)
-    {
-        if (file.IsReadOnly)
-        {
-            return header;
-        }
-
-        if (header.MappedSectors < header.SectorCount)
-        {
-            throw new DiskImageException($"'{file.Path}' has version {header.Version}, whose bitmap lacks the last {header.SectorCount - header.MappedSectors} sectors "
-                + "of this image, so that they cannot be written. Open it to be read only, or merge it into a new image.");
-        }
-
-        if (header.CanRename && header.BackingPath != backing.Path)
-        {
-            header = header with { BackingPath = backing.Path };
-            file.Run(HostFileOperation.Write, 0, header.Write(), 0);
-        }
-
-        return header;
-    }
-
-    /// <summary>
-    /// Has a file belong to the image below as that is now. Behind a merge into that which was cut off: every sector that the merge writes is
-    /// in the file, so that the two still make the same disk.
-    /// </summary>
-    /// <returns>Whether the file's version can say so.</returns>
-    /// <exception cref="DiskImageException">The file is damaged or in use.</exception>
-    /// <exception cref="BlockIOException">It could not be written.</exception>
-    internal static bool RenewTime(string path, long modifiedSeconds)
-    {
-        using HostFile file = HostFile.Open(path, default);
-        FileLock.Take(file);
-        UmlCowHeader header = ReadHeader(file);
-        if (!header.CanRename)
-        {
-            return false;
-        }
-
-        file.Run(HostFileOperation.Write, 0, (header with { ModifiedTime = (uint)modifiedSeconds }).Write(), 0);
-        file.Run(HostFileOperation.Flush, 0, default, 0);
-        return true;
-    }
-
-    /// <summary>Whether a range has no sectors of the format in part.</summary>
-    private bool IsWhole(long offset, long length) => ((offset | length) & (_header.SectorSize - 1)) == 0;
-
-    /// <summary>How many bytes from an offset on come from the same place.</summary>
-    private long FindRun(long offset, long length, out bool isPresent)
-    {
-        long sector = offset / _header.SectorSize;
-        long before = offset - (sector * _header.SectorSize);
-        long count = _bitmap.CountAlike(sector, (before + length + _header.SectorSize - 1) / _header.SectorSize, out isPresent);
-        return Math.Min(length, (count * _header.SectorSize) - before);
     }
 
     private ValueTask ReadRunAsync(long offset, BlockBuffers buffers, bool isPresent) =>
@@ -388,9 +286,9 @@ public sealed class UmlCowBlockDevice : IBlockDevice, IFlushable, IDiscardable, 
         SetPresent(offset, length);
     }
 
-    /// <summary>A write that is synchronous, or of parts of sectors, whose other parts are copied from the image first.</summary>
+    /// <summary>A write with parts of sectors, whose other parts are copied from the image first.</summary>
     [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder))]
-    private async ValueTask WriteSlowlyAsync(long offset, BlockBuffers buffers)
+    private async ValueTask WritePartsAsync(long offset, BlockBuffers buffers)
     {
         await _copying.WaitAsync().ConfigureAwait(false);
         try
@@ -402,11 +300,6 @@ public sealed class UmlCowBlockDevice : IBlockDevice, IFlushable, IDiscardable, 
         finally
         {
             _copying.Release();
-        }
-
-        if (_options.IsSynchronous)
-        {
-            await FlushAsync().ConfigureAwait(false);
         }
     }
 

@@ -32,7 +32,7 @@ internal sealed class UmlCowCheck
     /// <exception cref="BlockIOException">The file could not be read.</exception>
     public static UmlCowCheck Run(HostFile file, CancellationToken cancellationToken)
     {
-        UmlCowCheck check = new(file, UmlCowBlockDevice.ReadHeader(file));
+        UmlCowCheck check = new(file, UmlCowImage.ReadHeader(file));
         byte[] piece = new byte[PieceSize];
         for (long start = 0; start < check.Header.BitmapLength; start += PieceSize)
         {

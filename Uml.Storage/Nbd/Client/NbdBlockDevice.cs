@@ -35,7 +35,7 @@ public sealed class NbdBlockDevice : IBlockDevice, IFlushable, IDiscardable, IZe
     private readonly NbdCommandFlags _writeFlags;
     private readonly bool _flushesWrites;
     private readonly int _maximumRead, _maximumWrite;
-    private int _isDisposed;
+    private readonly OpenState _state;
 
     private NbdBlockDevice(NbdConnector connector, NbdClientOptions options, NbdLink link)
     {
@@ -45,6 +45,7 @@ public sealed class NbdBlockDevice : IBlockDevice, IFlushable, IDiscardable, IZe
         _writeFlags = isFua ? NbdCommandFlags.Fua : NbdCommandFlags.None;
         _flushesWrites = options.IsSynchronous && !canFua && canFlush;
         EndPoint = connector.End;
+        _state = new OpenState($"The connection to {EndPoint}");
         IsReadOnly = options.IsReadOnly || _export.Has(NbdExportFlags.ReadOnly);
         bool isKept = !IsReadOnly && canFlush && !isFua && options.ReconnectTimeout > TimeSpan.Zero;
         NbdJournal? journal = isKept ? new NbdJournal(Math.Max(options.ReplayBufferSize, 4 * Limits.LogicalBlockSize)) : null;
@@ -112,7 +113,7 @@ public sealed class NbdBlockDevice : IBlockDevice, IFlushable, IDiscardable, IZe
     /// <inheritdoc/>
     public ValueTask ReadAsync(long offset, BlockBuffers buffers, CancellationToken cancellationToken = default)
     {
-        Check(cancellationToken);
+        _state.Check(cancellationToken);
         BlockRange.Check(this, offset, buffers.Length);
         return buffers.IsEmpty ? ValueTask.CompletedTask
             : buffers.Length <= _maximumRead ? _client.Submit(NbdCommand.Read, NbdCommandFlags.None, offset, (uint)buffers.Length, buffers)
@@ -122,7 +123,7 @@ public sealed class NbdBlockDevice : IBlockDevice, IFlushable, IDiscardable, IZe
     /// <inheritdoc/>
     public ValueTask WriteAsync(long offset, BlockBuffers buffers, CancellationToken cancellationToken = default)
     {
-        Check(cancellationToken);
+        _state.Check(cancellationToken);
         BlockRange.CheckWrite(this, offset, buffers.Length);
         if (buffers.IsEmpty)
         {
@@ -132,20 +133,20 @@ public sealed class NbdBlockDevice : IBlockDevice, IFlushable, IDiscardable, IZe
         ValueTask write = buffers.Length <= _maximumWrite
             ? _client.Submit(NbdCommand.Write, _writeFlags, offset, (uint)buffers.Length, buffers)
             : TransferPartsAsync(NbdCommand.Write, _writeFlags, offset, buffers, _maximumWrite);
-        return _flushesWrites ? FlushBehindAsync(write) : write;
+        return _flushesWrites ? WriteThrough.FlushBehindAsync(write, this) : write;
     }
 
     /// <inheritdoc/>
     public ValueTask FlushAsync(CancellationToken cancellationToken = default)
     {
-        Check(cancellationToken);
+        _state.Check(cancellationToken);
         return IsReadOnly || !_export.Has(NbdExportFlags.SendFlush) ? ValueTask.CompletedTask : Flush();
     }
 
     /// <inheritdoc/>
     public ValueTask DiscardAsync(long offset, long length, CancellationToken cancellationToken = default)
     {
-        Check(cancellationToken);
+        _state.Check(cancellationToken);
         BlockRange.CheckWrite(this, offset, length);
         return _export.Has(NbdExportFlags.SendTrim) ? ChangeRange(NbdCommand.Trim, NbdCommandFlags.None, offset, length) : ValueTask.CompletedTask;
     }
@@ -154,7 +155,7 @@ public sealed class NbdBlockDevice : IBlockDevice, IFlushable, IDiscardable, IZe
     /// <exception cref="NotSupportedException">The server does not offer it.</exception>
     public ValueTask WriteZeroesAsync(long offset, long length, bool mayDiscard, CancellationToken cancellationToken = default)
     {
-        Check(cancellationToken);
+        _state.Check(cancellationToken);
         BlockRange.CheckWrite(this, offset, length);
         if (!_export.Has(NbdExportFlags.SendWriteZeroes))
         {
@@ -162,20 +163,11 @@ public sealed class NbdBlockDevice : IBlockDevice, IFlushable, IDiscardable, IZe
         }
 
         ValueTask write = ChangeRange(NbdCommand.WriteZeroes, _writeFlags | (mayDiscard ? NbdCommandFlags.None : NbdCommandFlags.NoHole), offset, length);
-        return _flushesWrites ? FlushBehindAsync(write) : write;
+        return _flushesWrites ? WriteThrough.FlushBehindAsync(write, this) : write;
     }
 
     /// <summary>Waits up to 5 seconds for requests under way, and closes the connection. It does not flush.</summary>
-    public ValueTask DisposeAsync() => Interlocked.Exchange(ref _isDisposed, 1) == 0 ? _session.DisposeAsync() : ValueTask.CompletedTask;
-
-    private void Check(CancellationToken cancellationToken)
-    {
-        cancellationToken.ThrowIfCancellationRequested();
-        if (Volatile.Read(ref _isDisposed) != 0)
-        {
-            throw new BlockIOException($"The connection to {EndPoint} was closed before a request began.", BlockError.Gone);
-        }
-    }
+    public ValueTask DisposeAsync() => _state.TryClose() ? _session.DisposeAsync() : ValueTask.CompletedTask;
 
     private ValueTask Flush() => _client.Submit(NbdCommand.Flush, NbdCommandFlags.None, 0, 0, default);
 
@@ -183,13 +175,6 @@ public sealed class NbdBlockDevice : IBlockDevice, IFlushable, IDiscardable, IZe
         length == 0 ? ValueTask.CompletedTask
         : length <= MaximumRange ? _client.Submit(command, flags, offset, (uint)length, default)
         : ChangePartsAsync(command, flags, offset, length);
-
-    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder))]
-    private async ValueTask FlushBehindAsync(ValueTask write)
-    {
-        await write.ConfigureAwait(false);
-        await Flush().ConfigureAwait(false);
-    }
 
     [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder))]
     private async ValueTask TransferPartsAsync(NbdCommand command, NbdCommandFlags flags, long offset, BlockBuffers buffers, int maximum)

@@ -193,10 +193,12 @@ internal sealed class NbdClient : INbdMessageSource
     }
 
     /// <summary>The connection is gone, and nothing uses the buffers of requests any more. They stay.</summary>
-    public void Suspend()
+    /// <param name="reason">Why; what requests fail with that wait for too long.</param>
+    public void Suspend(string reason)
     {
         lock (_lock)
         {
+            _reason = _state == NbdClientState.Failing ? _reason : reason;
             _toSend.Clear();
             _idle?.TrySetResult();
             if (_slots.All[_slots.ReplayPlace] is { } replay)

@@ -11,7 +11,7 @@ internal static class NbdFailure
         NbdErrors.ToBlockError(request.Error));
 
     public static BlockIOException OfConnection(NbdEndPoint end, NbdRequest request, string reason) => new(
-        $"{Describe(request)} of {end} was not answered: {(reason.Length > 0 ? reason : "the connection was lost for too long")}.", BlockError.Gone);
+        $"{Describe(request)} of {end} was not answered: {reason}.", BlockError.Gone);
 
     public static BlockIOException OfFlush(NbdEndPoint end, BlockIOException failure) =>
         new($"What was written to {end} since the last flush may be lost: {failure.Message}", failure.Error);

@@ -84,11 +84,11 @@ internal sealed class NbdSession : IAsyncDisposable
 
         link.Dispose();
         string sent = await ReasonAsync(sending).ConfigureAwait(false), received = await ReasonAsync(receiving).ConfigureAwait(false);
-        _client.Suspend();
+        bool isBroken = receiving.Exception?.InnerException is NbdProtocolException;
+        string reason = isBroken ? $"the server does not keep to the protocol: {received}" : ended == sending ? sent : received;
+        _client.Suspend(reason);
         await replaying.ConfigureAwait(false);
-        return receiving.Exception?.InnerException is NbdProtocolException
-            ? ($"the server does not keep to the protocol: {received}", true)
-            : (ended == sending ? sent : received, false);
+        return (reason, isBroken);
     }
 
     private async Task ReplayAsync(NbdJournal.Entry[] lost)

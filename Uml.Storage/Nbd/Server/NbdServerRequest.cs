@@ -29,7 +29,6 @@ internal sealed class NbdServerRequest : INbdMessage
     private byte[]? _rented;
     private NbdRequestHeader _header;
     private uint _error;
-    private bool _isFlushing;
 
     public NbdServerRequest(NbdServerConnection connection, NbdServerLink link, int maximum)
     {
@@ -49,7 +48,7 @@ internal sealed class NbdServerRequest : INbdMessage
 
     public void Set(NbdRequestHeader header, int length)
     {
-        (_header, _error, _isFlushing) = (header, NbdErrors.None, false);
+        (_header, _error) = (header, NbdErrors.None);
         if (length > KeptSize)
         {
             Data = (_rented = ArrayPool<byte>.Shared.Rent(length)).AsMemory(0, length);
@@ -70,7 +69,7 @@ internal sealed class NbdServerRequest : INbdMessage
         _error = Check();
         if (_error == NbdErrors.None)
         {
-            Step();
+            Run();
         }
         else
         {
@@ -152,7 +151,7 @@ internal sealed class NbdServerRequest : INbdMessage
     }
 
     [SuppressMessage("Reliability", "CA2012", Justification = "It is taken once, by Advance.")]
-    private void Step()
+    private void Run()
     {
         try
         {
@@ -176,8 +175,15 @@ internal sealed class NbdServerRequest : INbdMessage
 
     private ValueTask Begin()
     {
+        ValueTask task = Send();
+        bool isChange = _header.Command is NbdCommand.Write or NbdCommand.Trim or NbdCommand.WriteZeroes;
+        return isChange && (_header.Flags & NbdCommandFlags.Fua) != 0 ? WriteThrough.FlushBehindAsync(task, _flushable!) : task;
+    }
+
+    private ValueTask Send()
+    {
         long offset = (long)_header.Offset, length = _header.Length;
-        switch (_isFlushing ? NbdCommand.Flush : _header.Command)
+        switch (_header.Command)
         {
             case NbdCommand.Read: return _export.Device.ReadAsync(offset, Data);
             case NbdCommand.Write: return _export.Device.WriteAsync(offset, Data);
@@ -199,15 +205,7 @@ internal sealed class NbdServerRequest : INbdMessage
             return;
         }
 
-        bool isDurable = (_header.Flags & NbdCommandFlags.Fua) == 0 || _isFlushing || _header.Command is NbdCommand.Read or NbdCommand.Flush;
-        if (isDurable)
-        {
-            _connection.OnDone(this);
-            return;
-        }
-
-        _isFlushing = true;
-        Step();
+        _connection.OnDone(this);
     }
 
     /// <summary>Whatever the device threw, this request has failed, and nothing else.</summary>

@@ -122,6 +122,21 @@ public sealed class FaultyBlockDeviceTests
     }
 
     [Test]
+    public async Task A_new_size_fails_like_any_request()
+    {
+        MemoryBlockDevice memory = new(Length);
+        await using FaultyBlockDevice device = memory.WithFaults(
+            new BlockFault { Kinds = BlockRequestKind.Resize, Error = BlockError.NoSpace, TransferredBytes = 4096, Repeat = BlockFaultRepeat.Once });
+
+        Assert.That((await Fails(() => device.ResizeAsync(2 * Length))).Error, Is.EqualTo(BlockError.NoSpace));
+        Assert.That(memory.Length, Is.EqualTo(Length));
+        await device.ResizeAsync(2 * Length);
+        device.CutPower();
+        Assert.That((await Fails(() => device.ResizeAsync(Length))).Error, Is.EqualTo(BlockError.Gone));
+        Assert.That(memory.Length, Is.EqualTo(2 * Length));
+    }
+
+    [Test]
     public async Task Power_can_be_cut_by_hand()
     {
         FaultyBlockDevice device = new MemoryBlockDevice(Length).WithFaults();

@@ -80,6 +80,30 @@ public sealed class VolatileCacheBlockDeviceTests
     }
 
     [Test]
+    public async Task A_new_size_behind_a_cut_of_power_fails_as_gone_and_changes_nothing()
+    {
+        MemoryBlockDevice memory = new(Length);
+        await using VolatileCacheBlockDevice device = new(memory, leavesOpen: true);
+        await device.CutPowerAsync();
+
+        Assert.That((await Failure.OfAsync(() => device.ResizeAsync(2 * Length))).Error, Is.EqualTo(BlockError.Gone));
+        Assert.That(memory.Length, Is.EqualTo(Length));
+    }
+
+    [Test]
+    public async Task A_smaller_size_forgets_what_was_not_flushed_behind_it()
+    {
+        MemoryBlockDevice memory = new(Length);
+        await using VolatileCacheBlockDevice device = memory.WithVolatileCache();
+        await device.WriteAsync(0, Fill(1, 8192));
+        await device.ResizeAsync(4096);
+        await device.ResizeAsync(Length);
+
+        Assert.That(await ReadAsync(device, 0, 4096), Is.All.EqualTo(1));
+        Assert.That(await ReadAsync(device, 4096, 4096), Is.All.Zero);
+    }
+
+    [Test]
     public async Task A_flush_that_fails_keeps_what_it_did_not_write()
     {
         MemoryBlockDevice memory = new(Length);

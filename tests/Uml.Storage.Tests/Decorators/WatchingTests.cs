@@ -33,6 +33,19 @@ public sealed class WatchingTests
     }
 
     [Test]
+    public async Task New_sizes_are_counted_and_traced_by_themselves()
+    {
+        using StringWriter lines = new();
+        using CsvBlockTrace trace = new(lines);
+        await using MeteredBlockDevice device = new TracedBlockDevice(new MemoryBlockDevice(4096), trace).WithCounters("disk");
+
+        await device.ResizeAsync(8192);
+
+        Assert.That((device.Resizes.Requests, device.Resizes.Bytes, device.Zeroes.Requests), Is.EqualTo((1L, 0L, 0L)));
+        Assert.That(lines.ToString(), Does.EndWith(",resize,0,8192,\n"));
+    }
+
+    [Test]
     public async Task A_request_that_is_refused_before_it_begins_counts_as_failed()
     {
         await using MeteredBlockDevice device = new MemoryBlockDevice(4096, isReadOnly: true).WithCounters("disk");

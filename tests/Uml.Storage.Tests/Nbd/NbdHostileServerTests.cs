@@ -215,6 +215,47 @@ public sealed class NbdHostileServerTests
         Assert.That(async () => await device.DiscardAsync(0, 512), Throws.InstanceOf<BlockIOException>().With.Message.Contains("no request"));
     }
 
+    [TestCase(true), TestCase(false), CancelAfter(60_000)]
+    public async Task Requests_that_a_server_refuses_because_it_shuts_down_are_made_again_by_the_next_connection(bool isStructured)
+    {
+        // The second of two writes, a flush and a read are refused once each; a write that was acknowledged comes again as well, before all others.
+        List<string> seen = [];
+        HashSet<(int, byte)> known = [(1, 1)];
+        int connection = 0;
+        await using ScriptedServer server = new(async wire =>
+        {
+            int at = ++connection;
+            await ScriptedServer.AgreeAsync(wire, isStructured: isStructured);
+            while (true)
+            {
+                (ushort type, byte[] cookie) = await wire.TakeRequestAsync();
+                byte[] data = type == 1 ? await wire.TakeAsync(512) : [];
+                seen.Add($"{at}: {type}{(type == 1 ? $" of {data[0]}" : "")}");
+                bool isRefused = known.Add((type, data.FirstOrDefault()));
+                if (isStructured && type == 0)
+                {
+                    await (isRefused ? wire.ChunkAsync(true, 0x8001, cookie, Wire.U32(108), Wire.U16(0)) : wire.ChunkAsync(true, 1, cookie, Wire.U64(0), new byte[512]));
+                }
+                else
+                {
+                    await wire.SimpleAsync(isRefused ? 108u : 0, cookie, type == 0 && !isRefused ? new byte[512] : []);
+                }
+            }
+        });
+        await using NbdBlockDevice device = await NbdBlockDevice.ConnectAsync(
+            new Uri($"nbd+unix:///?socket={server.Path}"), new NbdClientOptions { ReconnectDelay = TimeSpan.FromMilliseconds(5) });
+
+        await device.WriteAsync(0, Enumerable.Repeat((byte)1, 512).ToArray());
+        await device.WriteAsync(0, Enumerable.Repeat((byte)2, 512).ToArray());
+        await device.FlushAsync();
+        await device.ReadAsync(0, new byte[512]);
+
+        Assert.That(seen, Is.EqualTo((string[])
+        [
+            "1: 1 of 1", "1: 1 of 2", "2: 1 of 1", "2: 1 of 2", "2: 3", "3: 1 of 1", "3: 1 of 2", "3: 3", "3: 0", "4: 0",
+        ]));
+    }
+
     [Test, CancelAfter(60_000)]
     public async Task A_reply_that_is_cut_off_and_a_shutdown_are_reasons_to_connect_again()
     {

@@ -157,6 +157,38 @@ public sealed class NbdReconnectTests
         Assert.That(async () => await read, Throws.InstanceOf<BlockIOException>().With.Property("Error").EqualTo(BlockError.Gone));
     }
 
+    [Test, CancelAfter(60_000)]
+    public async Task Requests_that_a_server_has_begun_when_it_ends_are_carried_out_and_answered()
+    {
+        VolatileDevice disk = new(1 << 20);
+        TaskCompletionSource gate = new(TaskCreationOptions.RunContinuationsAsynchronously);
+        NbdServer server = _rig.Start(disk);
+        await using NbdBlockDevice device = await _rig.ConnectAsync(new NbdClientOptions { ReconnectTimeout = TimeSpan.Zero });
+        await device.ReadAsync(0, new byte[512]);
+        disk.Gate = gate.Task;
+        Task[] requests = [device.WriteAsync(0, Filled(512, 5)).AsTask(), device.ReadAsync(512, new byte[512]).AsTask()];
+        await UntilAsync(() => disk.Waiting == 2 ? Task.CompletedTask : throw new BlockIOException("the device has not got them yet"));
+        Task end = _rig.StopAsync();
+        gate.SetResult();
+
+        await Task.WhenAll(requests);
+        await end;
+        Assert.That(disk.Writes, Is.EqualTo(1));
+    }
+
+    [Test, CancelAfter(60_000)]
+    public async Task A_device_that_is_gone_behind_its_server_is_waited_for_as_long_as_a_connection()
+    {
+        MemoryBlockDevice memory = new(1 << 20);
+        _rig.Start(memory);
+        await using NbdBlockDevice device = await _rig.ConnectAsync(Quick with { ReconnectTimeout = TimeSpan.FromMilliseconds(200) });
+        await memory.DisposeAsync();
+
+        Assert.That(
+            (await Failure.OfAsync(() => device.ReadAsync(0, new byte[512]))).Message,
+            Does.Contain("the server is shutting down"));
+    }
+
     private static NbdClientOptions Quick => new() { ReconnectDelay = TimeSpan.FromMilliseconds(10), ReconnectTimeout = TimeSpan.FromSeconds(30) };
 
     /// <summary>The server ends, what its device has not flushed is lost, and another one starts.</summary>

@@ -6,6 +6,7 @@ namespace Uml.Storage.Tests.Nbd;
 internal sealed class PeerServer : IDisposable
 {
     private readonly Process _process;
+    private bool _isDisposed;
 
     private PeerServer(Process process) => _process = process;
 
@@ -34,6 +35,12 @@ internal sealed class PeerServer : IDisposable
     /// <summary>Kills it, as a crash would.</summary>
     public void Dispose()
     {
+        if (_isDisposed)
+        {
+            return;
+        }
+
+        _isDisposed = true;
         if (!_process.HasExited)
         {
             _process.Kill();

@@ -8,6 +8,7 @@ internal sealed class VolatileDevice(int length) : IBlockDevice, IFlushable, IDi
     private readonly Lock _lock = new();
     private readonly byte[] _durable = new byte[length];
     private byte[] _cache = new byte[length];
+    private int _waiting;
 
     public long Length => length;
 
@@ -24,6 +25,9 @@ internal sealed class VolatileDevice(int length) : IBlockDevice, IFlushable, IDi
 
     /// <summary>What requests wait for.</summary>
     public Task Gate { get; set; } = Task.CompletedTask;
+
+    /// <summary>Requests that wait for it.</summary>
+    public int Waiting => Volatile.Read(ref _waiting);
 
     public int Flushes { get; private set; }
 
@@ -51,7 +55,7 @@ internal sealed class VolatileDevice(int length) : IBlockDevice, IFlushable, IDi
 
     public async ValueTask ReadAsync(long offset, BlockBuffers buffers, CancellationToken cancellationToken = default)
     {
-        await Gate;
+        await PassAsync();
         lock (_lock)
         {
             _ = OnRead is null ? 0 : throw OnRead;
@@ -61,7 +65,7 @@ internal sealed class VolatileDevice(int length) : IBlockDevice, IFlushable, IDi
 
     public async ValueTask WriteAsync(long offset, BlockBuffers buffers, CancellationToken cancellationToken = default)
     {
-        await Gate;
+        await PassAsync();
         lock (_lock)
         {
             _ = OnWrite is null ? 0 : throw OnWrite;
@@ -72,7 +76,7 @@ internal sealed class VolatileDevice(int length) : IBlockDevice, IFlushable, IDi
 
     public async ValueTask FlushAsync(CancellationToken cancellationToken = default)
     {
-        await Gate;
+        await PassAsync();
         lock (_lock)
         {
             _ = OnFlush is null ? 0 : throw OnFlush;
@@ -86,7 +90,7 @@ internal sealed class VolatileDevice(int length) : IBlockDevice, IFlushable, IDi
 
     public async ValueTask WriteZeroesAsync(long offset, long length, bool mayDiscard, CancellationToken cancellationToken = default)
     {
-        await Gate;
+        await PassAsync();
         lock (_lock)
         {
             _ = OnWrite is null ? 0 : throw OnWrite;
@@ -95,4 +99,11 @@ internal sealed class VolatileDevice(int length) : IBlockDevice, IFlushable, IDi
     }
 
     public ValueTask DisposeAsync() => ValueTask.CompletedTask;
+
+    private async ValueTask PassAsync()
+    {
+        Interlocked.Increment(ref _waiting);
+        await Gate;
+        Interlocked.Decrement(ref _waiting);
+    }
 }

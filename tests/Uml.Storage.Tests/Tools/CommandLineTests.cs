@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Reflection;
 using System.Text.Json;
 
@@ -9,6 +10,8 @@ public sealed class CommandLineTests
     private const string Command = "dotnet run -c Release --project samples/DiskImages -- ";
 
     private static readonly string Root = Path.GetFullPath(Path.Combine(AppContext.BaseDirectory, "../../../../.."));
+
+    private static string Program => Path.Combine(Root, $"samples/DiskImages/bin/{Configuration}/net10.0/DiskImages.dll");
 
     private TemporaryFolder _folder = null!;
 
@@ -78,9 +81,39 @@ public sealed class CommandLineTests
         Assert.That(output, Does.Contain("There is no file"));
     }
 
+    [Test, CancelAfter(60_000)]
+    public async Task A_socket_of_a_server_that_was_killed_is_no_hindrance_and_one_in_use_is_refused(CancellationToken cancellationToken)
+    {
+        Run("create", _folder["a.img"], "1M");
+        for (int i = 0; i < 2; i++)
+        {
+            ProcessStartInfo start = new("dotnet", [Program, "serve", _folder["a.img"], _folder["a.sock"]]) { RedirectStandardOutput = true, RedirectStandardError = true };
+            using Process server = Process.Start(start)!;
+            try
+            {
+                // Whichever stream it tells the address on, it listens when it has told it.
+                Task<string?> told = server.StandardOutput.ReadLineAsync(cancellationToken).AsTask(), error = server.StandardError.ReadLineAsync(cancellationToken).AsTask();
+                Assert.That(await await Task.WhenAny(told, error), Does.Contain("nbd+unix:"));
+                (int code, string output) = Run("serve", _folder["a.img"], _folder["a.sock"], "--read-only");
+                Assert.That((code, output), Is.EqualTo((1, $"DiskImages: A server listens on '{_folder["a.sock"]}' already. Name another socket, or end that server.\n")));
+            }
+            finally
+            {
+                server.Kill();
+                await server.WaitForExitAsync(CancellationToken.None);
+            }
+
+            Assert.That(File.Exists(_folder["a.sock"]), "what a server leaves that is killed");
+        }
+
+        await File.WriteAllTextAsync(_folder["text.sock"], "mine", cancellationToken);
+        Assert.That(Run("serve", _folder["a.img"], _folder["text.sock"]).Code, Is.EqualTo(1));
+        Assert.That(await File.ReadAllTextAsync(_folder["text.sock"], cancellationToken), Is.EqualTo("mine"), "what is no socket is left alone");
+    }
+
     /// <summary>Names of files, in the test's folder.</summary>
     private string Place(string word) => word.Contains('.', StringComparison.Ordinal) ? _folder[word] : word;
 
     private static (int Code, string Output) Run(params string[] arguments) => PeerTool.TryRun(
-        "dotnet-sdk-10.0", "dotnet", [Path.Combine(Root, $"samples/DiskImages/bin/{Configuration}/net10.0/DiskImages.dll"), .. arguments]);
+        "dotnet-sdk-10.0", "dotnet", [Program, .. arguments]);
 }

@@ -61,6 +61,21 @@ public sealed class Qcow2ToolsTests
     }
 
     [Test]
+    public void An_overlay_over_what_begins_like_qcow2_needs_its_format_stated()
+    {
+        DiskImage.Create(_folder["base"], DiskImageFormat.Qcow2, 1 << 20);
+        Assert.That(
+            () => DiskImage.CreateOverlay(_folder["top"], DiskImageFormat.Qcow2, _folder["base"]),
+            Throws.TypeOf<DiskImageException>().With.Message.Contains("backing-format=qcow2").And.Message.Contains("raw"));
+        Assert.That(File.Exists(_folder["top"]), Is.False);
+
+        DiskImage.CreateOverlay(_folder["top"], DiskImageFormat.Qcow2, _folder["base"], DiskImageFormat.Raw);
+        DiskImage.CreateOverlay(_folder["other"], DiskImageFormat.Qcow2, _folder["base"], DiskImageFormat.Qcow2);
+        Assert.That(DiskImage.GetInfo(_folder["other"], DiskImageFormat.Qcow2).VirtualSize, Is.EqualTo(1 << 20));
+        Assert.That(DiskImage.GetInfo(_folder["top"], DiskImageFormat.Qcow2).VirtualSize, Is.Not.EqualTo(1 << 20));
+    }
+
+    [Test]
     public async Task A_larger_overlay_makes_the_image_below_larger()
     {
         byte[] image = TestImages.MakeRaw(_folder["base"], 1 << 20, 5);
