@@ -17,8 +17,11 @@ internal static class FileSystemCheck
         }
     }
 
-    /// <summary>Copies all files into a folder, which is empty before.</summary>
-    public static void Extract(string path, string folder)
+    /// <summary>Copies files out of a file system.</summary>
+    /// <param name="path">The image.</param>
+    /// <param name="folder">Where they go; nothing else is in it behind.</param>
+    /// <param name="source">What is copied of the file system.</param>
+    public static void Extract(string path, string folder, string source = "/")
     {
         if (Directory.Exists(folder))
         {
@@ -26,6 +29,6 @@ internal static class FileSystemCheck
         }
 
         Directory.CreateDirectory(folder);
-        PeerTool.Run("e2fsprogs", "debugfs", "-R", $"rdump / {folder}", path);
+        PeerTool.Run("e2fsprogs", "debugfs", "-R", $"rdump {source} {folder}", path);
     }
 }
