@@ -20,7 +20,7 @@ internal sealed record DiskFormat(string Name, Action<string, string> Make, Func
 {
     public static IReadOnlyList<DiskFormat> All { get; } =
     [
-        new("raw", static (path, backing) => File.Copy(backing, path), static path => RawBlockDevice.Open(path), OpenVolatileRaw, static _ => { }),
+        new("raw", MakeRaw, static path => RawBlockDevice.Open(path), OpenVolatileRaw, static _ => { }),
         new(
             "cow",
             UmlCowBlockDevice.Create,
@@ -44,17 +44,25 @@ internal sealed record DiskFormat(string Name, Action<string, string> Make, Func
     public static DiskFormat Get(string name) => All.FirstOrDefault(format => format.Name == name)
         ?? throw new ArgumentException($"There is no format '{name}': write one of {string.Join(", ", All.Select(format => format.Name))}.", nameof(name));
 
-    /// <summary>An image of its own, with what the raw one has.</summary>
+    /// <summary>An image of its own, with what the other one has.</summary>
+    private static void MakeRaw(string path, string backing)
+    {
+        RawBlockDevice.Create(path, new FileInfo(backing).Length);
+        CopyAsync(backing, RawBlockDevice.Open(path)).GetAwaiter().GetResult();
+    }
+
     private static void MakeSmall(string path, string backing)
     {
         Qcow2BlockDevice.Create(path, new FileInfo(backing).Length, new Qcow2CreateOptions { ClusterSize = 512, Version = 2 });
-        CopyAsync().GetAwaiter().GetResult();
+        CopyAsync(backing, Qcow2BlockDevice.Open(path)).GetAwaiter().GetResult();
+    }
 
-        async Task CopyAsync()
+    private static async Task CopyAsync(string backing, IBlockDevice destination)
+    {
+        await using (destination)
         {
             await using RawBlockDevice source = RawBlockDevice.Open(backing, new RawImageOptions { IsReadOnly = true });
-            await using Qcow2BlockDevice destination = Qcow2BlockDevice.Open(path);
-            await BlockCopy.CopyAsync(source, destination);
+            await BlockCopy.CopyAsync(source, destination, new BlockCopyOptions { IsDestinationZero = true });
         }
     }
 

@@ -5,6 +5,7 @@ using Uml.Devices.Virtio;
 using Uml.Hosting;
 using Uml.Hosting.Assets;
 using Uml.Hosting.Images;
+using Uml.PowerCuts.Tests.Logs;
 using Uml.Storage.Blocks;
 using Uml.Storage.Formats.Raw;
 using Uml.Storage.Images;
@@ -16,18 +17,24 @@ internal static class GuestExercise
 {
     private const long DiskLength = 512 << 20, LogLength = 4L << 30;
 
+    /// <summary>At how many places of its log the file system is looked at.</summary>
+    private const int Cuts = 300;
+
     private static readonly string[] s_modules = ["virtio_pci", "virtio_blk", "ext4", "dm_flakey", "dm_log_writes"];
 
-    /// <summary>Runs /etc/exercise of a directory on the terminal.</summary>
-    /// <param name="format">The format of the disk, /dev/vda; /dev/vdb is a raw one.</param>
+    /// <summary>Runs /etc/exercise of a directory on the terminal, and replays the log of writes that it leaves.</summary>
+    /// <param name="format">The format of the disk, /dev/vda, and of the one for the log, /dev/vdb.</param>
     /// <param name="tree">The directory, which becomes the guest's root together with busybox.</param>
     /// <returns>The script's exit code.</returns>
     public static async Task<int> RunAsync(DiskFormat format, string tree)
     {
         using TemporaryFolder folder = new();
-        RawBlockDevice.Create(folder["backing"], DiskLength);
-        RawBlockDevice.Create(folder["log"], LogLength);
-        format.Make(folder["image"], folder["backing"]);
+        foreach ((string name, long length) in (ReadOnlySpan<(string, long)>)[("image", DiskLength), ("log", LogLength)])
+        {
+            RawBlockDevice.Create(folder[name + ".backing"], length);
+            format.Make(folder[name], folder[name + ".backing"]);
+        }
+
         GuestAssetCache cache = new();
         KernelAsset kernel = await cache.GetKernelAsync("linux-image-cloud-amd64");
         InitramfsBuilder image = BusyBoxImage.CreateBuilder(
@@ -36,7 +43,7 @@ internal static class GuestExercise
         image.AddHostDirectory("/", tree).AddModules(kernel.ModulesDirectory!, s_modules);
         MachineExit exit;
         await using (IBlockDevice disk = format.Open(folder["image"]))
-        await using (RawBlockDevice log = RawBlockDevice.Open(folder["log"]))
+        await using (IBlockDevice log = format.Open(folder["log"]))
         await using (IVirtualMachine machine = UmlMachine.CreateDefaultBuilder()
             .Configure(options => options.MemorySize = 1 << 30)
             .UseKernel(BootFile.FromPath(kernel.ImagePath), BootFile.FromBytes(image.Build(), "(initramfs)"), UmlMachine.DefaultCommandLine + " quiet loglevel=1")
@@ -50,6 +57,18 @@ internal static class GuestExercise
         }
 
         format.Check(folder["image"]);
+        format.Check(folder["log"]);
+        await ReplayAsync(format, folder);
         return (int)exit.Status;
+    }
+
+    private static async Task ReplayAsync(DiskFormat format, TemporaryFolder folder)
+    {
+        await using IBlockDevice log = format.Open(folder["log"]);
+        WriteLog writes = await WriteLog.OpenAsync(log);
+        Directory.CreateDirectory(folder["replay"]);
+        WriteLogReplay replay = new(writes, folder["replay"]);
+        await replay.RunAsync(Cuts);
+        Console.WriteLine($"PASSED replay of {writes.Count} entries: {replay.Cuts} power cuts, {replay.Marks} marks");
     }
 }

@@ -1,24 +1,22 @@
 using System.Diagnostics;
-using System.Globalization;
 
 namespace Uml.PowerCuts.Tests;
 
 /// <summary>A process of this program's that writes records until it is killed.</summary>
 internal static class KilledProcess
 {
-    /// <summary>What a writer prints for each record that is durable, followed by its number.</summary>
+    /// <summary>What a writer prints for each record that is durable, followed by what tells which one.</summary>
     public const string AcknowledgedMark = "ack ";
 
     /// <summary>How long a writer may take to acknowledge anything: a guest boots first, on a host with more to do perhaps.</summary>
     private static readonly TimeSpan s_patience = TimeSpan.FromMinutes(5);
 
-    /// <summary>Starts a writer, and kills it when it has acknowledged so many times, and a moment later.</summary>
+    /// <summary>Starts a writer, and kills it when it has acknowledged enough, and a moment later.</summary>
     /// <param name="arguments">The command line of the writer.</param>
-    /// <param name="acknowledgements">After how many it is killed.</param>
-    /// <param name="delay">How long after that.</param>
-    /// <returns>The last record that it acknowledged; null for none.</returns>
-    /// <exception cref="InvalidOperationException">The writer ended before, or acknowledged nothing.</exception>
-    public static long? Run(IEnumerable<string> arguments, int acknowledgements, TimeSpan delay)
+    /// <param name="isEnough">Told of each acknowledgement, those among them that come after the last one that was waited for.</param>
+    /// <param name="delay">How long after the first that was enough it is killed.</param>
+    /// <exception cref="InvalidOperationException">The writer ended before.</exception>
+    public static void Run(IEnumerable<string> arguments, Func<string, bool> isEnough, TimeSpan delay)
     {
         string program = Environment.ProcessPath!;
         bool isDotnet = Path.GetFileNameWithoutExtension(program) == "dotnet";
@@ -28,11 +26,10 @@ internal static class KilledProcess
             RedirectStandardInput = true,
         };
         using Process process = Process.Start(start) ?? throw new InvalidOperationException("The writer could not be started.");
-        long? last = null;
+        bool isKilled = false;
         List<string> said = [];
         using (Timer impatience = new(_ => process.Kill(), null, s_patience, Timeout.InfiniteTimeSpan))
         {
-            int count = 0;
             while (process.StandardOutput.ReadLine() is { } line)
             {
                 if (!line.StartsWith(AcknowledgedMark, StringComparison.Ordinal))
@@ -41,19 +38,20 @@ internal static class KilledProcess
                     continue;
                 }
 
-                last = long.Parse(line.AsSpan(AcknowledgedMark.Length).TrimEnd('\r'), CultureInfo.InvariantCulture);
-                if (++count == acknowledgements)
+                if (isEnough(line[AcknowledgedMark.Length..].TrimEnd('\r')) && !isKilled)
                 {
                     Wait(delay);
                     process.Kill();
+                    isKilled = true;
                 }
             }
         }
 
         process.WaitForExit();
-        const int killed = 128 + 9;
-        return process.ExitCode == killed && last is not null ? last
-            : throw new InvalidOperationException($"The writer ended with {process.ExitCode}, having acknowledged {last}:\n{string.Join('\n', said)}");
+        if (!isKilled)
+        {
+            throw new InvalidOperationException($"The writer ended with {process.ExitCode} before it was killed:\n{string.Join('\n', said)}");
+        }
     }
 
     /// <summary>Timers are too coarse for where a write may be.</summary>

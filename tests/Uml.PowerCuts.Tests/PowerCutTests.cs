@@ -8,17 +8,26 @@ public sealed class PowerCutTests
     public static IEnumerable<string> Formats => DiskFormat.All.Select(format => format.Name);
 
     [TestCaseSource(nameof(Formats))]
-    public Task A_killed_machine_s_disk_has_what_was_acknowledged(string format) =>
-        new KillRounds(DiskFormat.Get(format), 1, TestContext.Out).RunAsync(5, "drive");
+    public async Task A_killed_machine_s_disk_has_what_was_acknowledged(string format)
+    {
+        using TemporaryFolder folder = new();
+        await new KillRounds(DiskFormat.Get(format), 1, TestContext.Out).RunAsync(5, folder["rounds"]);
+    }
 
     [TestCaseSource(nameof(Formats))]
-    public Task Lost_power_leaves_what_was_acknowledged(string format) =>
-        new PowerLossRounds(DiskFormat.Get(format), 1, TestContext.Out).RunAsync(10);
+    public async Task Lost_power_leaves_what_was_acknowledged(string format)
+    {
+        using TemporaryFolder folder = new();
+        await new PowerLossRounds(DiskFormat.Get(format), 1, TestContext.Out).RunAsync(10, folder["rounds"]);
+    }
 
-    [TestCaseSource(nameof(Formats))]
+    [Test]
     [Category("Guest")]
-    public Task A_killed_guest_s_files_are_there_and_its_file_system_is_clean(string format) =>
-        new FileRounds(DiskFormat.Get(format), 1, TestContext.Out).RunAsync(2);
+    public async Task A_killed_guest_s_records_and_files_are_there_and_its_file_systems_are_clean()
+    {
+        using TemporaryFolder folder = new();
+        await new GuestRounds(DiskFormat.All, 1, TestContext.Out).RunAsync(2, folder["rounds"]);
+    }
 
     [Test]
     public async Task A_record_that_is_lost_or_nobody_s_is_noticed()

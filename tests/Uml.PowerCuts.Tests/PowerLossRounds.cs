@@ -12,11 +12,12 @@ internal sealed class PowerLossRounds(DiskFormat format, ulong seed, TextWriter 
 
     /// <summary>Runs rounds on one image.</summary>
     /// <param name="rounds">How many.</param>
+    /// <param name="folder">A folder for the image, which is made, and stays.</param>
     /// <exception cref="InvalidDataException">The disk has lost something.</exception>
-    public async Task RunAsync(int rounds)
+    public async Task RunAsync(int rounds, string folder)
     {
-        using TemporaryFolder folder = new();
-        string image = folder["image"], backing = folder["backing"];
+        Directory.CreateDirectory(folder);
+        string image = Path.Combine(folder, "image"), backing = Path.Combine(folder, "backing");
         await File.WriteAllBytesAsync(backing, new byte[RecordPlan.DiskLength]);
         format.Make(image, backing);
         RecordBook book = new(_plan);

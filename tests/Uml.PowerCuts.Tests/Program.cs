@@ -5,57 +5,62 @@ namespace Uml.PowerCuts.Tests;
 
 /// <summary>
 /// Cuts the power of machines that write: <c>dotnet run -c Release --project tests/Uml.PowerCuts.Tests -- kill --format cow --rounds 300</c>. The commands
-/// "drive", "guest" and "files" are what is killed.
+/// "drive" and "guest" are what is killed.
 /// </summary>
 internal static class Program
 {
     private static readonly Option<string> s_format = new("--format") { Description = "raw, cow, qcow2 (over an image) or qcow2-small (clusters of 512 bytes).", Required = true };
     private static readonly Option<long> s_seed = new("--seed") { Description = "What everything random follows from.", DefaultValueFactory = _ => 1 };
     private static readonly Option<int> s_rounds = new("--rounds") { Description = "How often the power is cut.", DefaultValueFactory = _ => 300 };
-    private static readonly Option<string> s_image = new("--image") { Description = "The image.", Required = true };
+    private static readonly Option<DirectoryInfo> s_folder = new("--folder") { Description = "Where images are made and stay; without it they are gone behind." };
     private static readonly Option<long> s_first = new("--first") { Description = "The number of the first record.", Required = true };
 
     public static Task<int> Main(string[] args)
     {
         RootCommand root = new("Cuts the power of machines that write, and looks at what their disks have.");
-        root.Subcommands.Add(CreateRounds("kill", "Kills a process with a disk and a driver that writes to it.", "drive"));
-        root.Subcommands.Add(CreateRounds("kill-guest", "Kills a machine whose guest writes to its disk.", "guest"));
-        root.Subcommands.Add(CreateFileRounds());
-        root.Subcommands.Add(CreateLossRounds());
+        root.Subcommands.Add(CreateRounds(
+            "kill",
+            "Kills a process with a disk and a driver that writes to it.",
+            (format, seed, rounds, folder) => new KillRounds(format, seed, Console.Out).RunAsync(rounds, folder)));
+        root.Subcommands.Add(CreateRounds(
+            "lose-power",
+            "Cuts the host's power: what was not flushed is lost in part.",
+            (format, seed, rounds, folder) => new PowerLossRounds(format, seed, Console.Out).RunAsync(rounds, folder)));
+        root.Subcommands.Add(CreateGuestRounds());
         root.Subcommands.Add(CreateExercise());
-        root.Subcommands.Add(CreateWriter("drive", (disk, plan, first) =>
-        {
-            using DriverWriter writer = new(disk, plan, (int)first);
-            writer.Run(first, () => true, Acknowledge);
-            return Task.CompletedTask;
-        }));
-        root.Subcommands.Add(CreateWriter("guest", (disk, plan, first) => GuestWriter.RunAsync(disk, plan, first, hasFileSystem: false)));
-        root.Subcommands.Add(CreateWriter("files", (disk, plan, first) => GuestWriter.RunAsync(disk, plan, first, hasFileSystem: true)));
+        root.Subcommands.Add(CreateDriver());
+        root.Subcommands.Add(CreateGuest());
         return root.Parse(args).InvokeAsync();
     }
 
-    private static Command CreateRounds(string name, string description, string writer)
+    private static Command CreateRounds(string name, string description, Func<DiskFormat, ulong, int, string, Task> run)
     {
-        Command command = new(name, description) { s_format, s_rounds, s_seed };
-        command.SetAction(result => new KillRounds(DiskFormat.Get(result.GetValue(s_format)!), (ulong)result.GetValue(s_seed), Console.Out)
-            .RunAsync(result.GetValue(s_rounds), writer));
+        Command command = new(name, description) { s_format, s_rounds, s_seed, s_folder };
+        command.SetAction(result => InFolderAsync(
+            result,
+            folder => run(DiskFormat.Get(result.GetValue(s_format)!), (ulong)result.GetValue(s_seed), result.GetValue(s_rounds), folder)));
         return command;
     }
 
-    private static Command CreateFileRounds()
+    private static Command CreateGuestRounds()
     {
-        Command command = new("kill-files", "Kills a machine whose guest writes files to ext4 on its disk.") { s_format, s_rounds, s_seed };
-        command.SetAction(result => new FileRounds(DiskFormat.Get(result.GetValue(s_format)!), (ulong)result.GetValue(s_seed), Console.Out)
-            .RunAsync(result.GetValue(s_rounds)));
+        Command command = new("kill-guest", "Kills a machine whose guest writes to disks of every format, records and files of ext4.") { s_rounds, s_seed, s_folder };
+        command.SetAction(result => InFolderAsync(
+            result,
+            folder => new GuestRounds(DiskFormat.All, (ulong)result.GetValue(s_seed), Console.Out).RunAsync(result.GetValue(s_rounds), folder)));
         return command;
     }
 
-    private static Command CreateLossRounds()
+    private static async Task InFolderAsync(ParseResult result, Func<string, Task> run)
     {
-        Command command = new("lose-power", "Cuts the host's power: what was not flushed is lost in part.") { s_format, s_rounds, s_seed };
-        command.SetAction(result => new PowerLossRounds(DiskFormat.Get(result.GetValue(s_format)!), (ulong)result.GetValue(s_seed), Console.Out)
-            .RunAsync(result.GetValue(s_rounds)));
-        return command;
+        if (result.GetValue(s_folder) is { } folder)
+        {
+            await run(folder.FullName);
+            return;
+        }
+
+        using TemporaryFolder temporary = new();
+        await run(temporary["rounds"]);
     }
 
     private static Command CreateExercise()
@@ -66,16 +71,25 @@ internal static class Program
         return command;
     }
 
-    private static Command CreateWriter(string name, Func<IBlockDevice, RecordPlan, long, Task> write)
+    private static Command CreateDriver()
     {
-        Command command = new(name, "Writes until it is killed.") { s_format, s_image, s_seed, s_first };
+        Option<string> image = new("--image") { Description = "The image.", Required = true };
+        Command command = new("drive", "Writes until it is killed, with a driver.") { s_format, image, s_seed, s_first };
         command.SetAction(async result =>
         {
-            await using IBlockDevice disk = DiskFormat.Get(result.GetValue(s_format)!).Open(result.GetValue(s_image)!);
-            await write(disk, new RecordPlan((ulong)result.GetValue(s_seed)), result.GetValue(s_first));
+            await using IBlockDevice disk = DiskFormat.Get(result.GetValue(s_format)!).Open(result.GetValue(image)!);
+            using DriverWriter writer = new(disk, new RecordPlan((ulong)result.GetValue(s_seed)), (int)result.GetValue(s_first));
+            writer.Run(result.GetValue(s_first), () => true, number => Console.Out.Write($"{KilledProcess.AcknowledgedMark}{number}\n"));
         });
         return command;
     }
 
-    private static void Acknowledge(long number) => Console.Out.Write($"{KilledProcess.AcknowledgedMark}{number}\n");
+    private static Command CreateGuest()
+    {
+        Option<string[]> disks = new("--disk") { Description = "FORMAT,records,IMAGE or FORMAT,files,IMAGE.", Required = true };
+        Command command = new("guest", "Writes until it is killed, in a guest.") { disks, s_seed, s_first };
+        command.SetAction(result => GuestWriter.RunAsync(
+            [.. result.GetValue(disks)!.Select(GuestDisk.Parse)], new RecordPlan((ulong)result.GetValue(s_seed)), result.GetValue(s_first)));
+        return command;
+    }
 }

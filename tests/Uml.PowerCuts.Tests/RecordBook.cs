@@ -11,8 +11,8 @@ internal sealed class RecordBook(RecordPlan plan)
     /// <summary>Of each sector, the record that it has had: 0 for none. A later one only may replace it.</summary>
     private readonly long[] _sectors = new long[RecordPlan.DiskLength / RecordPlan.SectorLength];
 
-    /// <summary>The number of the next record to be written.</summary>
-    public long Next { get; private set; } = 1;
+    /// <summary>The number of the next record to be written; those before that nobody acknowledged may be left out.</summary>
+    public long Next { get; set; } = 1;
 
     /// <summary>Records that were acknowledged.</summary>
     public long Confirmed { get; private set; }
