@@ -6,6 +6,7 @@
 #   benchmarks/debian-boot.sh [runs, 3 unless given]
 #
 # Needed (Debian): apt-get install qemu-system-x86 qemu-utils
+# With PUBLISH=aot Uml is a native executable, as QEMU is; it starts faster.
 # Every setting is a variable: MEM=512 (MiB), TIMEOUT=600 (seconds a boot), QEMU_MACHINE=q35.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
@@ -20,9 +21,18 @@ work=$(mktemp -d)
 guest=
 trap '[ -z "$guest" ] || kill -- -$guest; rm -rf "$work"' EXIT
 sample=$root/samples/DebianFromDisk
-[ -n "${NO_BUILD:-}" ] || dotnet build -c Release -m:1 -v q "$sample" >&2
-program=$sample/bin/Release/net10.0/DebianFromDisk.dll
-dotnet "$program" --export "$work"
+case ${PUBLISH:-} in
+aot)
+    dotnet publish -c Release -v q -r linux-x64 -p:PublishAot=true -p:OptimizationPreference=Speed -o "$work/program" "$sample" >&2
+    program=("$work/program/DebianFromDisk")
+    ;;
+"")
+    [ -n "${NO_BUILD:-}" ] || dotnet build -c Release -m:1 -v q "$sample" >&2
+    program=(dotnet "$sample/bin/Release/net10.0/DebianFromDisk.dll")
+    ;;
+*) echo "PUBLISH is aot or nothing." >&2; exit 2 ;;
+esac
+"${program[@]}" --export "$work"
 image=$(readlink "$work/disk.img")
 echo "$MEM MiB, $runs boots each"
 
@@ -53,7 +63,7 @@ to_login() {
 
 ours() {
     rm -f "$work/changes.cow"
-    to_login "$work/ours" dotnet "$program" --changes "$work/changes.cow" --mem "${MEM}M"
+    to_login "$work/ours" "${program[@]}" --changes "$work/changes.cow" --mem "${MEM}M"
 }
 
 qemu() {
