@@ -21,6 +21,7 @@ internal static class Program
         new("api", "the public API: calls in any order from several threads while a guest runs", ApiFuzz.Run, TestCases: 20),
         new("checker", "the checker of translated code: damaged translations that it accepts run, and may not touch the host", CheckerFuzz.Run, TestCases: 40),
         new("virtqueue", "virtio devices: registers, queues and states, as drivers that obey and that do not", VirtqueueFuzz.Run, TestCases: 1000),
+        new("disks", "disk images that are whole: requests of every kind, many at once, beside a model; opened again, and read by QEMU", DiskFuzz.Run, TestCases: 30),
         new("images", "disk images: damaged headers and metadata of every format, opened, read, written and cut off", ImageFuzz.Run, TestCases: 200),
         new("kernels", "boot loader: bzImage, vmlinux, PVH, multiboot and flat images, with initrds, modules and memory maps", KernelFuzz.Run, TestCases: 3000),
         new("payloads", "decompressors of kernel payloads: damaged and random data of every format", PayloadFuzz.Run, TestCases: 4000),

@@ -42,6 +42,6 @@ internal static class PeerTool
         }
     }
 
-    private static bool IsInstalled(string command) =>
+    public static bool IsInstalled(string command) =>
         Environment.GetEnvironmentVariable("PATH")!.Split(':').Any(folder => File.Exists(System.IO.Path.Combine(folder, command)));
 }
