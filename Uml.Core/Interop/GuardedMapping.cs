@@ -29,8 +29,8 @@ internal sealed unsafe class GuardedMapping : SafeHandleZeroOrMinusOneIsInvalid
 
     private const int Attempts = 16;
 
-    /// <summary>Large mappings begin where a transparent huge page can.</summary>
-    private const ulong HugePage = 2UL << 20;
+    /// <summary>Size of a huge page of the host (Intel SDM vol. 3, 4.5: a page of a page directory). Large mappings begin where one can.</summary>
+    public const ulong HugePage = 2UL << 20;
 
     private readonly ulong _reserved;
 

@@ -14,9 +14,6 @@ namespace Uml.Core.Cpu.CodeCache;
 // emitter has written in the writable one.
 internal sealed unsafe class CodeMemory : IDisposable
 {
-    /// <summary>Size of a huge page of the host (Intel SDM vol. 3, 4.5: a page of a page directory).</summary>
-    public const int HugePage = 2 << 20;
-
     /// <summary>What has to be in use at the start of a huge page before the host is asked for it: small caches do without.</summary>
     private const int UsedBeforeHuge = 256 << 10;
 
@@ -29,7 +26,7 @@ internal sealed unsafe class CodeMemory : IDisposable
     public CodeMemory(ulong size)
     {
         Size = size;
-        _huge = new bool[size / HugePage];
+        _huge = new bool[size / GuardedMapping.HugePage];
         using SafeFileHandle file = MemoryFile.TryCreate("uml-code", size, out string? refusal) ?? throw Refused(refusal!);
         int descriptor = (int)file.DangerousGetHandle();
         try
@@ -79,18 +76,18 @@ internal sealed unsafe class CodeMemory : IDisposable
     /// </summary>
     public void NoteUse(byte* writable)
     {
-        nuint offset = (nuint)(writable - Writable);
-        nuint page = offset / HugePage;
-        if (page >= (nuint)_huge.Length || _huge[page] || offset % HugePage < UsedBeforeHuge)
+        ulong offset = (ulong)(writable - Writable);
+        ulong page = offset / GuardedMapping.HugePage;
+        if (page >= (ulong)_huge.Length || _huge[page] || offset % GuardedMapping.HugePage < UsedBeforeHuge)
         {
             return;
         }
 
         _huge[page] = true;
-        nint first = (nint)(page * HugePage);
-        if (Libc.Madvise((nint)Writable + first, HugePage, Libc.MadviseCollapse) == 0)
+        nint first = (nint)(page * GuardedMapping.HugePage);
+        if (Libc.Madvise((nint)Writable + first, (nuint)GuardedMapping.HugePage, Libc.MadviseCollapse) == 0)
         {
-            _ = Libc.Madvise((nint)Executable + first, HugePage, Libc.MadviseCollapse);
+            _ = Libc.Madvise((nint)Executable + first, (nuint)GuardedMapping.HugePage, Libc.MadviseCollapse);
         }
     }
 

@@ -71,6 +71,9 @@ internal sealed unsafe class JumpTables : IAddressSpaceListener, IDisposable
     /// <summary>Whether epochs are nearly used up, so that all code has to be dropped to start over.</summary>
     public bool EpochsRunOut => _lastEpoch > int.MaxValue - (1 << 20);
 
+    /// <summary>The hash of an address, as emitted code computes it; the highest bits are the best.</summary>
+    public static uint Hash(ulong rip) => (uint)rip * unchecked((uint)HashMultiplier);
+
     public static int RipOffset(Flavor flavor) => (int)flavor * FlavorSize;
 
     public static int CodeOffset(Flavor flavor) => RipOffset(flavor) + sizeof(ulong);
@@ -97,7 +100,7 @@ internal sealed unsafe class JumpTables : IAddressSpaceListener, IDisposable
         int epoch = Note(space, view, rip, global);
         int index = Index(space, view);
         ref Notes note = ref _notes[index];
-        int offset = RipOffset(flavor) + ((int)(((uint)rip * unchecked((uint)HashMultiplier)) >> HashShift) & IndexMask);
+        int offset = RipOffset(flavor) + ((int)(Hash(rip) >> HashShift) & IndexMask);
         int granule = offset >> GranuleShift;
         note.Granules[granule / 64] |= 1UL << (granule % 64);
         ulong* entry = (ulong*)(Table(index) + offset);

@@ -57,7 +57,7 @@ internal sealed unsafe class JumpTargets : IDisposable
     private static uint FrameOf(CpuState* s, byte* hostPage) => (uint)Page.Number((ulong)(hostPage - s->Engine->RamBase));
 
     private Target* At(ulong rip, Flavor flavor) =>
-        (Target*)_memory.Pointer + ((int)flavor << IndexBits) + ((uint)rip * unchecked((uint)JumpTables.HashMultiplier) >> (32 - IndexBits));
+        (Target*)_memory.Pointer + ((int)flavor << IndexBits) + (JumpTables.Hash(rip) >> (32 - IndexBits));
 
     /// <summary>One target, which lies in one line of the host's caches.</summary>
     [StructLayout(LayoutKind.Sequential)]

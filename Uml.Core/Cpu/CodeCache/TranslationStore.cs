@@ -2,6 +2,7 @@ using System.Diagnostics;
 using Uml.Core.Cpu.Blocks;
 using Uml.Core.Cpu.Contract;
 using Uml.Core.Cpu.State;
+using Uml.Core.Interop;
 
 namespace Uml.Core.Cpu.CodeCache;
 
@@ -37,7 +38,7 @@ internal sealed unsafe class TranslationStore
         _counters = counters;
         _hotStart = start;
         ulong third = memory.Size / 3;
-        _coldStart = memory.Writable + (third - (third < CodeMemory.HugePage ? 0 : third % CodeMemory.HugePage));
+        _coldStart = memory.Writable + (third - (third < GuardedMapping.HugePage ? 0 : third % GuardedMapping.HugePage));
         Clear();
     }
 

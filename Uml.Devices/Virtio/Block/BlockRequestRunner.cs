@@ -179,17 +179,13 @@ internal sealed class BlockRequestRunner(IBlockDevice disk, string name, ILogger
         }
     }
 
-    private ValueTask Carry(BlockRequest request)
+    private ValueTask Carry(BlockRequest request) => request.Type switch
     {
-        IBlockDevice target = request.IsWriteThrough ? _durable : disk;
-        return request.Type switch
-        {
-            VirtioBlockLayout.In => disk.ReadAsync(request.Offset, request.Data),
-            VirtioBlockLayout.Out => target.WriteAsync(request.Offset, request.Data),
-            VirtioBlockLayout.FlushRequest => _flushable?.FlushAsync() ?? ValueTask.CompletedTask,
-            _ => RunRangesAsync(request),
-        };
-    }
+        VirtioBlockLayout.In => disk.ReadAsync(request.Offset, request.Data),
+        VirtioBlockLayout.Out => (request.IsWriteThrough ? _durable : disk).WriteAsync(request.Offset, request.Data),
+        VirtioBlockLayout.FlushRequest => _flushable?.FlushAsync() ?? ValueTask.CompletedTask,
+        _ => RunRangesAsync(request),
+    };
 
     [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder))]
     private async ValueTask RunRangesAsync(BlockRequest request)
@@ -199,12 +195,18 @@ internal sealed class BlockRequestRunner(IBlockDevice disk, string name, ILogger
             (long offset, long length, bool mayUnmap) = request.Ranges[i];
             if (request.Type == VirtioBlockLayout.DiscardRequest)
             {
-                await (request.IsWriteThrough ? _durable : _discardable!).DiscardAsync(offset, length).ConfigureAwait(false);
+                await _discardable!.DiscardAsync(offset, length).ConfigureAwait(false);
             }
             else
             {
-                await (request.IsWriteThrough ? _durable : _zeroable!).WriteZeroesAsync(offset, length, mayUnmap).ConfigureAwait(false);
+                await _zeroable!.WriteZeroesAsync(offset, length, mayUnmap).ConfigureAwait(false);
             }
+        }
+
+        // Once, behind the last range.
+        if (request.IsWriteThrough && _flushable is not null)
+        {
+            await _flushable.FlushAsync().ConfigureAwait(false);
         }
     }
 }

@@ -124,13 +124,7 @@ public sealed unsafe class CodeCacheTests : IDisposable
             a.jne(again);
             a.hlt();
         });
-        _pair.Each(machine =>
-        {
-            for (int i = 0; i < program.Length; i++)
-            {
-                machine.Poke(Target + (ulong)i, program[i]);
-            }
-        });
+        Place(_pair, program);
         _pair.Run(Target, budget: 100_000);
         _pair.Run(Target, budget: 100_000);
         Assert.That(_pair.Vector, Is.EqualTo(-1));
@@ -160,13 +154,7 @@ public sealed unsafe class CodeCacheTests : IDisposable
             a.jne(again);
             a.hlt();
         });
-        pair.Each(machine =>
-        {
-            for (int i = 0; i < program.Length; i++)
-            {
-                machine.Poke(Target + (ulong)i, program[i]);
-            }
-        });
+        Place(pair, program);
         pair.Run(Target, budget: 1_000_000);
         Assert.That(pair.Vector, Is.EqualTo(-1));
         Assert.That(pair.Jit.Peek<ulong>(BareGuest.Data), Is.EqualTo(6UL * ((40_000 + 511) / 512)));
@@ -189,6 +177,14 @@ public sealed unsafe class CodeCacheTests : IDisposable
 
         Assert.That(machine.Cpu.Jit.Sites.Count, Is.GreaterThan(stubs));
     }
+
+    private static void Place(EnginePair pair, byte[] program) => pair.Each(machine =>
+    {
+        for (int i = 0; i < program.Length; i++)
+        {
+            machine.Poke(Target + (ulong)i, program[i]);
+        }
+    });
 
     private static byte[] Assemble(Action<Assembler> code)
     {
