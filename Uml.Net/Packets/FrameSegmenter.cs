@@ -56,6 +56,10 @@ internal sealed class FrameSegmenter
         return true;
     }
 
+    /// <summary>Leaves segments out that were made before.</summary>
+    /// <param name="count">How many; when there are not as many, none is left.</param>
+    public void Skip(int count) => _next = Math.Min(count, Count);
+
     /// <summary>Makes the next segment.</summary>
     /// <param name="segment">Gets it.</param>
     /// <param name="header">Room for its header, which stays its own while the segment is used.</param>
