@@ -1,5 +1,4 @@
 using System.Globalization;
-using System.Net.NetworkInformation;
 using System.Security.Cryptography;
 using System.Text;
 using Microsoft.Extensions.DependencyInjection;
@@ -14,6 +13,7 @@ using Uml.Devices.Virtio.Net;
 using Uml.Devices.Virtio.Rng;
 using Uml.Devices.Virtio.Transport;
 using Uml.Net.Frames;
+using Uml.Net.Offloads;
 using Uml.Storage.Blocks;
 
 namespace Uml.Devices.Virtio;
@@ -112,7 +112,7 @@ public static class VirtioBuilderExtensions
         }
 
         AddFunction(builder, id, (services, logger) => new VirtioNet(
-            isOwned ? services.GetRequiredKeyedService<INetTransport>(id) : open(services),
+            new OffloadingTransport(isOwned ? services.GetRequiredKeyedService<INetTransport>(id) : open(services), ownsInner: false),
             ReceiveFilter.ReadMac(mac ?? DeriveMac(services.GetRequiredService<IOptions<MachineOptions>>().Value.Name, id)),
             options.Depth,
             id,

@@ -1,3 +1,4 @@
+using System.Diagnostics.CodeAnalysis;
 using Uml.Core.Machine;
 using Uml.Net.Frames;
 
@@ -6,7 +7,7 @@ namespace Uml.Devices.Virtio.Net;
 /// <summary>
 /// Waits for a transport, in one direction, and has the machine's thread go on then. Begins and ends on the machine's thread; allocates nothing.
 /// </summary>
-internal sealed class NetWait
+internal sealed class NetWait : IDisposable
 {
     private readonly Func<CancellationToken, ValueTask<bool>> _wait;
     private readonly Action _onEnded;
@@ -15,6 +16,7 @@ internal sealed class NetWait
     private readonly CancellationTokenSource _end = new();
     private readonly IMachineContext _machine;
     private ValueTask<bool> _pending;
+    private bool _isDisposed;
 
     /// <param name="machine">The machine.</param>
     /// <param name="wait">What is waited for.</param>
@@ -33,6 +35,7 @@ internal sealed class NetWait
     public bool IsOver { get; private set; }
 
     /// <summary>Begins to wait, unless a wait is under way.</summary>
+    [SuppressMessage("Reliability", "CA2012", Justification = "It is taken once, by OnPosted.")]
     public void Begin()
     {
         if (IsUnderWay || IsOver)
@@ -52,10 +55,14 @@ internal sealed class NetWait
     }
 
     /// <summary>Ends the wait for good.</summary>
-    public void End()
+    public void Dispose()
     {
-        IsOver = true;
-        _end.Cancel();
+        if (!_isDisposed)
+        {
+            _isDisposed = IsOver = true;
+            _end.Cancel();
+            _end.Dispose();
+        }
     }
 
     private void OnPosted()
@@ -65,7 +72,7 @@ internal sealed class NetWait
         {
             IsOver |= !_pending.GetAwaiter().GetResult();
         }
-        catch (OperationCanceledException) when (_end.IsCancellationRequested)
+        catch (OperationCanceledException) when (_isDisposed)
         {
             return;
         }

@@ -4,7 +4,6 @@ using Uml.Core.Snapshots;
 using Uml.Devices.Virtio.Device;
 using Uml.Devices.Virtio.Queue;
 using Uml.Net.Frames;
-using Uml.Net.Offloads;
 
 namespace Uml.Devices.Virtio.Net;
 
@@ -12,13 +11,13 @@ namespace Uml.Devices.Virtio.Net;
 /// A network card of the guest (virtio 1.2, 5.1). All of it runs on the machine's thread: sending when the driver says that there is something,
 /// receiving when the transport does.
 /// </summary>
-internal sealed class VirtioNet : VirtioDevice
+internal sealed class VirtioNet : VirtioDevice, IDisposable
 {
     private const int ReceiveQueue = 0, TransmitQueue = 1, ControlQueue = 2;
     private const ushort QueueSize = 1024, ControlQueueSize = 64;
     private const ulong LowBits = 0xFFFF_FFFF_FFFF;
 
-    private readonly OffloadingTransport _transport;
+    private readonly INetTransport _transport;
     private readonly ulong _mac;
     private readonly int _depth;
     private readonly string _name;
@@ -34,15 +33,14 @@ internal sealed class VirtioNet : VirtioDevice
     private bool _hasFailed;
     private bool _announces;
 
-    /// <param name="transport">The other end.</param>
+    /// <param name="transport">The other end, which takes every frame whatever is left to do for it.</param>
     /// <param name="mac">The address that the card is given.</param>
     /// <param name="depth">Frames of a batch.</param>
     /// <param name="name">The card's name, for messages.</param>
     /// <param name="logger">Where failures are told.</param>
     public VirtioNet(INetTransport transport, ulong mac, int depth, string name, ILogger logger)
     {
-        _transport = new OffloadingTransport(transport, ownsInner: false);
-        (_mac, _depth, _name, _logger) = (mac, depth, name, logger);
+        (_transport, _mac, _depth, _name, _logger) = (transport, mac, depth, name, logger);
         _onConnectionChanged = () => Transport.InterruptConfiguration();
     }
 
@@ -71,6 +69,13 @@ internal sealed class VirtioNet : VirtioDevice
         BinaryPrimitives.WriteUInt16LittleEndian(configuration[VirtioNetLayout.MtuField..], (ushort)_transport.Features.Mtu);
     }
 
+    /// <summary>Ends its waits for the transport.</summary>
+    public void Dispose()
+    {
+        _readable?.Dispose();
+        _writable?.Dispose();
+    }
+
     protected override void OnAttached()
     {
         _filter.Own = _mac;
@@ -84,8 +89,7 @@ internal sealed class VirtioNet : VirtioDevice
     protected override void OnDetaching()
     {
         _transport.ConnectionChanged -= OnConnectionChanged;
-        _readable!.End();
-        _writable!.End();
+        Dispose();
     }
 
     protected override void OnActivated()
@@ -140,8 +144,8 @@ internal sealed class VirtioNet : VirtioDevice
     {
         OnReset();
         _filter.RestoreState(state);
-        ushort[] sent = RestoreHeads(state);
-        ushort[] buffers = RestoreHeads(state);
+        ushort[] sent = RestoreHeads(state, _depth);
+        ushort[] buffers = RestoreHeads(state, QueueSize);
         if (!IsActive)
         {
             return;
@@ -160,9 +164,9 @@ internal sealed class VirtioNet : VirtioDevice
         }
     }
 
-    private static ushort[] RestoreHeads(StateReader state)
+    private static ushort[] RestoreHeads(StateReader state, int maximum)
     {
-        ushort[] heads = new ushort[state.ReadUInt16(0, QueueSize)];
+        ushort[] heads = new ushort[state.ReadUInt16(0, (ushort)maximum)];
         for (int i = 0; i < heads.Length; i++)
         {
             heads[i] = state.ReadUInt16(0, QueueSize - 1);
@@ -244,7 +248,10 @@ internal sealed class VirtioNet : VirtioDevice
 
     private void ExecuteCommands()
     {
+        // The longest command that makes sense has all addresses that are kept.
+        const int MaximumCommand = 4096;
         SplitQueue commands = Queues[ControlQueue];
+        Span<byte> room = stackalloc byte[MaximumCommand];
         do
         {
             while (commands.TryPop(_command))
@@ -255,9 +262,7 @@ internal sealed class VirtioNet : VirtioDevice
                     throw new VirtioGuestErrorException($"chain {_command.Head} has {length} bytes of a command and {_command.WritableLength} for its result, and a command at least 2 and 1");
                 }
 
-                // The longest command that makes sense has all addresses that are kept.
-                const int MaximumCommand = 4096;
-                Span<byte> command = stackalloc byte[Math.Min(length, MaximumCommand)];
+                Span<byte> command = room[..Math.Min(length, MaximumCommand)];
                 _command.Read(Transport.Machine.Memory, 0, command);
                 byte result = length <= MaximumCommand && TryExecute(BinaryPrimitives.ReadUInt16BigEndian(command), command[VirtioNetLayout.CommandLength..])
                     ? VirtioNetLayout.Ok
