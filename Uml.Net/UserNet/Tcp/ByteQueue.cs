@@ -90,7 +90,7 @@ internal sealed class ByteQueue
     /// <summary>The bytes from a place on that are in one piece.</summary>
     /// <param name="offset">Bytes from its start.</param>
     /// <param name="length">Bytes wanted, at most.</param>
-    public ReadOnlyMemory<byte> Read(int offset, int length)
+    public Memory<byte> Read(int offset, int length)
     {
         length = Math.Min(length, Length - offset);
         if (length <= 0)

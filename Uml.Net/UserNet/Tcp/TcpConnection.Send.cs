@@ -25,9 +25,7 @@ internal sealed partial class TcpConnection
         if (_mustReset)
         {
             _mustReset = false;
-            output.Header.Sequence = _sender.Next;
-            _receiver.Acknowledge(ref output.Header, Shift, hasSack: false);
-            output.Header.Flags |= TcpFlags.Reset;
+            output.Header = MakeReset();
             Go();
             return true;
         }
@@ -44,6 +42,15 @@ internal sealed partial class TcpConnection
         }
 
         return isMade;
+    }
+
+    /// <summary>The segment that resets the connection where it is.</summary>
+    public TcpHeader MakeReset()
+    {
+        TcpHeader header = new() { Sequence = _sender.Next };
+        _receiver.Acknowledge(ref header, Shift, hasSack: false);
+        header.Flags |= TcpFlags.Reset;
+        return header;
     }
 
     /// <summary>Time has passed.</summary>

@@ -61,6 +61,9 @@ internal sealed partial class TcpConnection
     /// <summary>Bytes that can be written.</summary>
     public int SendRoom => _sender.IsFinishing || _isEnded ? 0 : _sender.Queue.Room;
 
+    /// <summary>Bytes of the header and data of a segment that is not cut later.</summary>
+    public int SegmentRoom => FrameLayout.TcpLength + (_hasTimestamps ? TcpHeader.TimestampLength : 0) + _sender.SegmentSize;
+
     /// <summary>Whether the peer sends nothing behind what was received.</summary>
     public bool IsPeerFinished => _receiver.IsFinished;
 
@@ -243,9 +246,9 @@ internal sealed partial class TcpConnection
             return;
         }
 
+        // What the peer has sent before it finished is still there to be read.
         (_isGone, State, Deadline) = (true, TcpState.Closed, long.MaxValue);
         _sender.Clear();
-        _receiver.Clear();
         _owner.OnGone();
     }
 }
