@@ -30,9 +30,7 @@ internal sealed class DatagramSocket : IDisposable
     {
         (_stack, _owner, _socket) = (stack, owner, socket);
 
-        // Looks for a byte and leaves it there: a wait that needs no memory.
         _waiter.SetBuffer(new byte[1]);
-        _waiter.SocketFlags = SocketFlags.Peek;
         _waiter.Completed += OnReadable;
     }
 
@@ -83,6 +81,7 @@ internal sealed class DatagramSocket : IDisposable
     {
         lock (_stack.Gate)
         {
+            TellError();
             Receive();
             _stack.SetTimer();
         }
@@ -110,10 +109,28 @@ internal sealed class DatagramSocket : IDisposable
                 }
             }
 
-            if (_isDisposed || _socket.ReceiveAsync(_waiter))
+            if (_isDisposed)
             {
                 return;
             }
+
+            // Looks for a byte and leaves it there: a wait that needs no memory. Each wait overwrites the flags with those of what came.
+            _waiter.SocketFlags = SocketFlags.Peek;
+            if (_socket.ReceiveAsync(_waiter))
+            {
+                return;
+            }
+
+            TellError();
+        }
+    }
+
+    /// <summary>The host tells an error once: maybe to the one who waits.</summary>
+    private void TellError()
+    {
+        if (!_isDisposed && _waiter.SocketError != SocketError.Success)
+        {
+            _owner.OnUnreachable();
         }
     }
 }
