@@ -23,7 +23,7 @@ internal sealed class DatagramSocket : IDisposable
     private readonly NetworkStack _stack;
     private readonly IDatagramOwner _owner;
     private readonly Socket _socket;
-    private readonly SocketAsyncEventArgs _waiter = new();
+    private readonly SocketAsyncEventArgs _waiter = new(true);
     private bool _isDisposed;
 
     private DatagramSocket(NetworkStack stack, IDatagramOwner owner, Socket socket)

@@ -43,16 +43,10 @@ internal sealed class Neighbours(NetworkStack stack)
         }
 
         _entries[address] = mac;
-        _waiting.RemoveWhere(flow =>
+        if (_waiting.Count != 0)
         {
-            bool isFound = flow.Guest.Address == address;
-            if (isFound)
-            {
-                stack.MakeReady(flow);
-            }
-
-            return isFound;
-        });
+            EndWaits(address);
+        }
     }
 
     /// <summary>Asks for the address of Ethernet of a guest; the flow goes on when it is known. It asks again as often as it has something to send.</summary>
@@ -135,6 +129,17 @@ internal sealed class Neighbours(NetworkStack stack)
 
         return true;
     }
+
+    private void EndWaits(InternetAddress address) => _waiting.RemoveWhere(flow =>
+    {
+        bool isFound = flow.Guest.Address == address;
+        if (isFound)
+        {
+            stack.MakeReady(flow);
+        }
+
+        return isFound;
+    });
 
     private bool Answers(InternetAddress address) => stack.Addresses.IsOwn(address) || _virtual.Contains(address);
 

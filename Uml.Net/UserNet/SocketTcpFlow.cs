@@ -26,7 +26,7 @@ internal sealed class SocketTcpFlow : IncomingTcpFlow, IDisposable
     private const int PendingSize = 64 << 10;
 
     private readonly EndPoint? _target;
-    private readonly SocketAsyncEventArgs _reader = new();
+    private readonly SocketAsyncEventArgs _reader = new(true);
     private SocketAsyncEventArgs? _writer;
     private Socket? _socket;
     private byte[]? _pending;
@@ -258,7 +258,7 @@ internal sealed class SocketTcpFlow : IncomingTcpFlow, IDisposable
     {
         if (_writer is null)
         {
-            _writer = new SocketAsyncEventArgs();
+            _writer = new SocketAsyncEventArgs(true);
             _writer.Completed += OnCompleted;
         }
 

@@ -1,7 +1,6 @@
 using System.Buffers.Binary;
 using System.Net;
 using System.Text;
-using Uml.Net.Packets;
 using Uml.Net.Tests.Packets;
 using Uml.Net.UserNet;
 
@@ -139,6 +138,27 @@ public sealed class LinkProtocolTests
 
         await using TestGuest first = new(network, mac: 0x0200_0000_0001);
         Assert.That(new IPAddress((await ExchangeAsync(first, 1))[0]).ToString(), Is.EqualTo("10.0.2.15"));
+    }
+
+    [Test]
+    public async Task Machines_know_each_other_by_name()
+    {
+        await using UserNetwork network = new();
+        await using TestGuest guest = new(network);
+        Dictionary<byte, byte[]> offer = await ExchangeAsync(guest, 1);
+        await ExchangeAsync(guest, 3, (50, offer[0]), (12, "alpha"u8.ToArray()));
+        byte[] solicitation = guest.Icmp6([135, 0, 0, 0, 0, 0, 0, 0, .. IPAddress.Parse("fd55:4d4c::2").GetAddressBytes()], "fd55:4d4c::2", "fd55:4d4c::abcd");
+        guest.Send(guest.Ip("fd55:4d4c::2", 58, solicitation, source: "fd55:4d4c::abcd", hops: 255));
+
+        // The other machine, by the same switch and cable.
+        foreach ((string name, ushort type, string address) in ((string, ushort, string)[])
+            [("alpha", 1, "10.0.2.15"), ("Alpha.UML.internal", 1, "10.0.2.15"), ("alpha.uml.internal", 28, "fd55:4d4c::abcd")])
+        {
+            guest.Send(guest.Udp("10.0.2.3", 53, UdpFlowTests.Question(name, type), source: "10.0.2.99"));
+            byte[] answer = (await guest.NextUdpAsync()).Data;
+            IPAddress expected = IPAddress.Parse(address);
+            Assert.That(new IPAddress(answer[^expected.GetAddressBytes().Length..]), Is.EqualTo(expected), name);
+        }
     }
 
     [Test]

@@ -1,5 +1,4 @@
 using System.Net;
-using System.Net.Http;
 using System.Net.Sockets;
 using System.Text;
 using Uml.Net.Frames;
@@ -41,6 +40,37 @@ public sealed class TcpFlowTests
         Assert.That(guest.Longest, isLarge || mtu > 10_000 ? Is.GreaterThan(30_000) : Is.LessThanOrEqualTo(mtu + 14));
         await UntilAsync(() => network.BufferedBytes == 0, "all memory is given back");
         Assert.That(network.MalformedFrames, Is.Zero);
+    }
+
+    [Test]
+    public async Task Nothing_is_allocated_for_a_frame()
+    {
+        using TcpListener listener = new(IPAddress.Loopback, 0);
+        listener.Start();
+        await using UserNetwork network = new(new UserNetworkOptions { Policy = WithHost });
+        await using TestGuest guest = new(network);
+        await guest.FindGatewayAsync();
+        GuestTcp tcp = guest.Connect("10.0.2.2", ((IPEndPoint)listener.LocalEndpoint).Port);
+        using Socket socket = await listener.AcceptSocketAsync();
+        byte[] bytes = Bytes(20_000_000, 6);
+        (long Frames, long Bytes) before = default;
+        for (int round = 0; round < 2; round++)
+        {
+            before = guest.Allocated;
+            tcp.Write(bytes);
+            Task send = Task.Run(() => socket.Send(bytes));
+            for (int left = bytes.Length; left > 0;)
+            {
+                left -= await socket.ReceiveAsync(new byte[1 << 20]);
+            }
+
+            await send;
+            await TcpFlowTests.UntilAsync(() => tcp.Data.Length == (round + 1) * (long)bytes.Length, "all has come");
+        }
+
+        (long frames, long allocated) = (guest.Allocated.Frames - before.Frames, guest.Allocated.Bytes - before.Bytes);
+        TestContext.Out.WriteLine($"{frames} frames, {allocated} bytes");
+        Assert.That((double)allocated / frames, Is.LessThan(1));
     }
 
     [Test]

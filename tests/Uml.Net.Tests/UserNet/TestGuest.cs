@@ -53,6 +53,9 @@ internal sealed class TestGuest : IAsyncDisposable
 
     public long Now => Environment.TickCount64 - _start;
 
+    /// <summary>Frames of connections, and bytes that the network has allocated in the calls that moved them.</summary>
+    public (long Frames, long Bytes) Allocated { get; private set; }
+
     /// <summary>The longest frame that came.</summary>
     public int Longest { get; private set; }
 
@@ -211,9 +214,12 @@ internal sealed class TestGuest : IAsyncDisposable
             {
                 for (int count = room.Length; count == room.Length;)
                 {
+                    long before = GC.GetAllocatedBytesForCurrentThread();
                     count = Network.Receive(room);
+                    long allocated = GC.GetAllocatedBytesForCurrentThread() - before;
                     lock (_lock)
                     {
+                        Allocated = (Allocated.Frames + count, Allocated.Bytes + allocated);
                         for (int i = 0; i < count; i++)
                         {
                             Take(room[i]);
@@ -329,7 +335,10 @@ internal sealed class TestGuest : IAsyncDisposable
         frame.Offload = isCut
             ? new NetOffload { Flags = NetOffload.NeedsChecksum, Segmentation = local.Address.IsIp4 ? NetSegmentation.Tcp4 : NetSegmentation.Tcp6, SegmentSize = (ushort)size }
             : default;
-        Network.Send([frame]);
+        NetFrame[] frames = [frame];
+        long before = GC.GetAllocatedBytesForCurrentThread();
+        Network.Send(frames);
+        Allocated = (Allocated.Frames + 1, Allocated.Bytes + GC.GetAllocatedBytesForCurrentThread() - before);
     }
 }
 

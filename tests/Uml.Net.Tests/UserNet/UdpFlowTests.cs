@@ -3,7 +3,6 @@ using System.Net;
 using System.Net.Sockets;
 using System.Text;
 using Microsoft.Extensions.Time.Testing;
-using Uml.Net.Tests.Packets;
 using Uml.Net.UserNet;
 using Uml.Net.UserNet.Tcp;
 
