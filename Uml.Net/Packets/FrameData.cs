@@ -29,6 +29,16 @@ internal readonly ref struct FrameData
 
     public int Length { get; }
 
+    /// <summary>The first bytes that are in one piece.</summary>
+    public ReadOnlySpan<byte> First
+    {
+        get
+        {
+            Enumerator pieces = GetEnumerator();
+            return pieces.MoveNext() ? pieces.Current : default;
+        }
+    }
+
     /// <summary>Some of the bytes.</summary>
     public FrameData Slice(int start, int length) => new(_pieces, _start + start, length);
 

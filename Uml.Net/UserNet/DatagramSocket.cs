@@ -23,6 +23,8 @@ internal sealed class DatagramSocket : IDisposable
     private readonly NetworkStack _stack;
     private readonly IDatagramOwner _owner;
     private readonly Socket _socket;
+
+    // It needs no execution context: nothing of the thread that waits is used where it goes on.
     private readonly SocketAsyncEventArgs _waiter = new(true);
     private bool _isDisposed;
 

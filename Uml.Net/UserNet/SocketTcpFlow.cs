@@ -23,9 +23,14 @@ internal sealed class SocketTcpFlow : IncomingTcpFlow, IDisposable
     /// <summary>Room for more of the guest's that is worth asking the socket again.</summary>
     private const int WorthReading = BlockPool.BlockSize;
 
+    /// <summary>Bytes in one piece that are worth a call.</summary>
+    private const int WorthSending = 16 << 10;
+
     private const int PendingSize = 64 << 10;
 
     private readonly EndPoint? _target;
+
+    // They need no execution context: nothing of the thread that waits is used where it goes on.
     private readonly SocketAsyncEventArgs _reader = new(true);
     private SocketAsyncEventArgs? _writer;
     private Socket? _socket;
@@ -78,9 +83,19 @@ internal sealed class SocketTcpFlow : IncomingTcpFlow, IDisposable
         }
 
         int taken = 0;
-        foreach (ReadOnlySpan<byte> span in data)
+        Span<byte> scratch = Stack.Udp.Scratch;
+        while (taken < data.Length)
         {
-            int sent = socket.Send(span, SocketFlags.None, out SocketError error);
+            FrameData rest = data.Slice(taken, data.Length - taken);
+            ReadOnlySpan<byte> piece = rest.First;
+            if (piece.Length < WorthSending && piece.Length < rest.Length)
+            {
+                // Small pieces, such as a guest's pages: to copy them costs less than a call for each.
+                rest.CopyTo(scratch);
+                piece = scratch[..Math.Min(rest.Length, scratch.Length)];
+            }
+
+            int sent = socket.Send(piece, SocketFlags.None, out SocketError error);
             if (error is not (SocketError.Success or SocketError.WouldBlock))
             {
                 Fail();
@@ -88,7 +103,7 @@ internal sealed class SocketTcpFlow : IncomingTcpFlow, IDisposable
             }
 
             taken += sent;
-            if (sent != span.Length)
+            if (sent != piece.Length)
             {
                 break;
             }

@@ -52,7 +52,7 @@ public sealed record UserNetworkOptions
     /// <summary>How long a flow of UDP may be quiet, 1 s or more: 2 minutes at least, says RFC 4787 (4.3), and 5 are better.</summary>
     public TimeSpan UdpTimeout { get; init; } = TimeSpan.FromMinutes(5);
 
-    /// <summary>Bytes of memory for what TCP connections have received and not passed on, 1 MiB or more. Each may take 128 KiB beyond.</summary>
+    /// <summary>Bytes of memory for what TCP connections have received and not passed on, 1 MiB or more. Each may take 192 KiB beyond.</summary>
     public long MaximumBuffers { get; init; } = 256 << 20;
 
     /// <summary>For all times of the network.</summary>

@@ -304,7 +304,8 @@ internal sealed class TcpSender
             return 0;
         }
 
-        int room = Math.Min(_window - InFlight, _congestionWindow - (_isRecovering ? Pipe : InFlight));
+        // What has arrived out of order makes room for something new, whose confirmation tells a loss from reordering (RFC 3042).
+        int room = Math.Min(_window - InFlight, _congestionWindow - Pipe);
         int length = Math.Min(unsent, room);
 
         // Small pieces of a window that opens slowly would stay small (RFC 9293, 3.8.6.2.1).

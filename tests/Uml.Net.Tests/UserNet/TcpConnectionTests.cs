@@ -76,6 +76,31 @@ public sealed class TcpConnectionTests
     }
 
     [Test]
+    public void A_link_that_loses_some_segments_slows_a_transfer_and_does_not_stop_it([Values(1, 2, 3)] int seed)
+    {
+        TcpPair pair = TcpPair.Connected(seed, new Impairment(0.01));
+        int timeouts = 0;
+        uint last = 0;
+        long lastAt = 0;
+        pair.Filter = (from, header, length) =>
+        {
+            if (from == pair.Left && length != 0)
+            {
+                timeouts += pair.Now - lastAt >= 200 ? 1 : 0;
+                (last, lastAt) = (header.Sequence, pair.Now);
+            }
+
+            return true;
+        };
+        byte[] bytes = Bytes(20_000_000, seed);
+        long start = pair.Now;
+        pair.Left.Write(bytes);
+        pair.RunUntil(() => pair.Right.Data.Length == bytes.Length);
+        TestContext.Out.WriteLine($"{pair.Now - start} ms, {pair.Left.Segments} segments, {timeouts} timeouts");
+        Assert.That(pair.Now - start, Is.LessThan(6000));
+    }
+
+    [Test]
     public void A_shut_window_is_probed_and_opens_again([Values] bool isUpdateLost)
     {
         TcpPair pair = TcpPair.Connected(right: TcpPair.Settings() with { ReceiveLimit = 10_000 });

@@ -331,7 +331,9 @@ internal sealed class TestGuest : IAsyncDisposable
             InternetChecksum.Write(bytes.AsSpan(16), InternetChecksum.Add(bytes, IpHeader.SumPseudoHeader(local.Address, remote.Address, FrameLayout.Tcp, bytes.Length)));
         }
 
-        NetFrame frame = Packet.InPieces(Ip(remote.Address.ToString(), FrameLayout.Tcp, bytes), 14, 30);
+        // In pieces like those of a guest: headers, a part of a page, pages, and large ones.
+        int[] pieces = data.Length > 30_000 ? [14, 100, 4096, 4096, 17_000, 1000] : data.Length > 1000 ? [14, 200, 300] : [14, 30];
+        NetFrame frame = Packet.InPieces(Ip(remote.Address.ToString(), FrameLayout.Tcp, bytes), pieces);
         frame.Offload = isCut
             ? new NetOffload { Flags = NetOffload.NeedsChecksum, Segmentation = local.Address.IsIp4 ? NetSegmentation.Tcp4 : NetSegmentation.Tcp6, SegmentSize = (ushort)size }
             : default;
