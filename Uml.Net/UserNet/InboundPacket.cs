@@ -75,7 +75,9 @@ internal readonly ref struct InboundPacket
         }
 
         packet = new InboundPacket(frame, head, layout, end);
-        return true;
+
+        // An address of IPv4 that IPv6 maps is one for programs, not for packets (RFC 4291, 2.5.5.2): here it would be that of IPv4.
+        return packet.Source.IsIp4 != layout.IsIp6 && packet.Destination.IsIp4 != layout.IsIp6;
     }
 
     /// <summary>Whether the checksum over all behind the header of IP is right, or need not be looked at (virtio 1.2, 5.1.6.4.1).</summary>

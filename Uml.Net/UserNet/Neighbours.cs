@@ -14,7 +14,7 @@ internal sealed class Neighbours(NetworkStack stack)
     private const byte MaximumHops = 255;
     private const int SolicitationLength = 24, LinkAddressOptionLength = 8;
 
-    private static readonly InternetAddress AllNodes = new(0xFF02_0000_0000_0000, 1);
+    private static InternetAddress AllNodes => new(0xFF02_0000_0000_0000, 1);
 
     private readonly Dictionary<InternetAddress, ulong> _entries = [];
     private readonly HashSet<InternetAddress> _virtual = [];
@@ -117,7 +117,11 @@ internal sealed class Neighbours(NetworkStack stack)
         else if (message.Length >= SolicitationLength)
         {
             InternetAddress target = InternetAddress.Read6(message[8..]);
-            if (message[0] == Advertisement)
+            if (target.IsIp4)
+            {
+                stack.CountMalformed();
+            }
+            else if (message[0] == Advertisement)
             {
                 Learn(target, packet.Mac);
             }

@@ -9,7 +9,7 @@ namespace Uml.Net.UserNet;
 public sealed record UserNetworkPolicy
 {
     /// <summary>Nothing but the network itself: its addresses, its names, each other.</summary>
-    public static UserNetworkPolicy NoOutbound { get; } = new() { AllowsOutbound = false };
+    public static UserNetworkPolicy NoOutbound => new() { AllowsOutbound = false };
 
     /// <summary>Whether guests may reach anything outside.</summary>
     public bool AllowsOutbound { get; init; } = true;

@@ -98,6 +98,27 @@ public sealed class HostileGuestTests
     }
 
     [Test]
+    public async Task Addresses_of_IPv4_in_packets_of_IPv6_are_refused()
+    {
+        await using UserNetwork network = new(new UserNetworkOptions { Policy = new UserNetworkPolicy { AllowsHost = true } });
+        await using TestGuest guest = new(network, "fd55:4d4c::15");
+        byte[] syn = [0x9C, 0x40, 0, 80, 0, 0, 0, 1, 0, 0, 0, 0, 0x50, 2, 255, 255, 0, 0, 0, 0];
+        (string Source, string Destination)[] pairs = [("fd55:4d4c::15", "10.0.2.2"), ("10.0.2.15", "fd55:4d4c::2"), ("fd55:4d4c::15", "127.0.0.1")];
+        foreach ((string source, string destination) in pairs)
+        {
+            byte[] frame = guest.Ip("fd55:4d4c::2", 6, syn);
+            IPAddress.Parse(source).MapToIPv6().GetAddressBytes().CopyTo(frame, 22);
+            IPAddress.Parse(destination).MapToIPv6().GetAddressBytes().CopyTo(frame, 38);
+            NetFrame marked = new(frame) { Offload = new NetOffload { Flags = NetOffload.DataIsValid } };
+            network.Send([marked]);
+        }
+
+        byte[] target = IPAddress.Parse("10.0.2.2").MapToIPv6().GetAddressBytes();
+        guest.Send(guest.Ip("ff02::1:ff00:2", 58, guest.Icmp6([135, 0, 0, 0, 0, 0, 0, 0, .. target], "ff02::1:ff00:2"), hops: 255));
+        Assert.That((network.MalformedFrames, network.TcpConnectionCount), Is.EqualTo((4, 0)));
+    }
+
+    [Test]
     public async Task Frames_that_nobody_takes_are_bounded()
     {
         await using UserNetwork network = new();
