@@ -4,7 +4,7 @@ using Uml.Net.UserNet.Dhcp;
 namespace Uml.Net.UserNet;
 
 /// <summary>Leases addresses to guests (RFC 2131) and tells them of the network.</summary>
-internal sealed class DhcpServer(NetworkStack stack)
+internal sealed class DhcpServer
 {
     /// <summary>How long an offer stands.</summary>
     private const int OfferTime = 60_000;
@@ -12,8 +12,19 @@ internal sealed class DhcpServer(NetworkStack stack)
     private const byte MaskOption = 1, RouterOption = 3, NameServerOption = 6, HostNameOption = 12, DomainOption = 15, MtuOption = 26, BroadcastOption = 28,
         LeaseTimeOption = 51, ServerOption = 54, RenewalOption = 58, RebindingOption = 59;
 
-    private readonly LeaseTable _leases = new(stack.Addresses.FirstLease, stack.Addresses.LastLease);
+    private readonly NetworkStack _stack;
+    private readonly LeaseTable _leases;
     private int _declined;
+
+    public DhcpServer(NetworkStack stack)
+    {
+        _stack = stack;
+        _leases = new LeaseTable(stack.Addresses.FirstLease, stack.Addresses.LastLease);
+        foreach (UserNetworkGuest guest in stack.Options.Guests)
+        {
+            _leases.Reserve(IpHeader.ReadMac(guest.Mac.GetAddressBytes()), guest.Address is { } address ? InternetAddress.From(address).Value4 : null, guest.Name);
+        }
+    }
 
     public LeaseTable Leases => _leases;
 
@@ -22,7 +33,7 @@ internal sealed class DhcpServer(NetworkStack stack)
     {
         if (!DhcpMessage.TryRead(bytes, out DhcpMessage message))
         {
-            stack.CountMalformed();
+            _stack.CountMalformed();
             return;
         }
 
@@ -31,16 +42,16 @@ internal sealed class DhcpServer(NetworkStack stack)
             case DhcpKind.Discover:
                 Offer(message);
                 break;
-            case DhcpKind.Request when message.Server == 0 || message.Server == stack.Addresses.Gateway.Value4:
+            case DhcpKind.Request when message.Server == 0 || message.Server == _stack.Addresses.Gateway.Value4:
                 Grant(message);
                 break;
             case DhcpKind.Inform:
                 Answer(message, DhcpKind.Ack, lease: null);
                 break;
             case DhcpKind.Release when _leases.Find(message.Mac) is { } lease && lease.Address == message.ClientAddress:
-                lease.Ends = Math.Min(lease.Ends, stack.Now);
+                lease.Ends = Math.Min(lease.Ends, _stack.Now);
                 break;
-            case DhcpKind.Decline when _leases.Find(message.Mac) is { } lease && lease.Address == message.RequestedAddress:
+            case DhcpKind.Decline when _leases.Find(message.Mac) is { IsReserved: false } lease && lease.Address == message.RequestedAddress:
                 Decline(lease);
                 break;
         }
@@ -48,9 +59,9 @@ internal sealed class DhcpServer(NetworkStack stack)
 
     private void Offer(in DhcpMessage message)
     {
-        if (_leases.Get(message.Mac, message.RequestedAddress, stack.Now) is { } lease)
+        if (_leases.Get(message.Mac, message.RequestedAddress, _stack.Now) is { } lease)
         {
-            lease.Ends = Math.Max(lease.Ends, stack.Now + OfferTime);
+            lease.Ends = Math.Max(lease.Ends, _stack.Now + OfferTime);
             Answer(message, DhcpKind.Offer, lease);
         }
     }
@@ -58,7 +69,7 @@ internal sealed class DhcpServer(NetworkStack stack)
     private void Grant(in DhcpMessage message)
     {
         uint wanted = message.RequestedAddress != 0 ? message.RequestedAddress : message.ClientAddress;
-        Lease? lease = _leases.Get(message.Mac, wanted, stack.Now);
+        Lease? lease = _leases.Get(message.Mac, wanted, _stack.Now);
         if (lease is null || lease.Address != wanted)
         {
             // Its address is another's, or of another network: it has to begin anew (RFC 2131, 4.3.2).
@@ -66,14 +77,14 @@ internal sealed class DhcpServer(NetworkStack stack)
             return;
         }
 
-        lease.Ends = stack.Now + (long)stack.Options.LeaseTime.TotalMilliseconds;
-        if (message.HostName is { } name && Dns.DnsName.IsHostName(name) && !name.Contains('.', StringComparison.Ordinal)
-            && (_leases.FindName(name, stack.Now) is not { } other || other == lease))
+        lease.Ends = _stack.Now + (long)_stack.Options.LeaseTime.TotalMilliseconds;
+        if (!lease.IsNamed && message.HostName is { } name && Dns.DnsName.IsHostName(name) && !name.Contains('.', StringComparison.Ordinal)
+            && (_leases.FindName(name, _stack.Now) is not { } other || other == lease))
         {
             lease.Name = name;
         }
 
-        stack.Neighbours.Learn(new InternetAddress(lease.Address), message.Mac);
+        _stack.Neighbours.Learn(new InternetAddress(lease.Address), message.Mac);
         Answer(message, DhcpKind.Ack, lease);
     }
 
@@ -85,15 +96,15 @@ internal sealed class DhcpServer(NetworkStack stack)
 
         // Held by a card that there is not: the group bit is set.
         const ulong nobody = 0x0100_0000_0000;
-        if (_leases.Get(nobody | (uint)_declined++, lease.Address, stack.Now) is { } held)
+        if (_leases.Get(nobody | (uint)_declined++, lease.Address, _stack.Now) is { } held)
         {
-            held.Ends = stack.Now + hour;
+            held.Ends = _stack.Now + hour;
         }
     }
 
     private void Answer(in DhcpMessage message, DhcpKind kind, Lease? lease)
     {
-        InternetAddress gateway = stack.Addresses.Gateway;
+        InternetAddress gateway = _stack.Addresses.Gateway;
         DhcpWriter writer = new(stackalloc byte[DhcpWriter.MaximumLength], message, kind, lease?.Address ?? 0);
         writer.Add(ServerOption, gateway.Value4);
         if (kind != DhcpKind.Nak)
@@ -105,7 +116,7 @@ internal sealed class DhcpServer(NetworkStack stack)
         bool isBroadcast = kind == DhcpKind.Nak || (message.WantsBroadcast && message.ClientAddress == 0);
         InternetAddress destination = isBroadcast ? new InternetAddress(uint.MaxValue)
             : new InternetAddress(message.ClientAddress != 0 ? message.ClientAddress : lease?.Address ?? uint.MaxValue);
-        stack.SendUdp(
+        _stack.SendUdp(
             new InternetEndPoint(gateway, DhcpMessage.ServerPort),
             new InternetEndPoint(destination, DhcpMessage.ClientPort),
             destination.IsMulticast ? ulong.MaxValue >> 16 : message.Mac,
@@ -114,18 +125,18 @@ internal sealed class DhcpServer(NetworkStack stack)
 
     private void WriteOptions(ref DhcpWriter writer, Lease? lease)
     {
-        writer.Add(MaskOption, stack.Addresses.Mask);
-        writer.Add(RouterOption, stack.Addresses.Gateway.Value4);
-        writer.Add(NameServerOption, stack.Addresses.NameServer.Value4);
-        writer.Add(BroadcastOption, stack.Addresses.Broadcast.Value4);
-        writer.Add(MtuOption, (ushort)stack.Options.Mtu);
-        writer.Add(DomainOption, stack.Options.Domain);
+        writer.Add(MaskOption, _stack.Addresses.Mask);
+        writer.Add(RouterOption, _stack.Addresses.Gateway.Value4);
+        writer.Add(NameServerOption, _stack.Addresses.NameServer.Value4);
+        writer.Add(BroadcastOption, _stack.Addresses.Broadcast.Value4);
+        writer.Add(MtuOption, (ushort)_stack.Options.Mtu);
+        writer.Add(DomainOption, _stack.Options.Domain);
         if (lease is null)
         {
             return;
         }
 
-        uint seconds = (uint)Math.Min(stack.Options.LeaseTime.TotalSeconds, uint.MaxValue);
+        uint seconds = (uint)Math.Min(_stack.Options.LeaseTime.TotalSeconds, uint.MaxValue);
         writer.Add(LeaseTimeOption, seconds);
         writer.Add(RenewalOption, seconds / 2);
         writer.Add(RebindingOption, (uint)(seconds * 7L / 8));

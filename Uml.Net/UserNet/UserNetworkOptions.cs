@@ -1,6 +1,8 @@
 using System.Net;
+using System.Net.NetworkInformation;
 using System.Net.Sockets;
 using Uml.Net.Frames;
+using Uml.Net.Packets;
 
 namespace Uml.Net.UserNet;
 
@@ -33,6 +35,9 @@ public sealed record UserNetworkOptions
 
     /// <summary>Where names are asked for that the network does not know; null for what the host asks (/etc/resolv.conf); empty for nobody.</summary>
     public IReadOnlyList<IPEndPoint>? NameServers { get; init; }
+
+    /// <summary>Guests that get an address or a name of their own; others get any address, and have the name that they call themselves.</summary>
+    public IReadOnlyList<UserNetworkGuest> Guests { get; init; } = [];
 
     /// <summary>How long an address is leased, 2 minutes or more.</summary>
     public TimeSpan LeaseTime { get; init; } = TimeSpan.FromDays(1);
@@ -80,8 +85,35 @@ public sealed record UserNetworkOptions
             throw new ArgumentException($"The network {network} is none of IPv6 with a prefix of 64 bits, which guests make addresses of: use one such as fd55:4d4c::/64, or null.", nameof(Network6));
         }
 
+        CheckGuests();
         CheckName(Domain, nameof(Domain));
         CheckName(HostName, nameof(HostName));
+    }
+
+    private void CheckGuests()
+    {
+        const int macLength = 6;
+        ArgumentNullException.ThrowIfNull(Guests);
+        StackAddresses addresses = new(this);
+        HashSet<PhysicalAddress> macs = [];
+        HashSet<string> taken = new(StringComparer.OrdinalIgnoreCase) { HostName };
+        foreach (UserNetworkGuest guest in Guests)
+        {
+            if (guest.Mac.GetAddressBytes().Length != macLength || !macs.Add(guest.Mac))
+            {
+                throw new ArgumentException($"The guest {guest.Mac} has no address of Ethernet of its own: give each one of 6 bytes that no other has.", nameof(Guests));
+            }
+
+            if (guest.Address is { } address && (address.AddressFamily != AddressFamily.InterNetwork || !addresses.IsGuest(InternetAddress.From(address)) || !taken.Add(address.ToString())))
+            {
+                throw new ArgumentException($"The guest {guest.Mac} cannot have {address}: give it one of {Network} that is neither the network's own nor another guest's.", nameof(Guests));
+            }
+
+            if (guest.Name is { } name && (!Dns.DnsName.IsHostName(name) || name.Contains('.', StringComparison.Ordinal) || !taken.Add(name)))
+            {
+                throw new ArgumentException($"The guest {guest.Mac} cannot be called '{name}': give it a name of letters, digits and hyphens that no other has.", nameof(Guests));
+            }
+        }
     }
 
     private static void CheckRange(int value, int least, int most, string name)

@@ -11,6 +11,12 @@ internal sealed class Lease(uint address, ulong mac)
 
     public string? Name { get; set; }
 
+    /// <summary>Whether the host program has said who gets the address.</summary>
+    public bool IsReserved { get; init; }
+
+    /// <summary>Whether the host program has said how the guest is called.</summary>
+    public bool IsNamed { get; init; }
+
     /// <summary>When it ends, in milliseconds; one that was only offered ends soon.</summary>
     public long Ends { get; set; }
 }
@@ -25,6 +31,21 @@ internal sealed class LeaseTable(uint first, uint last)
 
     private readonly Dictionary<ulong, Lease> _byMac = [];
     private readonly Dictionary<uint, Lease> _byAddress = [];
+    private readonly Dictionary<ulong, string> _givenNames = [];
+
+    /// <summary>Reserves an address or a name for a guest.</summary>
+    public void Reserve(ulong mac, uint? address, string? name)
+    {
+        if (name is not null)
+        {
+            _givenNames.Add(mac, name);
+        }
+
+        if (address is { } reserved)
+        {
+            Add(reserved, mac, isReserved: true);
+        }
+    }
 
     private int Limit => (int)Math.Min(last - first + 1, MaximumLeases);
 
@@ -58,7 +79,7 @@ internal sealed class LeaseTable(uint first, uint last)
             }
         }
 
-        Lease? oldest = _byAddress.Values.MinBy(other => other.Ends);
+        Lease? oldest = _byAddress.Values.Where(other => !other.IsReserved).MinBy(other => other.Ends);
         if (oldest is null || oldest.Ends > now)
         {
             return null;
@@ -74,9 +95,10 @@ internal sealed class LeaseTable(uint first, uint last)
         _byMac.Remove(lease.Mac);
     }
 
-    private Lease Add(uint address, ulong mac)
+    private Lease Add(uint address, ulong mac, bool isReserved = false)
     {
-        Lease lease = new(address, mac);
+        string? name = _givenNames.GetValueOrDefault(mac);
+        Lease lease = new(address, mac) { IsReserved = isReserved, Name = name, IsNamed = name is not null };
         _byAddress.Add(address, lease);
         _byMac.Add(mac, lease);
         return lease;

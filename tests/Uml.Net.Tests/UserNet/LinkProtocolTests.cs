@@ -1,5 +1,6 @@
 using System.Buffers.Binary;
 using System.Net;
+using System.Net.NetworkInformation;
 using System.Text;
 using Uml.Net.Tests.Packets;
 using Uml.Net.UserNet;
@@ -159,6 +160,37 @@ public sealed class LinkProtocolTests
             IPAddress expected = IPAddress.Parse(address);
             Assert.That(new IPAddress(answer[^expected.GetAddressBytes().Length..]), Is.EqualTo(expected), name);
         }
+    }
+
+    [Test]
+    public async Task The_program_says_which_address_and_name_a_guest_gets()
+    {
+        UserNetworkOptions options = new()
+        {
+            Guests =
+            [
+                new UserNetworkGuest(PhysicalAddress.Parse("020000000001")) { Address = IPAddress.Parse("10.0.2.5"), Name = "alpha" },
+                new UserNetworkGuest(PhysicalAddress.Parse("020000000002")) { Name = "beta" },
+            ],
+        };
+        await using UserNetwork network = new(options);
+        foreach ((ulong mac, string address, string name) in ((ulong, string, string)[])[(0x0200_0000_0001, "10.0.2.5", "alpha"), (0x0200_0000_0002, "10.0.2.15", "beta")])
+        {
+            await using TestGuest guest = new(network, address, mac);
+            Dictionary<byte, byte[]> offer = await ExchangeAsync(guest, 1);
+            Dictionary<byte, byte[]> ack = await ExchangeAsync(guest, 3, (50, offer[0]), (12, "other"u8.ToArray()));
+            Assert.That((new IPAddress(ack[0]).ToString(), Encoding.ASCII.GetString(ack[12])), Is.EqualTo((address, name)));
+            guest.Send(guest.Udp("10.0.2.3", 53, UdpFlowTests.Question(name, 1)));
+            Assert.That(new IPAddress((await guest.NextUdpAsync()).Data[^4..]).ToString(), Is.EqualTo(address));
+        }
+
+        foreach (string address in (string[])["10.0.2.2", "10.0.3.1", "10.0.2.255"])
+        {
+            UserNetworkGuest wrong = options.Guests[0] with { Address = IPAddress.Parse(address) };
+            Assert.That(Assert.Throws<ArgumentException>(() => _ = new UserNetwork(options with { Guests = [wrong] }))!.Message, Does.Contain(address));
+        }
+
+        Assert.Throws<ArgumentException>(() => _ = new UserNetwork(options with { Guests = [options.Guests[0], options.Guests[1] with { Name = "Alpha" }] }));
     }
 
     [Test]
