@@ -20,6 +20,9 @@ public abstract class HostForward : IDisposable
     /// <summary>Where the host listens, with the port that was chosen.</summary>
     public EndPoint EndPoint { get; private protected init; } = new IPEndPoint(IPAddress.None, 0);
 
+    /// <summary>Whether it was disposed.</summary>
+    internal abstract bool IsDisposed { get; }
+
     private protected NetworkStack Stack { get; }
 
     private protected InternetEndPoint Guest { get; }
@@ -105,6 +108,8 @@ internal sealed class TcpForward : HostForward
         _ = AcceptAsync(_stop.Token);
     }
 
+    internal override bool IsDisposed => _stop.IsCancellationRequested;
+
     public override void Dispose()
     {
         if (_stop.IsCancellationRequested)
@@ -133,7 +138,7 @@ internal sealed class TcpForward : HostForward
             }
             catch (SocketException) when (!stop.IsCancellationRequested)
             {
-                // The client is gone already, or the host has no sockets left, which passes.
+                // The host has no sockets left, which passes.
                 await Task.Delay(AcceptDelay, Stack.Options.TimeProvider, CancellationToken.None).ConfigureAwait(false);
             }
             catch (Exception e) when (e is OperationCanceledException or ObjectDisposedException or SocketException)
@@ -146,11 +151,21 @@ internal sealed class TcpForward : HostForward
 
     private void Connect(Socket accepted)
     {
-        EndPoint? client = accepted.RemoteEndPoint;
-        accepted.Blocking = false;
-        if (client is IPEndPoint)
+        EndPoint? client;
+        try
         {
-            accepted.NoDelay = true;
+            client = accepted.RemoteEndPoint;
+            accepted.Blocking = false;
+            if (client is IPEndPoint)
+            {
+                accepted.NoDelay = true;
+            }
+        }
+        catch (SocketException)
+        {
+            // The client is gone already.
+            accepted.Dispose();
+            return;
         }
 
         lock (Stack.Gate)
@@ -182,6 +197,8 @@ internal sealed class UdpForward : HostForward
         EndPoint = socket.LocalEndPoint!;
         _ = ReceiveAsync(_stop.Token);
     }
+
+    internal override bool IsDisposed => _stop.IsCancellationRequested;
 
     public override void Dispose()
     {

@@ -60,7 +60,7 @@ public sealed class UserNetwork : INetTransport
         {
             lock (_stack.Gate)
             {
-                return [.. _forwards];
+                return [.. _forwards.Where(forward => !forward.IsDisposed)];
             }
         }
     }
@@ -119,6 +119,7 @@ public sealed class UserNetwork : INetTransport
         {
             if (!_stack.IsDisposed)
             {
+                _forwards.RemoveAll(static other => other.IsDisposed);
                 _forwards.Add(started);
                 return started;
             }
