@@ -10,6 +10,7 @@ namespace Uml.Net.Packets;
 /// The checksum of the Internet protocols (RFC 1071): a sum in ones' complement of 16-bit words, kept here in native byte order, in which the
 /// sum is as right as in network byte order (RFC 1071, 2). Partial sums are 64 bits wide and are folded at the end.
 /// </summary>
+// SAFETY: the reference stays within the span: each step is as long as what it reads, and is taken while no fewer bytes are left.
 internal static class InternetChecksum
 {
     /// <summary>Adds bytes to a sum. All but the last bytes of a sum have to be of an even number.</summary>

@@ -269,6 +269,36 @@ public sealed class TcpFlowTests
     }
 
     [Test]
+    public async Task A_network_that_is_disposed_ends_all_that_it_has()
+    {
+        using TcpListener host = new(IPAddress.Loopback, 0);
+        host.Start();
+        UserNetwork network = new(new UserNetworkOptions { Policy = WithHost, Forwards = [new PortForward(80)] });
+        await using TestGuest guest = new(network);
+        await guest.FindGatewayAsync();
+        guest.Listen(80);
+        await using UserNetworkListener listener = network.Listen(8080);
+        await using UserNetworkStream stream = await network.ConnectAsync(80);
+        Task<UserNetworkStream?> accept = listener.AcceptAsync().AsTask();
+        Task<int> read = stream.ReadAsync(new byte[10]).AsTask();
+        GuestTcp tcp = guest.Connect("10.0.2.2", ((IPEndPoint)host.LocalEndpoint).Port);
+        using Socket socket = await host.AcceptSocketAsync();
+        await tcp.Connected;
+        EndPoint forward = network.Forwards[0].EndPoint;
+
+        await network.DisposeAsync();
+        await network.DisposeAsync();
+        Assert.That(await accept, Is.Null);
+        await Assert.ThrowsAsync<IOException>(async () => await read);
+        await Assert.ThrowsAsync<SocketException>(() => ReadAllAsync(socket));
+        await Assert.ThrowsAsync<ObjectDisposedException>(async () => await network.ConnectAsync(80));
+        Assert.Throws<ObjectDisposedException>(() => network.Forward(new PortForward(80)));
+        Assert.That((network.TcpConnectionCount, network.Forwards.Count, network.BufferedBytes), Is.EqualTo((0, 0, 0L)));
+        using Socket again = new(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
+        again.Bind(forward);
+    }
+
+    [Test]
     public async Task Guests_that_are_silent_are_asked_for_until_they_are_there()
     {
         await using UserNetwork network = new();
