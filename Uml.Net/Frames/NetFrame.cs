@@ -125,6 +125,31 @@ public sealed class NetFrame
         return done;
     }
 
+    /// <summary>Writes bytes into the pieces, all of which there is room for; the frame is as long as before.</summary>
+    /// <param name="start">Bytes of the pieces that are left alone before.</param>
+    /// <param name="source">What to write.</param>
+    internal void Write(int start, ReadOnlySpan<byte> source)
+    {
+        foreach (Memory<byte> piece in Pieces)
+        {
+            if (start >= piece.Length)
+            {
+                start -= piece.Length;
+                continue;
+            }
+
+            int part = Math.Min(piece.Length - start, source.Length);
+            source[..part].CopyTo(piece.Span[start..]);
+            source = source[part..];
+            if (source.IsEmpty)
+            {
+                return;
+            }
+
+            start = 0;
+        }
+    }
+
     /// <summary>Takes a frame that was received, if there is room for all of it.</summary>
     /// <param name="source">The frame.</param>
     /// <returns>False, with nothing changed, when it is longer than <see cref="Capacity"/>.</returns>

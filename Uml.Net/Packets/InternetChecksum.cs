@@ -10,6 +10,7 @@ namespace Uml.Net.Packets;
 /// The checksum of the Internet protocols (RFC 1071): a sum in ones' complement of 16-bit words, kept here in native byte order, in which the
 /// sum is as right as in network byte order (RFC 1071, 2). Partial sums are 64 bits wide and are folded at the end.
 /// </summary>
+// SAFETY: the reference stays within the span: each step is as long as what it reads, and is taken while no fewer bytes are left.
 internal static class InternetChecksum
 {
     /// <summary>Adds bytes to a sum. All but the last bytes of a sum have to be of an even number.</summary>
@@ -43,30 +44,18 @@ internal static class InternetChecksum
     }
 
     /// <summary>Adds the bytes of a frame from a place on.</summary>
-    public static ulong Add(NetFrame frame, int start, ulong sum = 0)
+    public static ulong Add(NetFrame frame, int start, ulong sum = 0) => Add(new FrameData(frame, start, frame.Length - start), sum);
+
+    /// <summary>Adds bytes of a frame.</summary>
+    public static ulong Add(FrameData data, ulong sum = 0)
     {
         bool isOdd = false;
-        int left = frame.Length - start;
-        foreach (Memory<byte> piece in frame.Pieces)
+        foreach (ReadOnlySpan<byte> bytes in data)
         {
-            if (start >= piece.Length)
-            {
-                start -= piece.Length;
-                continue;
-            }
-
-            ReadOnlySpan<byte> bytes = piece.Span.Slice(start, Math.Min(piece.Length - start, left));
-            start = 0;
-            left -= bytes.Length;
-
             // Behind an odd number of bytes each word has its bytes swapped, and so has their sum (RFC 1071, 2 B).
             ulong part = Add(bytes);
             sum = Fold64(sum) + (isOdd ? BinaryPrimitives.ReverseEndianness(Fold(part)) : part);
             isOdd ^= (bytes.Length & 1) != 0;
-            if (left == 0)
-            {
-                break;
-            }
         }
 
         return sum;
