@@ -67,6 +67,34 @@ public sealed class NetFrame
         _pieces[_count++] = piece;
     }
 
+    /// <summary>Adds part of another frame's memory behind the pieces, and has no more than what they hold then.</summary>
+    /// <param name="source">The other frame.</param>
+    /// <param name="start">Bytes of it that are left out before.</param>
+    /// <param name="length">Bytes; its capacity has as many behind <paramref name="start"/>.</param>
+    internal void AddPart(NetFrame source, int start, int length)
+    {
+        foreach (Memory<byte> piece in source.Pieces)
+        {
+            if (length == 0)
+            {
+                break;
+            }
+
+            if (start >= piece.Length)
+            {
+                start -= piece.Length;
+                continue;
+            }
+
+            int part = Math.Min(piece.Length - start, length);
+            Add(piece.Slice(start, part));
+            start = 0;
+            length -= part;
+        }
+
+        Length = Capacity;
+    }
+
     /// <summary>Copies the frame, or the part of it that has room.</summary>
     /// <param name="destination">Where to.</param>
     /// <param name="start">Bytes of the frame that are left out before.</param>

@@ -56,6 +56,10 @@ internal sealed class FrameSegmenter
         return true;
     }
 
+    /// <summary>Leaves segments out that were made before.</summary>
+    /// <param name="count">How many; when there are not as many, none is left.</param>
+    public void Skip(int count) => _next = Math.Min(count, Count);
+
     /// <summary>Makes the next segment.</summary>
     /// <param name="segment">Gets it.</param>
     /// <param name="header">Room for its header, which stays its own while the segment is used.</param>
@@ -67,8 +71,7 @@ internal sealed class FrameSegmenter
         _head.AsSpan(0, _headerLength).CopyTo(header.Span);
         segment.Clear();
         segment.Add(header[.._headerLength]);
-        AddData(segment, _headerLength + start, length);
-        segment.Length = segment.Capacity;
+        segment.AddPart(_frame, _headerLength + start, length);
         WriteNetworkHeader(header.Span, index, length);
         WriteTransportHeader(header.Span, segment, index, start, length);
     }
@@ -93,27 +96,6 @@ internal sealed class FrameSegmenter
                 return _headerLength <= headLength;
             default:
                 return false;
-        }
-    }
-
-    private void AddData(NetFrame segment, int start, int length)
-    {
-        foreach (Memory<byte> piece in _frame!.Pieces)
-        {
-            if (start >= piece.Length)
-            {
-                start -= piece.Length;
-                continue;
-            }
-
-            int part = Math.Min(piece.Length - start, length);
-            segment.Add(piece.Slice(start, part));
-            start = 0;
-            length -= part;
-            if (length == 0)
-            {
-                break;
-            }
         }
     }
 
