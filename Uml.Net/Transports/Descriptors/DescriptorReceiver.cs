@@ -22,12 +22,12 @@ internal sealed class DescriptorReceiver
     /// <param name="kind">What it is.</param>
     /// <param name="depth">Frames of one call.</param>
     /// <param name="header">What stands before each frame.</param>
-    /// <param name="keepsSources">Whether the header is told who sent it.</param>
-    public DescriptorReceiver(string name, PolledDescriptor polled, DescriptorKind kind, int depth, FrameHeader? header = null, bool keepsSources = false)
+    /// <param name="extra">What the header is told beside.</param>
+    public DescriptorReceiver(string name, PolledDescriptor polled, DescriptorKind kind, int depth, FrameHeader? header = null, MessageExtra extra = MessageExtra.None)
     {
         (_name, _polled, _header, _headerLength) = (name, polled, header, header?.ReceiveLength ?? 0);
         _canEnd = kind == DescriptorKind.Connection;
-        _batch = new MessageBatch(depth, _headerLength, isSocket: kind != DescriptorKind.File, keepsSources: keepsSources);
+        _batch = new MessageBatch(depth, _headerLength, isSocket: kind != DescriptorKind.File, extra: extra);
     }
 
     /// <summary>The other end is gone. Raised by <see cref="Receive"/>.</summary>
@@ -82,6 +82,8 @@ internal sealed class DescriptorReceiver
         for (int i = 0; i < count; i++)
         {
             isEmpty &= _batch.Length(i) == 0;
+
+            // When one is dropped, those behind it move up.
             if (TryFinish(rooms[i], i) && (i == good || FramePieces.TryMove(rooms[i], rooms[good])))
             {
                 good++;
@@ -112,7 +114,7 @@ internal sealed class DescriptorReceiver
 
         frame.Length = length;
         frame.Offload = default;
-        int excess = _header?.Read(_batch.Header(index), _batch.Source(index), frame) ?? 0;
+        int excess = _header?.Read(_batch.Header(index), _batch.Extra(index), frame) ?? 0;
         if (excess < 0 || length - excess < FrameLayout.EthernetLength)
         {
             return false;

@@ -21,8 +21,8 @@ internal abstract class FrameHeader
 
     /// <summary>Judges what was received.</summary>
     /// <param name="header">Its first <see cref="ReceiveLength"/> bytes.</param>
-    /// <param name="source">Who sent it, as the host's socket address; empty where that is not asked for.</param>
+    /// <param name="extra">What the host tells beside, where it was asked: the sender's address, or control messages.</param>
     /// <param name="frame">What stands behind. Its length is set.</param>
     /// <returns>Bytes of the frame that are part of the header yet, or <see cref="Drop"/>.</returns>
-    public abstract int Read(ReadOnlySpan<byte> header, ReadOnlySpan<byte> source, NetFrame frame);
+    public abstract int Read(ReadOnlySpan<byte> header, ReadOnlySpan<byte> extra, NetFrame frame);
 }

@@ -49,6 +49,31 @@ internal static class FramePieces
         frame.Length -= count;
     }
 
+    /// <summary>Inserts bytes; the others move behind them.</summary>
+    /// <returns>False when there is no room.</returns>
+    public static bool TryInsert(NetFrame frame, int at, ReadOnlySpan<byte> data)
+    {
+        if (frame.Capacity - frame.Length < data.Length)
+        {
+            return false;
+        }
+
+        Span<byte> part = stackalloc byte[512];
+        int left = frame.Length - at;
+        frame.Length += data.Length;
+        while (left > 0)
+        {
+            // From the end, as it moves to the right.
+            int count = Math.Min(left, part.Length);
+            left -= count;
+            frame.CopyTo(part[..count], at + left);
+            Write(frame, at + left + data.Length, part[..count]);
+        }
+
+        Write(frame, at, data);
+        return true;
+    }
+
     private static void Copy(NetFrame source, int start, NetFrame destination)
     {
         Span<byte> part = stackalloc byte[512];

@@ -13,12 +13,12 @@ internal sealed class Ip4RawHeader(FrameHeader inner) : FrameHeader
 
     public override void Write(Span<byte> header, NetFrame frame, ulong number) => inner.Write(header, frame, number);
 
-    public override int Read(ReadOnlySpan<byte> header, ReadOnlySpan<byte> source, NetFrame frame)
+    public override int Read(ReadOnlySpan<byte> header, ReadOnlySpan<byte> extra, NetFrame frame)
     {
         int length = (header[0] & 0xF) * sizeof(uint);
         if (length <= Ip4Length)
         {
-            return length < Ip4Length ? Drop : inner.Read(header[Ip4Length..], source, frame);
+            return length < Ip4Length ? Drop : inner.Read(header[Ip4Length..], extra, frame);
         }
 
         // The options have moved our header, or its end, to where the frame should be.
@@ -31,7 +31,7 @@ internal sealed class Ip4RawHeader(FrameHeader inner) : FrameHeader
             return Drop;
         }
 
-        int excess = inner.Read(moved, source, frame);
+        int excess = inner.Read(moved, extra, frame);
         return excess < 0 ? Drop : excess + length - Ip4Length;
     }
 }

@@ -16,15 +16,15 @@ internal sealed unsafe class MessageBatch
     /// <summary>The most pieces of a frame: what the host takes, without a header and a byte that finds out whether there is more.</summary>
     public const int MaximumPieces = Uio.MaximumVectors - 2;
 
-    private const int VectorsPerMessage = 4, NameRoom = 128;
+    private const int VectorsPerMessage = 4, ExtraRoom = 128;
 
-    private readonly bool _isSocket, _keepsSources;
+    private readonly bool _isSocket;
+    private readonly MessageExtra _extra;
     private readonly int _headerLength;
     private readonly BatchedMessage[] _messages;
     private readonly int[] _rooms;
-    private readonly byte[] _headers, _names;
+    private readonly byte[] _headers, _names, _extras;
     private readonly byte[] _excess = GC.AllocateArray<byte>(1, pinned: true);
-    private readonly int _nameLength;
     private IoVector[] _vectors;
     private MemoryHandle[] _pins;
     private int _vectorCount, _pinCount;
@@ -33,13 +33,14 @@ internal sealed unsafe class MessageBatch
     /// <param name="headerLength">Bytes before each.</param>
     /// <param name="isSocket">Whether it is for a socket.</param>
     /// <param name="destination">Where all are sent to; empty where the socket knows.</param>
-    /// <param name="keepsSources">Whether the addresses are kept of those who sent what is received.</param>
-    public MessageBatch(int depth, int headerLength, bool isSocket, ReadOnlySpan<byte> destination = default, bool keepsSources = false)
+    /// <param name="extra">What is kept beside what is received.</param>
+    public MessageBatch(int depth, int headerLength, bool isSocket, ReadOnlySpan<byte> destination = default, MessageExtra extra = MessageExtra.None)
     {
-        (_headerLength, _isSocket, _keepsSources, _nameLength) = (headerLength, isSocket, keepsSources, destination.Length);
+        (_headerLength, _isSocket, _extra) = (headerLength, isSocket, extra);
         _messages = GC.AllocateArray<BatchedMessage>(depth, pinned: true);
         _headers = GC.AllocateArray<byte>(depth * headerLength, pinned: true);
-        _names = GC.AllocateArray<byte>(keepsSources ? depth * NameRoom : destination.Length, pinned: true);
+        _names = GC.AllocateArray<byte>(destination.Length, pinned: true);
+        _extras = GC.AllocateArray<byte>(extra == MessageExtra.None ? 0 : depth * ExtraRoom, pinned: true);
         destination.CopyTo(_names);
         _rooms = new int[depth];
         _vectors = GC.AllocateArray<IoVector>(depth * VectorsPerMessage, pinned: true);
@@ -52,9 +53,13 @@ internal sealed unsafe class MessageBatch
     /// <summary>The header of a frame.</summary>
     public Span<byte> Header(int index) => _headers.AsSpan(index * _headerLength, _headerLength);
 
-    /// <summary>Who sent what was received.</summary>
-    public ReadOnlySpan<byte> Source(int index) =>
-        _keepsSources ? _names.AsSpan(index * NameRoom, (int)Math.Min(_messages[index].Message.NameLength, NameRoom)) : default;
+    /// <summary>What is kept beside what was received.</summary>
+    public ReadOnlySpan<byte> Extra(int index) => _extra switch
+    {
+        MessageExtra.Source => _extras.AsSpan(index * ExtraRoom, (int)Math.Min(_messages[index].Message.NameLength, ExtraRoom)),
+        MessageExtra.Control => _extras.AsSpan(index * ExtraRoom, (int)Math.Min(_messages[index].Message.ControlLength, ExtraRoom)),
+        _ => default,
+    };
 
     /// <summary>Bytes that were received, with their header.</summary>
     public int Length(int index) => (int)_messages[index].Length;
@@ -100,12 +105,15 @@ internal sealed unsafe class MessageBatch
         }
 
         _rooms[Count] = room;
+        byte* extra = _extra == MessageExtra.None ? null : Pointer(_extras) + (Count * ExtraRoom);
         _messages[Count++].Message = new Message
         {
-            Name = _names.Length == 0 ? null : Pointer(_names) + (_keepsSources ? (Count - 1) * NameRoom : 0),
-            NameLength = (uint)(_keepsSources ? NameRoom : _nameLength),
+            Name = _extra == MessageExtra.Source ? extra : _names.Length == 0 ? null : Pointer(_names),
+            NameLength = _extra == MessageExtra.Source ? ExtraRoom : (uint)_names.Length,
             Vectors = (IoVector*)Marshal.UnsafeAddrOfPinnedArrayElement(_vectors, first),
             VectorCount = (nuint)(_vectorCount - first),
+            Control = _extra == MessageExtra.Control ? extra : null,
+            ControlLength = _extra == MessageExtra.Control ? ExtraRoom : 0u,
         };
         return true;
     }

@@ -1,4 +1,5 @@
 using Uml.Net.Frames;
+using Uml.Net.Packets;
 using Uml.Net.Polling;
 
 namespace Uml.Net.Transports.Descriptors;
@@ -12,8 +13,11 @@ public abstract record NetTransportOptions
     /// <summary>The least MTU: what IPv4 asks of every network (RFC 791, 3.2).</summary>
     public const int MinimumMtu = 68;
 
-    /// <summary>Bytes beside the MTU: the header of Ethernet and a VLAN tag.</summary>
-    internal const int FrameOverhead = 18;
+    /// <summary>Bytes beside the MTU: the header of Ethernet and two VLAN tags.</summary>
+    internal const int FrameOverhead = FrameLayout.EthernetLength + (2 * FrameLayout.VlanTagLength);
+
+    /// <summary>Bytes of a frame that is still to be cut: 64 KiB of IP, and what is before it.</summary>
+    internal const int LongestFrame = ushort.MaxValue + FrameOverhead;
 
     /// <summary>Frames that one call of the host sends or receives at most, 1 to <see cref="MaximumDepth"/>. UML calls it <c>depth</c>.</summary>
     public int Depth { get; init; } = 64;

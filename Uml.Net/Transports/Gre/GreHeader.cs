@@ -31,7 +31,7 @@ internal sealed class GreHeader(GreOptions options) : FrameHeader
         }
     }
 
-    public override int Read(ReadOnlySpan<byte> header, ReadOnlySpan<byte> source, NetFrame frame) =>
+    public override int Read(ReadOnlySpan<byte> header, ReadOnlySpan<byte> extra, NetFrame frame) =>
         BinaryPrimitives.ReadUInt32BigEndian(header) == _first
         && (options.ReceiveKey is not { } key || BinaryPrimitives.ReadUInt32BigEndian(header[sizeof(uint)..]) == key)
             ? 0

@@ -35,7 +35,7 @@ public sealed record HybridOptions : NetTransportOptions
             scope,
             device,
             new DescriptorSender(features.Name, tap, DescriptorKind.File, BatchDepth, header),
-            new DescriptorReceiver(features.Name, packets, DescriptorKind.Datagrams, BatchDepth, header));
+            new DescriptorReceiver(features.Name, packets, DescriptorKind.Datagrams, BatchDepth, new PacketHeader(), MessageExtra.Control));
     }
 
     /// <summary>

@@ -42,7 +42,7 @@ internal sealed class L2tpHeader(L2tpOptions options) : FrameHeader
         }
     }
 
-    public override int Read(ReadOnlySpan<byte> header, ReadOnlySpan<byte> source, NetFrame frame)
+    public override int Read(ReadOnlySpan<byte> header, ReadOnlySpan<byte> extra, NetFrame frame)
     {
         if (options.UsesUdp && (BinaryPrimitives.ReadUInt32BigEndian(header) & ControlBit) != 0)
         {

@@ -62,7 +62,7 @@ public sealed record MulticastOptions : NetTransportOptions
             scope,
             new DescriptorSender(features.Name, sender, DescriptorKind.Datagrams, BatchDepth),
             new DescriptorReceiver(
-                features.Name, receiver, DescriptorKind.Datagrams, BatchDepth, new EchoFilter(HostSocket.GetName(sending)), keepsSources: true));
+                features.Name, receiver, DescriptorKind.Datagrams, BatchDepth, new EchoFilter(HostSocket.GetName(sending)), MessageExtra.Source));
     }
 
     private static void Join(SafeFileHandle socket, SocketPlace group, IPAddress source)
@@ -90,5 +90,5 @@ internal sealed class EchoFilter(byte[] own) : FrameHeader
     {
     }
 
-    public override int Read(ReadOnlySpan<byte> header, ReadOnlySpan<byte> source, NetFrame frame) => source.SequenceEqual(own) ? Drop : 0;
+    public override int Read(ReadOnlySpan<byte> header, ReadOnlySpan<byte> extra, NetFrame frame) => extra.SequenceEqual(own) ? Drop : 0;
 }

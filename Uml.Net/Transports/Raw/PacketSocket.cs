@@ -10,7 +10,7 @@ namespace Uml.Net.Transports.Raw;
 /// <summary>A packet socket on one interface, with virtio's header before each frame (packet(7)).</summary>
 internal static class PacketSocket
 {
-    private const int PacketLevel = 263, AddMembership = 1, VirtioHeaderOption = 15, IgnoreOutgoing = 23;
+    private const int PacketLevel = 263, AddMembership = 1, AuxiliaryData = 8, VirtioHeaderOption = 15, IgnoreOutgoing = 23;
     private const ushort AllProtocols = 3, Promiscuous = 1;
     private const int AddressLength = 20;
 
@@ -30,6 +30,7 @@ internal static class PacketSocket
         }
 
         HostSocket.SetOption(socket, PacketLevel, VirtioHeaderOption, 1, "offloads on a packet socket");
+        HostSocket.SetOption(socket, PacketLevel, AuxiliaryData, 1, "to tell of VLAN tags");
         HostSocket.SetOption(socket, PacketLevel, IgnoreOutgoing, takesOutgoing ? 0 : 1, "to leave out what it sends itself");
         HostSocket.WidenReceiveBuffer(socket);
         if (isPromiscuous)

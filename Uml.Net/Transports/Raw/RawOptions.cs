@@ -8,7 +8,7 @@ namespace Uml.Net.Transports.Raw;
 
 /// <summary>
 /// UML's <c>raw</c>: everything that comes at an interface of the host, and goes out there, by a packet socket. Needs CAP_NET_RAW. The host itself and the
-/// guest do not see each other there; frames lose the VLAN tags that the host takes off.
+/// guest do not see each other there.
 /// </summary>
 public sealed record RawOptions : NetTransportOptions
 {
@@ -38,17 +38,17 @@ public sealed record RawOptions : NetTransportOptions
         NetOffloads offloads = UsesOffloads ? NetOffloads.All : NetOffloads.None;
         NetTransportFeatures features = Describe($"raw {Interface}") with
         {
-            MaximumFrameLength = UsesOffloads ? RawTransport.LongestFrame : Mtu + FrameOverhead,
+            MaximumFrameLength = UsesOffloads ? LongestFrame : Mtu + FrameOverhead,
             SendOffloads = offloads,
             ReceiveOffloads = offloads,
         };
-        VirtioHeader header = new(NetOffload.Size);
+        PacketHeader header = new();
         return new RawTransport(
             features,
             scope,
             socket,
             new DescriptorSender(features.Name, polled, DescriptorKind.Datagrams, BatchDepth, header),
-            new DescriptorReceiver(features.Name, polled, DescriptorKind.Datagrams, BatchDepth, header),
+            new DescriptorReceiver(features.Name, polled, DescriptorKind.Datagrams, BatchDepth, header, MessageExtra.Control),
             AllowsFilterLoading);
     }
 

@@ -9,10 +9,7 @@ internal sealed class RawTransport(
     NetTransportFeatures features, TransportScope scope, SafeHandle socket, DescriptorSender sender, DescriptorReceiver receiver, bool allowsLoading)
     : DescriptorTransport(features, scope, sender, receiver), INetFilterLoader
 {
-    /// <summary>Bytes of a frame that is still to be cut: 64 KiB of IP, with Ethernet and a tag.</summary>
-    public const int LongestFrame = 65535 + NetTransportOptions.FrameOverhead;
-
-    private readonly FrameCompleter _completer = new(receiver, LongestFrame);
+    private readonly FrameCompleter _completer = new(receiver, NetTransportOptions.LongestFrame);
     private NetOffloads _accepted;
 
     public bool AllowsLoading => allowsLoading;

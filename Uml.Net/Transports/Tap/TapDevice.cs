@@ -12,9 +12,6 @@ internal sealed unsafe class TapDevice
 {
     private const string DevicePath = "/dev/net/tun";
 
-    /// <summary>Bytes of a frame that is still to be cut: 64 KiB of IP, with Ethernet and a tag.</summary>
-    private const int LongestFrame = 65535 + NetTransportOptions.FrameOverhead;
-
     private TapDevice(SafeFileHandle descriptor)
     {
         Descriptor = descriptor;
@@ -96,7 +93,7 @@ internal sealed unsafe class TapDevice
     /// <summary>What a transport with this device is.</summary>
     public NetTransportFeatures Describe(NetTransportOptions options, string kind) => options.Describe($"{kind} {Name}") with
     {
-        MaximumFrameLength = Offloads == NetOffloads.None ? options.Mtu + NetTransportOptions.FrameOverhead : LongestFrame,
+        MaximumFrameLength = Offloads == NetOffloads.None ? options.Mtu + NetTransportOptions.FrameOverhead : NetTransportOptions.LongestFrame,
         SendOffloads = Offloads,
         ReceiveOffloads = Offloads,
     };

@@ -15,7 +15,7 @@ internal sealed class VirtioHeader(int size) : FrameHeader
 
     public override void Write(Span<byte> header, NetFrame frame, ulong number) => frame.Offload.Write(header);
 
-    public override int Read(ReadOnlySpan<byte> header, ReadOnlySpan<byte> source, NetFrame frame)
+    public override int Read(ReadOnlySpan<byte> header, ReadOnlySpan<byte> extra, NetFrame frame)
     {
         frame.Offload = NetOffload.Read(header);
         return 0;

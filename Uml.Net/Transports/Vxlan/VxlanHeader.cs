@@ -18,8 +18,8 @@ internal sealed class VxlanHeader(int network, byte[] peer) : FrameHeader
         BinaryPrimitives.WriteUInt32BigEndian(header[sizeof(uint)..], (uint)network << NetworkShift);
     }
 
-    public override int Read(ReadOnlySpan<byte> header, ReadOnlySpan<byte> source, NetFrame frame) =>
-        HostAddress.IsSameHost(source, peer)
+    public override int Read(ReadOnlySpan<byte> header, ReadOnlySpan<byte> extra, NetFrame frame) =>
+        HostAddress.IsSameHost(extra, peer)
         && (BinaryPrimitives.ReadUInt32BigEndian(header) & NetworkIsValid) != 0
         && BinaryPrimitives.ReadUInt32BigEndian(header[sizeof(uint)..]) >> NetworkShift == network
             ? 0

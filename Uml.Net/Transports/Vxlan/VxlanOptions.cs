@@ -50,6 +50,6 @@ public sealed record VxlanOptions : IpTunnelOptions
             features,
             scope,
             new DescriptorSender(features.Name, polled, DescriptorKind.Datagrams, BatchDepth, header, peer),
-            new DescriptorReceiver(features.Name, polled, DescriptorKind.Datagrams, BatchDepth, header, keepsSources: true));
+            new DescriptorReceiver(features.Name, polled, DescriptorKind.Datagrams, BatchDepth, header, MessageExtra.Source));
     }
 }

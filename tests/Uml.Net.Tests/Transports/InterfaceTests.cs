@@ -113,9 +113,7 @@ public sealed class InterfaceTests
     [Test]
     public void Segments_that_the_host_leaves_to_others_are_cut_for_a_receiver_that_does_not_accept_them() => NetworkNamespace.Run(async () =>
     {
-        NetworkNamespace.Ip("link add v8 type veth peer name v9");
-        NetworkNamespace.Ip("link set v8 up");
-        NetworkNamespace.Ip("link set v9 up");
+        await MakeCableAsync();
         await using INetTransport first = new RawOptions { Interface = "v8" }.Open(), second = new RawOptions { Interface = "v9" }.Open();
         byte[] packet = Packet.Tcp(isIp6: false, new byte[5000]);
         NetFrame frame = new(packet)
@@ -135,11 +133,33 @@ public sealed class InterfaceTests
     });
 
     [Test]
+    public void Vlan_tags_that_the_host_takes_off_are_put_back() => NetworkNamespace.Run(async () =>
+    {
+        await MakeCableAsync();
+        await using INetTransport first = new RawOptions { Interface = "v8" }.Open(), second = new RawOptions { Interface = "v9" }.Open();
+        foreach (NetOffloads accepted in new[] { NetOffloads.None, NetOffloads.All })
+        {
+            second.AcceptOffloads(accepted);
+            byte[] once = Packet.Udp(isIp6: false, new byte[1001], tags: 1), twice = Packet.Udp(isIp6: false, new byte[1001], tags: 2);
+            NetFrame left = new(once) { Offload = new NetOffload { Flags = NetOffload.NeedsChecksum, ChecksumStart = 38, ChecksumOffset = 6 } };
+            await Exchange.SendAsync(first, left, new NetFrame(twice));
+            byte[][] received = await Exchange.ReceiveAsync(second, 2);
+            Assert.That(received[1], Is.EqualTo(twice));
+            if (accepted == NetOffloads.None)
+            {
+                Packet.AssertIsComplete(received[0], tags: 1);
+            }
+            else
+            {
+                Assert.That(received[0], Is.EqualTo(once));
+            }
+        }
+    });
+
+    [Test]
     public void A_filter_decides_what_is_received() => NetworkNamespace.Run(async () =>
     {
-        NetworkNamespace.Ip("link add v8 type veth peer name v9");
-        NetworkNamespace.Ip("link set v8 up");
-        NetworkNamespace.Ip("link set v9 up");
+        await MakeCableAsync();
         using TemporaryFolder folder = new();
         File.WriteAllBytes(folder["none"], BpfTests.Program((0x06, 0, 0, 0)));
         await using INetTransport first = new RawOptions { Interface = "v8" }.Open(),
@@ -160,6 +180,19 @@ public sealed class InterfaceTests
         await Exchange.AssertOnlyAsync(second, Exchange.Frame(60, 3));
         Assert.That(() => ((INetFilterLoader)first).LoadFilter([]), Throws.InvalidOperationException.With.Message.Contains("bpfflash=1"));
     });
+
+    /// <summary>Two interfaces that are each other's other end, and carry frames: Linux says so some time after they were set up.</summary>
+    private static async Task MakeCableAsync()
+    {
+        NetworkNamespace.Ip("link add v8 type veth peer name v9");
+        NetworkNamespace.Ip("link set v8 up");
+        NetworkNamespace.Ip("link set v9 up");
+        foreach (string name in new[] { "v8", "v9" })
+        {
+            await Exchange.EventuallyAsync(
+                () => PeerTool.Run("iproute2", "ip", "-oneline", "link", "show", "dev", name).Contains("state UP", StringComparison.Ordinal), $"{name} does not come up");
+        }
+    }
 
     private static void SetUp(string name)
     {
