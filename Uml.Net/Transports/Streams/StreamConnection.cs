@@ -86,7 +86,7 @@ internal sealed class StreamConnection(PolledDescriptor polled, StreamFraming fr
                     break;
                 }
 
-                if (frames[done].Pieces.Length > MessageBatch.MaximumPieces)
+                if (!CanSend(frames[done]))
                 {
                     (done, Lost) = (done + 1, Lost + 1);
                     continue;
@@ -134,6 +134,8 @@ internal sealed class StreamConnection(PolledDescriptor polled, StreamFraming fr
         return true;
     }
 
+    private bool CanSend(NetFrame frame) => frame.Pieces.Length <= MessageBatch.MaximumPieces && frame.Length <= StreamLength.MaximumFrame(framing);
+
     private bool IsGone(int error)
     {
         IsFull = error is Errno.Again or Errno.Interrupted;
@@ -147,7 +149,7 @@ internal sealed class StreamConnection(PolledDescriptor polled, StreamFraming fr
         int count = 0;
         try
         {
-            for (; count < frames.Length && frames[count].Pieces.Length <= MessageBatch.MaximumPieces && _batch.TryAdd(frames[count], frames[count].Length); count++)
+            for (; count < frames.Length && CanSend(frames[count]) && _batch.TryAdd(frames[count], frames[count].Length); count++)
             {
                 StreamLength.Write(framing, _batch.Header(count), frames[count].Length);
             }

@@ -20,6 +20,9 @@ internal static class StreamLength
 {
     public static int Size(StreamFraming framing) => framing == StreamFraming.Qemu ? sizeof(uint) : sizeof(ushort);
 
+    /// <summary>The longest frame whose length can be told, or that QEMU takes.</summary>
+    public static int MaximumFrame(StreamFraming framing) => framing == StreamFraming.Qemu ? StreamConnection.MaximumFrame : ushort.MaxValue;
+
     public static uint Read(StreamFraming framing, ReadOnlySpan<byte> bytes) => framing switch
     {
         StreamFraming.Qemu => BinaryPrimitives.ReadUInt32BigEndian(bytes),

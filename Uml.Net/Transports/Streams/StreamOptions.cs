@@ -46,7 +46,9 @@ public sealed record StreamOptions : NetTransportOptions
     {
         SocketPlace place = SocketPlace.Find(Address, Port, IsIp6);
         SafeFileHandle socket = HostSocket.Open(scope, place.Family, Socket.Stream, 0);
-        StreamTransport transport = new(Describe($"stream {Address}"), scope, Framing, BatchDepth);
+        NetTransportFeatures features = Describe($"stream {Address}");
+        features = features with { MaximumFrameLength = Math.Min(features.MaximumFrameLength, StreamLength.MaximumFrame(Framing)) };
+        StreamTransport transport = new(features, scope, Framing, BatchDepth);
         if (!IsServer)
         {
             HostSocket.Connect(socket, place.Address, place.Text);

@@ -89,6 +89,19 @@ public sealed class SocketTransportTests
         await sending;
     }
 
+    [TestCase(StreamFraming.HyperKit, 65535), TestCase(StreamFraming.Vde, 65535), TestCase(StreamFraming.Qemu, 65542)]
+    public async Task A_frame_whose_length_cannot_be_told_is_lost_and_the_next_arrives(StreamFraming framing, int longest)
+    {
+        using TemporaryFolder folder = new();
+        StreamOptions options = new() { Address = folder["socket"], Framing = framing, Mtu = 65520 };
+        await using INetTransport server = (options with { IsServer = true }).Open(), client = options.Open();
+        await Exchange.EventuallyAsync(() => server.IsConnected, "nobody was accepted");
+        Assert.That(client.Features.MaximumFrameLength, Is.EqualTo(longest));
+        await Exchange.SendAsync(client, Exchange.Frame(70_000), Exchange.Frame(60));
+        await Exchange.AssertOnlyAsync(server, Exchange.Frame(60));
+        Assert.That((client.LostFrames, server.DroppedFrames), Is.EqualTo((1L, 0L)));
+    }
+
     [Test]
     public async Task A_length_that_lies_costs_no_memory()
     {
