@@ -23,6 +23,12 @@ public interface INetTransport : IAsyncDisposable
         remove { }
     }
 
+    /// <summary>Frames that came and were dropped: malformed, from nobody who may send them, or longer than their room.</summary>
+    long DroppedFrames => 0;
+
+    /// <summary>Frames that were sent and lost: the host had no memory or no way for them, or there was no other end.</summary>
+    long LostFrames => 0;
+
     /// <summary>Says what may be left to do for frames that are received; none before the first call.</summary>
     /// <param name="offloads">Some of <see cref="NetTransportFeatures.ReceiveOffloads"/>.</param>
     /// <exception cref="ArgumentException">They are not all among them, or some need others that are missing.</exception>

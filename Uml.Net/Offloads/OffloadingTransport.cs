@@ -63,6 +63,12 @@ public sealed class OffloadingTransport : INetTransport
     public long WrongFrames => Volatile.Read(ref _wrong);
 
     /// <inheritdoc/>
+    public long DroppedFrames => _inner.DroppedFrames;
+
+    /// <inheritdoc/>
+    public long LostFrames => _inner.LostFrames + WrongFrames;
+
+    /// <inheritdoc/>
     public void AcceptOffloads(NetOffloads offloads) => _inner.AcceptOffloads(offloads);
 
     /// <inheritdoc/>

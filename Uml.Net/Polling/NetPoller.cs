@@ -7,10 +7,11 @@ using Uml.Net.Interop;
 namespace Uml.Net.Polling;
 
 /// <summary>
-/// Waits for descriptors of the host with one thread (epoll(7)). Whoever waits for one continues on that thread, and gives it back soon.
+/// Waits for descriptors of the host with one thread (epoll(7)), for any number of transports. Whoever waits for one continues on that thread, and
+/// gives it back soon.
 /// </summary>
 // SAFETY: the events are on the poller's stack for the call.
-internal sealed unsafe class NetPoller : IDisposable
+public sealed unsafe class NetPoller : IDisposable
 {
     private const int MaximumEvents = 64;
 
@@ -22,9 +23,16 @@ internal sealed unsafe class NetPoller : IDisposable
     private ulong _lastKey;
     private bool _isDisposed;
 
-    /// <exception cref="NetTransportException">The host has no descriptors or threads left.</exception>
+    /// <summary>Starts the thread.</summary>
+    /// <param name="name">The name of the thread.</param>
+    /// <exception cref="NetTransportException">The host has no descriptors left, or is none of Linux.</exception>
     public NetPoller(string name)
     {
+        if (!OperatingSystem.IsLinux())
+        {
+            throw new NetTransportException("This network transport needs a host with Linux: use one that runs within the process.");
+        }
+
         _poller = new SafeFileHandle(Epoll.Create(Epoll.CloseOnExec), ownsHandle: true);
         _stop = new SafeFileHandle(_poller.IsInvalid ? -1 : Epoll.EventDescriptor(0, Epoll.CloseOnExec | Epoll.EventNonBlocking), ownsHandle: true);
         if (_stop.IsInvalid || !TryAdd(_stop, Epoll.In, key: 0))
@@ -42,7 +50,7 @@ internal sealed unsafe class NetPoller : IDisposable
     /// <summary>Begins to wait for a descriptor.</summary>
     /// <param name="descriptor">The descriptor, which must not block.</param>
     /// <exception cref="NetTransportException">The host cannot wait for it.</exception>
-    public PolledDescriptor Add(SafeHandle descriptor)
+    internal PolledDescriptor Add(SafeHandle descriptor)
     {
         PolledDescriptor polled;
         lock (_lock)
@@ -67,7 +75,7 @@ internal sealed unsafe class NetPoller : IDisposable
     }
 
     /// <summary>Ends the wait for a descriptor, before that is closed.</summary>
-    public void Remove(PolledDescriptor polled)
+    internal void Remove(PolledDescriptor polled)
     {
         lock (_lock)
         {
@@ -81,6 +89,7 @@ internal sealed unsafe class NetPoller : IDisposable
         }
     }
 
+    /// <summary>Ends all waits, with false, and the thread. Transports that use it are disposed of before.</summary>
     public void Dispose()
     {
         lock (_lock)

@@ -88,6 +88,12 @@ internal sealed class NetSignal(bool continueInline) : IValueTaskSource<bool>
         return wait;
     }
 
+    /// <summary>Waits, unless there is something to be done yet.</summary>
+    /// <param name="isIdle">Whether there is nothing.</param>
+    /// <param name="cancellationToken">Ends the wait.</param>
+    public ValueTask<bool> WaitAsync(bool isIdle, CancellationToken cancellationToken) =>
+        isIdle || Volatile.Read(ref _isClosed) || cancellationToken.IsCancellationRequested ? WaitAsync(cancellationToken) : ValueTask.FromResult(true);
+
     private void Cancel()
     {
         lock (_lock)
