@@ -9,6 +9,7 @@ namespace Uml.Net.InProcess;
 /// needs no lock. The host commits the buffer's memory as it is first used.
 /// </summary>
 /// <param name="capacity">Bytes: a power of two.</param>
+// SAFETY: a header is read and written through a span of its size, which the array has checked.
 internal sealed class FrameRing(int capacity)
 {
     /// <summary>Of records, and of their headers.</summary>
