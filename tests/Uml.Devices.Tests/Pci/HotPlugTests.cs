@@ -1,4 +1,3 @@
-using Microsoft.Extensions.DependencyInjection;
 using Uml.Core.Boot;
 using Uml.Core.Machine;
 using Uml.Devices.Board;
