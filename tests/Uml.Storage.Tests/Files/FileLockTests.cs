@@ -26,7 +26,7 @@ public sealed partial class FileLockTests
         }
         finally
         {
-            Close(copy);
+            Assert.That(Close(copy), Is.Zero);
         }
     }
 
