@@ -189,7 +189,7 @@ public sealed class DebianPackage : IDisposable
     private byte[] ReadEntry(ArMember member, string path, int maximumBytes)
     {
         byte[]? found = null;
-        string wanted = TarExtraction.Normalize(path, _name);
+        string wanted = TarPath.Normalize(path, _name);
         ForEachEntry(member, (name, entry) =>
         {
             if (name != wanted || entry.EntryType is not (TarEntryType.RegularFile or TarEntryType.V7RegularFile))
@@ -234,7 +234,7 @@ public sealed class DebianPackage : IDisposable
                     throw new ImageContentException($"The package '{_name}' has more than {MaximumEntries} entries; it is hostile or damaged: do not use it.");
                 }
 
-                if (!visit(TarExtraction.Normalize(entry.Name, _name), entry))
+                if (!visit(TarPath.Normalize(entry.Name, _name), entry))
                 {
                     return;
                 }
