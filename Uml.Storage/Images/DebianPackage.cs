@@ -251,9 +251,19 @@ public sealed class DebianPackage : IDisposable
     private static TarEntry? ReadHeader(TarReader reader, TarHeaderGuard guard)
     {
         guard.BeginHeaders();
-        TarEntry? entry = reader.GetNextEntry();
-        guard.EndHeaders();
-        return entry;
+        try
+        {
+            return reader.GetNextEntry();
+        }
+        catch (Exception e) when (e is OverflowException or FormatException or ArgumentException or InvalidOperationException or NotSupportedException)
+        {
+            // How the framework says, besides in the documented way, that a number or an attribute of a header is none.
+            throw new InvalidDataException(e.Message, e);
+        }
+        finally
+        {
+            guard.EndHeaders();
+        }
     }
 
     private ImageContentException TooLarge() => new(
