@@ -57,30 +57,45 @@ public sealed class PluggedBlockDevice : IAsyncDisposable
     /// </summary>
     public async ValueTask DisposeAsync()
     {
-        bool isPluggedIn = false;
-        await _machine.InvokeAsync(() =>
+        try
         {
-            isPluggedIn = _machine.Devices.Attached.Contains(_function);
-            _disk.CutOff();
-        }).ConfigureAwait(false);
-        if (isPluggedIn)
-        {
+            await _machine.InvokeAsync(_disk.CutOff).ConfigureAwait(false);
             await PullAsync().ConfigureAwait(false);
         }
-
-        _function.Dispose();
+        finally
+        {
+            _function.Dispose();
+        }
     }
+
+    private bool IsPluggedIn => _machine.Devices.Attached.Contains(_function);
 
     private async Task PullAsync()
     {
         try
         {
-            await _machine.UnplugAsync(_function, PullPatience).ConfigureAwait(false);
+            if (IsPluggedIn)
+            {
+                await _machine.UnplugAsync(_function, PullPatience).ConfigureAwait(false);
+            }
         }
         catch (HotPlugException)
         {
-            // There is no guest that could let it go, or one that does not.
-            await _machine.InvokeAsync(() => _machine.Devices.Detach(_function)).ConfigureAwait(false);
+            // There is no guest that could let it go, or one that does not. What is under way ends first: detaching would keep the guest waiting.
+            await Task.Run(_disk.WaitUntilIdle).ConfigureAwait(false);
+            await _machine.InvokeAsync(Detach).ConfigureAwait(false);
+        }
+        catch (InvalidOperationException) when (!IsPluggedIn)
+        {
+            // Somebody else has unplugged it meanwhile.
+        }
+    }
+
+    private void Detach()
+    {
+        if (IsPluggedIn)
+        {
+            _machine.Devices.Detach(_function);
         }
     }
 }

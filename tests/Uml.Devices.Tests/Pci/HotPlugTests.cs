@@ -186,6 +186,21 @@ internal sealed class HotPlugTests
     }
 
     [Test]
+    public async Task A_disk_is_disposed_twice_and_beside_its_machine(CancellationToken token)
+    {
+        for (int round = 0; round < 10; round++)
+        {
+            await using MemoryBlockDevice image = new(1 << 20);
+            IVirtualMachine machine = Build(LetsGo);
+            PluggedBlockDevice disk = await machine.PlugBlockDeviceAsync(image, cancellationToken: token);
+            await machine.StartAsync(token);
+            Task[] all = [Task.Run(() => disk.DisposeAsync().AsTask(), token), Task.Run(() => disk.DisposeAsync().AsTask(), token), Task.Run(() => machine.DisposeAsync().AsTask(), token)];
+            await Task.WhenAll(all);
+            await disk.DisposeAsync();
+        }
+    }
+
+    [Test]
     public async Task The_bus_takes_as_many_as_it_has_slots_and_takes_more_when_some_are_gone(CancellationToken token)
     {
         await using IVirtualMachine machine = Build(LetsGo);
