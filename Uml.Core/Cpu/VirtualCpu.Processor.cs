@@ -6,7 +6,7 @@ namespace Uml.Core.Cpu;
 
 /// <summary>The processor as its local APIC and the machine's loop see it.</summary>
 // SAFETY: _state is valid until Dispose (see VirtualCpu). Other threads touch Poll and the lines only, atomically, and hold off Dispose
-// meanwhile: MachineLoop and RealTimeClock by their locks, CodeSandbox by its registration.
+// meanwhile: MachineLoop and RealTimeClock by their locks, VirtualMachine.InvokeAsync by its gate, CodeSandbox by its registration.
 internal sealed unsafe partial class VirtualCpu : IProcessor
 {
     public bool HasLocalApic => _system.LocalApic is not null;
@@ -18,6 +18,12 @@ internal sealed unsafe partial class VirtualCpu : IProcessor
 
     public void SetInterruptRequest(bool asserted)
     {
+        // Devices may be detached behind the end of their machine, which changes lines.
+        if (_state == null)
+        {
+            return;
+        }
+
         Volatile.Write(ref _state->Engine->InterruptLine, asserted ? 1 : 0);
         if (asserted)
         {
@@ -25,7 +31,13 @@ internal sealed unsafe partial class VirtualCpu : IProcessor
         }
     }
 
-    public void RaiseNmi() => EventLines.SetNmi(_state, pending: true);
+    public void RaiseNmi()
+    {
+        if (_state != null)
+        {
+            EventLines.SetNmi(_state, pending: true);
+        }
+    }
 
     /// <summary>Makes the current <see cref="Run"/>, or else the next one, return <see cref="RunResult.Attention"/> soon. Callable from any thread.</summary>
     public void RequestAttention() => Interlocked.Or(ref _state->Engine->Poll, (int)Attention.Machine);

@@ -13,11 +13,13 @@ public interface IMachineDevices
     /// Plugs a device in: attaches and resets it. When either throws, the device is not attached. The caller disposes it, after the machine.
     /// </summary>
     /// <exception cref="InvalidOperationException">
-    /// The machine is running (pause it first, or call this on the machine's thread), or a device of that name is attached.
+    /// The machine is running (use <see cref="IVirtualMachine.InvokeAsync"/>, or pause it first), or a device of that name is attached.
     /// </exception>
     void Attach(IMachineDevice device);
 
     /// <summary>Unplugs a device: its addresses, interrupt lines and timers are released.</summary>
-    /// <exception cref="InvalidOperationException">The machine runs (pause it first), or the device is not attached.</exception>
+    /// <exception cref="InvalidOperationException">
+    /// The machine is running (use <see cref="IVirtualMachine.InvokeAsync"/>, or pause it first), or the device is not attached.
+    /// </exception>
     void Detach(IMachineDevice device);
 }

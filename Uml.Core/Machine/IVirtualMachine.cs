@@ -49,7 +49,10 @@ public interface IVirtualMachine : IAsyncDisposable
     /// <summary>Guest time.</summary>
     IMachineClock Clock { get; }
 
-    /// <summary>The devices. While the machine is not <see cref="MachineState.Running"/> some may be plugged in and unplugged.</summary>
+    /// <summary>
+    /// The devices. While the machine is not <see cref="MachineState.Running"/> some may be plugged in and unplugged, and by
+    /// <see cref="InvokeAsync"/> while it is.
+    /// </summary>
     IMachineDevices Devices { get; }
 
     /// <summary>
@@ -80,6 +83,18 @@ public interface IVirtualMachine : IAsyncDisposable
     /// <summary>Resumes a paused guest.</summary>
     /// <exception cref="InvalidOperationException">The machine is not paused.</exception>
     Task ResumeAsync(CancellationToken cancellationToken = default);
+
+    /// <summary>
+    /// Does something between two instructions of the guest, who goes on behind it: devices may be plugged in and unplugged then. Done on the
+    /// machine's thread while the guest runs; on the calling one when it does not, and it is not started, paused or resumed meanwhile.
+    /// </summary>
+    /// <param name="action">
+    /// What is done: soon, since the guest stands still, and without waiting for calls like this one, or that start, pause or resume the
+    /// machine. What it throws is thrown here, and does not end the machine.
+    /// </param>
+    /// <param name="cancellationToken">Gives it up if it has not begun.</param>
+    /// <exception cref="OperationCanceledException">It was cancelled, and was not done.</exception>
+    Task InvokeAsync(Action action, CancellationToken cancellationToken = default);
 
     /// <summary>
     /// Ends the machine with <see cref="MachineExitReason.HostStop"/>, within a second and whatever the guest or a load that is under way does.

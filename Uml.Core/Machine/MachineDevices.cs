@@ -109,7 +109,7 @@ internal sealed class MachineDevices(DeviceHost host, Func<bool> mayChange) : IM
     {
         if (!mayChange())
         {
-            throw new InvalidOperationException("The machine is running; pause it before devices come or go.");
+            throw new InvalidOperationException("The machine is running; pause it before devices come or go, or use InvokeAsync.");
         }
     }
 }

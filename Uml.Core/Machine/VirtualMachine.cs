@@ -419,7 +419,18 @@ internal sealed partial class VirtualMachine : IVirtualMachine, IMachineLoopObse
     {
         // The callers of start and dispose have got these exceptions.
         _ = users.Exception;
-        _memory.Free(_hardware);
+
+        // An action of the owner's may be at work on another thread, with the devices and so the processors' pins.
+        _gate.Wait();
+        try
+        {
+            _memory.Free(_hardware);
+        }
+        finally
+        {
+            _gate.Release();
+        }
+
         _metrics.Dispose();
     }
 }

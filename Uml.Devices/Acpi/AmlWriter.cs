@@ -9,7 +9,7 @@ namespace Uml.Devices.Acpi;
 /// Writes ACPI machine language (ACPI specification 6.5, chapter 20): as much of it as describing a board takes. Names are segments
 /// of up to four characters, or a segment with a leading backslash.
 /// </summary>
-public sealed class AmlWriter
+public sealed partial class AmlWriter
 {
     private const byte ZeroOp = 0x00;
     private const byte OneOp = 0x01;
@@ -24,7 +24,6 @@ public sealed class AmlWriter
     private const byte PackageOp = 0x12;
     private const byte MethodOp = 0x14;
     private const byte ExtendedOpPrefix = 0x5B;
-    private const byte Arg0Op = 0x68;
     private const byte StoreOp = 0x70;
     private const byte DeviceOp = 0x82;
     private const byte IfOp = 0xA0;
@@ -106,16 +105,7 @@ public sealed class AmlWriter
     }
 
     /// <summary>Defines a method that keeps its argument in a named integer.</summary>
-    public void MethodSetting(string name, string target)
-    {
-        const byte OneArgument = 1;
-        Define(name);
-        Block([MethodOp], name, method =>
-        {
-            method._bytes.Write<byte>([OneArgument, StoreOp, Arg0Op]);
-            method.Path(target);
-        });
-    }
+    public void MethodSetting(string name, string target) => Method(name, 1, method => method.Store(AmlOperand.Argument(0), target));
 
     /// <summary>
     /// Defines a method without arguments that returns one table while a named integer is not zero, and else another. Tables are packages
@@ -126,15 +116,9 @@ public sealed class AmlWriter
         ArgumentNullException.ThrowIfNull(whenTrue);
         ArgumentNullException.ThrowIfNull(whenFalse);
         ArgumentOutOfRangeException.ThrowIfLessThan(width, 1);
-        const byte NoArguments = 0;
-        var choice = new AmlWriter();
-        choice.Path(condition);
-        choice.ReturnTable(width, whenTrue);
-        Define(name);
-        Block([MethodOp], name, method =>
+        Method(name, 0, method =>
         {
-            method._bytes.Write<byte>([NoArguments]);
-            method.Sized([IfOp], choice);
+            method.If(AmlOperand.Named(condition), branch => branch.ReturnTable(width, whenTrue));
             method.ReturnTable(width, whenFalse);
         });
     }
@@ -218,7 +202,8 @@ public sealed class AmlWriter
         Sized([PackageOp], elements);
     }
 
-    private void Integer(ulong value)
+    /// <summary>Writes a number.</summary>
+    internal void Integer(ulong value)
     {
         if (value <= 1)
         {

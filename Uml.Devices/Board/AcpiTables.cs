@@ -19,9 +19,6 @@ internal sealed class AcpiTables() : StatelessDevice("acpi")
     private const ulong Alignment = 16;
     private const ulong FirmwareControlAlignment = 64;
 
-    // The usual interrupt of power events (5.2.9, SCI_INT), of which there are none.
-    private const byte SystemControlInterrupt = 9;
-
     private IMachineContext? _machine;
 
     /// <summary>The end of the tables at their last writing.</summary>
@@ -134,10 +131,12 @@ internal sealed class AcpiTables() : StatelessDevice("acpi")
         const uint ResetRegister = 1 << 10;
         return new AcpiTable("FACP", Revision)
             .U32((uint)firmwareControl).U32((uint)dsdt)
-            .PadTo(46).U16(SystemControlInterrupt)
+            .PadTo(46).U16(GeneralPurposeEvents.SystemControlInterrupt)
             .PadTo(56).U32(PortMap.PowerManagementEvents)
             .PadTo(64).U32(PortMap.PowerManagementControl)
+            .PadTo(80).U32(PortMap.GeneralPurposeEvents)
             .PadTo(88).U8(EventLength).U8(ControlLength)
+            .PadTo(92).U8(GeneralPurposeEvents.Length)
             .PadTo(96).U16(NoDeepProcessorState).U16(NoDeepProcessorState)
             .PadTo(108).U8(Mc146818.Century)
             .U16(VgaNotPresent)
@@ -147,6 +146,7 @@ internal sealed class AcpiTables() : StatelessDevice("acpi")
             .PadTo(140).U64(dsdt)
             .PortRegisters(PortMap.PowerManagementEvents, EventLength, accessBytes: 2)
             .PadTo(172).PortRegisters(PortMap.PowerManagementControl, ControlLength, accessBytes: 2)
+            .PadTo(220).PortRegisters(PortMap.GeneralPurposeEvents, GeneralPurposeEvents.Length, accessBytes: 1)
             .PadTo(276)
             .ToArray();
     }
@@ -177,7 +177,7 @@ internal sealed class AcpiTables() : StatelessDevice("acpi")
         }
 
         return table.U8(IoApicType).U8(12).U8(IoApicId).U8(0).U32((uint)MemoryMap.IoApicStart).U32(0)
-            .U8(InterruptOverrideType).U8(10).U8(0).U8(SystemControlInterrupt).U32(SystemControlInterrupt).U16(ActiveHighLevel)
+            .U8(InterruptOverrideType).U8(10).U8(0).U8(GeneralPurposeEvents.SystemControlInterrupt).U32(GeneralPurposeEvents.SystemControlInterrupt).U16(ActiveHighLevel)
             .ToArray();
     }
 

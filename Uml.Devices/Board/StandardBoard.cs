@@ -45,8 +45,10 @@ public static class StandardBoard
         services.AddDevice<Pit8254>();
         services.AddDevice<KvmClock>();
         services.AddDevice<PowerControl>();
+        services.AddDevice<GeneralPurposeEvents>();
         services.AddDevice<SystemControlPort>();
         services.AddDevice<ResetVector>();
+        services.AddDevice<PciSlots>();
         services.AddDevice<PciHostBridge>();
         services.AddDevice<Mc146818>();
         ConsoleBuilderExtensions.AddUart(builder, SerialPort.Find(SerialPort.First));

@@ -9,4 +9,15 @@ public interface IPciBus
 
     /// <summary>Takes a function out; nothing happens when it is not on the bus.</summary>
     internal void Remove(PciFunction function);
+
+    /// <summary>Asks the guest to let a function go that is on the bus. For the machine's thread, or while it does not run.</summary>
+    /// <returns>Completes when the guest has done so; the function is still on the bus then.</returns>
+    internal Task RequestEject(PciFunction function);
+
+    /// <summary>Asks the guest again, who may have missed a request.</summary>
+    internal void RemindToEject(PciFunction function);
+
+    /// <summary>Gives a request up that the guest has not fulfilled.</summary>
+    /// <returns>How far the guest has come with it.</returns>
+    internal EjectProgress WithdrawEject(PciFunction function);
 }

@@ -50,6 +50,8 @@ public abstract class PciFunction : IMachineDevice
 
     internal PciConfigSpace Config => _config;
 
+    internal IPciBus Bus => _bus;
+
     /// <inheritdoc/>
     public void Attach(IMachineContext machine)
     {

@@ -33,12 +33,14 @@ internal sealed class PciHostBridge : IMachineDevice, IBusDevice, IAcpiContribut
     private readonly PciFunction?[] _functions = new PciFunction?[DeviceCount];
     private readonly PciWindows _windows = new();
     private readonly PciConfigPorts _ports;
+    private readonly PciSlots _slots;
     private readonly IInterruptRouter _router;
     private bool _isAttached;
 
     /// <summary>Makes a bridge; the reset control register lies among its ports.</summary>
-    public PciHostBridge(PowerControl power, IInterruptRouter router)
+    public PciHostBridge(PowerControl power, PciSlots slots, IInterruptRouter router)
     {
+        _slots = slots;
         _router = router;
         _ports = new PciConfigPorts(this, power.ResetControl);
     }
@@ -90,7 +92,8 @@ internal sealed class PciHostBridge : IMachineDevice, IBusDevice, IAcpiContribut
     }
 
     /// <inheritdoc/>
-    /// <exception cref="InvalidOperationException">The bus is full, or the bridge is not attached.</exception>
+    /// <exception cref="InvalidOperationException">The bridge is not attached.</exception>
+    /// <exception cref="HotPlugException">The bus is full.</exception>
     public int Add(PciFunction function)
     {
         if (!_isAttached)
@@ -101,7 +104,8 @@ internal sealed class PciHostBridge : IMachineDevice, IBusDevice, IAcpiContribut
         int device = Array.IndexOf(_functions, null, startIndex: 1);
         if (device < 0)
         {
-            throw new InvalidOperationException($"The PCI bus has room for {DeviceCount - 1} devices.");
+            throw new HotPlugException(
+                $"'{function.Id}' has no place: the PCI bus has room for {DeviceCount - 1} devices, and all are taken. Unplug one first.", HotPlugError.BusFull);
         }
 
         _functions[device] = function;
@@ -111,6 +115,7 @@ internal sealed class PciHostBridge : IMachineDevice, IBusDevice, IAcpiContribut
         function.Config.Define8(PciConfig.InterruptLine, (byte)InterruptWires.GetPicInterrupt(interrupt));
         function.Config.Connect(function.Machine!.Bus, _windows, MapAll);
         function.Connect(_router, interrupt);
+        _slots.Add(device);
         return device;
     }
 
@@ -126,7 +131,17 @@ internal sealed class PciHostBridge : IMachineDevice, IBusDevice, IAcpiContribut
         _functions[device] = null;
         function.Config.Disconnect(_windows);
         MapAll(restoring: false);
+        _slots.Remove(device);
     }
+
+    /// <inheritdoc/>
+    public Task RequestEject(PciFunction function) => _slots.RequestEject(function.DeviceNumber);
+
+    /// <inheritdoc/>
+    public void RemindToEject(PciFunction function) => _slots.RemindToEject(function.DeviceNumber);
+
+    /// <inheritdoc/>
+    public EjectProgress WithdrawEject(PciFunction function) => _slots.WithdrawEject(function.DeviceNumber);
 
     /// <summary>The global system interrupt of an interrupt pin.</summary>
     /// <param name="device">Device number.</param>
@@ -136,7 +151,8 @@ internal sealed class PciHostBridge : IMachineDevice, IBusDevice, IAcpiContribut
     /// <inheritdoc/>
     public void Describe(AmlWriter scope)
     {
-        scope.Device("PCI0", bridge =>
+        const string Name = "PCI0";
+        scope.Device(Name, bridge =>
         {
             bridge.NameEisaId("_HID", "PNP0A03");
             bridge.NameInteger("_UID", 0);
@@ -150,6 +166,7 @@ internal sealed class PciHostBridge : IMachineDevice, IBusDevice, IAcpiContribut
                 .MemoryWindow(MemoryMap.PciWindow64Start, MemoryMap.PciWindow64Length, isPrefetchable: true));
             bridge.MethodChoosing(
                 "_PRT", AcpiNames.InterruptModel, 4, BuildInterruptRouting(interrupt => interrupt), BuildInterruptRouting(InterruptWires.GetPicInterrupt));
+            PciSlots.Describe(bridge, $"\\_SB.{Name}");
         });
 
         // Guests use the memory-mapped configuration space only if some device owns its addresses (PCI Firmware

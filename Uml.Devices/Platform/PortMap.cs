@@ -48,6 +48,12 @@ public static class PortMap
     /// <summary>ACPI's PM1 control register.</summary>
     public const ushort PowerManagementControl = 0x604;
 
+    /// <summary>ACPI's general-purpose event registers.</summary>
+    public const ushort GeneralPurposeEvents = 0x608;
+
+    /// <summary>Which slots of the PCI bus have changed.</summary>
+    public const ushort PciSlots = 0x610;
+
     /// <summary>The address register of PCI configuration space; the data register follows.</summary>
     public const ushort PciConfigAddress = 0xCF8;
 

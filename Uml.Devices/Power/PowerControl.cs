@@ -85,8 +85,8 @@ internal sealed class PowerControl : IMachineDevice
     private void Reset(string how) => Exit(MachineExitReason.Reboot, 0, $"The guest asked for a reset through {how}.");
 
     /// <summary>
-    /// PM1 status at offset 0, enable at 2, control at 4, 16 bits each (ACPI specification 6.5, 4.8.3). No event ever happens, so that the
-    /// status is zero and the system control interrupt is never asserted; the machine is in ACPI mode from the start and never sleeps.
+    /// PM1 status at offset 0, enable at 2, control at 4, 16 bits each (ACPI specification 6.5, 4.8.3). No event of these ever happens, so that
+    /// the status is zero; the machine is in ACPI mode from the start and never sleeps.
     /// </summary>
     private sealed class PowerManagementRegisters(PowerControl power) : IBusDevice, IStateful
     {

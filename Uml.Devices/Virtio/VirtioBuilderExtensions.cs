@@ -44,13 +44,7 @@ public static class VirtioBuilderExtensions
         ArgumentNullException.ThrowIfNull(builder);
         ArgumentNullException.ThrowIfNull(open);
         string id = options?.Id ?? $"disk{builder.Services.Count(service => service.ServiceType == typeof(DiskMarker))}";
-        string serial = options?.Serial ?? id;
-        if (serial.Length > BlockDeviceOptions.MaximumSerialLength || serial.Any(c => c is < ' ' or > '~'))
-        {
-            throw new ArgumentException(
-                $"The serial number '{serial}' of a disk has to be at most {BlockDeviceOptions.MaximumSerialLength} printable ASCII characters.", nameof(options));
-        }
-
+        string serial = GetSerial(id, options);
         builder.Services.AddSingleton<DiskMarker>();
         builder.Services.AddKeyedSingleton(id, (services, _) => Open(id, open, services));
         AddFunction(builder, id, (services, logger) => new VirtioBlock(services.GetRequiredKeyedService<IBlockDevice>(id), id, serial, logger));
@@ -142,6 +136,20 @@ public static class VirtioBuilderExtensions
         }
     }
 
+    /// <summary>What a disk calls itself.</summary>
+    /// <exception cref="ArgumentException">The serial number is too long, or not ASCII.</exception>
+    internal static string GetSerial(string id, BlockDeviceOptions? options)
+    {
+        string serial = options?.Serial ?? id;
+        return serial.Length <= BlockDeviceOptions.MaximumSerialLength && serial.All(c => c is >= ' ' and <= '~')
+            ? serial
+            : throw new ArgumentException(
+                $"The serial number '{serial}' of a disk has to be at most {BlockDeviceOptions.MaximumSerialLength} printable ASCII characters.", nameof(options));
+    }
+
+    internal static ILogger CreateLogger(IServiceProvider services) =>
+        (services.GetService<ILoggerFactory>() ?? NullLoggerFactory.Instance).CreateLogger("Uml.Devices.Virtio");
+
     private static IBlockDevice Open(string id, Func<IServiceProvider, IBlockDevice> open, IServiceProvider services)
     {
         try
@@ -157,7 +165,7 @@ public static class VirtioBuilderExtensions
     private static void AddFunction(VirtualMachineBuilder builder, string id, Func<IServiceProvider, ILogger, Device.VirtioDevice> make) =>
         builder.Services.AddSingleton<IMachineDevice>(services =>
         {
-            ILogger logger = (services.GetService<ILoggerFactory>() ?? NullLoggerFactory.Instance).CreateLogger("Uml.Devices.Virtio");
+            ILogger logger = CreateLogger(services);
             return new VirtioPciFunction(services.GetRequiredService<IPciBus>(), id, make(services, logger), logger);
         });
 

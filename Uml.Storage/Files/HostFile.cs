@@ -1,6 +1,5 @@
 using System.Collections.Concurrent;
 using System.Runtime.InteropServices;
-using Microsoft.Win32.SafeHandles;
 using Uml.Storage.Blocks;
 using Uml.Storage.Interop;
 
@@ -18,7 +17,7 @@ internal sealed class HostFile : IImageFile
     /// <summary>rw-r--r-- (0644), of which the process's mask may take some away.</summary>
     private const int NewFileMode = 0x1A4;
 
-    private readonly SafeFileHandle _handle;
+    private readonly HostFileHandle _handle;
     private readonly ConcurrentQueue<HostFileRequest> _free = new();
     private readonly Lock _lock = new();
     private readonly Queue<HostFileRequest> _waiting = new();
@@ -27,7 +26,7 @@ internal sealed class HostFile : IImageFile
     private volatile int _flushError;
     private bool _knowsNoWait = true;
 
-    private HostFile(string path, SafeFileHandle handle, in Statx status, HostFileMode mode)
+    private HostFile(string path, HostFileHandle handle, in Statx status, HostFileMode mode)
     {
         (Path, _handle, IsReadOnly, _isDirect) = (path, handle, mode.IsReadOnly, mode.IsDirect);
         Status = status;
@@ -64,7 +63,7 @@ internal sealed class HostFile : IImageFile
             throw HostFileError.OnOpen(path, mode, Marshal.GetLastPInvokeError());
         }
 
-        SafeFileHandle handle = new(descriptor, ownsHandle: true);
+        HostFileHandle handle = new(descriptor);
         if (!Statx.TryGet(descriptor, out Statx status) || !(status.IsRegular || status.IsBlockDevice))
         {
             handle.Dispose();

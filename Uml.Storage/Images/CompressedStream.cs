@@ -1,5 +1,4 @@
 using System.IO.Compression;
-using SharpCompress.Compressors.BZip2;
 using ZstdSharp;
 
 namespace Uml.Storage.Images;
@@ -16,7 +15,7 @@ internal static class CompressedStream
         ".gz" => new GZipStream(stream, CompressionMode.Decompress),
         ".xz" => new XzReader(stream),
         ".zst" => new DecompressionStream(stream, leaveOpen: false),
-        ".bz2" => BZip2Stream.Create(stream, SharpCompress.Compressors.CompressionMode.Decompress, decompressConcatenated: true),
+        ".bz2" => new Bzip2Reader(stream),
         _ => stream,
     };
 
@@ -42,9 +41,7 @@ internal static class CompressedStream
     public static string PlainName(string name) =>
         Path.GetExtension(name) is ".gz" or ".xz" or ".zst" or ".bz2" ? Path.GetFileNameWithoutExtension(name) : name;
 
-    /// <summary>Whether an exception is a decompressor's or archive reader's way to say that its input is damaged.</summary>
+    /// <summary>Whether an exception is a decompressor's way to say that its input is damaged: the framework's, ours, and those of the libraries.</summary>
     public static bool IsComplaint(Exception e) =>
-        e is InvalidDataException or EndOfStreamException or SharpCompress.Common.SharpCompressException or ZstdException
-            or IndexOutOfRangeException or ArgumentException or InvalidOperationException or NotSupportedException
-            or OverflowException or NullReferenceException or FormatException;
+        e is InvalidDataException or EndOfStreamException or SharpCompress.Common.SharpCompressException or ZstdException;
 }

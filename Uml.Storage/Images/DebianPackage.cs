@@ -189,7 +189,7 @@ public sealed class DebianPackage : IDisposable
     private byte[] ReadEntry(ArMember member, string path, int maximumBytes)
     {
         byte[]? found = null;
-        string wanted = TarExtraction.Normalize(path, _name);
+        string wanted = TarPath.Normalize(path, _name);
         ForEachEntry(member, (name, entry) =>
         {
             if (name != wanted || entry.EntryType is not (TarEntryType.RegularFile or TarEntryType.V7RegularFile))
@@ -234,7 +234,7 @@ public sealed class DebianPackage : IDisposable
                     throw new ImageContentException($"The package '{_name}' has more than {MaximumEntries} entries; it is hostile or damaged: do not use it.");
                 }
 
-                if (!visit(TarExtraction.Normalize(entry.Name, _name), entry))
+                if (!visit(TarPath.Normalize(entry.Name, _name), entry))
                 {
                     return;
                 }
@@ -251,9 +251,19 @@ public sealed class DebianPackage : IDisposable
     private static TarEntry? ReadHeader(TarReader reader, TarHeaderGuard guard)
     {
         guard.BeginHeaders();
-        TarEntry? entry = reader.GetNextEntry();
-        guard.EndHeaders();
-        return entry;
+        try
+        {
+            return reader.GetNextEntry();
+        }
+        catch (Exception e) when (e is OverflowException or FormatException or ArgumentException or InvalidOperationException or NotSupportedException)
+        {
+            // How the framework says, besides in the documented way, that a number or an attribute of a header is none.
+            throw new InvalidDataException(e.Message, e);
+        }
+        finally
+        {
+            guard.EndHeaders();
+        }
     }
 
     private ImageContentException TooLarge() => new(

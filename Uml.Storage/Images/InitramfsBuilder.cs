@@ -1,5 +1,6 @@
 using System.IO.Compression;
 using System.Text;
+using Uml.Storage.Interop;
 using ZstdSharp;
 
 namespace Uml.Storage.Images;
@@ -17,7 +18,6 @@ public sealed class InitramfsBuilder
     private const uint TypeCharacter = 0x2000;
     private const uint TypeBlock = 0x6000;
     private const int MaximumMode = 0xfff;
-    private const int MaximumPathBytes = 4095; // PATH_MAX with its zero byte
     private const uint MaximumMajor = 0xfff; // include/linux/kdev_t.h: 12 and 20 bits
     private const uint MaximumMinor = 0xfffff;
     private const int ZstdLevel = 3;
@@ -138,9 +138,9 @@ public sealed class InitramfsBuilder
     public InitramfsBuilder AddSymbolicLink(string path, string target, InitramfsAttributes? attributes = null)
     {
         byte[] bytes = Encoding.UTF8.GetBytes(target);
-        if (bytes.Length is 0 or > MaximumPathBytes || bytes.AsSpan().Contains((byte)0))
+        if (bytes.Length is 0 or > Limits.PathBytes || bytes.AsSpan().Contains((byte)0))
         {
-            throw new ArgumentException($"A link's target has 1 to {MaximumPathBytes} bytes and no zero; this has {bytes.Length}.", nameof(target));
+            throw new ArgumentException($"A link's target has 1 to {Limits.PathBytes} bytes and no zero; this has {bytes.Length}.", nameof(target));
         }
 
         InitramfsAttributes owner = attributes ?? default;
@@ -272,9 +272,9 @@ public sealed class InitramfsBuilder
         }
 
         int bytes = Encoding.UTF8.GetByteCount(normalized);
-        return bytes <= MaximumPathBytes
+        return bytes <= Limits.PathBytes
             ? normalized
-            : throw new ArgumentException($"The path has {bytes} bytes; Linux takes {MaximumPathBytes}.", nameof(path));
+            : throw new ArgumentException($"The path has {bytes} bytes; Linux takes {Limits.PathBytes}.", nameof(path));
     }
 
     // Other strings are written with replacement characters, so that two names would become one.

@@ -1,5 +1,6 @@
 using System.Formats.Tar;
 using System.Text;
+using Uml.Storage.Interop;
 
 namespace Uml.Storage.Images;
 
@@ -8,10 +9,6 @@ internal sealed class TarExtraction
 {
     private const UnixFileMode PermissionBits = (UnixFileMode)0x1ff; // 0777: no set-user-ID, set-group-ID or sticky bit
     private const UnixFileMode OwnerWrites = UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute;
-
-    // NAME_MAX and PATH_MAX with its zero byte (linux/limits.h).
-    private const int MaximumNameBytes = 255;
-    private const int MaximumPathBytes = 4095;
 
     private readonly string _root;
     private readonly string _archive;
@@ -35,28 +32,6 @@ internal sealed class TarExtraction
         Directory.CreateDirectory(_root);
     }
 
-    /// <summary>Makes a path inside an archive comparable: no leading "./" or "/", no empty or "." parts.</summary>
-    /// <exception cref="ImageContentException">The path has ".." or a zero character.</exception>
-    public static string Normalize(string path, string archive)
-    {
-        List<string> parts = [];
-        foreach (string part in path.Split('/'))
-        {
-            if (part == ".." || part.Contains('\0', StringComparison.Ordinal))
-            {
-                throw new ImageContentException(
-                    $"The archive '{archive}' has the entry '{path}', which leads outside; it is hostile or damaged: do not use it.");
-            }
-
-            if (part.Length != 0 && part != ".")
-            {
-                parts.Add(part);
-            }
-        }
-
-        return string.Join('/', parts);
-    }
-
     /// <summary>Writes one entry, or remembers it when it is a link.</summary>
     /// <param name="path">Its normalized path, not empty.</param>
     /// <param name="entry">The entry.</param>
@@ -76,7 +51,7 @@ internal sealed class TarExtraction
                 WriteFile(path, entry);
                 break;
             case TarEntryType.HardLink:
-                _hardLinks.Add((path, Normalize(entry.LinkName, _archive)));
+                _hardLinks.Add((path, TarPath.Normalize(entry.LinkName, _archive)));
                 break;
             case TarEntryType.SymbolicLink:
                 _symbolicLinks.Add((path, entry.LinkName));
@@ -98,7 +73,7 @@ internal sealed class TarExtraction
         {
             cancellationToken.ThrowIfCancellationRequested();
             string link = PrepareTarget(path);
-            if (target.Length == 0 || target.Contains('\0', StringComparison.Ordinal) || Encoding.UTF8.GetByteCount(target) > MaximumPathBytes)
+            if (target.Length == 0 || target.Contains('\0', StringComparison.Ordinal) || Encoding.UTF8.GetByteCount(target) > Limits.PathBytes)
             {
                 throw new ImageContentException(
                     $"The archive '{_archive}' has a link '{path}' whose target is empty or no path; it is hostile or damaged: do not use it.");
@@ -183,8 +158,8 @@ internal sealed class TarExtraction
     {
         string place = _root;
         string[] parts = path.Split('/');
-        if (Encoding.UTF8.GetByteCount(_root) + 1 + Encoding.UTF8.GetByteCount(path) > MaximumPathBytes
-            || Array.Exists(parts, part => Encoding.UTF8.GetByteCount(part) > MaximumNameBytes))
+        if (Encoding.UTF8.GetByteCount(_root) + 1 + Encoding.UTF8.GetByteCount(path) > Limits.PathBytes
+            || Array.Exists(parts, part => Encoding.UTF8.GetByteCount(part) > Limits.NameBytes))
         {
             throw new ImageContentException(
                 $"The archive '{_archive}' has an entry whose name is too long for a file ({path.Length} characters, starting with '{path[..Math.Min(64, path.Length)]}'); "

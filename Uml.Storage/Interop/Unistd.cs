@@ -7,9 +7,6 @@ internal static partial class Unistd
 {
     public const int SeekSet = 0, SeekEnd = 2, SeekData = 3, SeekHole = 4;
 
-    /// <summary>PATH_MAX.</summary>
-    private const int MaximumPathBytes = 4096;
-
     [LibraryImport("libc", EntryPoint = "fdatasync", SetLastError = true)]
     public static partial int SyncData(int descriptor);
 
@@ -21,7 +18,7 @@ internal static partial class Unistd
     /// <returns>Null when the host refuses; the last P/Invoke error says why.</returns>
     public static byte[]? ReadLink(byte[] path)
     {
-        byte[] target = new byte[MaximumPathBytes];
+        byte[] target = new byte[Limits.PathBytes + 1];
         nint length = ReadLink([.. path, 0], target, (nuint)target.Length);
         return length < 0 ? null : target[..(int)length];
     }
@@ -32,6 +29,9 @@ internal static partial class Unistd
 
     [LibraryImport("libc", EntryPoint = "readlink", SetLastError = true)]
     private static partial nint ReadLink(ReadOnlySpan<byte> path, Span<byte> buffer, nuint length);
+
+    [LibraryImport("libc", EntryPoint = "close", SetLastError = true)]
+    public static partial int Close(int descriptor);
 
     [LibraryImport("libc", EntryPoint = "ftruncate", SetLastError = true)]
     public static partial int Truncate(int descriptor, long length);

@@ -1,4 +1,5 @@
 using Uml.Hosting.Assets;
+using Uml.Storage.Blocks;
 using Uml.Storage.Formats.UmlCow;
 using Uml.Storage.Tools;
 
@@ -12,12 +13,32 @@ internal static class Disk
         Environment.GetFolderPath(Environment.SpecialFolder.LocalApplicationData, Environment.SpecialFolderOption.DoNotVerify), "uml", "debian.cow");
 
     /// <summary>Makes the file with the changes if there is none.</summary>
+    /// <exception cref="DiskImageException">There is one, of another image: of a disk of another size, for example.</exception>
     public static void Prepare(string changes, string image)
     {
         if (!File.Exists(changes))
         {
             Directory.CreateDirectory(Path.GetDirectoryName(changes)!);
             UmlCowBlockDevice.Create(changes, image);
+            return;
+        }
+
+        string? below = DiskImage.GetInfo(changes, DiskImageFormat.UmlCow).BackingPath;
+        if (below is null || Path.GetFullPath(below) != Path.GetFullPath(image))
+        {
+            throw new DiskImageException(
+                $"'{changes}' has what was changed on '{below}', and the disk wanted is '{image}'. Name another file with --changes, or start over with --discard-changes.");
+        }
+    }
+
+    /// <summary>Deletes the file with the changes.</summary>
+    /// <exception cref="DiskImageException">A machine uses it, or it is another file.</exception>
+    public static async Task DiscardAsync(string changes, CancellationToken cancellationToken)
+    {
+        if (File.Exists(changes))
+        {
+            await DiskImage.CheckAsync(changes, DiskImageFormat.UmlCow, cancellationToken: cancellationToken);
+            File.Delete(changes);
         }
     }
 

@@ -27,7 +27,7 @@ internal static class Run
             var assets = new GuestAssetCache();
             if (settings.DiscardsChanges)
             {
-                File.Delete(settings.Changes);
+                await Disk.DiscardAsync(settings.Changes, cancellationToken);
             }
 
             if (settings.CommitsChanges)

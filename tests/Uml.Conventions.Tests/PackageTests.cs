@@ -1,4 +1,3 @@
-using System.Diagnostics;
 using System.IO.Compression;
 using System.Reflection;
 using System.Xml.Linq;
@@ -111,9 +110,9 @@ public sealed class PackageTests
         await File.WriteAllTextAsync(
             Path.Combine(application, "Program.cs"), "System.Console.WriteLine(Uml.Hosting.UmlMachine.CreateDefaultBuilder().Services.Count > 0);");
 
-        await DotnetAsync(application, ["build", "-v", "q", "-o", "out"]);
+        await Dotnet.RunAsync(application, ["build", "-v", "q", "-o", "out"]);
         Assert.That(await File.ReadAllTextAsync(Path.Combine(application, "out", "application.runtimeconfig.json")), Does.Contain($"\"{Setting}\": 0"));
-        Assert.That(await DotnetAsync(application, ["out/application.dll"]), Is.EqualTo("True\n"));
+        Assert.That(await Dotnet.RunAsync(application, ["out/application.dll"]), Is.EqualTo("True\n"));
 
         Assert.That(await GetSettingAsync(application, "-p:UmlCallCountingDelayMs=50"), Does.Contain("\"Value\": \"50\""));
         Assert.That(await GetSettingAsync(application, "-p:Own=true"), Does.Contain("\"Value\": \"7\"").And.Not.Contain("\"Value\": \"0\""));
@@ -121,7 +120,7 @@ public sealed class PackageTests
     }
 
     private static Task<string> GetSettingAsync(string application, string property) =>
-        DotnetAsync(application, ["msbuild", "-getItem:RuntimeHostConfigurationOption", property]);
+        Dotnet.RunAsync(application, ["msbuild", "-getItem:RuntimeHostConfigurationOption", property]);
 
     private static XElement ReadMetadata(ZipArchive package, string library)
     {
@@ -139,15 +138,6 @@ public sealed class PackageTests
         string configuration = AppContext.BaseDirectory.Contains($"{Path.DirectorySeparatorChar}Release{Path.DirectorySeparatorChar}", StringComparison.Ordinal)
             ? "Release"
             : "Debug";
-        await DotnetAsync(_output, ["pack", "--no-build", "-c", configuration, "-o", _output, "-v", "q", $"-p:RepositoryUrl={RepositoryUrl}", project]);
-    }
-
-    private static async Task<string> DotnetAsync(string directory, string[] arguments)
-    {
-        using Process dotnet = Process.Start(new ProcessStartInfo("dotnet", arguments) { RedirectStandardOutput = true, WorkingDirectory = directory })!;
-        string output = await dotnet.StandardOutput.ReadToEndAsync();
-        await dotnet.WaitForExitAsync();
-        Assert.That(dotnet.ExitCode, Is.Zero, output);
-        return output;
+        await Dotnet.RunAsync(_output, ["pack", "--no-build", "-c", configuration, "-o", _output, "-v", "q", $"-p:RepositoryUrl={RepositoryUrl}", project]);
     }
 }

@@ -37,7 +37,7 @@ public sealed class DiskFaultTests
         UmlCowBlockDevice.Create(_folder["over-cut"], _folder["base-cut"]);
         UmlCowBlockDevice.Create(_folder["over-gone"], _folder["base-gone"]);
         _sparse = RawBlockDevice.Open(_folder["sparse"]);
-        _guest = await GuestMachine.BootToShellAsync(Compose, modules: ["virtio_pci", "virtio_blk", "ext4"]);
+        _guest = await GuestMachine.BootToShellAsync(Compose, modules: ["virtio_pci", "virtio_blk", "ext4", "loop"]);
     }
 
     [OneTimeTearDown]
@@ -86,6 +86,18 @@ public sealed class DiskFaultTests
         Assert.That(await RunAsync($"blkdiscard -o 0 -l 65536 {disk} 2>&1 || echo failed"), Does.Contain("Input/output error").And.EndWith("failed\n"));
         Assert.That(await RunAsync($"dd if={disk} of=/dev/null bs=4096 count=1 iflag=direct 2>/dev/null && echo fine"), Is.EqualTo("fine\n"));
         Assert.That(_events.Get(RequestFailed).Count(message => message.StartsWith("undiscarded ", StringComparison.Ordinal)), Is.EqualTo(1));
+    }
+
+    [Test]
+    public async Task Zeroes_that_cannot_be_written_are_an_error_of_the_guest_and_logged_once()
+    {
+        // Linux writes the zeroes itself when a request for them fails, except for holes: those of a loop device over the disk are such requests.
+        string disk = await FindAsync("unzeroed");
+        Assert.That(await RunAsync($"losetup /dev/loop0 {disk} && blkdiscard -o 0 -l 65536 /dev/loop0 2>&1 || echo failed"), Does.Contain("Input/output error").And.EndWith("failed\n"));
+        Assert.That(await RunAsync($"losetup -d /dev/loop0; dd if={disk} of=/dev/null bs=4096 count=1 iflag=direct 2>/dev/null && echo fine"), Is.EqualTo("fine\n"));
+        Assert.That(
+            _events.Get(RequestFailed).Where(message => message.StartsWith("unzeroed ", StringComparison.Ordinal)),
+            Is.EqualTo(new[] { "unzeroed could not carry out a request of type 13 at byte 0: the guest gets an I/O error" }));
     }
 
     [Test]
@@ -164,6 +176,7 @@ public sealed class DiskFaultTests
         Add(builder, "full", _ => new MemoryBlockDevice(DiskLength).WithFaults(new BlockFault { Kinds = BlockRequestKind.Write, Error = BlockError.NoSpace }));
         Add(builder, "unflushed", _ => new MemoryBlockDevice(DiskLength).WithFaults(new BlockFault { Kinds = BlockRequestKind.Flush, Repeat = BlockFaultRepeat.Sticky }));
         Add(builder, "undiscarded", _ => new MemoryBlockDevice(DiskLength).WithFaults(new BlockFault { Kinds = BlockRequestKind.Discard }));
+        Add(builder, "unzeroed", _ => new MemoryBlockDevice(DiskLength).WithFaults(new BlockFault { Kinds = BlockRequestKind.WriteZeroes }));
         Add(builder, "cut", _ => RawBlockDevice.Open(_folder["cut"]));
         Add(builder, "over-cut", _ => UmlCowBlockDevice.Open(_folder["over-cut"]));
         Add(builder, "over-gone", _ => UmlCowBlockDevice.Open(_folder["over-gone"]));

@@ -37,8 +37,8 @@ internal abstract class GuestDisk(DiskFormat format, string path)
     /// <summary>Reads what <see cref="Argument"/> has.</summary>
     /// <returns>The opened image, and whether there is ext4 on it.</returns>
     public static (IBlockDevice Device, bool HasFileSystem) Parse(string argument) =>
-        argument.Split(',', 3) is [var format, "files" or "records", var path]
-            ? (DiskFormat.Get(format).Open(path), argument.Split(',')[1] == "files")
+        argument.Split(',', 3) is [var format, ("files" or "records") and var kind, var path]
+            ? (DiskFormat.Get(format).Open(path), kind == "files")
             : throw new ArgumentException($"'{argument}' is no disk: write FORMAT,records,IMAGE or FORMAT,files,IMAGE.", nameof(argument));
 
     protected abstract Task CheckAsync(IBlockDevice device, long first, long last);

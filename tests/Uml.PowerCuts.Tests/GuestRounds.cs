@@ -50,7 +50,7 @@ internal sealed class GuestRounds(IReadOnlyList<DiskFormat> formats, ulong seed,
         long?[] last = new long?[disks.Length];
         int more = random.Next(Acknowledgements * disks.Length);
         KilledProcess.Run(
-            ["guest", "--seed", Text((long)seed), "--first", Text(first), .. disks.SelectMany(disk => new[] { "--disk", disk.Argument })],
+            ["guest", "--seed", $"{(long)seed}", "--first", $"{first}", .. disks.SelectMany(disk => new[] { "--disk", disk.Argument })],
             said =>
             {
                 string[] words = said.Split(' ');
@@ -60,6 +60,4 @@ internal sealed class GuestRounds(IReadOnlyList<DiskFormat> formats, ulong seed,
             TimeSpan.FromMicroseconds(random.Next(5000)));
         return last;
     }
-
-    private static string Text(long number) => number.ToString(CultureInfo.InvariantCulture);
 }

@@ -28,7 +28,7 @@ internal sealed class KillRounds(DiskFormat format, ulong seed, TextWriter outpu
             long last = 0;
             int more = random.Next(60);
             KilledProcess.Run(
-                ["drive", "--format", format.Name, "--image", image, "--seed", Text((long)seed), "--first", Text(book.Next)],
+                ["drive", "--format", format.Name, "--image", image, "--seed", $"{(long)seed}", "--first", $"{book.Next}"],
                 said =>
                 {
                     last = long.Parse(said, CultureInfo.InvariantCulture);
@@ -47,6 +47,4 @@ internal sealed class KillRounds(DiskFormat format, ulong seed, TextWriter outpu
             }
         }
     }
-
-    private static string Text(long number) => number.ToString(CultureInfo.InvariantCulture);
 }

@@ -24,6 +24,9 @@ internal static class KilledProcess
         {
             RedirectStandardOutput = true,
             RedirectStandardInput = true,
+
+            // A runtime that is killed leaves what it had for debuggers in TMPDIR.
+            Environment = { ["DOTNET_EnableDiagnostics"] = "0" },
         };
         using Process process = Process.Start(start) ?? throw new InvalidOperationException("The writer could not be started.");
         bool isKilled = false;

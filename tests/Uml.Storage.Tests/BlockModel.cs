@@ -9,7 +9,7 @@ internal sealed class BlockModel(IBlockDevice device, byte[] contents, int seed)
 
     public byte[] Contents { get; } = contents;
 
-    /// <summary>Bytes whose contents are not known: discarded where a discard need not zero.</summary>
+    /// <summary>Sends requests one by one, and compares what is read.</summary>
     public async Task RunAsync(int requests, Func<Task>? onFlush = null)
     {
         for (int i = 0; i < requests; i++)

@@ -53,6 +53,9 @@ internal sealed class VirtioBlock : VirtioDevice, IDisposable
     /// <summary>What the machine's thread may still carry out itself at this notification, in bytes.</summary>
     private int _atOnce;
 
+    /// <summary>Whether the disk is gone, and the device is left; it is about to go too, and no state of the guest's.</summary>
+    private bool _isCutOff;
+
     public VirtioBlock(IBlockDevice disk, string name, string serial, ILogger logger)
     {
         _disk = disk;
@@ -98,6 +101,9 @@ internal sealed class VirtioBlock : VirtioDevice, IDisposable
         Set(configuration, VirtioBlockLayout.MaximumZeroRanges, BlockRequest.MaximumRanges);
         configuration[VirtioBlockLayout.ZeroesMayUnmap] = 1;
     }
+
+    /// <summary>Takes the disk away: requests from now on fail, and those under way end as they do.</summary>
+    public void CutOff() => _isCutOff = true;
 
     public override void WaitUntilIdle() => _runner.WaitUntilIdle();
 
@@ -251,6 +257,8 @@ internal sealed class VirtioBlock : VirtioDevice, IDisposable
     {
         switch (request.Type)
         {
+            case not VirtioBlockLayout.GetId when _isCutOff:
+                return true;
             case VirtioBlockLayout.In:
                 return !IsValid(request.Offset, request.Data.Length);
             case VirtioBlockLayout.Out:

@@ -22,10 +22,10 @@ internal sealed class ArchiveFile : IDisposable
     /// <param name="stream">Its bytes, which can be read more than once; disposed.</param>
     /// <param name="name">What messages call it.</param>
     /// <param name="path">The file that the bytes are in, if it is one.</param>
-    /// <param name="maximumBytes">Without compression.</param>
+    /// <param name="limits">What is left for it. One that is read in place takes nothing.</param>
     /// <param name="cancellationToken">Ends the work.</param>
     /// <exception cref="ImageContentException">It is damaged, or larger than that.</exception>
-    public static ArchiveFile Open(Stream stream, string name, string? path, long maximumBytes, CancellationToken cancellationToken)
+    public static ArchiveFile Open(Stream stream, string name, string? path, ArchiveLimits limits, CancellationToken cancellationToken)
     {
         using (stream)
         {
@@ -38,10 +38,10 @@ internal sealed class ArchiveFile : IDisposable
                 }
 
                 using Stream plain = CompressedStream.OpenByName(ending ?? "", stream);
-                using BoundedStream bounded = new(plain, maximumBytes, () => new ImageContentException(
-                    $"'{name}' unpacks to more than {maximumBytes} bytes, the limit against hostile archives; raise it if it is really that large."),
-                    leaveOpen: true, cancellationToken);
-                return new ArchiveFile(Unpack(bounded), name);
+                using BoundedStream bounded = new(plain, limits.BytesLeft, () => limits.TooLarge(name), leaveOpen: true, cancellationToken);
+                ArchiveFile file = new(Unpack(bounded), name);
+                limits.CountBytes(file.Length);
+                return file;
             }
             catch (Exception e) when (CompressedStream.IsComplaint(e))
             {

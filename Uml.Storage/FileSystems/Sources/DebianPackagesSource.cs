@@ -18,7 +18,9 @@ public sealed class DebianPackagesSource : IFileTreeSource
     private static readonly string[] MergedDirectories = ["bin", "sbin", "lib", "lib64"];
 
     /// <summary>The largest packages have some ten thousand entries; a limit of ours.</summary>
-    private static readonly TarSourceOptions Options = new() { MaximumEntries = 1_000_000, KeepsDirectoryLinks = true };
+    private const int MaximumEntries = 1_000_000;
+
+    private static readonly TarSourceOptions Options = new() { KeepsDirectoryLinks = true };
 
     private readonly IReadOnlyList<string> _packages;
     private readonly IProgress<int>? _progress;
@@ -51,9 +53,10 @@ public sealed class DebianPackagesSource : IFileTreeSource
             cancellationToken.ThrowIfCancellationRequested();
             string name = Path.GetFileName(_packages[i]);
             using DebianPackage package = DebianPackage.Open(_packages[i]);
-            ArchiveFile files = ArchiveFile.Open(package.ReadDataArchive(), name, path: null, package.MaximumUnpackedBytes, cancellationToken);
+            ArchiveLimits limits = new(package.MaximumUnpackedBytes, MaximumEntries);
+            ArchiveFile files = ArchiveFile.Open(package.ReadDataArchive(), name, path: null, limits, cancellationToken);
             tree.Own(files);
-            new TarLayer(tree, files, Options).Add(cancellationToken);
+            new TarLayer(tree, files, Options, limits).Add(cancellationToken);
             database.Add(name, package.ReadControlFiles(), files, tree);
             _progress?.Report(i + 1);
         }

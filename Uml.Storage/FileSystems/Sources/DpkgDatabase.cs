@@ -11,8 +11,6 @@ internal sealed class DpkgDatabase
 {
     private const string Place = "var/lib/dpkg";
 
-    private const int MaximumEntries = 1_000_000; // TarLayer has counted them
-
     private static readonly string[] Scripts = ["preinst", "postinst", "prerm", "postrm", "config"];
 
     private readonly FileMetadata _plainFile = new(FileMetadata.DefaultFileMode), _script = new(FileMetadata.DefaultDirectoryMode);
@@ -22,7 +20,7 @@ internal sealed class DpkgDatabase
     /// <summary>Notes a package, and adds the files about it alone.</summary>
     /// <param name="name">What messages call it.</param>
     /// <param name="control">The files of its control archive, by their names.</param>
-    /// <param name="files">The archive with its files.</param>
+    /// <param name="files">The archive with its files, whose entries are counted already.</param>
     /// <param name="tree">The tree with its files.</param>
     /// <exception cref="ImageContentException">It does not say what it is.</exception>
     public void Add(string name, IReadOnlyDictionary<string, byte[]> control, ArchiveFile files, FileTree tree)
@@ -80,7 +78,7 @@ internal sealed class DpkgDatabase
     private static byte[] List(ArchiveFile files)
     {
         using MemoryStream list = new();
-        foreach (TarArchiveEntry entry in new TarArchive(files, MaximumEntries).Read())
+        foreach (TarArchiveEntry entry in new TarArchive(files).Read())
         {
             ReadOnlySpan<byte> path = entry.Path.AsSpan().TrimEnd((byte)'/');
             path = path.StartsWith("./"u8) ? path[2..] : path;

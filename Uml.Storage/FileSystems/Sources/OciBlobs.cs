@@ -8,7 +8,7 @@ namespace Uml.Storage.FileSystems.Sources;
 /// <summary>The files of a layout of images, most of which are called by their SHA-256 (OCI image specification, "Image Layout").</summary>
 /// <param name="files">The layout.</param>
 /// <param name="name">What messages call it.</param>
-/// <param name="maximumBytes">The most that one may have; holes of an archive cost nothing, and take as long to read as data.</param>
+/// <param name="maximumBytes">The most that all may have that are read; holes of an archive cost nothing, and take as long to read as data.</param>
 internal sealed class OciBlobs(FileTree files, string name, long maximumBytes)
 {
     private const string Algorithm = "sha256:";
@@ -17,6 +17,8 @@ internal sealed class OciBlobs(FileTree files, string name, long maximumBytes)
     private const int MaximumJsonBytes = 4 << 20;
 
     private const int CopyBytes = 1 << 20;
+
+    private long _bytes;
 
     /// <exception cref="ImageContentException">It is not there, or too large.</exception>
     public JsonDocument ReadJson(string path) => Parse(FindPath(path), path);
@@ -43,11 +45,12 @@ internal sealed class OciBlobs(FileTree files, string name, long maximumBytes)
             throw new ImageContentException($"'{name}' has {digest} with {blob.Length} bytes in place of {size}: get it again.");
         }
 
-        if (size > maximumBytes)
+        if (size > maximumBytes - _bytes)
         {
-            throw new ImageContentException($"'{name}' has {digest} with {size} bytes; the limit against hostile images is {maximumBytes}.");
+            throw new ImageContentException($"'{name}' has {digest} with {size} bytes, behind {_bytes} of others; the limit against hostile images is {maximumBytes} for all.");
         }
 
+        _bytes += size;
         string found = Hash(blob, cancellationToken);
         return found == hash ? blob : throw new ImageContentException($"'{name}' has a file for {digest} whose SHA-256 is {found}: it was changed or damaged, get it again.");
     }

@@ -40,11 +40,13 @@ public sealed class OciImageSource : IFileTreeSource
         IFileTreeSource source = Directory.Exists(_path)
             ? new DirectorySource(_path, new DirectorySourceOptions { ReadsExtendedAttributes = false }) : new TarSource(_path, _options.Layers);
         source.AddTo(files, cancellationToken);
-        foreach (FileContent layer in FindLayers(files, cancellationToken))
+        ArchiveLimits limits = new(_options.Layers);
+        List<FileContent> layers = FindLayers(files, cancellationToken);
+        for (int i = 0; i < layers.Count; i++)
         {
-            ArchiveFile file = ArchiveFile.Open(layer.OpenRead(), $"{_path}, a layer", path: null, _options.Layers.MaximumBytes, cancellationToken);
+            ArchiveFile file = ArchiveFile.Open(layers[i].OpenRead(), $"{_path}, layer {i + 1} of {layers.Count}", path: null, limits, cancellationToken);
             tree.Own(file);
-            new TarLayer(tree, file, _options.Layers).AddOver(cancellationToken);
+            new TarLayer(tree, file, _options.Layers, limits).AddOver(cancellationToken);
         }
     }
 
@@ -147,6 +149,6 @@ public sealed record OciImageOptions
     /// <summary>What the image has to be for; linux/amd64 unless set.</summary>
     public string Platform { get; init; } = "linux/amd64";
 
-    /// <summary>How the archives of the layers are read.</summary>
+    /// <summary>How the archives of the layers are read. What they may have at most is for all of them together.</summary>
     public TarSourceOptions Layers { get; init; } = new();
 }

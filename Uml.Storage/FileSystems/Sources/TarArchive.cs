@@ -9,8 +9,7 @@ namespace Uml.Storage.FileSystems.Sources;
 /// text, and the framework's reader would replace what is none.
 /// </summary>
 /// <param name="file">The archive.</param>
-/// <param name="maximumEntries">The most that it may have.</param>
-internal sealed class TarArchive(ArchiveFile file, int maximumEntries)
+internal sealed class TarArchive(ArchiveFile file)
 {
     private const int BlockBytes = 512;
 
@@ -26,7 +25,6 @@ internal sealed class TarArchive(ArchiveFile file, int maximumEntries)
     public IEnumerable<TarArchiveEntry> Read()
     {
         Dictionary<string, byte[]> extended = [];
-        int count = 0;
         (_global, _extendedBytes, _globalBytes) = ([], 0, 0);
         for (long place = 0; TryReadHeader(place);)
         {
@@ -39,11 +37,6 @@ internal sealed class TarArchive(ArchiveFile file, int maximumEntries)
             }
             else
             {
-                if (++count > maximumEntries)
-                {
-                    throw new ImageContentException($"The archive '{file.Name}' has more than {maximumEntries} entries; it is hostile, or the limit is to be raised.");
-                }
-
                 TarArchiveEntry entry = Make(type, place, size, extended);
                 yield return entry;
                 size = entry.Size;

@@ -7,15 +7,15 @@ namespace Uml.Storage.FileSystems.Sources;
 /// <summary>Puts the entries of a tar archive into a tree. Nothing in the archive reaches out of the tree.</summary>
 /// <param name="tree">The tree.</param>
 /// <param name="file">The archive, which the tree has to own.</param>
-/// <param name="options">How it is read.</param>
-internal sealed class TarLayer(FileTree tree, ArchiveFile file, TarSourceOptions options)
+/// <param name="options">How it is read; their limits are in the other.</param>
+/// <param name="limits">What is left for it.</param>
+internal sealed class TarLayer(FileTree tree, ArchiveFile file, TarSourceOptions options, ArchiveLimits limits)
 {
     private const string AttributePrefix = "SCHILY.xattr.";
 
     /// <summary>Of attributes, what counts as an entry: more than ext4 has room for.</summary>
     private const int AttributeUnit = 4096;
 
-    private readonly long _impliedBefore = tree.ImpliedDirectories;
     private long _attributeBytes;
 
     /// <summary>Of containers' images (OCI image specification, "Layer Filesystem Changeset"): names that stand for what is removed.</summary>
@@ -26,21 +26,22 @@ internal sealed class TarLayer(FileTree tree, ArchiveFile file, TarSourceOptions
     /// <summary>Adds all entries.</summary>
     public void Add(CancellationToken cancellationToken)
     {
-        foreach (TarArchiveEntry entry in new TarArchive(file, options.MaximumEntries).Read())
+        foreach (TarArchiveEntry entry in new TarArchive(file).Read())
         {
             cancellationToken.ThrowIfCancellationRequested();
-            Put(Check(entry.Path), entry);
-            CheckCount();
+            limits.CountEntries(file.Name, 1);
+            PutAndCount(Check(entry.Path), entry);
         }
     }
 
     /// <summary>Adds all entries of a layer over others. What it removes are files of those below it, wherever it says so.</summary>
     public void AddOver(CancellationToken cancellationToken)
     {
-        TarArchive archive = new(file, options.MaximumEntries);
+        TarArchive archive = new(file);
         foreach (TarArchiveEntry entry in archive.Read())
         {
             cancellationToken.ThrowIfCancellationRequested();
+            limits.CountEntries(file.Name, 1);
             ReadOnlySpan<byte> path = Check(entry.Path), name = NameOf(path);
             if (name.StartsWith(Whiteout))
             {
@@ -54,8 +55,7 @@ internal sealed class TarLayer(FileTree tree, ArchiveFile file, TarSourceOptions
             ReadOnlySpan<byte> path = Check(entry.Path);
             if (!NameOf(path).StartsWith(Whiteout))
             {
-                Put(path, entry);
-                CheckCount();
+                PutAndCount(path, entry);
             }
         }
     }
@@ -77,42 +77,14 @@ internal sealed class TarLayer(FileTree tree, ArchiveFile file, TarSourceOptions
         }
     }
 
-    private ReadOnlySpan<byte> Check(ReadOnlySpan<byte> path)
+    private ReadOnlySpan<byte> Check(ReadOnlySpan<byte> path) => TarPath.Check(path, file.Name);
+
+    /// <summary>Puts an entry into the tree. What takes memory besides it counts like entries.</summary>
+    private void PutAndCount(ReadOnlySpan<byte> path, TarArchiveEntry entry)
     {
-        ReadOnlySpan<byte> trimmed = path.Trim((byte)'/');
-        if (path.Length > FileNode.MaximumTargetBytes || path.Contains((byte)0) || HasParent(trimmed))
-        {
-            throw new ImageContentException(
-                $"The archive '{file.Name}' has the entry '{HostPath.Show(path[..Math.Min(path.Length, 64)])}' of {path.Length} bytes, which leads outside, or is no path; "
-                + "it is hostile or damaged: do not use it.");
-        }
-
-        return trimmed;
-    }
-
-    private static bool HasParent(ReadOnlySpan<byte> path)
-    {
-        foreach (Range part in path.Split((byte)'/'))
-        {
-            if (path[part].SequenceEqual(".."u8))
-            {
-                return true;
-            }
-        }
-
-        return false;
-    }
-
-    /// <summary>What takes memory besides the entries, which the reader counts, is limited like them.</summary>
-    private void CheckCount()
-    {
-        long implied = tree.ImpliedDirectories - _impliedBefore;
-        if (implied + (_attributeBytes / AttributeUnit) > options.MaximumEntries)
-        {
-            throw new ImageContentException(
-                $"The archive '{file.Name}' has {implied} directories that are not in it, and {_attributeBytes} bytes of attributes, which count as more than "
-                + $"{options.MaximumEntries} entries; it is hostile, or the limit is to be raised.");
-        }
+        long impliedBefore = tree.ImpliedDirectories, unitsBefore = _attributeBytes / AttributeUnit;
+        Put(path, entry);
+        limits.CountEntries(file.Name, tree.ImpliedDirectories - impliedBefore + (_attributeBytes / AttributeUnit) - unitsBefore);
     }
 
     private void Put(ReadOnlySpan<byte> path, TarArchiveEntry entry)

@@ -24,9 +24,10 @@ public sealed class TarSource : IFileTreeSource
     public void AddTo(FileTree tree, CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(tree);
-        ArchiveFile file = ArchiveFile.Open(File.OpenRead(_path), Path.GetFileName(_path), _path, _options.MaximumBytes, cancellationToken);
+        ArchiveLimits limits = new(_options);
+        ArchiveFile file = ArchiveFile.Open(File.OpenRead(_path), Path.GetFileName(_path), _path, limits, cancellationToken);
         tree.Own(file);
-        new TarLayer(tree, file, _options).Add(cancellationToken);
+        new TarLayer(tree, file, _options, limits).Add(cancellationToken);
     }
 }
 
@@ -42,12 +43,12 @@ public sealed record TarSourceOptions
     /// </summary>
     public bool KeepsDirectoryLinks { get; init; }
 
-    /// <summary>The most bytes that an archive may unpack to, a limit against hostile ones; 64 GiB unless set.</summary>
+    /// <summary>The most bytes that an archive, or all layers of an image together, may unpack to: a limit against hostile ones; 64 GiB unless set.</summary>
     public long MaximumBytes { get; init; } = 64L << 30;
 
     /// <summary>
-    /// The most entries that an archive may have, a limit against hostile ones; 5 million unless set. Directories that it only implies count as
-    /// entries too, and so do every 4096 bytes of extended attributes.
+    /// The most entries that an archive, or all layers of an image together, may have: a limit against hostile ones; 5 million unless set. Directories
+    /// that it only implies count as entries too, and so do every 4096 bytes of extended attributes.
     /// </summary>
     public int MaximumEntries { get; init; } = 5_000_000;
 }

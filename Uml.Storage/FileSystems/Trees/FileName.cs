@@ -1,5 +1,6 @@
 using System.Diagnostics.CodeAnalysis;
 using System.Text;
+using Uml.Storage.Interop;
 
 namespace Uml.Storage.FileSystems.Trees;
 
@@ -10,7 +11,7 @@ namespace Uml.Storage.FileSystems.Trees;
 public readonly struct FileName : IEquatable<FileName>
 {
     /// <summary>NAME_MAX (linux/limits.h).</summary>
-    public const int MaximumBytes = 255;
+    public const int MaximumBytes = Limits.NameBytes;
 
     private readonly byte[]? _bytes;
 

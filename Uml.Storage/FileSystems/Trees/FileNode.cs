@@ -1,4 +1,5 @@
 using System.Collections.Frozen;
+using Uml.Storage.Interop;
 
 namespace Uml.Storage.FileSystems.Trees;
 
@@ -7,9 +8,6 @@ namespace Uml.Storage.FileSystems.Trees;
 /// </summary>
 public sealed class FileNode
 {
-    /// <summary>PATH_MAX without its zero byte (linux/limits.h).</summary>
-    internal const int MaximumTargetBytes = 4095;
-
     /// <summary>linux/kdev_t.h: 12 and 20 bits.</summary>
     private const uint MaximumMajor = 0xFFF, MaximumMinor = 0xFFFFF;
 
@@ -66,7 +64,7 @@ public sealed class FileNode
     {
         return IsTarget(target)
             ? new FileNode(FileKind.SymbolicLink, metadata) { Target = target.ToArray() }
-            : throw new ArgumentException($"A link's target has 1 to {MaximumTargetBytes} bytes and no zero byte; this one has {target.Length}.", nameof(target));
+            : throw new ArgumentException($"A link's target has 1 to {Limits.PathBytes} bytes and no zero byte; this one has {target.Length}.", nameof(target));
     }
 
     /// <summary>Makes a node of a device.</summary>
@@ -93,7 +91,7 @@ public sealed class FileNode
         ? new FileNode(kind, metadata)
         : throw new ArgumentOutOfRangeException(nameof(kind), kind, "It is neither a named pipe nor a socket.");
 
-    internal static bool IsTarget(ReadOnlySpan<byte> target) => target.Length is > 0 and <= MaximumTargetBytes && !target.Contains((byte)0);
+    internal static bool IsTarget(ReadOnlySpan<byte> target) => target.Length is > 0 and <= Limits.PathBytes && !target.Contains((byte)0);
 
     internal static bool IsDevice(uint major, uint minor) => major <= MaximumMajor && minor <= MaximumMinor;
 }

@@ -9,15 +9,20 @@ namespace Uml.Storage.Formats.Qcow2;
 /// <remarks>The snapshots' L2 tables are not looked at: they are not in memory. QEMU leaves them out as well, unless it is told to.</remarks>
 internal sealed class Qcow2Metadata
 {
+    /// <summary>In a slot: what was there is gone. Others may be behind it because it was in their place.</summary>
+    private const long Removed = -1;
+
     private readonly Qcow2Image _image;
     private readonly Qcow2Geometry _geometry;
 
     /// <summary>Clusters of more than one structure: what writes one would overwrite the other.</summary>
     private readonly HashSet<long> _contested = [];
 
-    /// <summary>Of each cluster its number and 1, by hash; 0 where there is none. Read without the lock.</summary>
+    /// <summary>Of each cluster its number and 1, by hash; 0 where there never was one, and <see cref="Removed"/>. Read without the lock.</summary>
     private long[] _slots = new long[64];
-    private int _used;
+
+    /// <summary>Slots that are not 0, and those of them that have a cluster.</summary>
+    private int _used, _count;
     private string? _damage;
 
     public Qcow2Metadata(Qcow2Image image, Qcow2RootTable l1, Qcow2RootTable counts)
@@ -53,34 +58,35 @@ internal sealed class Qcow2Metadata
             return;
         }
 
-        if (2 * ++_used > _slots.Length)
+        if (2 * (_used + 1) > _slots.Length)
         {
             Grow();
         }
 
-        Put(_slots, cluster);
+        _used += Put(_slots, cluster) ? 1 : 0;
+        _count++;
+    }
+
+    /// <summary>The clusters of a structure belong to it from now on.</summary>
+    /// <param name="offset">Where in the file.</param>
+    /// <param name="length">Bytes.</param>
+    public void AddRange(long offset, long length)
+    {
+        for (long i = 0; i < _geometry.CountClusters(length); i++)
+        {
+            Add(_geometry.IndexOf(offset) + i);
+        }
     }
 
     /// <summary>A cluster is free from now on.</summary>
     public void Remove(long cluster)
     {
-        if (!Contains(cluster))
+        int i = Find(_slots, cluster);
+        if (i >= 0)
         {
-            return;
+            Volatile.Write(ref _slots[i], Removed);
+            _count--;
         }
-
-        // Others may be behind it because it was in their place: a table without it is made, which is seen as a whole.
-        long[] slots = new long[_slots.Length];
-        foreach (long slot in _slots)
-        {
-            if (slot != 0 && slot != cluster + 1)
-            {
-                Put(slots, slot - 1);
-            }
-        }
-
-        _used--;
-        Volatile.Write(ref _slots, slots);
     }
 
     /// <summary>Makes sure that data can be written.</summary>
@@ -145,55 +151,54 @@ internal sealed class Qcow2Metadata
         }
     }
 
-    private static void Put(long[] slots, long cluster)
+    /// <returns>Whether the slot was never used.</returns>
+    private static bool Put(long[] slots, long cluster)
     {
         int mask = slots.Length - 1;
         int i = Hash(cluster) & mask;
-        while (slots[i] != 0)
+        while (slots[i] is not (0 or Removed))
         {
             i = (i + 1) & mask;
         }
 
+        bool isNew = slots[i] == 0;
         Volatile.Write(ref slots[i], cluster + 1);
+        return isNew;
     }
 
     /// <summary>Fibonacci hashing: clusters in a row go to places far from each other.</summary>
     private static int Hash(long cluster) => (int)(((ulong)cluster * 0x9E37_79B9_7F4A_7C15) >> 33);
 
-    private bool Contains(long cluster)
+    private bool Contains(long cluster) => Find(Volatile.Read(ref _slots), cluster) >= 0;
+
+    /// <returns>The slot of a cluster, or -1.</returns>
+    private static int Find(long[] slots, long cluster)
     {
-        long[] slots = Volatile.Read(ref _slots);
         int mask = slots.Length - 1;
         for (int i = Hash(cluster) & mask; ; i = (i + 1) & mask)
         {
             long slot = Volatile.Read(ref slots[i]);
             if (slot == 0 || slot == cluster + 1)
             {
-                return slot != 0;
+                return slot == 0 ? -1 : i;
             }
         }
     }
 
+    /// <summary>Makes another table, which is seen as a whole: larger, unless what was removed fills this one.</summary>
     private void Grow()
     {
-        long[] slots = new long[_slots.Length * 2];
+        long[] slots = new long[4 * _count > _slots.Length ? _slots.Length * 2 : _slots.Length];
         foreach (long slot in _slots)
         {
-            if (slot != 0)
+            if (slot is not (0 or Removed))
             {
                 Put(slots, slot - 1);
             }
         }
 
+        _used = _count;
         Volatile.Write(ref _slots, slots);
-    }
-
-    private void AddRange(long offset, long length)
-    {
-        for (long i = 0; i < _geometry.CountClusters(length); i++)
-        {
-            Add(_geometry.IndexOf(offset) + i);
-        }
     }
 
     private void AddTables(Qcow2RootTable table)

@@ -66,11 +66,7 @@ internal sealed class Qcow2WriteBack(
             long first = refcounts.AllocateRow((int)geometry.CountClusters(count * 8));
             mapping.Tables.Grow((int)count);
             mapping.L1.Move(first << geometry.ClusterBits, (int)count);
-            for (long i = 0; i < geometry.CountClusters(count * 8); i++)
-            {
-                metadata.Add(first + i);
-            }
-
+            metadata.AddRange(mapping.L1.Offset, count * 8);
             for (long i = 0; i < geometry.CountClusters(old * 8L); i++)
             {
                 reclaimer.Unlink(oldFirst + i);

@@ -1,5 +1,6 @@
 using System.Net;
 using System.Net.Sockets;
+using System.Runtime.ExceptionServices;
 using Uml.Storage.Blocks;
 
 namespace Uml.Storage.Nbd.Server;
@@ -30,6 +31,7 @@ public sealed class NbdServer : IAsyncDisposable
     private readonly Lock _lock = new();
     private readonly HashSet<Task> _connections = [];
     private readonly Task _accept;
+    private Exception? _defect;
     private int _isDisposed;
 
     private NbdServer(NbdServerOptions options, Socket listener)
@@ -84,7 +86,10 @@ public sealed class NbdServer : IAsyncDisposable
         }
     }
 
-    /// <summary>Carries out what clients have asked for, disconnects them, and stops listening.</summary>
+    /// <summary>
+    /// Carries out what clients have asked for, disconnects them, and stops listening. When a connection was ended by a defect, of a device or of the
+    /// server, and by nothing that a client can do, the first such exception is thrown then.
+    /// </summary>
     public async ValueTask DisposeAsync()
     {
         if (Interlocked.Exchange(ref _isDisposed, 1) != 0)
@@ -108,6 +113,10 @@ public sealed class NbdServer : IAsyncDisposable
         }
 
         _stop.Dispose();
+        if (_defect is not null)
+        {
+            ExceptionDispatchInfo.Throw(_defect);
+        }
     }
 
     private async Task AcceptAsync()
@@ -146,9 +155,24 @@ public sealed class NbdServer : IAsyncDisposable
             }
 
             NbdServerConnection connection = new(_options, new NetworkStream(socket, ownsSocket: true));
-            Task run = Task.Run(() => connection.RunAsync(_stop.Token));
+            Task run = Task.Run(() => ServeAsync(connection));
             _connections.Add(run);
             _ = run.ContinueWith(Remove, CancellationToken.None, TaskContinuationOptions.None, TaskScheduler.Default);
+        }
+    }
+
+    private async Task ServeAsync(NbdServerConnection connection)
+    {
+        try
+        {
+            await connection.RunAsync(_stop.Token).ConfigureAwait(false);
+        }
+        catch (Exception e)
+        {
+            lock (_lock)
+            {
+                _defect ??= e;
+            }
         }
     }
 

@@ -26,7 +26,7 @@ internal sealed class NbdServerConnection(NbdServerOptions options, Stream strea
 
     public bool IsClosed { get; private set; }
 
-    /// <summary>Serves the client until it goes, or the server ends.</summary>
+    /// <summary>Serves the client until it goes, or the server ends. Exceptions are defects, of the server or of the device.</summary>
     public async Task RunAsync(CancellationToken stop)
     {
         Stream used = stream;
@@ -76,8 +76,21 @@ internal sealed class NbdServerConnection(NbdServerOptions options, Stream strea
         Signal.Set();
     }
 
-    private static bool IsEnd(Exception e) => e is IOException or OperationCanceledException or AuthenticationException or ObjectDisposedException
-        or InvalidOperationException;
+    /// <summary>Whether the connection has ended: errors of the network and of the protocol, of encryption, and those of what was closed meanwhile.</summary>
+    private static bool IsEnd(Exception e) => e is IOException or OperationCanceledException or AuthenticationException or ObjectDisposedException;
+
+    /// <summary>Passes on why a loop has ended, unless the connection has.</summary>
+    private static async Task EndAsync(Task loop)
+    {
+        try
+        {
+            await loop.ConfigureAwait(false);
+        }
+        catch (Exception e) when (IsEnd(e))
+        {
+            // As in RunAsync: nobody else is concerned.
+        }
+    }
 
     private async Task TransmitAsync(CancellationToken stop)
     {
@@ -99,7 +112,8 @@ internal sealed class NbdServerConnection(NbdServerOptions options, Stream strea
         Signal.Set();
         await Task.WhenAny(sending, Task.Delay(LastReplies, options.TimeProvider, CancellationToken.None)).ConfigureAwait(false);
         await _link.Stream.DisposeAsync().ConfigureAwait(false);
-        await sending.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        await EndAsync(sending).ConfigureAwait(false);
+        await EndAsync(reading).ConfigureAwait(false);
     }
 
     private void EndReading()

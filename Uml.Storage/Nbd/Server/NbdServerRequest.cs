@@ -64,16 +64,34 @@ internal sealed class NbdServerRequest : INbdMessage
     }
 
     /// <summary>Begins to carry it out. The connection is notified when it has ended, maybe before this returns.</summary>
+    [SuppressMessage("Reliability", "CA2012", Justification = "It is taken once, by Advance.")]
     public void Start()
     {
-        _error = Check();
-        if (_error == NbdErrors.None)
+        try
         {
-            Run();
+            _error = Check();
+            if (_error == NbdErrors.None)
+            {
+                _awaiter = Begin().ConfigureAwait(false).GetAwaiter();
+            }
+        }
+        catch (Exception e)
+        {
+            Fail(e);
+            return;
+        }
+
+        if (_error != NbdErrors.None)
+        {
+            _connection.OnDone(this);
+        }
+        else if (_awaiter.IsCompleted)
+        {
+            Advance();
         }
         else
         {
-            _connection.OnDone(this);
+            _awaiter.UnsafeOnCompleted(_advance);
         }
     }
 
@@ -148,29 +166,6 @@ internal sealed class NbdServerRequest : INbdMessage
             : _header.Offset > length || _header.Length > length - _header.Offset ? isWrite ? NbdErrors.NoSpace : NbdErrors.Invalid
             : ((_header.Offset | _header.Length) & mask) != 0 ? NbdErrors.Invalid
             : NbdErrors.None;
-    }
-
-    [SuppressMessage("Reliability", "CA2012", Justification = "It is taken once, by Advance.")]
-    private void Run()
-    {
-        try
-        {
-            _awaiter = Begin().ConfigureAwait(false).GetAwaiter();
-        }
-        catch (Exception e)
-        {
-            Fail(e);
-            return;
-        }
-
-        if (_awaiter.IsCompleted)
-        {
-            Advance();
-        }
-        else
-        {
-            _awaiter.UnsafeOnCompleted(_advance);
-        }
     }
 
     private ValueTask Begin()

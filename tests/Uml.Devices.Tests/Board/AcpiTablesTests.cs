@@ -52,9 +52,11 @@ internal sealed class AcpiTablesTests
         Assert.That(BitConverter.ToUInt16(table, 46), Is.EqualTo(9));
         Assert.That(BitConverter.ToUInt32(table, 56), Is.EqualTo(0x600));
         Assert.That(BitConverter.ToUInt32(table, 64), Is.EqualTo(0x604));
-        Assert.That(table.AsSpan(88, 8).ToArray(), Is.EqualTo(new byte[] { 4, 2, 0, 0, 0, 0, 0, 0 }));
+        Assert.That(BitConverter.ToUInt32(table, 80), Is.EqualTo(0x608), "general-purpose events");
+        Assert.That(table.AsSpan(88, 8).ToArray(), Is.EqualTo(new byte[] { 4, 2, 0, 0, 2, 0, 0, 0 }));
         Assert.That(table.AsSpan(148, 6).ToArray(), Is.EqualTo(new byte[] { 1, 32, 0, 2, 0x00, 0x06 }));
         Assert.That(table.AsSpan(172, 6).ToArray(), Is.EqualTo(new byte[] { 1, 16, 0, 2, 0x04, 0x06 }));
+        Assert.That(table.AsSpan(220, 12).ToArray(), Is.EqualTo(new byte[] { 1, 16, 0, 1, 0x08, 0x06, 0, 0, 0, 0, 0, 0 }));
         Assert.That(BitConverter.ToUInt16(table, 109), Is.EqualTo(4), "no VGA, no keyboard controller; clock and messages are there");
     }
 
@@ -85,6 +87,55 @@ internal sealed class AcpiTablesTests
         // A package of four: device 1 with all functions, INTA#, no link device, the interrupt.
         byte[] row = [0x12, 0x0B, 4, 0x0C, 0xFF, 0xFF, 1, 0, 0, 0, 0x0A, interrupt];
         Assert.That(ReadTables()["DSDT"].AsSpan().Count(row), Is.EqualTo(1));
+    }
+
+    [Test]
+    public void Every_slot_of_pci_is_a_device_that_can_be_ejected()
+    {
+        byte[] table = ReadTables()["DSDT"];
+        for (byte slot = 1; slot < 32; slot++)
+        {
+            // Device (Snn) { Name (_ADR, slot << 16) Name (_SUN, slot) Method (_EJ0, 1) { Store (_SUN, PEJT) } }
+            byte[] number = slot == 1 ? [1] : [0x0A, slot];
+            byte[] content =
+            [
+                .. Encoding.ASCII.GetBytes($"S{slot:X2}_"), 0x08, .. "_ADR"u8, 0x0C, 0, 0, slot, 0, 0x08, .. "_SUN"u8, .. number,
+                0x14, 15, .. "_EJ0"u8, 1, 0x70, .. "_SUNPEJT"u8,
+            ];
+            byte[] device = [0x5B, 0x82, (byte)(content.Length + 1), .. content];
+            Assert.That(table.AsSpan().Count(device), Is.EqualTo(1), $"slot {slot}");
+
+            // If (And (Arg0, 1 << slot)) { Notify (Snn, Arg1) }
+            byte[] bit = slot switch
+            {
+                < 8 => [0x0A, (byte)(1 << slot)],
+                < 16 => [0x0B, .. BitConverter.GetBytes((ushort)(1 << slot))],
+                _ => [0x0C, .. BitConverter.GetBytes(1u << slot)],
+            };
+            byte[] notifies = [0x7B, 0x68, .. bit, 0x00, 0x86, .. Encoding.ASCII.GetBytes($"S{slot:X2}_"), 0x69];
+            byte[] branch = [0xA0, (byte)(notifies.Length + 1), .. notifies];
+            Assert.That(table.AsSpan().Count(branch), Is.EqualTo(1), $"slot {slot}");
+        }
+    }
+
+    [Test]
+    public void The_event_of_the_slots_notifies_first_of_those_that_leave_and_then_of_those_that_came()
+    {
+        byte[] table = ReadTables()["DSDT"];
+
+        // OperationRegion (PREG, SystemIO, 0x610, 12) Field (PREG, DWordAcc) { PARR, 32, PLEA, 32, PEJT, 32 }
+        byte[] registers =
+        [
+            0x5B, 0x80, .. "PREG"u8, 1, 0x0B, 0x10, 0x06, 0x0A, 12, 0x5B, 0x81, 21, .. "PREG"u8, 3, .. "PARR"u8, 32, .. "PLEA"u8, 32, .. "PEJT"u8, 32,
+        ];
+        Assert.That(table.AsSpan().Count(registers), Is.EqualTo(1));
+
+        // Scope (\_GPE) { Method (_L01) { \_SB.PCI0.PNTF (\_SB.PCI0.PLEA, 3) \_SB.PCI0.PNTF (\_SB.PCI0.PARR, 1) } }
+        byte[] bus = [0x5C, 0x2F, 3, .. "_SB_PCI0"u8];
+        byte[] method = [.. "_L01"u8, 0, .. bus, .. "PNTF"u8, .. bus, .. "PLEA"u8, 0x0A, 3, .. bus, .. "PNTF"u8, .. bus, .. "PARR"u8, 1];
+        int length = method.Length + 2;
+        byte[] scope = [.. "\\_GPE"u8, 0x14, (byte)(0x40 | (length & 0xF)), (byte)(length >> 4), .. method];
+        Assert.That(table.AsSpan().Count(scope), Is.EqualTo(1));
     }
 
     [Test]
@@ -209,7 +260,7 @@ internal sealed class AcpiTablesTests
         FakeRouter router = new();
         return
         [
-            new PciHostBridge(new PowerControl(), router), new Mc146818(router),
+            new PciHostBridge(new PowerControl(), new PciSlots(new GeneralPurposeEvents(router)), router), new Mc146818(router),
             .. SerialPort.All.Select(port => new Uart16550(port, new FakeChannel(), router)), new AcpiTables(),
         ];
     }

@@ -12,7 +12,7 @@ internal sealed class PciHostBridgeTests
     private const uint MemoryEnable = 2;
 
     private readonly FakeMachine _machine = new();
-    private readonly PciHostBridge _bridge = new(new PowerControl(), new FakeRouter());
+    private readonly PciHostBridge _bridge = CreateBridge();
     private readonly TestFunction _function;
     private readonly Registers _registers = new();
 
@@ -267,13 +267,20 @@ internal sealed class PciHostBridgeTests
             Assert.That(function.DeviceNumber, Is.EqualTo(i));
         }
 
-        Assert.Throws<InvalidOperationException>(() => _machine.Plug(_function));
+        HotPlugException? error = Assert.Throws<HotPlugException>(() => _machine.Plug(_function));
+        Assert.That((error!.Error, error.Message), Is.EqualTo(
+            (HotPlugError.BusFull, "'test' has no place: the PCI bus has room for 31 devices, and all are taken. Unplug one first.")));
     }
 
     [Test]
     public void A_function_needs_an_attached_bridge() =>
-        Assert.Throws<InvalidOperationException>(() =>
-        _machine.Plug(new TestFunction(new PciHostBridge(new PowerControl(), new FakeRouter()), new PciIdentity(1, 2, 3))));
+        Assert.Throws<InvalidOperationException>(() => _machine.Plug(new TestFunction(CreateBridge(), new PciIdentity(1, 2, 3))));
+
+    private static PciHostBridge CreateBridge()
+    {
+        FakeRouter router = new();
+        return new PciHostBridge(new PowerControl(), new PciSlots(new GeneralPurposeEvents(router)), router);
+    }
 
     private uint Config(uint register) => _machine.Read32(Ecam + 0x8000 + register);
 

@@ -14,7 +14,8 @@ internal sealed class PowerControlTests
     {
         var power = new PowerControl();
         _machine.Plug(power);
-        _machine.Plug(new PciHostBridge(power, new FakeRouter()));
+        FakeRouter router = new();
+        _machine.Plug(new PciHostBridge(power, new PciSlots(new GeneralPurposeEvents(router)), router));
     }
 
     [Test]

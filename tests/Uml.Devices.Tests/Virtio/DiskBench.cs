@@ -1,9 +1,14 @@
 using System.Buffers.Binary;
 using System.Diagnostics;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Logging.Abstractions;
 using Uml.Core.Machine;
 using Uml.Core.Sandbox;
 using Uml.Devices.Board;
+using Uml.Devices.Pci;
 using Uml.Devices.Virtio;
+using Uml.Devices.Virtio.Block;
+using Uml.Devices.Virtio.Transport;
 using Uml.Hosting.Testing;
 using Uml.Storage.Blocks;
 
@@ -21,11 +26,29 @@ internal sealed class DiskBench : IDisposable
     private const ulong Patience = 1_000_000;
 
     public DiskBench(IBlockDevice disk, ulong features = ulong.MaxValue, ushort? queueSize = null, BlockDeviceOptions? options = null, bool isVirtual = true)
+        : this(builder => builder.AddBlockDevice(disk, options), features, queueSize, isVirtual)
     {
-        Sandbox = new DeviceSandbox(builder => builder
-            .Configure(machine => (machine.MemorySize, machine.ClockMode) = (8 << 20, isVirtual ? ClockMode.Virtual : ClockMode.Real))
-            .AddStandardBoard()
-            .AddBlockDevice(disk, options));
+    }
+
+    public DiskBench(VirtioBlock device, bool isVirtual = true)
+        : this(
+            builder => builder.Services.AddSingleton<IMachineDevice>(services =>
+                new VirtioPciFunction(services.GetRequiredService<IPciBus>(), "disk0", device, NullLogger.Instance)),
+            ulong.MaxValue,
+            null,
+            isVirtual)
+    {
+    }
+
+    private DiskBench(Action<VirtualMachineBuilder> addDisk, ulong features, ushort? queueSize, bool isVirtual)
+    {
+        Sandbox = new DeviceSandbox(builder =>
+        {
+            builder
+                .Configure(machine => (machine.MemorySize, machine.ClockMode) = (8 << 20, isVirtual ? ClockMode.Virtual : ClockMode.Real))
+                .AddStandardBoard();
+            addDisk(builder);
+        });
         Driver = new VirtioPciDriver(Sandbox, 2);
         Start(features, queueSize);
     }

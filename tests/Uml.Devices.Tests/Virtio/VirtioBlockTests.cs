@@ -1,6 +1,10 @@
 using System.Buffers.Binary;
 using System.Text;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Logging.Abstractions;
+using Uml.Devices.Pci;
 using Uml.Devices.Virtio;
+using Uml.Devices.Virtio.Block;
 using Uml.Hosting.Testing;
 using Uml.Storage.Blocks;
 
@@ -34,6 +38,51 @@ internal sealed class VirtioBlockTests
         Assert.That(bench.Queue.TryTakeUsed(out _, out uint written) && written == 1);
         Assert.That(bench.Queue.TryTakeUsed(out _, out written) && written == 2049);
         Assert.That(bench.Driver.TakeInterrupt(), Is.Zero);
+    }
+
+    [Test]
+    public async Task A_disk_that_is_cut_off_ends_what_is_under_way_and_fails_the_rest()
+    {
+        await using TestDisk disk = new() { Gate = new TaskCompletionSource() };
+        VirtioBlock device = new(disk, "disk0", "disk0", NullLogger.Instance);
+        using DiskBench bench = new(device, isVirtual: false);
+        bench.Submit(DiskBench.Out, 0, 0, false, new VirtioBuffer(DiskBench.Data, 512, false));
+        bench.Driver.Notify(0);
+        device.CutOff();
+        bench.Submit(DiskBench.Out, 1, 1, false, new VirtioBuffer(DiskBench.Data, 512, false));
+        bench.Submit(DiskBench.In, 1, 2, false, new VirtioBuffer(DiskBench.Data, 512, true));
+        bench.Submit(DiskBench.Flush, 0, 3);
+        bench.Driver.Notify(0);
+        bench.WaitFor(() => bench.Queue.UsedIndex == 3);
+        Assert.That((bench.Result(), bench.Result(1), bench.Result(2), bench.Result(3)), Is.EqualTo((0xEE, 1, 1, 1)));
+        disk.Gate.SetResult();
+        bench.WaitFor(() => bench.Queue.UsedIndex == 4);
+        Assert.That(bench.Result(), Is.Zero);
+    }
+
+    [Test]
+    public async Task A_disk_that_goes_amid_a_request_waits_for_it()
+    {
+        await using TestDisk disk = new() { Gate = new TaskCompletionSource() };
+        using DiskBench bench = new(disk, isVirtual: false);
+        byte[] data = RandomBytes(512);
+        bench.Write(DiskBench.Data, data);
+        bench.Submit(DiskBench.Out, 0, 0, false, new VirtioBuffer(DiskBench.Data, 512, false));
+        bench.Driver.Notify(0);
+
+        // The guest says that it has let the disk go, and has not.
+        PciFunction function = (PciFunction)bench.Sandbox.Devices.Find("disk0")!;
+        Task letGo = bench.Sandbox.Services.GetRequiredService<IPciBus>().RequestEject(function);
+        bench.Sandbox.WritePort(0x618, 4, (ulong)function.DeviceNumber);
+        Assert.That(letGo.IsCompletedSuccessfully, Is.True);
+        Task gone = Task.Run(() => bench.Sandbox.Devices.Detach(function));
+        await Task.Delay(50);
+        Assert.That(gone.IsCompleted, Is.False);
+        disk.Gate.SetResult();
+        await gone;
+        byte[] onDisk = new byte[512];
+        await disk.ReadAsync(0, onDisk);
+        Assert.That(onDisk, Is.EqualTo(data));
     }
 
     [Test]

@@ -3,7 +3,6 @@ using Uml.Core;
 using Uml.Core.Machine;
 using Uml.Devices.Board;
 using Uml.Devices.Virtio;
-using Uml.Devices.Virtio.Net;
 using Uml.Hosting.Testing;
 using Uml.Net.Frames;
 using Uml.Net.InProcess;

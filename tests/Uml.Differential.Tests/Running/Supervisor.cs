@@ -69,7 +69,13 @@ internal sealed class Supervisor(IReadOnlyList<string> arguments, FormCatalog ca
     {
         string program = Environment.ProcessPath!;
         string[] library = Path.GetFileNameWithoutExtension(program) == "dotnet" ? [Environment.GetCommandLineArgs()[0]] : [];
-        var start = new ProcessStartInfo(program, [.. library, .. arguments, .. more]) { RedirectStandardError = true };
+        var start = new ProcessStartInfo(program, [.. library, .. arguments, .. more])
+        {
+            RedirectStandardError = true,
+
+            // A runtime that does not end by itself leaves what it had for debuggers in TMPDIR.
+            Environment = { ["DOTNET_EnableDiagnostics"] = "0" },
+        };
         using Process process = Process.Start(start)!;
 
         // The runtime's own last words are long and say nothing of emitted code; the watchdog's first lines tell the case.

@@ -48,7 +48,7 @@ internal static class DiskFuzz
         (IBlockDevice device, Func<Task> close) = isServed ? await kind.OpenServedAsync(random, scratch) : Direct(kind.Open(random, scratch));
         try
         {
-            await model.CheckAsync(device, "when it was opened");
+            await model.Contents.CheckAsync(device, "when it was opened");
             for (int batch = random.Below(MaximumBatches); batch > 0; batch--)
             {
                 if (random.OneIn(20))
@@ -59,7 +59,7 @@ internal static class DiskFuzz
                 await model.RunBatchAsync(device);
             }
 
-            await model.CheckAsync(device, "before it was closed");
+            await model.Contents.CheckAsync(device, "before it was closed");
         }
         finally
         {
@@ -75,6 +75,6 @@ internal static class DiskFuzz
         string image = scratch[ImageFormat.ImagePath], copy = scratch["copy"];
         QemuImage.AssertClean(image);
         QemuImage.Run("convert", "-f", "qcow2", "-O", "raw", image, copy);
-        model.Check(File.ReadAllBytes(copy), "as QEMU reads it");
+        model.Contents.Check(File.ReadAllBytes(copy), "as QEMU reads it");
     }
 }

@@ -6,7 +6,9 @@ using Uml.Core.Cpu;
 using Uml.Core.Machine;
 using Uml.Core.Memory;
 using Uml.Devices.Consoles;
+using Uml.Devices.Virtio;
 using Uml.Fuzz.Running;
+using Uml.Storage.Blocks;
 
 namespace Uml.Fuzz.Guests;
 
@@ -69,6 +71,8 @@ internal sealed class ApiCaller(IVirtualMachine machine, InMemoryConsoleChannel 
                 return console.WriteAsync(random.Bytes(random.Below(300)), new CancellationTokenSource(random.Below(20)).Token);
             case 7:
                 return console.ExpectAsync("x", TimeSpan.FromMilliseconds(random.Below(5)));
+            case 8 when random.OneIn(2):
+                return HotPlugAsync();
             case 8:
                 _ = (console.Transcript, machine.State, machine.GetCpuStatistics(), machine.InstructionsRetired, machine.Clock.Nanoseconds, machine.Clock.ReadTsc());
                 return Task.CompletedTask;
@@ -78,6 +82,21 @@ internal sealed class ApiCaller(IVirtualMachine machine, InMemoryConsoleChannel 
             default:
                 Memory(machine.Memory);
                 return Task.CompletedTask;
+        }
+    }
+
+    private async Task HotPlugAsync()
+    {
+        await using MemoryBlockDevice image = new(1 << 16);
+        await using PluggedBlockDevice disk = await machine.PlugBlockDeviceAsync(image);
+        try
+        {
+            await WithLimit(token => disk.UnplugAsync(TimeSpan.FromMilliseconds(1 + random.Below(10)), token));
+        }
+        finally
+        {
+            // The guest does not answer; pulling the disk out would wait for it.
+            await machine.InvokeAsync(() => machine.Devices.Detach(disk.Device));
         }
     }
 

@@ -75,7 +75,9 @@ internal sealed class IsolatedRun(string target, FuzzSettings settings, TextWrit
             arguments.AddRange(["--seconds", Number((ulong)Math.Max(1, (limit - _watch.Elapsed).TotalSeconds))]);
         }
 
-        using Process child = Process.Start(new ProcessStartInfo(program, arguments))
+        // A runtime that does not end by itself leaves what it had for debuggers in TMPDIR.
+        ProcessStartInfo start = new(program, arguments) { Environment = { ["DOTNET_EnableDiagnostics"] = "0" } };
+        using Process child = Process.Start(start)
             ?? throw new InvalidOperationException("The process for the cases could not be started.");
         child.WaitForExit();
         return child.ExitCode;

@@ -31,6 +31,16 @@ public sealed class DebianPackageTests
     }
 
     [Test]
+    public void A_defect_of_a_filter_is_not_taken_for_a_damaged_package()
+    {
+        using ScratchDirectory scratch = new();
+        using DebianPackage package = Open(FakePackage.Create("", FakePackage.File("./tool", "contents")));
+
+        Assert.That(
+            () => package.Extract(scratch.Path, _ => throw new InvalidOperationException("a defect")), Throws.InvalidOperationException.With.Message.EqualTo("a defect"));
+    }
+
+    [Test]
     public void Unpacking_makes_files_links_and_modes()
     {
         using ScratchDirectory scratch = new();

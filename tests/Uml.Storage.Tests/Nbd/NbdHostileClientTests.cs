@@ -51,6 +51,26 @@ public sealed class NbdHostileClientTests
     }
 
     [Test, CancelAfter(60_000)]
+    public void A_defect_of_a_device_is_not_taken_for_an_error_of_the_client()
+    {
+        _rig.Start(new DefectiveDevice());
+        Assert.That(async () => await _rig.ConnectAsync(), Throws.InstanceOf<IOException>());
+        Assert.That(_rig.StopAsync, Throws.InvalidOperationException.With.Message.EqualTo("a defect"));
+    }
+
+    [Test, CancelAfter(60_000)]
+    public async Task A_device_that_fails_in_its_own_way_fails_requests_alone()
+    {
+        DefectiveDevice device = new() { IsDefective = false };
+        _rig.Start(device);
+        await using NbdBlockDevice client = await _rig.ConnectAsync();
+        device.IsDefective = true;
+        Assert.That(async () => await client.ReadAsync(0, new byte[512]), Throws.InstanceOf<BlockIOException>());
+        device.IsDefective = false;
+        await client.ReadAsync(0, new byte[512]);
+    }
+
+    [Test, CancelAfter(60_000)]
     public async Task Options_that_are_wrong_are_answered_so()
     {
         _rig.Start(new MemoryBlockDevice(1 << 20));
@@ -244,5 +264,22 @@ public sealed class NbdHostileClientTests
         await using NbdBlockDevice device = await _rig.ConnectAsync();
         await device.WriteAsync(0, new byte[512]);
         await device.ReadAsync(0, new byte[512]);
+    }
+
+    private sealed class DefectiveDevice : IBlockDevice
+    {
+        public bool IsDefective { get; set; } = true;
+
+        public long Length => IsDefective ? throw new InvalidOperationException("a defect") : 1 << 20;
+
+        public bool IsReadOnly => false;
+
+        public BlockLimits Limits => BlockLimits.Default;
+
+        public ValueTask ReadAsync(long offset, BlockBuffers buffers, CancellationToken cancellationToken = default) => default;
+
+        public ValueTask WriteAsync(long offset, BlockBuffers buffers, CancellationToken cancellationToken = default) => default;
+
+        public ValueTask DisposeAsync() => default;
     }
 }

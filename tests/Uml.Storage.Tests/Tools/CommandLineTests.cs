@@ -87,7 +87,14 @@ public sealed class CommandLineTests
         Run("create", _folder["a.img"], "1M");
         for (int i = 0; i < 2; i++)
         {
-            ProcessStartInfo start = new("dotnet", [Program, "serve", _folder["a.img"], _folder["a.sock"]]) { RedirectStandardOutput = true, RedirectStandardError = true };
+            ProcessStartInfo start = new("dotnet", [Program, "serve", _folder["a.img"], _folder["a.sock"]])
+            {
+                RedirectStandardOutput = true,
+                RedirectStandardError = true,
+
+                // A runtime that is killed leaves what it had for debuggers in TMPDIR.
+                Environment = { ["DOTNET_EnableDiagnostics"] = "0" },
+            };
             using Process server = Process.Start(start)!;
             try
             {

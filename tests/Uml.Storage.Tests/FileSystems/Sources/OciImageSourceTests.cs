@@ -83,6 +83,33 @@ public sealed class OciImageSourceTests
     }
 
     [Test]
+    public void Entries_of_all_layers_count_together()
+    {
+        WriteImage(new TarBuilder().File("a", "").File("b", ""), new TarBuilder().File("c/d", "").File(".wh.a", ""));
+        Refuse(new TarSourceOptions { MaximumEntries = 4 }, "layer 2 of 2' there are more than 4 entries");
+        Read(new TarSourceOptions { MaximumEntries = 5 });
+    }
+
+    [Test]
+    public void Bytes_of_all_layers_count_together()
+    {
+        TarBuilder lower = new TarBuilder().File("a", new string('a', 100_000)), upper = new TarBuilder().File("b", new string('b', 100_000));
+        long bytes = lower.Build().Length + upper.Build().Length;
+        WriteImage(lower, upper);
+        Refuse(new TarSourceOptions { MaximumBytes = bytes - 1 }, "layer 2 of 2' unpacks to more than");
+        Read(new TarSourceOptions { MaximumBytes = bytes });
+    }
+
+    [Test]
+    public void A_layer_that_is_named_again_and_again_is_not_read_without_end()
+    {
+        byte[] noise = new byte[10_000];
+        new Random(1).NextBytes(noise);
+        WriteImage([.. Enumerable.Repeat(new TarBuilder().File("a", Convert.ToHexString(noise)), 100)]);
+        Refuse(new TarSourceOptions { MaximumBytes = 50_000 }, "50000 for all");
+    }
+
+    [Test]
     public void An_archive_of_docker_save_is_read()
     {
         byte[] layer = new TarBuilder().File("a", "1").Build(), upper = new TarBuilder().File(".wh.a", "").File("b", "2").Build();
@@ -122,6 +149,11 @@ public sealed class OciImageSourceTests
     }
 
     private void Read() => new OciImageSource(_folder["image"]).AddTo(_tree);
+
+    private void Read(TarSourceOptions layers) => new OciImageSource(_folder["image"], new OciImageOptions { Layers = layers }).AddTo(_tree);
+
+    private void Refuse(TarSourceOptions layers, string message) =>
+        Assert.That(() => Read(layers), Throws.TypeOf<ImageContentException>().With.Message.Contain(message));
 
     private void WriteImage(params TarBuilder[] layers) => WriteIndex(Manifest(layers, "amd64"));
 

@@ -15,24 +15,26 @@ public sealed class RawBlockDeviceTests
     public void DeleteFolder() => _folder.Dispose();
 
     [Test]
-    public async Task Random_requests_read_what_was_written([Values(1, 2)] int seed, [Values] bool isDirect)
+    public async Task Requests_past_the_page_cache_need_not_be_aligned_in_memory()
     {
         RawBlockDevice.Create(_folder["disk"], 2 << 20);
-        BlockModel model;
-        await using (RawBlockDevice device = OpenOrIgnore(new RawImageOptions { IsDirect = isDirect }))
+        await using RawBlockDevice device = OpenDirectOrIgnore();
+        Random random = new(1);
+        byte[] all = new byte[device.Length];
+        for (int i = 0; i < 60; i++)
         {
-            Assume.That(device.Limits.LogicalBlockSize == 512 || isDirect);
-            if (isDirect)
-            {
-                await RunDirectAsync(device, seed);
-                return;
-            }
+            int block = random.Next((int)device.Length / 4096);
+            byte[] data = new byte[4096 + 1];
+            random.NextBytes(data);
+            data.AsSpan(1).CopyTo(all.AsSpan(block * 4096));
 
-            model = new(device, new byte[device.Length], seed);
-            await model.RunAsync(600);
+            // Neither aligned nor in one piece.
+            await device.WriteAsync(block * 4096L, new BlockBuffers(new Memory<byte>[] { data.AsMemory(1, 1000), data.AsMemory(1001) }));
         }
 
-        Assert.That(await File.ReadAllBytesAsync(_folder["disk"]), Is.EqualTo(model.Contents));
+        byte[] read = new byte[device.Length];
+        await device.ReadAsync(0, read);
+        Assert.That(read, Is.EqualTo(all));
     }
 
     [Test]
@@ -213,33 +215,13 @@ public sealed class RawBlockDeviceTests
         return done;
     }
 
-    private static async Task RunDirectAsync(RawBlockDevice device, int seed)
-    {
-        Random random = new(seed);
-        byte[] all = new byte[device.Length];
-        for (int i = 0; i < 60; i++)
-        {
-            int block = random.Next((int)device.Length / 4096);
-            byte[] data = new byte[4096 + 1];
-            random.NextBytes(data);
-            data.AsSpan(1).CopyTo(all.AsSpan(block * 4096));
-
-            // Neither aligned nor in one piece.
-            await device.WriteAsync(block * 4096L, new BlockBuffers(new Memory<byte>[] { data.AsMemory(1, 1000), data.AsMemory(1001) }));
-        }
-
-        byte[] read = new byte[device.Length];
-        await device.ReadAsync(0, read);
-        Assert.That(read, Is.EqualTo(all));
-    }
-
-    private RawBlockDevice OpenOrIgnore(RawImageOptions options)
+    private RawBlockDevice OpenDirectOrIgnore()
     {
         try
         {
-            return RawBlockDevice.Open(_folder["disk"], options);
+            return RawBlockDevice.Open(_folder["disk"], new RawImageOptions { IsDirect = true });
         }
-        catch (DiskImageException e) when (options.IsDirect && e.Message.Contains("no direct access", StringComparison.Ordinal))
+        catch (DiskImageException e) when (e.Message.Contains("no direct access", StringComparison.Ordinal))
         {
             Assert.Ignore(e.Message);
             throw;

@@ -15,34 +15,6 @@ public sealed class UmlCowBlockDeviceTests
     public void DeleteFolder() => _folder.Dispose();
 
     [Test]
-    public async Task Random_requests_read_what_was_written_over_the_image([Values(1, 2, 3)] int seed)
-    {
-        byte[] image = MakeImage((1 << 20) + 512);
-        UmlCowBlockDevice.Create(_folder["cow"], _folder["image"]);
-        BlockModel model;
-        await using (UmlCowBlockDevice device = UmlCowBlockDevice.Open(_folder["cow"]))
-        {
-            model = new(device, [.. image], seed);
-            await model.RunAsync(400);
-        }
-
-        await using UmlCowBlockDevice again = UmlCowBlockDevice.Open(_folder["cow"]);
-        await model.CheckAsync(again);
-        Assert.That(await File.ReadAllBytesAsync(_folder["image"]), Is.EqualTo(image));
-    }
-
-    [Test]
-    public async Task Requests_of_parts_of_sectors_keep_their_other_parts([Values(1, 2, 3)] int seed)
-    {
-        byte[] image = MakeImage(200 * 512);
-        await File.WriteAllBytesAsync(_folder["cow"], MakeFile(3, sectorSize: 4096));
-        await using UmlCowBlockDevice device = UmlCowBlockDevice.Open(_folder["cow"]);
-        BlockModel model = new(device, [.. image], seed);
-        await model.RunAsync(400);
-        await model.CheckAsync();
-    }
-
-    [Test]
     public async Task Requests_of_parts_of_a_sector_at_once_keep_each_other_s()
     {
         MakeImage(64 << 10);
@@ -179,25 +151,6 @@ public sealed class UmlCowBlockDeviceTests
 
         Assert.That(() => UmlCowBlockDevice.Open(_folder["cow"]), Throws.InstanceOf<DiskImageException>().With.Message.Contains("in use"));
         Assert.That(() => Uml.Storage.Formats.Raw.RawBlockDevice.Open(_folder["image"]), Throws.InstanceOf<DiskImageException>().With.Message.Contains("in use"));
-    }
-
-    [TestCase(1, 8)]
-    [TestCase(1, 1000)]
-    [TestCase(2, 4096)]
-    public async Task Files_of_old_versions_have_their_bitmap_and_data_where_they_were_put(int version, int sectors)
-    {
-        byte[] image = MakeImage(sectors * 512);
-        await File.WriteAllBytesAsync(_folder["cow"], MakeFile(version));
-        BlockModel model;
-        await using (UmlCowBlockDevice device = UmlCowBlockDevice.Open(_folder["cow"]))
-        {
-            model = new(device, [.. image], 1);
-            await model.RunAsync(200);
-        }
-
-        await using UmlCowBlockDevice again = UmlCowBlockDevice.Open(_folder["cow"]);
-        await model.CheckAsync(again);
-        Assert.That((await File.ReadAllBytesAsync(_folder["cow"]))[..8], Is.EqualTo(MakeFile(version)[..8]), "the version stays");
     }
 
     [Test]

@@ -1,6 +1,6 @@
 using System.Net.NetworkInformation;
 
-namespace Uml.Devices.Virtio.Net;
+namespace Uml.Devices.Virtio;
 
 /// <summary>How the guest sees a network card.</summary>
 public sealed class NetworkCardOptions
