@@ -1,12 +1,19 @@
+using System.Globalization;
+using System.Security.Cryptography;
+using System.Text;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Logging.Abstractions;
+using Microsoft.Extensions.Options;
 using Uml.Core;
 using Uml.Core.Machine;
 using Uml.Devices.Pci;
 using Uml.Devices.Virtio.Block;
+using Uml.Devices.Virtio.Net;
 using Uml.Devices.Virtio.Rng;
 using Uml.Devices.Virtio.Transport;
+using Uml.Net.Frames;
+using Uml.Net.Offloads;
 using Uml.Storage.Blocks;
 
 namespace Uml.Devices.Virtio;
@@ -53,6 +60,82 @@ public static class VirtioBuilderExtensions
         return builder;
     }
 
+    /// <summary>Gives a machine a network card (virtio-net) on a transport of the caller's, who disposes it when the machine is disposed.</summary>
+    /// <param name="builder">The machine.</param>
+    /// <param name="transport">Where its frames go, and come from.</param>
+    /// <param name="options">How the guest sees it; null for the defaults.</param>
+    /// <exception cref="ArgumentException">The address is none of one station.</exception>
+    /// <exception cref="ArgumentOutOfRangeException">The depth is out of its range.</exception>
+    public static VirtualMachineBuilder AddNetworkCard(this VirtualMachineBuilder builder, INetTransport transport, NetworkCardOptions? options = null)
+    {
+        ArgumentNullException.ThrowIfNull(transport);
+        return AddNetworkCard(builder, _ => transport, isOwned: false, options);
+    }
+
+    /// <summary>Gives a machine a network card (virtio-net) on a transport of its own, which is opened when the machine is built and disposed with it.</summary>
+    /// <param name="builder">The machine.</param>
+    /// <param name="open">Opens the transport, from the machine's services.</param>
+    /// <param name="options">How the guest sees it; null for the defaults.</param>
+    /// <exception cref="ArgumentException">The address is none of one station.</exception>
+    /// <exception cref="ArgumentOutOfRangeException">The depth is out of its range.</exception>
+    /// <remarks>A <see cref="NetTransportException"/> of <paramref name="open"/> becomes a <see cref="MachineConfigurationException"/> of <c>Build</c>.</remarks>
+    public static VirtualMachineBuilder AddNetworkCard(
+        this VirtualMachineBuilder builder, Func<IServiceProvider, INetTransport> open, NetworkCardOptions? options = null) =>
+        AddNetworkCard(builder, open, isOwned: true, options);
+
+    private static VirtualMachineBuilder AddNetworkCard(
+        VirtualMachineBuilder builder, Func<IServiceProvider, INetTransport> open, bool isOwned, NetworkCardOptions? options)
+    {
+        const int MaximumDepth = 256;
+        ArgumentNullException.ThrowIfNull(builder);
+        ArgumentNullException.ThrowIfNull(open);
+        options ??= new NetworkCardOptions();
+        ArgumentOutOfRangeException.ThrowIfLessThan(options.Depth, 1, nameof(options));
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(options.Depth, MaximumDepth, nameof(options));
+        byte[]? mac = options.Mac?.GetAddressBytes();
+        if (mac is not (null or [_, _, _, _, _, _]) || (mac?[0] & 1) == 1)
+        {
+            throw new ArgumentException($"{options.Mac} is no address of a card: use six bytes, the first one even.", nameof(options));
+        }
+
+        string id = options.Id ?? string.Create(CultureInfo.InvariantCulture, $"net{builder.Services.Count(service => service.ServiceType == typeof(CardMarker))}");
+        builder.Services.AddSingleton<CardMarker>();
+        if (isOwned)
+        {
+            builder.Services.AddKeyedSingleton(id, (services, _) => Open(id, open, services));
+        }
+
+        AddFunction(builder, id, (services, logger) => new VirtioNet(
+            new OffloadingTransport(isOwned ? services.GetRequiredKeyedService<INetTransport>(id) : open(services), ownsInner: false),
+            ReceiveFilter.ReadMac(mac ?? DeriveMac(services.GetRequiredService<IOptions<MachineOptions>>().Value.Name, id)),
+            options.Depth,
+            id,
+            logger));
+        return builder;
+    }
+
+    /// <summary>An address that is the same in every run: locally administered, of one station (IEEE 802, 8.2.2).</summary>
+    private static byte[] DeriveMac(string machine, string card)
+    {
+        const int Length = 6;
+        const byte Local = 2, Group = 1;
+        byte[] mac = SHA256.HashData(Encoding.UTF8.GetBytes($"{machine}\0{card}"))[..Length];
+        mac[0] = (byte)((mac[0] | Local) & ~Group);
+        return mac;
+    }
+
+    private static INetTransport Open(string id, Func<IServiceProvider, INetTransport> open, IServiceProvider services)
+    {
+        try
+        {
+            return open(services);
+        }
+        catch (NetTransportException e)
+        {
+            throw new MachineConfigurationException($"{id}: {e.Message}", e);
+        }
+    }
+
     /// <summary>What a disk calls itself.</summary>
     /// <exception cref="ArgumentException">The serial number is too long, or not ASCII.</exception>
     internal static string GetSerial(string id, BlockDeviceOptions? options)
@@ -88,6 +171,9 @@ public static class VirtioBuilderExtensions
 
     /// <summary>Counts disks.</summary>
     private sealed class DiskMarker;
+
+    /// <summary>Counts network cards.</summary>
+    private sealed class CardMarker;
 
     /// <summary>A device that the machine does not dispose.</summary>
     private sealed class BorrowedBlockDevice(IBlockDevice device) : IBlockDevice
