@@ -67,6 +67,17 @@ public sealed class NetFrame
         _pieces[_count++] = piece;
     }
 
+    /// <summary>Adds pieces behind the others. The frame is as long as before.</summary>
+    /// <param name="pieces">The pieces.</param>
+    /// <exception cref="OverflowException">The pieces have more than 2,147,483,647 bytes together.</exception>
+    public void Add(ReadOnlySpan<Memory<byte>> pieces)
+    {
+        foreach (Memory<byte> piece in pieces)
+        {
+            Add(piece);
+        }
+    }
+
     /// <summary>Adds part of another frame's memory behind the pieces, and has no more than what they hold then.</summary>
     /// <param name="source">The other frame.</param>
     /// <param name="start">Bytes of it that are left out before.</param>
@@ -161,13 +172,7 @@ public sealed class NetFrame
         }
 
         Length = source.Length;
-        foreach (Memory<byte> piece in Pieces)
-        {
-            int part = Math.Min(piece.Length, source.Length);
-            source[..part].CopyTo(piece.Span);
-            source = source[part..];
-        }
-
+        Write(0, source);
         return true;
     }
 }

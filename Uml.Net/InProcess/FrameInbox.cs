@@ -29,7 +29,7 @@ internal sealed class FrameInbox
     public FrameInbox(int bufferSize, int mtu)
     {
         _ring = new FrameRing((int)System.Numerics.BitOperations.RoundUpToPowerOf2((uint)bufferSize));
-        _mtuFrame = mtu + FrameLayout.EthernetLength + (2 * FrameLayout.VlanTagLength);
+        _mtuFrame = mtu + NetTransportFeatures.FrameOverhead;
     }
 
     /// <summary>Frames that were lost: there was no room, or they were wrong.</summary>
@@ -142,7 +142,7 @@ internal sealed class FrameInbox
     /// <returns>False when there is no room.</returns>
     private bool TryAdd(NetFrame frame, ref int position)
     {
-        if (frame.Length > InProcessFeatures.MaximumFrameLength)
+        if (frame.Length > NetTransportFeatures.LongestFrame)
         {
             Interlocked.Increment(ref _lost);
             return true;

@@ -16,7 +16,7 @@ public sealed class NetLinkOptions
 
     internal void Validate()
     {
-        InProcessFeatures.ValidateMtu(Mtu, nameof(Mtu));
+        NetTransportFeatures.ValidateMtu(Mtu, nameof(Mtu));
         InProcessFeatures.ValidateBufferSize(BufferSize, nameof(BufferSize));
     }
 }

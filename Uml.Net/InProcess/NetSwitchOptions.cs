@@ -57,7 +57,7 @@ public sealed class NetSwitchPortOptions
 
     internal void Validate()
     {
-        InProcessFeatures.ValidateMtu(Mtu, nameof(Mtu));
+        NetTransportFeatures.ValidateMtu(Mtu, nameof(Mtu));
         InProcessFeatures.ValidateBufferSize(BufferSize, nameof(BufferSize));
         ArgumentOutOfRangeException.ThrowIfNegative(Vlan);
         ArgumentOutOfRangeException.ThrowIfGreaterThan(Vlan, LastVlan);

@@ -34,7 +34,7 @@ public sealed class OffloadingTransport : INetTransport
         ArgumentNullException.ThrowIfNull(inner);
         (_inner, _ownsInner) = (inner, ownsInner);
         _innerOffloads = inner.Features.SendOffloads;
-        _longest = inner.Features.Mtu + FrameLayout.EthernetLength + (2 * FrameLayout.VlanTagLength);
+        _longest = inner.Features.Mtu + NetTransportFeatures.FrameOverhead;
         Features = inner.Features with { SendOffloads = NetOffloads.All, MaximumFrameLength = Math.Max(inner.Features.MaximumFrameLength, ushort.MaxValue) };
 
         // Not moved by the collector, so that the host can be given their addresses without more ado.

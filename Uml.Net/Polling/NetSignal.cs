@@ -14,9 +14,6 @@ internal sealed class NetSignal(bool continueInline) : IValueTaskSource<bool>
     private CancellationToken _token;
     private bool _isSet, _isAwaited, _isClosed;
 
-    /// <summary>Whether a wait would end at once.</summary>
-    public bool IsSet => Volatile.Read(ref _isSet) || Volatile.Read(ref _isClosed);
-
     public void Set()
     {
         lock (_lock)
@@ -30,7 +27,7 @@ internal sealed class NetSignal(bool continueInline) : IValueTaskSource<bool>
             _isAwaited = false;
         }
 
-        Complete(isOpen: true);
+        _result.SetResult(true);
     }
 
     /// <summary>Ends the wait that is under way, and all later ones, with false.</summary>
@@ -47,7 +44,7 @@ internal sealed class NetSignal(bool continueInline) : IValueTaskSource<bool>
             _isAwaited = false;
         }
 
-        Complete(isOpen: false);
+        _result.SetResult(false);
     }
 
     /// <summary>Waits; only one at a time may.</summary>
@@ -108,8 +105,6 @@ internal sealed class NetSignal(bool continueInline) : IValueTaskSource<bool>
 
         _result.SetException(new OperationCanceledException(_token));
     }
-
-    private void Complete(bool isOpen) => _result.SetResult(isOpen);
 
     bool IValueTaskSource<bool>.GetResult(short token)
     {

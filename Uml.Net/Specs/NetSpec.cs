@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Net.NetworkInformation;
+using Uml.Net.Frames;
 using Uml.Net.Transports.Descriptors;
 
 namespace Uml.Net.Specs;
@@ -49,7 +50,7 @@ public sealed record NetSpec
             Transport = transport with
             {
                 Depth = options.Number("depth", 1, NetTransportOptions.MaximumDepth) ?? transport.Depth,
-                Mtu = options.Number("mtu", NetTransportOptions.MinimumMtu, SpecTransports.MaximumMtu(transport)) ?? transport.Mtu,
+                Mtu = options.Number("mtu", NetTransportFeatures.MinimumMtu, SpecTransports.MaximumMtu(transport)) ?? transport.Mtu,
                 UsesOffloads = options.Flag("gro") ?? transport.UsesOffloads,
                 IsVectored = options.Flag("vec") ?? transport.IsVectored,
             },

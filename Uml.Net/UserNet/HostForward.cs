@@ -8,27 +8,51 @@ namespace Uml.Net.UserNet;
 /// <summary>A port of the host that leads to a guest, as long as it is not disposed.</summary>
 public abstract class HostForward : IDisposable
 {
-    private protected HostForward(NetworkStack stack, PortForward options)
+    private readonly CancellationTokenSource _stop = new();
+
+    private protected HostForward(NetworkStack stack, PortForward options, InternetAddress guest, Socket socket)
     {
-        (Stack, Options) = (stack, options);
-        Guest = new InternetEndPoint(options.Guest is { } guest ? InternetAddress.From(guest) : new InternetAddress(stack.Addresses.FirstLease), (ushort)options.GuestPort);
+        (Stack, Options, Socket) = (stack, options, socket);
+        Guest = new InternetEndPoint(guest, (ushort)options.GuestPort);
+        EndPoint = socket.LocalEndPoint!;
     }
 
     /// <summary>What is forwarded, as it was asked for.</summary>
     public PortForward Options { get; }
 
     /// <summary>Where the host listens, with the port that was chosen.</summary>
-    public EndPoint EndPoint { get; private protected init; } = new IPEndPoint(IPAddress.None, 0);
+    public EndPoint EndPoint { get; }
 
     /// <summary>Whether it was disposed.</summary>
-    internal abstract bool IsDisposed { get; }
+    internal bool IsDisposed => _stop.IsCancellationRequested;
 
     private protected NetworkStack Stack { get; }
 
     private protected InternetEndPoint Guest { get; }
 
+    private protected Socket Socket { get; }
+
+    /// <summary>Cancelled when the forward is disposed.</summary>
+    private protected CancellationToken Stop => _stop.Token;
+
     /// <summary>Ends the forward. Connections that there are go on.</summary>
-    public abstract void Dispose();
+    public void Dispose()
+    {
+        if (IsDisposed)
+        {
+            return;
+        }
+
+        _stop.Cancel();
+        Socket.Dispose();
+        if (EndPoint is UnixDomainSocketEndPoint)
+        {
+            File.Delete(EndPoint.ToString()!);
+        }
+
+        _stop.Dispose();
+        GC.SuppressFinalize(this);
+    }
 
     internal static HostForward Start(NetworkStack stack, PortForward options)
     {
@@ -47,7 +71,7 @@ public abstract class HostForward : IDisposable
             socket.Bind(options.Host);
             if (isUdp)
             {
-                return new UdpForward(stack, options, socket);
+                return new UdpForward(stack, options, guest, socket);
             }
 
             if (isUnix && !OperatingSystem.IsWindows())
@@ -57,7 +81,7 @@ public abstract class HostForward : IDisposable
             }
 
             socket.Listen();
-            return new TcpForward(stack, options, socket);
+            return new TcpForward(stack, options, guest, socket);
         }
         catch (Exception e) when (e is SocketException or IOException or UnauthorizedAccessException)
         {
@@ -97,35 +121,8 @@ internal sealed class TcpForward : HostForward
     /// <summary>Between attempts to accept when the host has no sockets left.</summary>
     private static readonly TimeSpan AcceptDelay = TimeSpan.FromMilliseconds(100);
 
-    private readonly Socket _listener;
-    private readonly CancellationTokenSource _stop = new();
-
-    public TcpForward(NetworkStack stack, PortForward options, Socket listener)
-        : base(stack, options)
-    {
-        _listener = listener;
-        EndPoint = listener.LocalEndPoint!;
-        _ = AcceptAsync(_stop.Token);
-    }
-
-    internal override bool IsDisposed => _stop.IsCancellationRequested;
-
-    public override void Dispose()
-    {
-        if (_stop.IsCancellationRequested)
-        {
-            return;
-        }
-
-        _stop.Cancel();
-        _listener.Dispose();
-        if (EndPoint is UnixDomainSocketEndPoint)
-        {
-            File.Delete(EndPoint.ToString()!);
-        }
-
-        _stop.Dispose();
-    }
+    public TcpForward(NetworkStack stack, PortForward options, InternetAddress guest, Socket listener)
+        : base(stack, options, guest, listener) => _ = AcceptAsync(Stop);
 
     private async Task AcceptAsync(CancellationToken stop)
     {
@@ -133,7 +130,7 @@ internal sealed class TcpForward : HostForward
         {
             try
             {
-                Socket accepted = await _listener.AcceptAsync(stop).ConfigureAwait(false);
+                Socket accepted = await Socket.AcceptAsync(stop).ConfigureAwait(false);
                 Connect(accepted);
             }
             catch (SocketException) when (!stop.IsCancellationRequested)
@@ -187,34 +184,14 @@ internal sealed class TcpForward : HostForward
 /// <summary>Datagrams: each client is a flow of its own.</summary>
 internal sealed class UdpForward : HostForward
 {
-    private readonly Socket _socket;
-    private readonly CancellationTokenSource _stop = new();
-
-    public UdpForward(NetworkStack stack, PortForward options, Socket socket)
-        : base(stack, options)
-    {
-        _socket = socket;
-        EndPoint = socket.LocalEndPoint!;
-        _ = ReceiveAsync(_stop.Token);
-    }
-
-    internal override bool IsDisposed => _stop.IsCancellationRequested;
-
-    public override void Dispose()
-    {
-        if (!_stop.IsCancellationRequested)
-        {
-            _stop.Cancel();
-            _socket.Dispose();
-            _stop.Dispose();
-        }
-    }
+    public UdpForward(NetworkStack stack, PortForward options, InternetAddress guest, Socket socket)
+        : base(stack, options, guest, socket) => _ = ReceiveAsync(Stop);
 
     public void Send(ReadOnlySpan<byte> data, EndPoint client)
     {
         try
         {
-            _ = _socket.SendTo(data, SocketFlags.None, client);
+            _ = Socket.SendTo(data, SocketFlags.None, client);
         }
         catch (Exception e) when (e is SocketException or ObjectDisposedException)
         {
@@ -226,12 +203,12 @@ internal sealed class UdpForward : HostForward
     private async Task ReceiveAsync(CancellationToken stop)
     {
         byte[] buffer = new byte[ushort.MaxValue];
-        EndPoint any = new IPEndPoint(_socket.AddressFamily == AddressFamily.InterNetwork ? IPAddress.Any : IPAddress.IPv6Any, 0);
+        EndPoint any = new IPEndPoint(Socket.AddressFamily == AddressFamily.InterNetwork ? IPAddress.Any : IPAddress.IPv6Any, 0);
         while (!stop.IsCancellationRequested)
         {
             try
             {
-                SocketReceiveFromResult result = await _socket.ReceiveFromAsync(buffer, any, stop).ConfigureAwait(false);
+                SocketReceiveFromResult result = await Socket.ReceiveFromAsync(buffer, any, stop).ConfigureAwait(false);
                 Deliver(buffer.AsSpan(0, result.ReceivedBytes), result.RemoteEndPoint);
             }
             catch (SocketException) when (!stop.IsCancellationRequested)

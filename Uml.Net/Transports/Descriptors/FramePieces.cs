@@ -5,28 +5,6 @@ namespace Uml.Net.Transports.Descriptors;
 /// <summary>Changes frames where they are. For what is rare: each call begins at the first piece.</summary>
 internal static class FramePieces
 {
-    /// <summary>Writes into a frame's room.</summary>
-    public static void Write(NetFrame frame, int start, ReadOnlySpan<byte> data)
-    {
-        foreach (Memory<byte> piece in frame.Pieces)
-        {
-            if (start >= piece.Length)
-            {
-                start -= piece.Length;
-                continue;
-            }
-
-            int part = Math.Min(piece.Length - start, data.Length);
-            data[..part].CopyTo(piece.Span[start..]);
-            data = data[part..];
-            start = 0;
-            if (data.IsEmpty)
-            {
-                return;
-            }
-        }
-    }
-
     /// <summary>Copies a frame into the room of another.</summary>
     /// <returns>False when it is longer than that.</returns>
     public static bool TryMove(NetFrame source, NetFrame destination)
@@ -67,10 +45,10 @@ internal static class FramePieces
             int count = Math.Min(left, part.Length);
             left -= count;
             frame.CopyTo(part[..count], at + left);
-            Write(frame, at + left + data.Length, part[..count]);
+            frame.Write(at + left + data.Length, part[..count]);
         }
 
-        Write(frame, at, data);
+        frame.Write(at, data);
         return true;
     }
 
@@ -80,7 +58,7 @@ internal static class FramePieces
         for (int done = 0; start + done < source.Length;)
         {
             int count = source.CopyTo(part, start + done);
-            Write(destination, done, part[..count]);
+            destination.Write(done, part[..count]);
             done += count;
         }
     }

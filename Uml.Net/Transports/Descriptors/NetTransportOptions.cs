@@ -1,5 +1,4 @@
 using Uml.Net.Frames;
-using Uml.Net.Packets;
 using Uml.Net.Polling;
 
 namespace Uml.Net.Transports.Descriptors;
@@ -10,22 +9,13 @@ public abstract record NetTransportOptions
     /// <summary>The most frames of one call of the host.</summary>
     public const int MaximumDepth = 1024;
 
-    /// <summary>The least MTU: what IPv4 asks of every network (RFC 791, 3.2).</summary>
-    public const int MinimumMtu = 68;
-
-    /// <summary>Bytes beside the MTU: the header of Ethernet and two VLAN tags.</summary>
-    internal const int FrameOverhead = FrameLayout.EthernetLength + (2 * FrameLayout.VlanTagLength);
-
-    /// <summary>Bytes of a frame that is still to be cut: 64 KiB of IP, and what is before it.</summary>
-    internal const int LongestFrame = ushort.MaxValue + FrameOverhead;
-
     /// <summary>Frames that one call of the host sends or receives at most, 1 to <see cref="MaximumDepth"/>. UML calls it <c>depth</c>.</summary>
     public int Depth { get; init; } = 64;
 
     /// <summary>Whether one call of the host moves several frames, where the host can. UML calls it <c>vec</c>.</summary>
     public bool IsVectored { get; init; } = true;
 
-    /// <summary>Bytes of a frame's data, <see cref="MinimumMtu"/> to <see cref="NetTransportFeatures.MaximumMtu"/>. UML calls it <c>mtu</c>.</summary>
+    /// <summary>Bytes of a frame's data, <see cref="NetTransportFeatures.MinimumMtu"/> to <see cref="NetTransportFeatures.MaximumMtu"/>. UML calls it <c>mtu</c>.</summary>
     public int Mtu { get; init; } = 1500;
 
     /// <summary>
@@ -60,13 +50,12 @@ public abstract record NetTransportOptions
     {
         ArgumentOutOfRangeException.ThrowIfLessThan(Depth, 1, nameof(Depth));
         ArgumentOutOfRangeException.ThrowIfGreaterThan(Depth, MaximumDepth, nameof(Depth));
-        ArgumentOutOfRangeException.ThrowIfLessThan(Mtu, MinimumMtu, nameof(Mtu));
-        ArgumentOutOfRangeException.ThrowIfGreaterThan(Mtu, NetTransportFeatures.MaximumMtu, nameof(Mtu));
+        NetTransportFeatures.ValidateMtu(Mtu, nameof(Mtu));
     }
 
     /// <summary>Frames of one call, with <see cref="IsVectored"/> in mind.</summary>
     internal int BatchDepth => IsVectored ? Depth : 1;
 
     /// <summary>What a transport is that completes every frame.</summary>
-    internal NetTransportFeatures Describe(string name) => new(name) { Mtu = Mtu, MaximumFrameLength = Mtu + FrameOverhead };
+    internal NetTransportFeatures Describe(string name) => new(name) { Mtu = Mtu, MaximumFrameLength = Mtu + NetTransportFeatures.FrameOverhead };
 }

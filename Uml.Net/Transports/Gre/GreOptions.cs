@@ -2,7 +2,6 @@ using System.Net;
 using Microsoft.Win32.SafeHandles;
 using Uml.Net.Frames;
 using Uml.Net.Interop;
-using Uml.Net.Polling;
 using Uml.Net.Transports.Descriptors;
 
 namespace Uml.Net.Transports.Gre;
@@ -39,19 +38,8 @@ public sealed record GreOptions : IpTunnelOptions
     internal override INetTransport Open(TransportScope scope)
     {
         (IPAddress source, IPAddress destination) = Resolve();
-        int family = HostAddress.Family(source);
-        SafeFileHandle socket = HostSocket.Open(scope, family, Socket.Raw, Protocol);
+        SafeFileHandle socket = HostSocket.Open(scope, HostAddress.Family(source), Socket.Raw, Protocol);
         HostSocket.Bind(socket, HostAddress.Ip(source, 0), $"{source}");
-        HostSocket.Connect(socket, HostAddress.Ip(destination, 0), $"{destination}");
-        HostSocket.WidenReceiveBuffer(socket);
-        PolledDescriptor polled = scope.Poll(socket);
-        NetTransportFeatures features = Describe($"gre {destination}");
-        FrameHeader header = new GreHeader(this);
-        return new DescriptorTransport(
-            features,
-            scope,
-            new DescriptorSender(features.Name, polled, DescriptorKind.Datagrams, BatchDepth, header),
-            new DescriptorReceiver(
-                features.Name, polled, DescriptorKind.Datagrams, BatchDepth, family == Socket.FamilyIp4 ? new Ip4RawHeader(header) : header));
+        return Connect(scope, socket, new IPEndPoint(destination, 0), $"gre {destination}", new GreHeader(this), isRaw: true);
     }
 }

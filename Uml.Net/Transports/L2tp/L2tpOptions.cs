@@ -2,7 +2,6 @@ using System.Net;
 using Microsoft.Win32.SafeHandles;
 using Uml.Net.Frames;
 using Uml.Net.Interop;
-using Uml.Net.Polling;
 using Uml.Net.Transports.Descriptors;
 
 namespace Uml.Net.Transports.L2tp;
@@ -75,25 +74,15 @@ public sealed record L2tpOptions : IpTunnelOptions
     internal override INetTransport Open(TransportScope scope)
     {
         (IPAddress source, IPAddress destination) = Resolve();
-        int family = HostAddress.Family(source);
         SafeFileHandle socket = HostSocket.Open(
-            scope, family, UsesUdp ? Socket.Datagram : Socket.Raw, UsesUdp ? 0 : Protocol, $"{HostError.NeedsRawSockets}, or use UDP (udp=1)");
+            scope,
+            HostAddress.Family(source),
+            UsesUdp ? Socket.Datagram : Socket.Raw,
+            UsesUdp ? 0 : Protocol,
+            $"{HostError.NeedsRawSockets}, or use UDP (udp=1)");
         HostSocket.Bind(
             socket, HostAddress.Ip(source, UsesUdp ? SourcePort : 0), UsesUdp ? $"{new IPEndPoint(source, SourcePort)} (srcport={SourcePort})" : $"{source}");
-        HostSocket.Connect(socket, HostAddress.Ip(destination, UsesUdp ? DestinationPort : 0), $"{destination}");
-        HostSocket.WidenReceiveBuffer(socket);
-        PolledDescriptor polled = scope.Poll(socket);
-        NetTransportFeatures features = Describe($"l2tpv3 {destination}");
-        FrameHeader header = new L2tpHeader(this);
-        return new DescriptorTransport(
-            features,
-            scope,
-            new DescriptorSender(features.Name, polled, DescriptorKind.Datagrams, BatchDepth, header),
-            new DescriptorReceiver(
-                features.Name,
-                polled,
-                DescriptorKind.Datagrams,
-                BatchDepth,
-                !UsesUdp && family == Socket.FamilyIp4 ? new Ip4RawHeader(header) : header));
+        IPEndPoint peer = new(destination, UsesUdp ? DestinationPort : 0);
+        return Connect(scope, socket, peer, $"l2tpv3 {destination}", new L2tpHeader(this), isRaw: !UsesUdp);
     }
 }

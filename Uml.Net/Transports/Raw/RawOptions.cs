@@ -38,7 +38,7 @@ public sealed record RawOptions : NetTransportOptions
         NetOffloads offloads = UsesOffloads ? NetOffloads.All : NetOffloads.None;
         NetTransportFeatures features = Describe($"raw {Interface}") with
         {
-            MaximumFrameLength = UsesOffloads ? LongestFrame : Mtu + FrameOverhead,
+            MaximumFrameLength = UsesOffloads ? NetTransportFeatures.LongestFrame : Mtu + NetTransportFeatures.FrameOverhead,
             SendOffloads = offloads,
             ReceiveOffloads = offloads,
         };

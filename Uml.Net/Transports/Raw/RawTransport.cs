@@ -9,7 +9,7 @@ internal sealed class RawTransport(
     NetTransportFeatures features, TransportScope scope, SafeHandle socket, DescriptorSender sender, DescriptorReceiver receiver, bool allowsLoading)
     : DescriptorTransport(features, scope, sender, receiver), INetFilterLoader
 {
-    private readonly FrameCompleter _completer = new(receiver, NetTransportOptions.LongestFrame);
+    private readonly FrameCompleter _completer = new(receiver, NetTransportFeatures.LongestFrame);
     private NetOffloads _accepted;
 
     public bool AllowsLoading => allowsLoading;

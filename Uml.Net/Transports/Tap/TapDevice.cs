@@ -93,7 +93,7 @@ internal sealed unsafe class TapDevice
     /// <summary>What a transport with this device is.</summary>
     public NetTransportFeatures Describe(NetTransportOptions options, string kind) => options.Describe($"{kind} {Name}") with
     {
-        MaximumFrameLength = Offloads == NetOffloads.None ? options.Mtu + NetTransportOptions.FrameOverhead : NetTransportOptions.LongestFrame,
+        MaximumFrameLength = Offloads == NetOffloads.None ? options.Mtu + NetTransportFeatures.FrameOverhead : NetTransportFeatures.LongestFrame,
         SendOffloads = Offloads,
         ReceiveOffloads = Offloads,
     };
