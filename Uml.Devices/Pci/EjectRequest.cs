@@ -29,7 +29,7 @@ internal sealed class EjectRequest(IVirtualMachine machine, PciFunction function
             throw MachineEnded();
         }
 
-        if (!IsAttached)
+        if (!machine.Devices.Attached.Contains(function))
         {
             throw new InvalidOperationException($"Device '{function.Id}' is not attached to this machine.");
         }
@@ -75,15 +75,6 @@ internal sealed class EjectRequest(IVirtualMachine machine, PciFunction function
         }
     }
 
-    /// <summary>Detaches the function that the guest has let go, unless somebody else has.</summary>
-    public void End()
-    {
-        if (IsAttached)
-        {
-            machine.Devices.Detach(function);
-        }
-    }
-
     /// <summary>The error when the guest has not answered; the request was withdrawn.</summary>
     public HotPlugException NoAnswer(TimeSpan patience)
     {
@@ -124,8 +115,6 @@ internal sealed class EjectRequest(IVirtualMachine machine, PciFunction function
             function.Bus.RemindToEject(function);
         }
     }
-
-    private bool IsAttached => machine.Devices.Attached.Contains(function);
 
     private HotPlugException MachineEnded() =>
         new($"'{function.Id}' cannot be unplugged: machine '{machine.Name}' has ended, and its guest can let nothing go.", HotPlugError.MachineEnded);

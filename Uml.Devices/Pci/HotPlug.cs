@@ -70,6 +70,15 @@ public static class HotPlug
             }
         }
 
-        await machine.InvokeAsync(request.End, CancellationToken.None).ConfigureAwait(false);
+        await machine.InvokeAsync(() => machine.Devices.DetachIfAttached(device), CancellationToken.None).ConfigureAwait(false);
+    }
+
+    /// <summary>Detaches a device, unless somebody else has.</summary>
+    internal static void DetachIfAttached(this IMachineDevices devices, IMachineDevice device)
+    {
+        if (devices.Attached.Contains(device))
+        {
+            devices.Detach(device);
+        }
     }
 }

@@ -83,19 +83,11 @@ public sealed class PluggedBlockDevice : IAsyncDisposable
         {
             // There is no guest that could let it go, or one that does not. What is under way ends first: detaching would keep the guest waiting.
             await Task.Run(_disk.WaitUntilIdle).ConfigureAwait(false);
-            await _machine.InvokeAsync(Detach).ConfigureAwait(false);
+            await _machine.InvokeAsync(() => _machine.Devices.DetachIfAttached(_function)).ConfigureAwait(false);
         }
         catch (InvalidOperationException) when (!IsPluggedIn)
         {
             // Somebody else has unplugged it meanwhile.
-        }
-    }
-
-    private void Detach()
-    {
-        if (IsPluggedIn)
-        {
-            _machine.Devices.Detach(_function);
         }
     }
 }

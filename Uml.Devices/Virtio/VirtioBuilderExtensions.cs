@@ -46,7 +46,7 @@ public static class VirtioBuilderExtensions
         string id = options?.Id ?? $"disk{builder.Services.Count(service => service.ServiceType == typeof(DiskMarker))}";
         string serial = GetSerial(id, options);
         builder.Services.AddSingleton<DiskMarker>();
-        builder.Services.AddKeyedSingleton(id, (services, _) => Open(id, open, services));
+        builder.Services.AddKeyedSingleton(id, (services, _) => Open<IBlockDevice, DiskImageException>(id, open, services));
         AddFunction(builder, id, (services, logger) => new VirtioBlock(services.GetRequiredKeyedService<IBlockDevice>(id), id, serial, logger));
         return builder;
     }
@@ -102,7 +102,7 @@ public static class VirtioBuilderExtensions
         builder.Services.AddSingleton<CardMarker>();
         if (isOwned)
         {
-            builder.Services.AddKeyedSingleton(id, (services, _) => Open(id, open, services));
+            builder.Services.AddKeyedSingleton(id, (services, _) => Open<INetTransport, NetTransportException>(id, open, services));
         }
 
         AddFunction(builder, id, (services, logger) => new VirtioNet(
@@ -124,18 +124,6 @@ public static class VirtioBuilderExtensions
         return mac;
     }
 
-    private static INetTransport Open(string id, Func<IServiceProvider, INetTransport> open, IServiceProvider services)
-    {
-        try
-        {
-            return open(services);
-        }
-        catch (NetTransportException e)
-        {
-            throw new MachineConfigurationException($"{id}: {e.Message}", e);
-        }
-    }
-
     /// <summary>What a disk calls itself.</summary>
     /// <exception cref="ArgumentException">The serial number is too long, or not ASCII.</exception>
     internal static string GetSerial(string id, BlockDeviceOptions? options)
@@ -150,13 +138,15 @@ public static class VirtioBuilderExtensions
     internal static ILogger CreateLogger(IServiceProvider services) =>
         (services.GetService<ILoggerFactory>() ?? NullLoggerFactory.Instance).CreateLogger("Uml.Devices.Virtio");
 
-    private static IBlockDevice Open(string id, Func<IServiceProvider, IBlockDevice> open, IServiceProvider services)
+    /// <summary>Opens what a device stands on; an error of it is one of the machine's configuration.</summary>
+    private static T Open<T, TError>(string id, Func<IServiceProvider, T> open, IServiceProvider services)
+        where TError : Exception
     {
         try
         {
             return open(services);
         }
-        catch (DiskImageException e)
+        catch (TError e)
         {
             throw new MachineConfigurationException($"{id}: {e.Message}", e);
         }

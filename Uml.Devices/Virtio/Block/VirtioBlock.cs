@@ -154,30 +154,13 @@ internal sealed class VirtioBlock : VirtioDevice, IDisposable
         }
     }
 
-    protected override void SaveOwnState(StateWriter state)
-    {
-        state.Write((ushort)(_underWay.Count + _restored.Count));
-        foreach (BlockRequest request in _underWay)
-        {
-            state.Write(request.Chain.Head);
-        }
-
-        foreach (ushort head in _restored)
-        {
-            state.Write(head);
-        }
-    }
+    protected override void SaveOwnState(StateWriter state) => SaveHeads(state, [.. _underWay.Select(request => request.Chain.Head), .. _restored]);
 
     protected override void RestoreOwnState(StateReader state)
     {
         OnReset();
-        int count = state.ReadUInt16(0, QueueSize);
-        for (int i = 0; i < count; i++)
-        {
-            _restored.Add(state.ReadUInt16(0, QueueSize - 1));
-        }
-
-        if (count != 0)
+        _restored.AddRange(RestoreHeads(state, QueueSize, QueueSize));
+        if (_restored.Count != 0)
         {
             Transport.Machine.Post(_resubmit);
         }

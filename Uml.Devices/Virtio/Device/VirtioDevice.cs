@@ -160,6 +160,31 @@ internal abstract class VirtioDevice
     /// <summary>Takes what <see cref="SaveOwnState"/> wrote.</summary>
     protected abstract void RestoreOwnState(StateReader state);
 
+    /// <summary>Writes which chains were taken from a queue and not given back.</summary>
+    protected static void SaveHeads(StateWriter state, ReadOnlySpan<ushort> heads)
+    {
+        state.Write((ushort)heads.Length);
+        foreach (ushort head in heads)
+        {
+            state.Write(head);
+        }
+    }
+
+    /// <summary>Takes what <see cref="SaveHeads"/> wrote.</summary>
+    /// <param name="state">The state.</param>
+    /// <param name="maximum">The most chains.</param>
+    /// <param name="queueSize">The size of their queue.</param>
+    protected static ushort[] RestoreHeads(StateReader state, int maximum, ushort queueSize)
+    {
+        ushort[] heads = new ushort[state.ReadUInt16(0, (ushort)maximum)];
+        for (int i = 0; i < heads.Length; i++)
+        {
+            heads[i] = state.ReadUInt16(0, (ushort)(queueSize - 1));
+        }
+
+        return heads;
+    }
+
     /// <summary>Does something with a queue, which ends the device's use until it is reset when the driver has broken a rule.</summary>
     protected void Guard(int queue, Action<VirtioDevice, int> action) => Guard(queue, queue, action);
 

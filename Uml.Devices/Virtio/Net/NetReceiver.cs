@@ -170,10 +170,7 @@ internal sealed class NetReceiver
         for (int i = 0; i < rooms; i++)
         {
             _rooms[i].Clear();
-            foreach (Memory<byte> piece in pieces[_piecesOf[i].First.._piecesOf[i].End])
-            {
-                _rooms[i].Add(piece);
-            }
+            _rooms[i].Add(pieces[_piecesOf[i].First.._piecesOf[i].End]);
         }
     }
 

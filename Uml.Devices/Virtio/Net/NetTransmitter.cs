@@ -158,11 +158,7 @@ internal sealed class NetTransmitter
             NetFrame frame = _frames[i];
             NetOffload offload = frame.Offload;
             frame.Clear();
-            foreach (Memory<byte> piece in pieces[_pieces[i].First.._pieces[i].End])
-            {
-                frame.Add(piece);
-            }
-
+            frame.Add(pieces[_pieces[i].First.._pieces[i].End]);
             (frame.Length, frame.Offload) = (frame.Capacity, offload);
         }
     }

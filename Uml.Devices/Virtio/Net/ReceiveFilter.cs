@@ -11,6 +11,7 @@ internal sealed class ReceiveFilter
     /// <summary>Addresses of a table; when a driver sets more, it gets all frames of their kind.</summary>
     private const int MaximumAddresses = 64;
     private const int VlanCount = 4096;
+    private const byte InitialModes = 1 << VirtioNetLayout.Promiscuous, AllModes = (2 << VirtioNetLayout.NoBroadcast) - 1;
     private const int TypeField = 12, TagField = 14;
     private const ushort VlanType = 0x8100;
     private const ulong Group = 1UL << 40, Broadcast = 0xFFFF_FFFF_FFFF;
@@ -20,20 +21,11 @@ internal sealed class ReceiveFilter
     private int _unicast, _multicast;
     private bool _hasVlans;
 
+    /// <summary>A bit for each mode that is on, as commands number them: <see cref="VirtioNetLayout.Promiscuous"/> and those behind it.</summary>
+    private byte _modes = InitialModes;
+
     /// <summary>Bytes of a frame's beginning that decide.</summary>
     public const int HeadLength = 16;
-
-    public bool IsPromiscuous { get; set; } = true;
-
-    public bool AllMulticast { get; set; }
-
-    public bool AllUnicast { get; set; }
-
-    public bool NoMulticast { get; set; }
-
-    public bool NoUnicast { get; set; }
-
-    public bool NoBroadcast { get; set; }
 
     /// <summary>The card's own address.</summary>
     public ulong Own { get; set; }
@@ -51,7 +43,7 @@ internal sealed class ReceiveFilter
             }
         }
 
-        if (IsPromiscuous)
+        if (Is(VirtioNetLayout.Promiscuous))
         {
             return true;
         }
@@ -59,18 +51,31 @@ internal sealed class ReceiveFilter
         ulong destination = BinaryPrimitives.ReadUInt64BigEndian(head) >> 16;
         if (destination == Broadcast)
         {
-            return !NoBroadcast;
+            return !Is(VirtioNetLayout.NoBroadcast);
         }
 
         return (destination & Group) != 0
-            ? !NoMulticast && (AllMulticast || _multicast > MaximumAddresses || Has(MaximumAddresses, _multicast, destination))
-            : !NoUnicast && (AllUnicast || destination == Own || _unicast > MaximumAddresses || Has(0, _unicast, destination));
+            ? !Is(VirtioNetLayout.NoMulticast) && (Is(VirtioNetLayout.AllMulticast) || _multicast > MaximumAddresses || Has(MaximumAddresses, _multicast, destination))
+            : !Is(VirtioNetLayout.NoUnicast) && (Is(VirtioNetLayout.AllUnicast) || destination == Own || _unicast > MaximumAddresses || Has(0, _unicast, destination));
     }
 
     /// <summary>Takes a table of addresses: one of stations, one of groups, each with a count of four bytes before.</summary>
     /// <returns>False when it is none.</returns>
-    public bool TrySetTable(ReadOnlySpan<byte> table) =>
-        TryReadList(ref table, 0, out int unicast) && TryReadList(ref table, MaximumAddresses, out int multicast) && Set(unicast, multicast);
+    public bool TrySetTable(ReadOnlySpan<byte> table)
+    {
+        if (!TryReadList(ref table, 0, out int unicast) || !TryReadList(ref table, MaximumAddresses, out int multicast))
+        {
+            return false;
+        }
+
+        (_unicast, _multicast) = (unicast, multicast);
+        return true;
+    }
+
+    /// <summary>Switches a mode on or off.</summary>
+    /// <param name="mode">The command that does.</param>
+    /// <param name="isOn">Whether it is on.</param>
+    public void SetMode(ushort mode, bool isOn) => _modes = (byte)(isOn ? _modes | (1 << mode) : _modes & ~(1 << mode));
 
     /// <summary>Adds a VLAN, or takes it away. With the first one, the others are unwanted.</summary>
     public void SetVlan(int vlan, bool isWanted)
@@ -83,18 +88,14 @@ internal sealed class ReceiveFilter
 
     public void Reset()
     {
-        (IsPromiscuous, AllMulticast, AllUnicast, NoMulticast, NoUnicast, NoBroadcast) = (true, false, false, false, false, false);
-        (_unicast, _multicast, _hasVlans) = (0, 0, false);
+        (_modes, _unicast, _multicast, _hasVlans) = (InitialModes, 0, 0, false);
         _vlans.AsSpan().Clear();
     }
 
     public void SaveState(StateWriter state)
     {
-        foreach (bool flag in (ReadOnlySpan<bool>)[IsPromiscuous, AllMulticast, AllUnicast, NoMulticast, NoUnicast, NoBroadcast, _hasVlans])
-        {
-            state.Write(flag);
-        }
-
+        state.Write(_modes);
+        state.Write(_hasVlans);
         state.Write(Own);
         state.Write(_unicast);
         state.Write(_multicast);
@@ -106,12 +107,7 @@ internal sealed class ReceiveFilter
 
     public void RestoreState(StateReader state)
     {
-        IsPromiscuous = state.ReadBoolean();
-        AllMulticast = state.ReadBoolean();
-        AllUnicast = state.ReadBoolean();
-        NoMulticast = state.ReadBoolean();
-        NoUnicast = state.ReadBoolean();
-        NoBroadcast = state.ReadBoolean();
+        _modes = state.ReadByte(0, AllModes);
         _hasVlans = state.ReadBoolean();
         Own = state.ReadUInt64();
         _unicast = state.ReadInt32(0, int.MaxValue);
@@ -127,13 +123,9 @@ internal sealed class ReceiveFilter
         }
     }
 
-    private bool Has(int from, int count, ulong address) => _addresses.AsSpan(from, count).Contains(address);
+    private bool Is(ushort mode) => (_modes & (1 << mode)) != 0;
 
-    private bool Set(int unicast, int multicast)
-    {
-        (_unicast, _multicast) = (unicast, multicast);
-        return true;
-    }
+    private bool Has(int from, int count, ulong address) => _addresses.AsSpan(from, count).Contains(address);
 
     private bool TryReadList(ref ReadOnlySpan<byte> table, int to, out int count)
     {

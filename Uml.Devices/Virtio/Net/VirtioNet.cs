@@ -15,7 +15,6 @@ internal sealed class VirtioNet : VirtioDevice, IDisposable
 {
     private const int ReceiveQueue = 0, TransmitQueue = 1, ControlQueue = 2;
     private const ushort QueueSize = 1024, ControlQueueSize = 64;
-    private const ulong LowBits = 0xFFFF_FFFF_FFFF;
 
     private readonly INetTransport _transport;
     private readonly ulong _mac;
@@ -144,8 +143,8 @@ internal sealed class VirtioNet : VirtioDevice, IDisposable
     {
         OnReset();
         _filter.RestoreState(state);
-        ushort[] sent = RestoreHeads(state, _depth);
-        ushort[] buffers = RestoreHeads(state, QueueSize);
+        ushort[] sent = RestoreHeads(state, _depth, QueueSize);
+        ushort[] buffers = RestoreHeads(state, QueueSize, QueueSize);
         if (!IsActive)
         {
             return;
@@ -153,26 +152,6 @@ internal sealed class VirtioNet : VirtioDevice, IDisposable
 
         // What the machine had is found again once it runs: its memory may be restored behind its devices.
         Transport.Machine.Post(() => Guard(TransmitQueue, (sent, buffers), static (device, heads) => ((VirtioNet)device).GoOn(heads.sent, heads.buffers)));
-    }
-
-    private static void SaveHeads(StateWriter state, ReadOnlySpan<ushort> heads)
-    {
-        state.Write((ushort)heads.Length);
-        foreach (ushort head in heads)
-        {
-            state.Write(head);
-        }
-    }
-
-    private static ushort[] RestoreHeads(StateReader state, int maximum)
-    {
-        ushort[] heads = new ushort[state.ReadUInt16(0, (ushort)maximum)];
-        for (int i = 0; i < heads.Length; i++)
-        {
-            heads[i] = state.ReadUInt16(0, QueueSize - 1);
-        }
-
-        return heads;
     }
 
     private static void WriteMac(Span<byte> destination, ulong mac)
@@ -241,7 +220,7 @@ internal sealed class VirtioNet : VirtioDevice, IDisposable
         _transport.AcceptOffloads(offloads);
         bool mayBeLarge = (offloads & ~NetOffloads.Checksum) != 0;
         int longest = _transport.Features.MaximumFrameLength;
-        _receiver!.LongestFrame = mayBeLarge ? longest : Math.Min(longest, _transport.Features.Mtu + VirtioNetLayout.EthernetOverhead);
+        _receiver!.LongestFrame = mayBeLarge ? longest : Math.Min(longest, _transport.Features.Mtu + NetTransportFeatures.FrameOverhead);
     }
 
     private void OnConnectionChanged(object? sender, EventArgs e) => Transport.Machine.Post(_onConnectionChanged);
@@ -286,12 +265,12 @@ internal sealed class VirtioNet : VirtioDevice, IDisposable
         switch (command)
         {
             case <= VirtioNetLayout.NoBroadcast when data.Length == 1:
-                SetMode(command, data[0] != 0);
+                _filter.SetMode(command, data[0] != 0);
                 return true;
             case VirtioNetLayout.SetMacTable:
                 return _filter.TrySetTable(data);
             case VirtioNetLayout.SetMac when data.Length == ReceiveFilter.MacLength:
-                _filter.Own = ReceiveFilter.ReadMac(data) & LowBits;
+                _filter.Own = ReceiveFilter.ReadMac(data);
                 return true;
             case VirtioNetLayout.AddVlan or VirtioNetLayout.RemoveVlan when data.Length == sizeof(ushort):
                 _filter.SetVlan(BinaryPrimitives.ReadUInt16LittleEndian(data), command == VirtioNetLayout.AddVlan);
@@ -310,31 +289,6 @@ internal sealed class VirtioNet : VirtioDevice, IDisposable
                 return true;
             default:
                 return false;
-        }
-    }
-
-    private void SetMode(ushort command, bool isOn)
-    {
-        switch (command)
-        {
-            case VirtioNetLayout.Promiscuous:
-                _filter.IsPromiscuous = isOn;
-                break;
-            case VirtioNetLayout.AllMulticast:
-                _filter.AllMulticast = isOn;
-                break;
-            case VirtioNetLayout.AllUnicast:
-                _filter.AllUnicast = isOn;
-                break;
-            case VirtioNetLayout.NoMulticast:
-                _filter.NoMulticast = isOn;
-                break;
-            case VirtioNetLayout.NoUnicast:
-                _filter.NoUnicast = isOn;
-                break;
-            default:
-                _filter.NoBroadcast = isOn;
-                break;
         }
     }
 }

@@ -19,9 +19,6 @@ internal static class VirtioNetLayout
     /// <summary>Bytes before each frame: struct virtio_net_hdr, the count of buffers included (5.1.6).</summary>
     public const int HeaderLength = 12, BufferCountField = 10;
 
-    /// <summary>Bytes of a frame beside its data: addresses, type and two VLAN tags.</summary>
-    public const int EthernetOverhead = 22;
-
     // struct virtio_net_ctrl, commands as class and number (5.1.6.5).
     public const int CommandLength = 2;
     public const byte Ok = 0, Failed = 1;
